@@ -1,0 +1,1 @@
+"""The database: tables, statements, and the engine that runs them. No transaction is committed here."""

@@ -1,0 +1,75 @@
+"""The rows that `db` functions return, as small immutable records."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody with an account."""
+
+    id: UUID
+    username: str
+    avatar_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation as one of its participants sees it.
+
+    `read_seq` is the last message that participant has read, `last_position` the place of the
+    conversation's last message in their inbox, 0 while nothing has been written.
+    """
+
+    id: UUID
+    last_seq: int
+    read_seq: int
+    last_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A user's part in a conversation, and how far they have read."""
+
+    conversation_id: UUID
+    user: User
+    read_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What somebody wrote; `seq` numbers the messages of a conversation 1, 2, 3, ... without holes."""
+
+    id: UUID
+    conversation_id: UUID
+    seq: int
+    author_id: UUID
+    content: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """A message at its place in one user's inbox; positions count 1, 2, 3, ... without holes."""
+
+    position: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class InboxState:
+    """Where an inbox stands: entries after `trimmed_to` up to `last_position` can be read."""
+
+    epoch: UUID
+    last_position: int
+    trimmed_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A sign-in: whom it speaks for and until when."""
+
+    id: UUID
+    user: User
+    expires_at: datetime

@@ -1,0 +1,139 @@
+"""The tables. Migrations in `alembic/` follow them; `alembic check` finds no difference."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    ForeignKey,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+
+def _moment(name: str, *, nullable: bool = False, made_now: bool = False) -> Column[object]:
+    """A point in time to the millisecond, as the API prints it."""
+    default = text("clock_timestamp()") if made_now else None
+    return Column(name, TIMESTAMP(timezone=True, precision=3), nullable=nullable, server_default=default)
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("username", Text, nullable=False),
+    # Names differ by more than their case, and are searched by prefix: the C collation lets one
+    # index serve both.
+    Column("username_key", Text(collation="C"), Computed("lower(username)", persisted=True), nullable=False),
+    Column("avatar_url", Text),
+    _moment("created_at", made_now=True),
+    UniqueConstraint("username_key"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    PrimaryKeyConstraint("provider", "subject"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("token_hash", Text, nullable=False),
+    # What a refresh replaced stays good for a moment: requests that carry it may be under way.
+    Column("previous_token_hash", Text),
+    _moment("previous_token_until", nullable=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    _moment("created_at", made_now=True),
+    _moment("expires_at"),
+    _moment("revoked_at", nullable=True),
+    UniqueConstraint("token_hash"),
+    UniqueConstraint("previous_token_hash"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("pair_key", Text(collation="C")),
+    Column("last_seq", BigInteger, nullable=False, server_default=text("0")),
+    _moment("created_at", made_now=True),
+    UniqueConstraint("pair_key"),
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("read_seq", BigInteger, nullable=False, server_default=text("0")),
+    Column("last_position", BigInteger, nullable=False, server_default=text("0")),
+    _moment("joined_at", made_now=True),
+    PrimaryKeyConstraint("conversation_id", "user_id"),
+    # The conversation list is one range of this index.
+    Index("participants_user_id_last_position_idx", "user_id", "last_position"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("author_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("content", Text, nullable=False),
+    _moment("created_at", made_now=True),
+    Column("idempotency_key", Uuid),
+    UniqueConstraint("conversation_id", "seq"),
+    UniqueConstraint("author_id", "idempotency_key"),
+    CheckConstraint("char_length(content) BETWEEN 1 AND 480", name="content_length"),
+)
+
+inboxes = Table(
+    "inboxes",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("last_position", BigInteger, nullable=False, server_default=text("0")),
+    Column("trimmed_to", BigInteger, nullable=False, server_default=text("0")),
+)
+
+inbox_entries = Table(
+    "inbox_entries",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("user_id", "position"),
+)
+
+# One row: which life of the database positions belong to. A restore from a backup starts another,
+# in which a position may stand for a different message.
+inbox_epoch = Table(
+    "inbox_epoch",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("epoch", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    CheckConstraint("singleton", name="one_row"),
+)

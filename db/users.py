@@ -1,0 +1,95 @@
+"""Statements about users."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.constraints import violates
+from db.ids import new_id
+from db.records import User
+from db.tables import inboxes, users
+
+USER_COLUMNS = (users.c.id, users.c.username, users.c.avatar_url)
+
+
+class UsernameTaken(Exception):
+    """Somebody else has this name, in whatever case."""
+
+
+def to_user(row: Row[tuple[UUID, str, str | None]]) -> User:
+    """Make a record of a row of `USER_COLUMNS`."""
+    return User(*row)
+
+
+async def by_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[User]:
+    """Return those of the users that exist, in any order."""
+    rows = await connection.execute(select(*USER_COLUMNS).where(users.c.id == func.any(list(ids))))
+    return [to_user(row) for row in rows]
+
+
+async def by_username(connection: AsyncConnection, username: str) -> User | None:
+    """Return the user of that name, whatever its case."""
+    query = select(*USER_COLUMNS).where(users.c.username_key == username.lower())
+    row = (await connection.execute(query)).first()
+    return to_user(row) if row else None
+
+
+async def with_prefix(
+    connection: AsyncConnection, prefix: str, *, without: UUID, limit: int
+) -> Sequence[User]:
+    """Return at most `limit` users whose name starts with `prefix` in any case, ordered by name.
+
+    One range of the index on the name; the user `without` is left out.
+    """
+    query = (
+        select(*USER_COLUMNS)
+        .where(users.c.username_key.startswith(prefix.lower(), autoescape=True), users.c.id != without)
+        .order_by(users.c.username_key)
+        .limit(limit)
+    )
+    return [to_user(row) for row in await connection.execute(query)]
+
+
+async def create(connection: AsyncConnection, username: str, avatar_url: str | None = None) -> User:
+    """Make a user with an empty inbox.
+
+    Raises:
+        UsernameTaken: the transaction is then over.
+    """
+    user = User(new_id(), username, avatar_url)
+    try:
+        await connection.execute(
+            insert(users).values(id=user.id, username=user.username, avatar_url=user.avatar_url)
+        )
+    except IntegrityError as error:
+        if violates(error, "users_username_key_key"):
+            raise UsernameTaken(username) from error
+        raise
+    await connection.execute(insert(inboxes).values(user_id=user.id))
+    return user
+
+
+async def set_profile(
+    connection: AsyncConnection, user_id: UUID, *, username: str, avatar_url: str | None
+) -> User:
+    """Change a user's name and picture.
+
+    Raises:
+        UsernameTaken: the transaction is then over.
+    """
+    statement = (
+        update(users)
+        .where(users.c.id == user_id)
+        .values(username=username, avatar_url=avatar_url)
+        .returning(*USER_COLUMNS)
+    )
+    try:
+        row = (await connection.execute(statement)).one()
+    except IntegrityError as error:
+        if violates(error, "users_username_key_key"):
+            raise UsernameTaken(username) from error
+        raise
+    return to_user(row)

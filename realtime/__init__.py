@@ -1,0 +1,1 @@
+"""Delivery: hints, and the follower that turns log and hints into one ordered stream."""

@@ -1,0 +1,1 @@
+"""What the API says: the GraphQL types and the built schema."""
