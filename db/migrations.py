@@ -1,0 +1,47 @@
+"""Bringing a database to the newest schema."""
+
+from pathlib import Path
+
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from alembic import command
+from db.engine import Database
+
+# Any number that nobody else locks with: whoever holds it migrates, the others wait.
+_MIGRATION_LOCK = 7_463_901_225_118
+
+
+def configuration() -> Config:
+    """Return Alembic's configuration: `alembic/` in the installed `db` package, or in the checkout."""
+    here = Path(__file__).parent
+    folder = next(path for path in (here / "alembic", here.parent / "alembic") if path.is_dir())
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config
+
+
+async def migrate(database: Database, revision: str = "head") -> None:
+    """Bring the database up to the revision.
+
+    Many processes may call this at once: an advisory lock lets one migrate while the others wait for it
+    and then find nothing to do.
+    """
+    async with database.engine.connect() as connection:
+        await connection.execute(text("SET statement_timeout = 0"))
+        await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+        await connection.commit()
+        try:
+            await connection.run_sync(_upgrade, revision)
+            await connection.commit()
+        finally:
+            await connection.rollback()
+            await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+            await connection.execute(text("RESET statement_timeout"))
+            await connection.commit()
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = configuration()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

@@ -1,0 +1,140 @@
+"""Delivering into inboxes: dense, ordered, once, and without a deadlock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import combinations
+from uuid import UUID, uuid4
+
+import pytest
+
+from db import conversations, inboxes, messages
+from db.engine import Database
+from db.records import User
+
+PersonMaker = Callable[[str], Awaitable[User]]
+
+
+async def opens(database: Database, one: User, other: User) -> tuple[UUID, bool]:
+    async with database.transaction() as connection:
+        return await conversations.open_pair(connection, one.id, other.id)
+
+
+async def sends(
+    database: Database, author: User, conversation: UUID, content: str, key: UUID | None = None
+) -> inboxes.Delivered | None:
+    async with database.transaction() as connection:
+        return await inboxes.deliver(connection, conversation, author.id, content, key)
+
+
+async def inbox_of(database: Database, user: User, *, after: int = 0) -> list[tuple[int, str]]:
+    async with database.snapshot() as connection:
+        entries = await inboxes.read(connection, user.id, after=after, limit=10_000)
+    return [(entry.position, entry.message.content) for entry in entries]
+
+
+async def test_a_message_enters_the_inbox_of_every_participant(database: Database, person: PersonMaker):
+    ada, grace = await person("ada"), await person("grace")
+    conversation, _ = await opens(database, ada, grace)
+    await sends(database, ada, conversation, "hello")
+    delivered = await sends(database, grace, conversation, "hello yourself")
+    assert delivered is not None
+    assert delivered.message.seq == 2
+    assert delivered.positions == {ada.id: 2, grace.id: 2}
+    for user in (ada, grace):
+        assert await inbox_of(database, user) == [(1, "hello"), (2, "hello yourself")]
+    assert await inbox_of(database, ada, after=1) == [(2, "hello yourself")]
+
+
+async def test_sending_reads_up_to_ones_own_message(database: Database, person: PersonMaker):
+    ada, grace = await person("ada"), await person("grace")
+    conversation, _ = await opens(database, ada, grace)
+    await sends(database, ada, conversation, "one")
+    await sends(database, ada, conversation, "two")
+    async with database.snapshot() as connection:
+        [seen_by_ada] = await conversations.recent(connection, ada.id, before=None, limit=5)
+        [seen_by_grace] = await conversations.recent(connection, grace.id, before=None, limit=5)
+    assert seen_by_ada.last_seq - seen_by_ada.read_seq == 0
+    assert seen_by_grace.last_seq - seen_by_grace.read_seq == 2
+
+
+async def test_a_stranger_cannot_send(database: Database, person: PersonMaker):
+    ada, grace, eve = await person("ada"), await person("grace"), await person("eve")
+    conversation, _ = await opens(database, ada, grace)
+    assert await sends(database, eve, conversation, "let me in") is None
+    assert await sends(database, ada, uuid4(), "is anybody there") is None
+    assert await inbox_of(database, ada) == []
+
+
+async def test_twenty_openings_from_both_sides_are_one_conversation(database: Database, person: PersonMaker):
+    ada, grace = await person("ada"), await person("grace")
+    opened = await asyncio.gather(
+        *(opens(database, *pair) for pair in ((ada, grace), (grace, ada)) for _ in range(10))
+    )
+    assert len({conversation for conversation, _ in opened}) == 1
+    assert sum(made for _, made in opened) == 1
+    async with database.snapshot() as connection:
+        assert len(await conversations.participants_of(connection, [opened[0][0]])) == 2
+
+
+async def test_twenty_repeats_of_an_idempotency_key_are_one_message(database: Database, person: PersonMaker):
+    ada, grace = await person("ada"), await person("grace")
+    conversation, _ = await opens(database, ada, grace)
+    key = uuid4()
+    outcomes = await asyncio.gather(
+        *(sends(database, ada, conversation, "once", key) for _ in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, inboxes.Delivered) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, inboxes.IdempotencyKeyUsed) for outcome in outcomes) == 19
+    assert await inbox_of(database, grace) == [(1, "once")]
+    async with database.snapshot() as connection:
+        first = await messages.by_idempotency_key(connection, ada.id, key)
+    assert first is not None
+    assert (first.seq, first.content) == (1, "once")
+
+
+async def test_everybody_writing_to_everybody_at_once_leaves_dense_inboxes(
+    database: Database, person: PersonMaker
+):
+    people = [await person(f"p{number}") for number in range(6)]
+    pairs = [(one, other, (await opens(database, one, other))[0]) for one, other in combinations(people, 2)]
+    sending = [
+        sends(database, author, conversation, f"{author.username} {number}")
+        for one, other, conversation in pairs
+        for number in range(10)
+        for author in (one, other)
+    ]
+    assert all(await asyncio.wait_for(asyncio.gather(*sending), 60))
+    for user in people:
+        entries = await inbox_of(database, user)
+        assert [position for position, _ in entries] == list(range(1, 5 * 2 * 10 + 1))
+        assert len({content for _, content in entries}) == 60
+
+
+async def test_a_reader_never_finds_a_lower_position_after_a_higher_one(
+    database: Database, person: PersonMaker
+):
+    """A position is held back until those before it are committed, in whichever conversation they are."""
+    ada = await person("ada")
+    friends = [await person(f"friend{number}") for number in range(5)]
+    rooms = [(friend, (await opens(database, friend, ada))[0]) for friend in friends]
+    sending = asyncio.gather(
+        *(sends(database, friend, room, f"{number}") for friend, room in rooms for number in range(20))
+    )
+    cursor = 0
+    while not sending.done() or cursor < 100:
+        async with asyncio.timeout(30):
+            for position, _ in await inbox_of(database, ada, after=cursor):
+                assert position == cursor + 1
+                cursor = position
+    await sending
+
+
+@pytest.mark.parametrize("content", ["", "x" * 481])
+async def test_the_database_itself_refuses_content_out_of_bounds(
+    database: Database, person: PersonMaker, content: str
+):
+    ada, grace = await person("ada"), await person("grace")
+    conversation, _ = await opens(database, ada, grace)
+    with pytest.raises(Exception, match="messages_content_length_check"):
+        await sends(database, ada, conversation, content)
+    assert await inbox_of(database, ada) == []
