@@ -30,5 +30,11 @@ format: .venv/made
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# PostgreSQL 15 is the oldest that must work: Debian's, brought by apt where we may.
+POSTGRES_15 := /usr/lib/postgresql/15/bin
 test: check
 	$(BIN)/pytest
+	@[ -x $(POSTGRES_15)/postgres ] || [ "$$(id -u)" != 0 ] \
+		|| { apt-get update -q && apt-get install -qy postgresql-15; }
+	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/pytest --postgres $(POSTGRES_15); \
+	else echo "Not tested on PostgreSQL 15: install Debian's postgresql-15 for that."; fi

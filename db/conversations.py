@@ -8,9 +8,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.ids import new_id
-from db.records import Conversation, Participant
+from db.records import Conversation, Participant, User
 from db.tables import conversations, participants, users
-from db.users import USER_COLUMNS, to_user
+from db.users import USER_COLUMNS
 
 _AS_SEEN = (
     conversations.c.id,
@@ -78,7 +78,7 @@ async def participants_of(connection: AsyncConnection, ids: Sequence[UUID]) -> S
         .where(participants.c.conversation_id == func.any(list(ids)))
         .order_by(participants.c.joined_at, participants.c.user_id)
     )
-    return [Participant(row[0], to_user(row[2:]), row[1]) for row in await connection.execute(query)]
+    return [Participant(row[0], User(*row[2:]), row[1]) for row in await connection.execute(query)]
 
 
 async def mark_read(connection: AsyncConnection, conversation_id: UUID, user_id: UUID, seq: int) -> None:

@@ -89,8 +89,8 @@ def _owning(data_dir: Path, wait_seconds: float) -> Generator[None]:
         if not _until(lambda: _try_lock(lock), wait_seconds):
             lock.seek(0)
             raise EmbeddedPostgresError(
-                f"process {lock.read().strip()} uses the data in {data_dir}: stop it, or set MESSENGER_DATA_DIR"
-                " or MESSENGER_DATABASE_URL"
+                f"process {lock.read().strip()} uses the data in {data_dir}: stop it, or set"
+                " MESSENGER_DATA_DIR or MESSENGER_DATABASE_URL"
             )
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -124,7 +124,7 @@ def _stop_orphan(cluster: Path) -> None:
 def _is_server_of(pid: int, cluster: Path) -> bool:
     """Say whether that process is a PostgreSQL in this data directory; its pid may be another's by now."""
     try:
-        return os.path.samefile(f"/proc/{pid}/cwd", cluster)
+        return Path(f"/proc/{pid}/cwd").samefile(cluster)
     except OSError:
         return False
 
@@ -152,15 +152,19 @@ def _initialise(cluster: Path, binaries: Path, user: pwd.struct_passwd | None) -
 
 def _run(command: list[str], user: pwd.struct_passwd | None) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, cwd="/", **_as_user(user)
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd="/",
+        user=user.pw_uid if user else None,
+        group=user.pw_gid if user else None,
+        extra_groups=[] if user else None,
     )
     if done.returncode:
         raise EmbeddedPostgresError(f"{command[0]} failed: {done.stderr.strip()}")
     return done.stdout
-
-
-def _as_user(user: pwd.struct_passwd | None) -> dict[str, int]:
-    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid}
 
 
 @contextmanager
@@ -198,8 +202,10 @@ def _server(
             cwd="/",
             # Out of the terminal's process group: Ctrl-C is for the messenger, which stops this one last.
             process_group=0,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            **_as_user(user),
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # starts before any thread
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
         )
     try:
         is_ready = [str(binaries / "pg_isready"), "-q", "-h", str(socket_dir)]

@@ -52,7 +52,8 @@ _DELIVER = text("""
     ), advanced AS (
         UPDATE inboxes SET last_position = inboxes.last_position + 1
         FROM locked WHERE inboxes.user_id = locked.user_id
-        RETURNING inboxes.user_id, inboxes.last_position, locked.message_id, locked.conversation_id, locked.seq
+        RETURNING inboxes.user_id, inboxes.last_position,
+                  locked.message_id, locked.conversation_id, locked.seq
     ), entries AS (
         INSERT INTO inbox_entries (user_id, position, message_id)
         SELECT user_id, last_position, message_id FROM advanced

@@ -1,5 +1,7 @@
 """The tables. Migrations in `alembic/` follow them; `alembic check` finds no difference."""
 
+from datetime import datetime
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -29,7 +31,7 @@ metadata = MetaData(
 )
 
 
-def _moment(name: str, *, nullable: bool = False, made_now: bool = False) -> Column[object]:
+def _moment(name: str, *, nullable: bool = False, made_now: bool = False) -> Column[datetime]:
     """A point in time to the millisecond, as the API prints it."""
     default = text("clock_timestamp()") if made_now else None
     return Column(name, TIMESTAMP(timezone=True, precision=3), nullable=nullable, server_default=default)
@@ -53,7 +55,7 @@ identities = Table(
     metadata,
     Column("provider", Text, nullable=False),
     Column("subject", Text, nullable=False),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     PrimaryKeyConstraint("provider", "subject"),
 )
 
@@ -65,7 +67,7 @@ sessions = Table(
     # What a refresh replaced stays good for a moment: requests that carry it may be under way.
     Column("previous_token_hash", Text),
     _moment("previous_token_until", nullable=True),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     _moment("created_at", made_now=True),
     _moment("expires_at"),
     _moment("revoked_at", nullable=True),
@@ -86,8 +88,8 @@ conversations = Table(
 participants = Table(
     "participants",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("conversation_id", Uuid, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("read_seq", BigInteger, nullable=False, server_default=text("0")),
     Column("last_position", BigInteger, nullable=False, server_default=text("0")),
     _moment("joined_at", made_now=True),
@@ -100,9 +102,9 @@ messages = Table(
     "messages",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("conversation_id", Uuid, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("author_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("author_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("content", Text, nullable=False),
     _moment("created_at", made_now=True),
     Column("idempotency_key", Uuid),
@@ -114,7 +116,7 @@ messages = Table(
 inboxes = Table(
     "inboxes",
     metadata,
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("last_position", BigInteger, nullable=False, server_default=text("0")),
     Column("trimmed_to", BigInteger, nullable=False, server_default=text("0")),
 )
@@ -122,9 +124,9 @@ inboxes = Table(
 inbox_entries = Table(
     "inbox_entries",
     metadata,
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", Uuid, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
     PrimaryKeyConstraint("user_id", "position"),
 )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,22 +19,17 @@ class UsernameTaken(Exception):
     """Somebody else has this name, in whatever case."""
 
 
-def to_user(row: Row[tuple[UUID, str, str | None]]) -> User:
-    """Make a record of a row of `USER_COLUMNS`."""
-    return User(*row)
-
-
 async def by_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[User]:
     """Return those of the users that exist, in any order."""
     rows = await connection.execute(select(*USER_COLUMNS).where(users.c.id == func.any(list(ids))))
-    return [to_user(row) for row in rows]
+    return [User(*row) for row in rows]
 
 
 async def by_username(connection: AsyncConnection, username: str) -> User | None:
     """Return the user of that name, whatever its case."""
     query = select(*USER_COLUMNS).where(users.c.username_key == username.lower())
     row = (await connection.execute(query)).first()
-    return to_user(row) if row else None
+    return User(*row) if row else None
 
 
 async def with_prefix(
@@ -50,7 +45,7 @@ async def with_prefix(
         .order_by(users.c.username_key)
         .limit(limit)
     )
-    return [to_user(row) for row in await connection.execute(query)]
+    return [User(*row) for row in await connection.execute(query)]
 
 
 async def create(connection: AsyncConnection, username: str, avatar_url: str | None = None) -> User:
@@ -92,4 +87,4 @@ async def set_profile(
         if violates(error, "users_username_key_key"):
             raise UsernameTaken(username) from error
         raise
-    return to_user(row)
+    return User(*row)

@@ -1,0 +1,120 @@
+"""The PostgreSQL that comes along: it starts, keeps its data, and never outlives its owner."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from db import embedded
+from db.engine import open_database
+
+OWNER = """
+import sys
+from pathlib import Path
+from db import embedded
+with embedded.running(Path(sys.argv[1])) as cluster:
+    print("server", cluster.process.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        os.sched_yield()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Say whether it runs no more; a container's first process may leave a zombie's entry standing."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@contextmanager
+def owner_of(data_dir: Path) -> Generator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """Run another process that owns the data directory, and say which server it started."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(data_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as owner:
+        assert owner.stdout is not None
+        try:
+            # A line of the log may come first.
+            started = next(line for line in owner.stdout if line.startswith("server "))
+            yield owner, psutil.Process(int(started.split()[1]))
+        finally:
+            owner.kill()
+
+
+async def test_data_outlives_a_stop_and_a_start(tmp_path: Path):
+    with embedded.running(tmp_path) as cluster:
+        async with open_database(cluster.url()) as database, database.transaction() as connection:
+            await connection.execute(text("CREATE TABLE kept AS SELECT 42 AS answer"))
+    assert cluster.process.returncode == 0
+    with embedded.running(tmp_path) as cluster:
+        async with open_database(cluster.url()) as database, database.snapshot() as connection:
+            assert await connection.scalar(text("SELECT answer FROM kept")) == 42
+
+
+def test_the_server_goes_when_its_owner_is_killed_and_another_may_start_at_once(tmp_path: Path):
+    with owner_of(tmp_path) as (owner, server):
+        owner.kill()
+        with embedded.running(tmp_path) as cluster:
+            assert cluster.process.pid != server.pid
+            assert has_ended(server)
+
+
+def test_a_second_owner_is_refused_by_name(tmp_path: Path):
+    with owner_of(tmp_path) as (owner, _):
+        expected = f"process {owner.pid} uses the data in {tmp_path}: stop it, or set MESSENGER_DATA_DIR"
+        with (
+            pytest.raises(embedded.EmbeddedPostgresError, match=expected),
+            embedded.running(tmp_path, wait_seconds=0.2),
+        ):
+            pass
+
+
+def test_ctrl_c_reaches_the_owner_and_not_the_server(tmp_path: Path):
+    with owner_of(tmp_path) as (owner, server):
+        assert os.getpgid(server.pid) != os.getpgid(owner.pid)
+        os.killpg(owner.pid, signal.SIGINT)
+        owner.wait(30)
+        eventually(lambda: has_ended(server))
+    assert "received fast shutdown request" in (tmp_path / "postgres.log").read_text()
+
+
+def test_a_path_too_long_for_a_socket_will_do(tmp_path: Path):
+    with embedded.running(tmp_path / ("long" * 30)) as cluster:
+        socket_dir = cluster.socket_dir
+        assert (socket_dir / ".s.PGSQL.5432").exists()
+    assert not socket_dir.exists()
+
+
+def test_the_data_of_another_version_is_refused_and_kept(tmp_path: Path):
+    with embedded.running(tmp_path):
+        pass
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+    with (
+        pytest.raises(embedded.EmbeddedPostgresError, match="is of PostgreSQL 9"),
+        embedded.running(tmp_path),
+    ):
+        pass
+    assert (tmp_path / "postgres" / "base").exists()
+
+
+def test_a_first_start_that_was_cut_short_is_made_good(tmp_path: Path):
+    (tmp_path / "postgres.unfinished").mkdir()
+    (tmp_path / "postgres.unfinished" / "PG_VERSION").touch()
+    with embedded.running(tmp_path) as cluster:
+        assert cluster.process.poll() is None
