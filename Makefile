@@ -36,5 +36,5 @@ test: check
 	$(BIN)/pytest
 	@[ -x $(POSTGRES_15)/postgres ] || [ "$$(id -u)" != 0 ] \
 		|| { apt-get update -q && apt-get install -qy postgresql-15; }
-	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/pytest --postgres $(POSTGRES_15); \
+	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/pytest --postgres=$(POSTGRES_15); \
 	else echo "Not tested on PostgreSQL 15: install Debian's postgresql-15 for that."; fi
