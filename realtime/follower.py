@@ -1,0 +1,40 @@
+"""Following an inbox: the log and the hints, joined into one ordered stream."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from db.records import InboxEntry
+from realtime.hints import Subscriber
+
+
+class InboxLog(Protocol):
+    """Reads one user's inbox."""
+
+    async def __call__(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+        """Return at most `limit` entries with a position over `after`, in order."""
+        ...
+
+
+async def follow(
+    read: InboxLog, subscriber: Subscriber, *, after: int, page_size: int = 100
+) -> AsyncGenerator[InboxEntry]:
+    """Yield every entry of the inbox with a position over `after`, in order, each once, without end.
+
+    The subscriber must have been attached before this is called: what is committed between reading the
+    log and attaching would be missed. The log is read in pages of `page_size`, and only at the start, when
+    the subscriber says so, and when a hint shows that another went missing.
+    """
+    position = after
+    while True:
+        page = await read(after=position, limit=page_size)
+        for entry in page:
+            position = entry.position
+            yield entry
+        if len(page) == page_size:
+            continue
+        while (hint := await subscriber.next()) is not None:
+            if hint.entry.position == position + 1:
+                position += 1
+                yield hint.entry
+            elif hint.entry.position > position:
+                break

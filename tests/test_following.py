@@ -1,0 +1,119 @@
+"""Whatever becomes of the hints, a subscriber sees exactly the log."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, datetime
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from db.records import InboxEntry, Message
+from realtime.follower import follow
+from realtime.hints import Hint
+from realtime.memory import MemoryBroadcaster
+
+READER = UUID(int=1)
+
+
+def entry(position: int) -> InboxEntry:
+    return InboxEntry(
+        position, Message(UUID(int=position), READER, position, READER, "hello", datetime.now(UTC))
+    )
+
+
+class Turn:
+    """Awaiting it lets everybody else run once."""
+
+    def __await__(self):
+        yield
+
+
+class FollowedInbox(RuleBasedStateMachine):
+    """Sends, and hints that are lost, doubled, reordered or too many, and readers that come and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.broadcaster = MemoryBroadcaster(backlog=3)
+        self.log: list[InboxEntry] = []
+        self.under_way: list[Hint] = []
+        self.seen: list[InboxEntry] = []
+        self.reading: asyncio.Task[None] | None = None
+
+    async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+        await Turn()
+        page = self.log[after : after + limit]
+        await Turn()
+        return page
+
+    async def listen(self) -> None:
+        async with AsyncExitStack() as stack:
+            subscriber = await stack.enter_async_context(self.broadcaster.subscribe(READER))
+            entries = follow(self.read, subscriber, after=len(self.seen), page_size=2)
+            await stack.enter_async_context(aclosing(entries))
+            async for received in entries:
+                self.seen.append(received)
+                await Turn()
+
+    async def turns(self, count: int) -> None:
+        for _ in range(count):
+            await Turn()
+
+    @initialize(already=st.integers(0, 5))
+    def starts(self, already: int) -> None:
+        self.log = [entry(position) for position in range(1, already + 1)]
+
+    @rule(lost=st.booleans())
+    def somebody_sends(self, lost: bool) -> None:
+        self.log.append(entry(len(self.log) + 1))
+        if not lost:
+            self.under_way.append(Hint(READER, self.log[-1]))
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), doubled=st.booleans())
+    def a_hint_arrives(self, data: st.DataObject, doubled: bool) -> None:
+        hint = data.draw(st.sampled_from(self.under_way))
+        if not doubled:
+            self.under_way.remove(hint)
+        self.loop.run_until_complete(self.broadcaster.publish([hint]))
+
+    @rule(count=st.integers(1, 6))
+    def time_passes(self, count: int) -> None:
+        self.loop.run_until_complete(self.turns(count))
+
+    @rule()
+    def the_reader_connects_again(self) -> None:
+        self.the_reader_goes_away()
+        self.reading = self.loop.create_task(self.listen())
+
+    @rule()
+    def the_reader_goes_away(self) -> None:
+        if self.reading is not None:
+            self.reading.cancel()
+            self.loop.run_until_complete(asyncio.wait([self.reading]))
+            self.reading = None
+        assert len(self.broadcaster) == 0
+
+    @invariant()
+    def what_was_seen_is_the_start_of_the_log(self) -> None:
+        assert self.seen == self.log[: len(self.seen)]
+
+    def teardown(self) -> None:
+        self.the_reader_connects_again()
+        self.loop.run_until_complete(self.turns(5 * len(self.log) + 20))
+        assert self.seen == self.log
+        # Connected throughout, with every hint lost: the look at the log after a reconnect finds all.
+        self.log.append(entry(len(self.log) + 1))
+        for subscriber in self.broadcaster.subscribers_of(READER):
+            subscriber.look_at_log()
+        self.loop.run_until_complete(self.turns(20))
+        assert self.seen == self.log
+        self.the_reader_goes_away()
+        self.loop.close()
+
+
+TestFollowedInbox = FollowedInbox.TestCase
+TestFollowedInbox.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
