@@ -65,22 +65,25 @@ class FollowedInbox(RuleBasedStateMachine):
     @initialize(already=st.integers(0, 5))
     def starts(self, already: int) -> None:
         self.log = [entry(position) for position in range(1, already + 1)]
+        self.the_reader_connects_again()
 
-    @rule(lost=st.booleans())
-    def somebody_sends(self, lost: bool) -> None:
+    @rule(arrives=st.booleans())
+    def somebody_sends(self, arrives: bool) -> None:
+        """The hint arrives at once, or later in whatever order and number, or never."""
         self.log.append(entry(len(self.log) + 1))
-        if not lost:
-            self.under_way.append(Hint(READER, self.log[-1]))
+        hint = Hint(READER, self.log[-1])
+        if arrives:
+            self.loop.run_until_complete(self.broadcaster.publish([hint]))
+        else:
+            self.under_way.append(hint)
 
     @precondition(lambda self: self.under_way)
-    @rule(data=st.data(), doubled=st.booleans())
-    def a_hint_arrives(self, data: st.DataObject, doubled: bool) -> None:
-        hint = data.draw(st.sampled_from(self.under_way))
-        if not doubled:
-            self.under_way.remove(hint)
-        self.loop.run_until_complete(self.broadcaster.publish([hint]))
+    @rule(data=st.data())
+    def hints_arrive(self, data: st.DataObject) -> None:
+        hints = data.draw(st.lists(st.sampled_from(self.under_way), min_size=1, max_size=8))
+        self.loop.run_until_complete(self.broadcaster.publish(hints))
 
-    @rule(count=st.integers(1, 6))
+    @rule(count=st.integers(1, 20))
     def time_passes(self, count: int) -> None:
         self.loop.run_until_complete(self.turns(count))
 
@@ -102,18 +105,36 @@ class FollowedInbox(RuleBasedStateMachine):
         assert self.seen == self.log[: len(self.seen)]
 
     def teardown(self) -> None:
-        self.the_reader_connects_again()
-        self.loop.run_until_complete(self.turns(5 * len(self.log) + 20))
-        assert self.seen == self.log
-        # Connected throughout, with every hint lost: the look at the log after a reconnect finds all.
-        self.log.append(entry(len(self.log) + 1))
-        for subscriber in self.broadcaster.subscribers_of(READER):
-            subscriber.look_at_log()
-        self.loop.run_until_complete(self.turns(20))
-        assert self.seen == self.log
-        self.the_reader_goes_away()
-        self.loop.close()
+        try:
+            self.the_reader_connects_again()
+            self.loop.run_until_complete(self.turns(5 * len(self.log) + 20))
+            assert self.seen == self.log
+            # Every hint lost while connected: being told to look at the log is enough.
+            self.log.append(entry(len(self.log) + 1))
+            for subscriber in self.broadcaster.subscribers_of(READER):
+                subscriber.look_at_log()
+            self.loop.run_until_complete(self.turns(20))
+            assert self.seen == self.log
+        finally:
+            self.the_reader_goes_away()
+            self.loop.close()
 
 
 TestFollowedInbox = FollowedInbox.TestCase
 TestFollowedInbox.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log():
+    broadcaster = MemoryBroadcaster(backlog=3)
+    log = [entry(position) for position in range(1, 11)]
+
+    async def read(*, after: int, limit: int) -> Sequence[InboxEntry]:
+        return log[after : after + limit]
+
+    async with broadcaster.subscribe(READER) as subscriber:
+        async with aclosing(follow(read, subscriber, after=6)) as entries:
+            assert [(await anext(entries)).position for _ in range(4)] == [7, 8, 9, 10]
+            log += [entry(position) for position in range(11, 15)]
+            await broadcaster.publish([Hint(READER, missed) for missed in log[10:]])
+            async with asyncio.timeout(5):
+                assert [(await anext(entries)).position for _ in range(4)] == [11, 12, 13, 14]

@@ -6,8 +6,9 @@ from itertools import combinations
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import insert
 
-from db import conversations, inboxes, messages
+from db import conversations, inboxes, messages, tables
 from db.engine import Database
 from db.records import User
 
@@ -108,6 +109,21 @@ async def test_everybody_writing_to_everybody_at_once_leaves_dense_inboxes(
         entries = await inbox_of(database, user)
         assert [position for position, _ in entries] == list(range(1, 5 * 2 * 10 + 1))
         assert len({content for _, content in entries}) == 60
+
+
+async def test_groups_of_the_same_people_written_at_once_do_not_deadlock(
+    database: Database, person: PersonMaker
+):
+    people = [await person(f"p{number}") for number in range(6)]
+    groups = [uuid4() for _ in range(20)]
+    async with database.transaction() as connection:
+        await connection.execute(insert(tables.conversations), [{"id": group} for group in groups])
+        members = [{"conversation_id": group, "user_id": user.id} for group in groups for user in people]
+        await connection.execute(insert(tables.participants), members)
+    sending = [sends(database, user, group, "hello") for user in people for group in groups]
+    assert all(await asyncio.wait_for(asyncio.gather(*sending), 60))
+    for user in people:
+        assert [position for position, _ in await inbox_of(database, user)] == list(range(1, 121))
 
 
 async def test_a_reader_never_finds_a_lower_position_after_a_higher_one(
