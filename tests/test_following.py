@@ -131,10 +131,12 @@ async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log(
     async def read(*, after: int, limit: int) -> Sequence[InboxEntry]:
         return log[after : after + limit]
 
-    async with broadcaster.subscribe(READER) as subscriber:
-        async with aclosing(follow(read, subscriber, after=6)) as entries:
-            assert [(await anext(entries)).position for _ in range(4)] == [7, 8, 9, 10]
-            log += [entry(position) for position in range(11, 15)]
-            await broadcaster.publish([Hint(READER, missed) for missed in log[10:]])
-            async with asyncio.timeout(5):
-                assert [(await anext(entries)).position for _ in range(4)] == [11, 12, 13, 14]
+    async with (
+        broadcaster.subscribe(READER) as subscriber,
+        aclosing(follow(read, subscriber, after=6)) as entries,
+    ):
+        assert [(await anext(entries)).position for _ in range(4)] == [7, 8, 9, 10]
+        log += [entry(position) for position in range(11, 15)]
+        await broadcaster.publish([Hint(READER, missed) for missed in log[10:]])
+        async with asyncio.timeout(5):
+            assert [(await anext(entries)).position for _ in range(4)] == [11, 12, 13, 14]

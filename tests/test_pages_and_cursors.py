@@ -1,0 +1,159 @@
+"""Pages meet everything once; cursors come back as they went out, or not at all."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolvers.content import check_content, normalise
+from resolvers.cursors import InboxCursor, decode_page_cursor, encode_page_cursor
+from resolvers.errors import BadUserInput, CursorInvalid, UserError, UserErrorCode
+from resolvers.pages import NumberedPage, numbered_page
+
+sizes = st.integers(1, 100)
+positions = st.integers(0, 2**63 - 1)
+ADA = UUID(int=1)
+
+
+def numbers(page: NumberedPage) -> list[int]:
+    return list(range(page.start, page.end + 1))
+
+
+@given(st.integers(0, 500), sizes)
+def test_paging_forward_meets_every_element_once(length: int, size: int):
+    met: list[int] = []
+    after = None
+    while True:
+        page = numbered_page(length, first=size, after=after, last=None, before=None)
+        met += numbers(page)
+        assert page.has_previous == (after is not None)
+        if not page.has_next:
+            break
+        after = page.end
+    assert met == list(range(1, length + 1))
+
+
+@given(st.integers(0, 500), sizes)
+def test_paging_backward_meets_every_element_once(length: int, size: int):
+    met: list[int] = []
+    before = None
+    while True:
+        page = numbered_page(length, first=None, after=None, last=size, before=before)
+        met = numbers(page) + met
+        assert page.has_next == (before is not None)
+        if not page.has_previous:
+            break
+        before = page.start
+    assert met == list(range(1, length + 1))
+
+
+@given(
+    st.integers(0, 300),
+    st.one_of(st.none(), st.integers(1, 400)),
+    st.one_of(st.none(), st.integers(1, 400)),
+    st.booleans(),
+    sizes,
+)
+def test_a_page_is_what_relay_says_it_is(
+    length: int, after: int | None, before: int | None, forward: bool, size: int
+):
+    expected = [
+        n for n in range(1, length + 1) if (after is None or n > after) and (before is None or n < before)
+    ]
+    expected = expected[:size] if forward else expected[-size:]
+    page = numbered_page(
+        length, first=size if forward else None, after=after, last=None if forward else size, before=before
+    )
+    assert numbers(page) == expected
+    if expected:
+        assert page.has_previous == (expected[0] > 1)
+        assert page.has_next == (expected[-1] < length)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, None), (101, None), (None, -1), (None, 101), (5, 5)])
+def test_a_page_size_out_of_range_is_refused(first: int | None, last: int | None):
+    with pytest.raises(BadUserInput, match=r"`(first|last)`"):
+        numbered_page(10, first=first, after=None, last=last, before=None)
+
+
+@given(st.uuids(), positions, st.uuids())
+def test_an_inbox_cursor_comes_back_to_its_user_as_it_went_out(epoch: UUID, position: int, user: UUID):
+    cursor = InboxCursor(epoch, position)
+    assert InboxCursor.decode(cursor.encode(user), user) == cursor
+
+
+@given(positions, st.integers(0, 43), st.characters())
+def test_a_mistyped_inbox_cursor_is_refused(position: int, at: int, typed: str):
+    cursor = InboxCursor(UUID(int=5), position).encode(ADA)
+    mistyped = cursor[:at] + typed + cursor[at + 1 :]
+    if mistyped != cursor:
+        with pytest.raises(CursorInvalid):
+            InboxCursor.decode(mistyped, ADA)
+
+
+@given(st.text())
+def test_any_other_text_is_no_cursor(text: str):
+    with pytest.raises(CursorInvalid):
+        InboxCursor.decode(text, ADA)
+
+
+def test_another_users_inbox_cursor_is_refused():
+    with pytest.raises(CursorInvalid):
+        InboxCursor.decode(InboxCursor(uuid4(), 7).encode(ADA), UUID(int=2))
+
+
+@given(st.integers(1, 2**63 - 1))
+def test_a_page_cursor_comes_back_as_it_went_out(key: int):
+    assert decode_page_cursor(encode_page_cursor(key), "after") == key
+
+
+@given(st.text())
+def test_a_page_cursor_is_read_in_one_spelling_only(text: str):
+    try:
+        key = decode_page_cursor(text, "before")
+    except CursorInvalid as refusal:
+        assert "`before`" in str(refusal)
+    else:
+        assert encode_page_cursor(key) == text
+
+
+@given(st.text())
+def test_normalised_content_stays_as_it_is(text: str):
+    normalised = normalise(text)
+    assert normalise(normalised) == normalised
+    for line in normalised.split("\n"):
+        assert line == " ".join(line.split())
+    assert "\n\n" not in normalised
+
+
+@pytest.mark.parametrize(
+    ("content", "stored"),
+    [
+        ("  hello \t  world  ", "hello world"),
+        ("one\n\n \n  two", "one\ntwo"),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("\N{NO-BREAK SPACE}x\N{IDEOGRAPHIC SPACE}y", "x y"),
+        ("e\N{COMBINING ACUTE ACCENT} 👩‍👩‍👧", "e\N{COMBINING ACUTE ACCENT} 👩‍👩‍👧"),
+        ("x" * 480 + "   ", "x" * 480),
+    ],
+)
+def test_content_is_normalised_before_it_is_measured(content: str, stored: str):
+    assert check_content(content) == stored
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("", UserErrorCode.BLANK),
+        (" \n\t\N{EM SPACE}", UserErrorCode.BLANK),
+        ("x" * 481, UserErrorCode.TOO_LONG),
+        ("nul\0", UserErrorCode.INVALID),
+        ("half \ud83d", UserErrorCode.INVALID),
+    ],
+)
+def test_content_that_cannot_be_stored_is_a_user_error(content: str, code: UserErrorCode):
+    with pytest.raises(UserError) as refused:
+        check_content(content)
+    assert refused.value.code is code
+    assert refused.value.path == ["input", "content"]
