@@ -1,0 +1,130 @@
+"""What a resolver works with: who asks, a consistent view of the database, and loaders that batch."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from aiodataloader import DataLoader
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import conversations, messages, users
+from db.engine import Database
+from db.messages import SeqRange
+from db.records import Conversation, Message, Participant, User
+from realtime.broadcaster import Broadcaster
+from resolvers.errors import Unauthenticated
+
+
+@dataclass(slots=True)
+class Context:
+    """One request's view of the world, from `async with` to its end.
+
+    Everything read between two writes comes from one snapshot, over one connection. `refused` is the reason
+    why the request's token was turned down, None where it brought none or a good one.
+    """
+
+    database: Database
+    broadcaster: Broadcaster
+    viewer: User | None = None
+    refused: str | None = None
+    loaders: "Loaders" = field(init=False)
+    _connection: AsyncConnection | None = field(default=None, init=False)
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.refresh()
+
+    def require_viewer(self) -> User:
+        """Return who is signed in.
+
+        Raises:
+            Unauthenticated: nobody is.
+        """
+        if self.viewer is None:
+            raise Unauthenticated(self.refused or "Sign in first: send `Authorization: Bearer TOKEN`.")
+        return self.viewer
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+        """Yield the request's snapshot, to one resolver at a time."""
+        async with self._turn:
+            if self._connection is None:
+                self._connection = await self._open.enter_async_context(self.database.snapshot())
+            yield self._connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+        """Yield a transaction, committed at the end; what is read afterwards shows what it wrote."""
+        await self.refresh()
+        async with self.database.transaction() as connection:
+            yield connection
+
+    async def refresh(self) -> None:
+        """Give the snapshot back and forget what was loaded: the next read sees the newest state."""
+        async with self._turn:
+            self._connection = None
+            self.loaders = Loaders(self)
+            await self._open.aclose()
+
+
+class Loaders:
+    """Loaders that turn the many single wishes of one selection into one statement each."""
+
+    def __init__(self, context: Context) -> None:
+        """Make loaders that read from the context's snapshot."""
+        self._context = context
+        self.users: DataLoader[UUID, User | None] = DataLoader(self._users)
+        self.conversations: DataLoader[UUID, Conversation | None] = DataLoader(self._conversations)
+        self.messages: DataLoader[UUID, Message | None] = DataLoader(self._messages)
+        self.participants: DataLoader[UUID, Sequence[Participant]] = DataLoader(self._participants)
+        self.ranges: DataLoader[SeqRange, Sequence[Message]] = DataLoader(self._ranges)
+
+    async def _users(self, ids: list[UUID]) -> list[User | None]:
+        async with self._context.reading() as connection:
+            found = {user.id: user for user in await users.by_ids(connection, ids)}
+        return [found.get(user_id) for user_id in ids]
+
+    async def _conversations(self, ids: list[UUID]) -> list[Conversation | None]:
+        viewer = self._context.require_viewer()
+        async with self._context.reading() as connection:
+            found = {one.id: one for one in await conversations.by_ids(connection, viewer.id, ids)}
+        return [found.get(conversation_id) for conversation_id in ids]
+
+    async def _messages(self, ids: list[UUID]) -> list[Message | None]:
+        viewer = self._context.require_viewer()
+        async with self._context.reading() as connection:
+            found = {one.id: one for one in await messages.visible_to(connection, viewer.id, ids)}
+        return [found.get(message_id) for message_id in ids]
+
+    async def _participants(self, ids: list[UUID]) -> list[Sequence[Participant]]:
+        found: dict[UUID, list[Participant]] = {conversation_id: [] for conversation_id in ids}
+        async with self._context.reading() as connection:
+            for participant in await conversations.participants_of(connection, ids):
+                found[participant.conversation_id].append(participant)
+        return [found[conversation_id] for conversation_id in ids]
+
+    async def _ranges(self, ranges: list[SeqRange]) -> list[Sequence[Message]]:
+        async with self._context.reading() as connection:
+            rows = await messages.in_ranges(connection, ranges)
+        found = {(row.conversation_id, row.seq): row for row in rows}
+        return [
+            [
+                found[wanted.conversation_id, seq]
+                for seq in range(wanted.first, wanted.last + 1)
+                if (wanted.conversation_id, seq) in found
+            ]
+            for wanted in ranges
+        ]

@@ -1,0 +1,144 @@
+"""Opening, listing and reading conversations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from db import conversations, users
+from db.messages import SeqRange
+from db.records import Conversation, Message, Participant
+from resolvers.context import Context
+from resolvers.cursors import decode_page_cursor
+from resolvers.errors import UserError, UserErrorCode
+from resolvers.pages import NumberedPage, check_page_size, numbered_page
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """Conversations, the most recently active first, and whether there are more either way."""
+
+    conversations: Sequence[Conversation]
+    has_previous: bool
+    has_next: bool
+
+
+async def by_id(context: Context, conversation_id: UUID) -> Conversation | None:
+    """Return a conversation that the viewer takes part in."""
+    context.require_viewer()
+    return await context.loaders.conversations.load(conversation_id)
+
+
+async def recent(context: Context, first: int, after: str | None) -> ConversationPage:
+    """Return the viewer's conversations that have a message.
+
+    Raises:
+        BadUserInput: `first` is not 1 to 100.
+        CursorInvalid: `after` is no cursor.
+    """
+    viewer = context.require_viewer()
+    check_page_size(first, "first")
+    before = None if after is None else decode_page_cursor(after, "after")
+    async with context.reading() as connection:
+        # One more than asked for tells whether there is a next page.
+        found = await conversations.recent(connection, viewer.id, before=before, limit=first + 1)
+        newest = (
+            found[:1]
+            if before is None
+            else await conversations.recent(connection, viewer.id, before=None, limit=1)
+        )
+    page = found[:first]
+    has_previous = before is not None and bool(newest) and newest[0].last_position >= before
+    for conversation in page:
+        context.loaders.conversations.prime(conversation.id, conversation)
+    return ConversationPage(page, has_previous, len(found) > first)
+
+
+async def create_conversation(context: Context, username: str) -> tuple[Conversation, bool]:
+    """Open the conversation with that user; say whether it is new.
+
+    Raises:
+        UserError: nobody has that name, or it is the viewer's own.
+    """
+    viewer = context.require_viewer()
+    if not username.strip():
+        raise UserError(UserErrorCode.BLANK, "Say whom to write to.", "username")
+    async with context.writing() as connection:
+        other = await users.by_username(connection, username) if username.isascii() else None
+        if other is None:
+            raise UserError(UserErrorCode.NOT_FOUND, "Nobody has that name.", "username")
+        if other.id == viewer.id:
+            raise UserError(UserErrorCode.SELF, "That is you: choose somebody else.", "username")
+        conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
+    conversation = await context.loaders.conversations.load(conversation_id)
+    if conversation is None:
+        raise RuntimeError(f"conversation {conversation_id} is not its opener's to see")
+    return conversation, created
+
+
+async def read_messages(
+    context: Context, conversation_id: UUID | None, up_to: UUID | None, *, whole: bool
+) -> Conversation:
+    """Mark the conversation read up to that message, or with `whole` up to its last; never back.
+
+    Ids that could not be read are None.
+
+    Raises:
+        UserError: the viewer has no such conversation, or that has no such message.
+    """
+    context.require_viewer()
+    await context.refresh()
+    conversation = await context.loaders.conversations.load(conversation_id) if conversation_id else None
+    if conversation is None:
+        raise UserError(UserErrorCode.NOT_FOUND, "You have no such conversation.", "conversationId")
+    seq = conversation.last_seq
+    if not whole:
+        message = await context.loaders.messages.load(up_to) if up_to else None
+        if message is None or message.conversation_id != conversation.id:
+            raise UserError(UserErrorCode.NOT_FOUND, "The conversation has no such message.", "upToMessageId")
+        seq = message.seq
+    viewer = context.require_viewer()
+    async with context.writing() as connection:
+        await conversations.mark_read(connection, conversation.id, viewer.id, seq)
+    marked = await context.loaders.conversations.load(conversation.id)
+    return marked or conversation
+
+
+async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:
+    """Return everybody who takes part, the viewer included."""
+    return await context.loaders.participants.load(conversation_id)
+
+
+async def last_message(context: Context, conversation: Conversation) -> Message | None:
+    """Return the newest message."""
+    if conversation.last_seq == 0:
+        return None
+    newest = SeqRange(conversation.id, conversation.last_seq, conversation.last_seq)
+    [message] = await context.loaders.ranges.load(newest)
+    return message
+
+
+async def messages_of(
+    context: Context,
+    conversation: Conversation,
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+) -> tuple[Sequence[Message], NumberedPage]:
+    """Return a page of messages, oldest first, and where it lies in the conversation.
+
+    Raises:
+        BadUserInput: a page size is out of range, or both are given.
+        CursorInvalid: `after` or `before` is no cursor.
+    """
+    page = numbered_page(
+        conversation.last_seq,
+        first=first,
+        after=None if after is None else decode_page_cursor(after, "after"),
+        last=last,
+        before=None if before is None else decode_page_cursor(before, "before"),
+    )
+    if page.end < page.start:
+        return [], page
+    return await context.loaders.ranges.load(SeqRange(conversation.id, page.start, page.end)), page

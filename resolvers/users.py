@@ -1,0 +1,118 @@
+"""Finding people, and one's own profile."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from db import users
+from db.records import User
+from db.users import UsernameTaken
+from resolvers.content import is_storable
+from resolvers.context import Context
+from resolvers.errors import Unauthenticated, UserError, UserErrorCode
+from resolvers.pages import check_page_size
+
+MAX_FOUND = 20
+MAX_AVATAR_URL_CHARS = 2000
+_USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,38}")
+
+
+def viewer(context: Context) -> User | None:
+    """Return who is signed in; None for nobody.
+
+    Raises:
+        Unauthenticated: the request brought a token that is not good, which must not look like nobody.
+    """
+    if context.refused is not None:
+        raise Unauthenticated(context.refused)
+    return context.viewer
+
+
+async def by_id(context: Context, user_id: UUID) -> User | None:
+    """Return a user, to anybody who is signed in."""
+    context.require_viewer()
+    return await context.loaders.users.load(user_id)
+
+
+async def by_username(context: Context, username: str) -> User | None:
+    """Return the user of that name, whatever its case."""
+    context.require_viewer()
+    if not _USERNAME.fullmatch(username):
+        return None
+    async with context.reading() as connection:
+        return await users.by_username(connection, username)
+
+
+async def search_users(context: Context, search: str, first: int) -> Sequence[User]:
+    """Return users whose name starts with the text, by name; the viewer is left out.
+
+    Raises:
+        BadUserInput: `first` is not 1 to 20.
+    """
+    viewer = context.require_viewer()
+    check_page_size(first, "first", MAX_FOUND)
+    # What cannot start a name finds nobody; the empty text would find everybody.
+    if not _USERNAME.fullmatch(search.strip()):
+        return []
+    async with context.reading() as connection:
+        return await users.with_prefix(connection, search.strip(), without=viewer.id, limit=first)
+
+
+async def update_profile(
+    context: Context, *, username: str | None, avatar_url: str | None, keep_avatar: bool
+) -> User:
+    """Change the viewer's name, where one is given, and picture, where `keep_avatar` is false.
+
+    Raises:
+        UserError: the name is not allowed or taken, or the picture is no https address.
+    """
+    viewer = context.require_viewer()
+    if username is not None:
+        check_username(username)
+    if not keep_avatar and avatar_url is not None:
+        _check_avatar_url(avatar_url)
+    try:
+        async with context.writing() as connection:
+            changed = await users.set_profile(
+                connection,
+                viewer.id,
+                username=viewer.username if username is None else username,
+                avatar_url=viewer.avatar_url if keep_avatar else avatar_url,
+            )
+    except UsernameTaken as error:
+        message = f"Somebody else is called {username}: choose another name."
+        raise UserError(UserErrorCode.TAKEN, message, "username") from error
+    context.viewer = changed
+    return changed
+
+
+def check_username(username: str) -> None:
+    """Accept a name that somebody may have.
+
+    Raises:
+        UserError: it is blank, too long, or holds something else than letters, digits, `.`, `_` and `-`.
+    """
+    if not username.strip():
+        raise UserError(UserErrorCode.BLANK, "Give a name.", "username")
+    if len(username) > 39:
+        raise UserError(UserErrorCode.TOO_LONG, "A name has at most 39 characters.", "username")
+    if not _USERNAME.fullmatch(username):
+        raise UserError(
+            UserErrorCode.INVALID,
+            "A name starts with a letter or digit and holds only A to Z, 0 to 9, dot, underscore and hyphen.",
+            "username",
+        )
+
+
+def _check_avatar_url(url: str) -> None:
+    if len(url) > MAX_AVATAR_URL_CHARS:
+        message = f"The picture's address has over {MAX_AVATAR_URL_CHARS} characters."
+        raise UserError(UserErrorCode.TOO_LONG, message, "avatarUrl")
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme == "https" and bool(parts.hostname)
+    except ValueError:
+        is_good = False
+    if not is_good or not is_storable(url) or any(char.isspace() or not char.isprintable() for char in url):
+        raise UserError(UserErrorCode.INVALID, "Give the picture's full address, with https.", "avatarUrl")

@@ -1,0 +1,82 @@
+import { type FormEvent, useEffect, useState } from 'react';
+
+import { execute } from './fetcher';
+import { type Answer, errorMessage, failure, postJson, readAnswer } from './http';
+
+/** Says who is signed in; signs in and out for development. */
+export function SignInBar() {
+  // undefined until the server has said, null for nobody.
+  const [username, setUsername] = useState<string | null>();
+  const [problem, setProblem] = useState<string>();
+  const [busy, setBusy] = useState(false);
+
+  async function loadViewer() {
+    const answer = await execute({ query: '{ viewer { username } }' });
+    const viewer = answer.data?.viewer as { username: string } | null | undefined;
+    setUsername(viewer?.username ?? null);
+    setProblem(errorMessage(answer));
+  }
+  useEffect(() => void loadViewer(), []);
+
+  /** Sends a sign-in or sign-out, then asks anew who is signed in: the cookie decides. */
+  async function send(url: string, body: object) {
+    setBusy(true);
+    try {
+      const response = await postJson(url, body);
+      if (response.ok) await loadViewer();
+      else setProblem(await refusal(response));
+    } catch (reason) {
+      setProblem(errorMessage(failure(reason)));
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  function signIn(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const name = new FormData(event.currentTarget).get('username');
+    void send('/auth/dev/login', { username: String(name).trim() });
+  }
+
+  return (
+    <header className="sign-in-bar">
+      <strong>Messenger API</strong>
+      <span role="status">
+        {username === undefined
+          ? 'Asking who is signed in…'
+          : username === null
+            ? 'Nobody is signed in.'
+            : `Signed in as ${username}`}
+      </span>
+      {username === null && (
+        <form onSubmit={signIn}>
+          <label htmlFor="username">Username</label>
+          <input
+            id="username"
+            name="username"
+            required
+            autoCapitalize="none"
+            autoComplete="username"
+            spellCheck={false}
+            aria-describedby="sign-in-problem"
+          />
+          <button disabled={busy}>Sign in</button>
+        </form>
+      )}
+      {username && (
+        <button disabled={busy} onClick={() => void send('/auth/logout', {})}>
+          Sign out
+        </button>
+      )}
+      <span id="sign-in-problem" role="alert">
+        {problem}
+      </span>
+    </header>
+  );
+}
+
+async function refusal(response: Response): Promise<string> {
+  if (response.status === 404) return 'Development sign-in is off on this server.';
+  const answer: Answer = await readAnswer(response);
+  return errorMessage(answer) ?? `The server answered ${response.status}.`;
+}

@@ -1,0 +1,34 @@
+// The workers come first: the editor looks for them as soon as it is made.
+import 'graphiql/setup-workers/vite';
+import 'graphiql/style.css';
+import './style.css';
+
+import { GraphiQL } from 'graphiql';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+
+import examples from './examples.graphql?raw';
+import { fetcher } from './fetcher';
+import { SignInBar } from './SignInBar';
+
+const exampleVariables = JSON.stringify(
+  { input: { conversationId: 'an id from Inbox or OpenConversation', content: 'Hello!' } },
+  null,
+  2,
+);
+
+const root = document.getElementById('root');
+if (!root) throw new Error('The page has no #root element.');
+
+createRoot(root).render(
+  <StrictMode>
+    <SignInBar />
+    <main>
+      <GraphiQL
+        fetcher={fetcher}
+        // Shown to whoever has no tabs of their own in this browser yet.
+        defaultTabs={[{ query: examples, variables: exampleVariables }]}
+      />
+    </main>
+  </StrictMode>,
+);
