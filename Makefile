@@ -1,40 +1,95 @@
-# The set-up that the commands share. Every step is skipped while what it made is newer than what it was
-# made from.
+# The two commands are `run` and `test`; each does its own set-up. A step of it is skipped while what it made
+# is newer than what it was made from.
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+GRAPHIQL := server/static/graphiql/index.html
 
-.PHONY: help test check format
+.PHONY: help run test setup check format lock
 help:
-	@echo "make test   install what is needed, then run every check and every test"
+	@echo "make run      install what is needed, then serve; MESSENGER_PORT=9000 make run, or .env, for settings"
+	@echo "make test     install what is needed, then run every check and every test"
+	@echo "make check    only the checks"
+	@echo "make format   format the Python code"
+	@echo "make lock     write the requirements files from pyproject.toml"
 
-.venv/made: pyproject.toml requirements-dev.txt
+run: setup
+	@exec $(BIN)/messenger serve
+
+setup: .venv/project $(GRAPHIQL)
+
+# What a failing step tells before it ends the command.
+or_say = || { echo "$(1)" >&2; exit 1; }
+# Brings a package by Debian's apt, where we may.
+apt = { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $(1); } >/dev/null
+CANNOT_INSTALL := Not installed, see above. With PyPI (or pip's index) in reach, run make again.
+
+.venv/made: requirements.txt requirements-build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or later is needed; name one with make PYTHON=..."; exit 1; }
+		$(call or_say,Python 3.11 or later is needed; name one with make PYTHON=...)
 	@# Debian keeps venv's bootstrap in a package of its own.
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] \
-		&& apt-get update -q && apt-get install -qy python3-venv; } \
-		|| { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt,python3-venv) \
+		$(call or_say,Python's venv is missing: apt-get install python3-venv (as root))
+	@echo "Installing the Python packages ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) install --require-hashes -r requirements.txt -r requirements-build.txt $(call or_say,$(CANNOT_INSTALL))
 	@touch $@
 
-check: .venv/made
+.venv/dev: requirements-dev.txt .venv/made
+	@echo "Installing the Python packages for development ..."
+	@$(PIP) install --require-hashes -r requirements-dev.txt $(call or_say,$(CANNOT_INSTALL))
+	@touch $@
+
+.venv/project: pyproject.toml .venv/made
+	@$(PIP) install --no-deps --no-build-isolation --editable . $(call or_say,$(CANNOT_INSTALL))
+	@touch $@
+
+# The system's Node where Vite runs on it, or else one from PyPI. Asked in a shell of its own, because a shell
+# remembers where it found a command.
+NODE_FITS := command -v npm && node -e 'const [major, minor] = process.versions.node.split(".").map(Number); \
+	process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+$(GRAPHIQL): $(wildcard web/graphiql/*.* web/graphiql/src web/graphiql/src/*) | .venv/made
+	@echo "Building the GraphiQL page ..."
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	( $(NODE_FITS) ) >/dev/null 2>&1 || $(PIP) install --require-hashes -r requirements-node.txt \
+		$(call or_say,Node is missing: install 20.19 or later with npm; or have PyPI in reach. Then run make again.); \
+	cd web/graphiql; \
+	npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \
+		$(call or_say,Not installed; see above. With the npm registry in reach run make again.); \
+	npm run --silent build -- --logLevel=warn \
+		$(call or_say,The page in web/graphiql does not build: see above.)
+
+check: .venv/dev .venv/project
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-format: .venv/made
+format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# PostgreSQL 15 is the oldest that must work: Debian's, brought by apt where we may.
+# A browser for the page, and the oldest PostgreSQL that must work.
+CHROMIUM := /usr/bin/chromium
 POSTGRES_15 := /usr/lib/postgresql/15/bin
-test: check
+test: setup check
+	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
+		|| echo "Not tested in a browser: apt-get install chromium (as root) for that."
 	$(BIN)/pytest
-	@[ -x $(POSTGRES_15)/postgres ] || [ "$$(id -u)" != 0 ] \
-		|| { apt-get update -q && apt-get install -qy postgresql-15; }
-	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/pytest --postgres=$(POSTGRES_15); \
-	else echo "Not tested on PostgreSQL 15: install Debian's postgresql-15 for that."; fi
+	@[ -x $(POSTGRES_15)/postgres ] || $(call apt,postgresql-15) \
+		|| echo "Not tested on PostgreSQL 15: apt-get install postgresql-15 (as root) for that."
+	@[ ! -x $(POSTGRES_15)/postgres ] || $(BIN)/pytest --postgres=$(POSTGRES_15)
+
+# Versions stay as they are where they may; for the newest, remove requirements-dev.txt first.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
+lock:
+	@command -v uv >/dev/null $(call or_say,uv is missing: pip install uv)
+	$(LOCK) pyproject.toml --group dev -o requirements-dev.txt
+	$(LOCK) pyproject.toml -c requirements-dev.txt -o requirements.txt
+	$(LOCK) --group build -c requirements-dev.txt -o requirements-build.txt
+	$(LOCK) --group node -c requirements-dev.txt -o requirements-node.txt

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import chown, rmtree
 from typing import IO
+from urllib.parse import urlencode
 
 import structlog
 
@@ -45,7 +46,7 @@ class Cluster:
 
     def url(self, database: str = "postgres") -> str:
         """Return the SQLAlchemy URL of a database of this server."""
-        return f"postgresql+asyncpg://postgres@/{database}?host={self.socket_dir}"
+        return _url(self.socket_dir, database)
 
 
 def wheel_binaries() -> Path:
@@ -80,6 +81,24 @@ def running(data_dir: Path, *, binaries: Path | None = None, wait_seconds: float
         _initialise(cluster, binaries, user)
         socket_dir = stack.enter_context(_socket_directory(cluster, user))
         yield stack.enter_context(_server(cluster, socket_dir, binaries, user))
+
+
+def url_in_use(data_dir: Path) -> str | None:
+    """Return the SQLAlchemy URL of the server that another process runs on this data, None without one."""
+    data_dir = data_dir.resolve()
+    try:
+        with (data_dir / "owner.lock").open("a+") as lock:
+            if _try_lock(lock):
+                return None
+        # The fifth line is the socket's folder, written once the server listens.
+        lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return _url(Path(lines[4]), "postgres") if len(lines) > 4 and lines[4] else None
+
+
+def _url(socket_dir: Path, database: str) -> str:
+    return f"postgresql+asyncpg://postgres@/{database}?{urlencode({'host': str(socket_dir)})}"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import QueuePool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 
@@ -46,6 +47,13 @@ class Database:
         """Yield a connection whose every statement sees the database as the first one did."""
         async with self._reading.connect() as connection:
             yield connection
+
+    def pool_use(self) -> tuple[int, int]:
+        """Return how many connections the pool has open, and how many of them are in use."""
+        pool = self.engine.pool
+        if not isinstance(pool, QueuePool):
+            raise TypeError(f"{pool} does not count its connections")
+        return pool.checkedin() + pool.checkedout(), pool.checkedout()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -104,9 +104,8 @@ async def deliver(
 
 async def state(connection: AsyncConnection, user_id: UUID) -> InboxState:
     """Return where the user's inbox stands."""
-    query = select(inbox_epoch.c.epoch, inboxes.c.last_position, inboxes.c.trimmed_to).where(
-        inboxes.c.user_id == user_id
-    )
+    epoch = select(inbox_epoch.c.epoch).scalar_subquery()
+    query = select(epoch, inboxes.c.last_position, inboxes.c.trimmed_to).where(inboxes.c.user_id == user_id)
     return InboxState(*(await connection.execute(query)).one())
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from db.records import InboxEntry
 from realtime.hints import Subscriber
+from realtime.metrics import LOG_READS
 
 
 class InboxLog(Protocol):
@@ -27,6 +28,7 @@ async def follow(
     position = after
     while True:
         page = await read(after=position, limit=page_size)
+        LOG_READS.inc()
         for entry in page:
             position = entry.position
             yield entry

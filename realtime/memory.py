@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from realtime.hints import Hint, Subscriber
+from realtime.metrics import HINTS
 
 
 class MemoryBroadcaster:
@@ -21,6 +22,7 @@ class MemoryBroadcaster:
 
     async def publish(self, hints: Sequence[Hint]) -> None:
         """Offer each hint to the subscribers of its user."""
+        HINTS.inc(len(hints))
         for hint in hints:
             for subscriber in self.subscribers_of(hint.user_id):
                 subscriber.offer(hint)

@@ -1,11 +1,11 @@
 """What a resolver works with: who asks, a consistent view of the database, and loaders that batch."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
@@ -18,19 +18,37 @@ from db.records import Conversation, Message, Participant, User
 from realtime.broadcaster import Broadcaster
 from resolvers.errors import Unauthenticated
 
+_T = TypeVar("_T")
+
+
+class EventStream(Protocol):
+    """The stream on which a subscription's events go out, as far as a resolver is concerned with it."""
+
+    async def begin(self, cursor: str) -> None:
+        """Tell the client that it is live: what is stored from now on is delivered, from `cursor` on."""
+        ...
+
+    def reach(self, cursor: str) -> None:
+        """Note that the next event stands at `cursor`: a client that has seen it resumes from there."""
+        ...
+
 
 @dataclass(slots=True)
 class Context:
     """One request's view of the world, from `async with` to its end.
 
-    Everything read between two writes comes from one snapshot, over one connection. `refused` is the reason
-    why the request's token was turned down, None where it brought none or a good one.
+    Everything read between two writes comes from one snapshot, over one connection, which `refresh` gives
+    back. `refused` is the reason why the request's token was turned down, None where it brought none or a
+    good one. `stream` is there when the answer is a stream of events, `last_event_id` when
+    the client says which of them it saw last.
     """
 
     database: Database
     broadcaster: Broadcaster
     viewer: User | None = None
     refused: str | None = None
+    stream: EventStream | None = None
+    last_event_id: str | None = None
     loaders: "Loaders" = field(init=False)
     _connection: AsyncConnection | None = field(default=None, init=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
@@ -57,6 +75,12 @@ class Context:
             raise Unauthenticated(self.refused or "Sign in first: send `Authorization: Bearer TOKEN`.")
         return self.viewer
 
+    def require_stream(self) -> EventStream:
+        """Return the stream that the answer goes out on, which a subscription cannot do without."""
+        if self.stream is None:
+            raise RuntimeError("a subscription was executed without a stream of events")
+        return self.stream
+
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """Yield the request's snapshot, to one resolver at a time."""
@@ -78,6 +102,11 @@ class Context:
             self._connection = None
             self.loaders = Loaders(self)
             await self._open.aclose()
+
+
+def present(found: Iterable[_T | None]) -> list[_T]:
+    """Return what a loader found, without the gaps."""
+    return [each for each in found if each is not None]
 
 
 class Loaders:

@@ -1,16 +1,17 @@
 """Opening, listing and reading conversations."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from db import conversations, users
 from db.messages import SeqRange
-from db.records import Conversation, Message, Participant
-from resolvers.context import Context
+from db.records import Conversation, Message, Participant, User
+from resolvers.context import Context, present
 from resolvers.cursors import decode_page_cursor
 from resolvers.errors import UserError, UserErrorCode
 from resolvers.pages import NumberedPage, check_page_size, numbered_page
+from resolvers.users import is_username
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,24 @@ class ConversationPage:
     has_next: bool
 
 
-async def by_id(context: Context, conversation_id: UUID) -> Conversation | None:
-    """Return a conversation that the viewer takes part in."""
+async def by_id(context: Context, conversation_id: UUID | None) -> Conversation | None:
+    """Return a conversation that the viewer takes part in; None also for an id that could not be read."""
     context.require_viewer()
-    return await context.loaders.conversations.load(conversation_id)
+    return await context.loaders.conversations.load(conversation_id) if conversation_id else None
+
+
+async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Conversation]:
+    """Return those of the conversations that the viewer takes part in, in any order."""
+    context.require_viewer()
+    return present(await context.loaders.conversations.load_many(ids))
+
+
+async def of_message(context: Context, message: Message) -> Conversation:
+    """Return the conversation of a message that the viewer may see."""
+    conversation = await context.loaders.conversations.load(message.conversation_id)
+    if conversation is None:
+        raise RuntimeError(f"message {message.id} is shown and its conversation is not")
+    return conversation
 
 
 async def recent(context: Context, first: int, after: str | None) -> ConversationPage:
@@ -63,7 +78,7 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
     if not username.strip():
         raise UserError(UserErrorCode.BLANK, "Say whom to write to.", "username")
     async with context.writing() as connection:
-        other = await users.by_username(connection, username) if username.isascii() else None
+        other = await users.by_username(connection, username) if is_username(username) else None
         if other is None:
             raise UserError(UserErrorCode.NOT_FOUND, "Nobody has that name.", "username")
         if other.id == viewer.id:
@@ -106,6 +121,15 @@ async def read_messages(
 async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:
     """Return everybody who takes part, the viewer included."""
     return await context.loaders.participants.load(conversation_id)
+
+
+async def other_participant(context: Context, conversation_id: UUID) -> User | None:
+    """Return the other person in a conversation of two; None in a group."""
+    viewer = context.require_viewer()
+    others = [
+        each.user for each in await participants_of(context, conversation_id) if each.user.id != viewer.id
+    ]
+    return others[0] if len(others) == 1 else None
 
 
 async def last_message(context: Context, conversation: Conversation) -> Message | None:

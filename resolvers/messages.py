@@ -1,24 +1,46 @@
 """Writing messages and hearing of them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing
 from uuid import UUID
 
 from db import inboxes, messages
 from db.inboxes import IdempotencyKeyUsed
-from db.records import InboxEntry, Message
+from db.records import InboxEntry, Message, User
 from realtime.follower import follow
 from realtime.hints import Hint
 from resolvers.content import check_content
-from resolvers.context import Context
+from resolvers.context import Context, present
 from resolvers.cursors import InboxCursor
 from resolvers.errors import CursorExpired, UserError, UserErrorCode
 
 
-async def by_id(context: Context, message_id: UUID) -> Message | None:
-    """Return a message of a conversation that the viewer takes part in."""
+async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Message]:
+    """Return those of the messages that stand in a conversation of the viewer's, in any order."""
     context.require_viewer()
-    return await context.loaders.messages.load(message_id)
+    return present(await context.loaders.messages.load_many(ids))
+
+
+async def author(context: Context, message: Message) -> User:
+    """Return who wrote the message."""
+    user = await context.loaders.users.load(message.author_id)
+    if user is None:
+        raise RuntimeError(f"message {message.id} has no author")
+    return user
+
+
+def is_mine(context: Context, message: Message) -> bool:
+    """Say whether the viewer wrote the message."""
+    return message.author_id == context.require_viewer().id
+
+
+async def is_read_by_others(context: Context, message: Message) -> bool:
+    """Say whether all other participants have read up to the message, which is the viewer's own."""
+    viewer = context.require_viewer()
+    if message.author_id != viewer.id:
+        return False
+    participants = await context.loaders.participants.load(message.conversation_id)
+    return all(each.read_seq >= message.seq for each in participants if each.user.id != viewer.id)
 
 
 async def create_message(
@@ -74,14 +96,17 @@ async def message_created(
 ) -> AsyncGenerator[tuple[str, Message]]:
     """Return the messages that enter the viewer's inbox, with their cursors: in order, each once.
 
-    With `after`, everything since that cursor comes first. What is committed once this has returned is
-    delivered. No database connection is held between messages.
+    With `after`, everything since that cursor comes first. The context's stream is begun once nothing
+    can be missed any more. No database connection is held between messages.
 
     Raises:
         CursorInvalid: `after` is no cursor of the viewer's.
         CursorExpired: its place is of another life of the database, ahead of the inbox, or trimmed away.
     """
     viewer = context.require_viewer()
+    stream = context.require_stream()
+    # It is newer than the variables, which a client that returns sends again as they were.
+    after = after if context.last_event_id is None else context.last_event_id
     cursor = None if after is None else InboxCursor.decode(after, viewer.id)
     async with AsyncExitStack() as stack:
         subscriber = await stack.enter_async_context(context.broadcaster.subscribe(viewer.id))
@@ -103,11 +128,11 @@ async def message_created(
             async with attached, aclosing(followed):
                 async for entry in followed:
                     if include_mine or entry.message.author_id != viewer.id:
-                        # Nothing of the event before may be shown as if it were new.
-                        await context.refresh()
-                        place = InboxCursor(state.epoch, entry.position)
-                        yield place.encode(viewer.id), entry.message
+                        place = InboxCursor(state.epoch, entry.position).encode(viewer.id)
+                        stream.reach(place)
+                        yield place, entry.message
 
+        await stream.begin(start.encode(viewer.id))
         return entries(stack.pop_all())
 
 

@@ -1,7 +1,7 @@
 """Finding people, and one's own profile."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from db import users
 from db.records import User
 from db.users import UsernameTaken
 from resolvers.content import is_storable
-from resolvers.context import Context
+from resolvers.context import Context, present
 from resolvers.errors import Unauthenticated, UserError, UserErrorCode
 from resolvers.pages import check_page_size
 
@@ -29,16 +29,16 @@ def viewer(context: Context) -> User | None:
     return context.viewer
 
 
-async def by_id(context: Context, user_id: UUID) -> User | None:
-    """Return a user, to anybody who is signed in."""
+async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[User]:
+    """Return those of the users that exist, in any order."""
     context.require_viewer()
-    return await context.loaders.users.load(user_id)
+    return present(await context.loaders.users.load_many(ids))
 
 
 async def by_username(context: Context, username: str) -> User | None:
     """Return the user of that name, whatever its case."""
     context.require_viewer()
-    if not _USERNAME.fullmatch(username):
+    if not is_username(username):
         return None
     async with context.reading() as connection:
         return await users.by_username(connection, username)
@@ -53,7 +53,7 @@ async def search_users(context: Context, search: str, first: int) -> Sequence[Us
     viewer = context.require_viewer()
     check_page_size(first, "first", MAX_FOUND)
     # What cannot start a name finds nobody; the empty text would find everybody.
-    if not _USERNAME.fullmatch(search.strip()):
+    if not is_username(search.strip()):
         return []
     async with context.reading() as connection:
         return await users.with_prefix(connection, search.strip(), without=viewer.id, limit=first)
@@ -87,6 +87,11 @@ async def update_profile(
     return changed
 
 
+def is_username(text: str) -> bool:
+    """Say whether somebody may have this name: `[A-Za-z0-9][A-Za-z0-9._-]{0,38}`."""
+    return _USERNAME.fullmatch(text) is not None
+
+
 def check_username(username: str) -> None:
     """Accept a name that somebody may have.
 
@@ -97,7 +102,7 @@ def check_username(username: str) -> None:
         raise UserError(UserErrorCode.BLANK, "Give a name.", "username")
     if len(username) > 39:
         raise UserError(UserErrorCode.TOO_LONG, "A name has at most 39 characters.", "username")
-    if not _USERNAME.fullmatch(username):
+    if not is_username(username):
         raise UserError(
             UserErrorCode.INVALID,
             "A name starts with a letter or digit and holds only A to Z, 0 to 9, dot, underscore and hyphen.",

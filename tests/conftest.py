@@ -1,17 +1,21 @@
-"""One PostgreSQL for all tests, migrated by Alembic; each test makes people of its own."""
+"""One PostgreSQL, migrated by Alembic, and one server for all tests; each makes people of its own."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from db import embedded, users
 from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
+from tests.people import Person
+from tests.serving import Server, running_server
 
 PersonMaker = Callable[[str], Awaitable[User]]
+SignIn = Callable[[str], Awaitable[Person]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,5 +43,39 @@ def person(database: Database) -> PersonMaker:
     async def make(name: str) -> User:
         async with database.transaction() as connection:
             return await users.create(connection, f"{name}-{uuid4().hex[:12]}")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(
+    cluster: embedded.Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    with running_server(folder, database_url=cluster.url(), heartbeat_seconds="1") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient]:
+    """Speaks to the server without cookies, so that each request says itself whose it is."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30) as client:
+        yield client
+
+
+async def sign_in(http: httpx.AsyncClient, name: str) -> Person:
+    """Sign in somebody new, whose name starts like this."""
+    username = f"{name}-{uuid4().hex[:12]}"
+    response = await http.post("/auth/dev/login", json={"username": username})
+    http.cookies.clear()
+    assert response.status_code == 200, response.text
+    return Person(username, response.json()["token"], http)
+
+
+@pytest.fixture
+def signs_in(http: httpx.AsyncClient) -> SignIn:
+    async def make(name: str) -> Person:
+        return await sign_in(http, name)
 
     return make

@@ -38,7 +38,10 @@ function isSubscription({ query, operationName }: Params): boolean {
 }
 
 /** Each event of a subscription; one that fails has what went wrong as its last. */
-function subscribe(params: Params, headers: Headers = {}): AsyncIterable<unknown> {
+function subscribe(
+  { query, variables, operationName }: Params,
+  headers: Headers = {},
+): AsyncIterable<unknown> {
   let response: Response | undefined;
   // A client for each subscription, because the headers may differ.
   const client = createClient({
@@ -50,11 +53,7 @@ function subscribe(params: Params, headers: Headers = {}): AsyncIterable<unknown
     // Kept because the client's error does not tell what the server answered.
     fetchFn: async (...request: Parameters<typeof fetch>) => (response = await fetch(...request)),
   });
-  const events = client.iterate({
-    query: params.query,
-    variables: params.variables,
-    operationName: params.operationName,
-  });
+  const events = client.iterate({ query, variables, ...(operationName && { operationName }) });
   async function lastWord(reason: unknown): Promise<IteratorResult<unknown>> {
     const answered = response && !response.bodyUsed;
     const value = answered ? await readAnswer(response!).catch(failure) : failure(reason);
@@ -64,7 +63,10 @@ function subscribe(params: Params, headers: Headers = {}): AsyncIterable<unknown
     // By hand, as a generator would let a stop wait for the next event.
     [Symbol.asyncIterator]: () => ({
       next: () => events.next().catch(lastWord),
-      return: () => events.return(undefined),
+      async return() {
+        client.dispose();
+        return { done: true, value: undefined };
+      },
     }),
   };
 }

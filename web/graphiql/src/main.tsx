@@ -11,12 +11,6 @@ import examples from './examples.graphql?raw';
 import { fetcher } from './fetcher';
 import { SignInBar } from './SignInBar';
 
-const exampleVariables = JSON.stringify(
-  { input: { conversationId: 'an id from Inbox or OpenConversation', content: 'Hello!' } },
-  null,
-  2,
-);
-
 const root = document.getElementById('root');
 if (!root) throw new Error('The page has no #root element.');
 
@@ -27,7 +21,7 @@ createRoot(root).render(
       <GraphiQL
         fetcher={fetcher}
         // Shown to whoever has no tabs of their own in this browser yet.
-        defaultTabs={[{ query: examples, variables: exampleVariables }]}
+        defaultTabs={[{ query: examples }]}
       />
     </main>
   </StrictMode>,

@@ -1,0 +1,8 @@
+"""What delivery counts for the operator."""
+
+from prometheus_client import Counter
+
+HINTS = Counter("messenger_hints_total", "Hints that were published.")
+LOG_READS = Counter(
+    "messenger_inbox_log_reads_total", "Pages that streams have read from an inbox's log, not from hints."
+)

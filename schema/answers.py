@@ -1,0 +1,74 @@
+"""Answers as they go to the client: results as plain data, with a code in every error."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import structlog
+from graphql import GraphQLError, GraphQLFormattedError
+from strawberry.types import ExecutionResult
+
+from resolvers.errors import Refusal
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Answer(TypedDict, total=False):
+    """A GraphQL response; without `data` nothing was executed.
+
+    https://spec.graphql.org/draft/#sec-Response
+    """
+
+    data: dict[str, object] | None
+    errors: list[GraphQLFormattedError]
+
+
+def answer_of(result: ExecutionResult, request_id: str) -> Answer:
+    """Return what the client is told of an operation.
+
+    Without `data` it was not executed: its variables do not fit.
+    """
+    if result.data is None and result.errors and all(error.path is None for error in result.errors):
+        return {"errors": [_formatted(error, request_id) for error in result.errors]}
+    answer: Answer = {"data": result.data}
+    if result.errors:
+        answer["errors"] = [_formatted(error, request_id) for error in result.errors]
+    return answer
+
+
+def refusal(message: str, code: str) -> Answer:
+    """Return the answer to a request of which nothing is executed."""
+    return {"errors": [{"message": message, "extensions": {"code": code}}]}
+
+
+def invalid(errors: Sequence[GraphQLError]) -> Answer:
+    """Return the answer to a document that is not executed because of these errors."""
+    return {"errors": [_coded(error, "BAD_USER_INPUT") for error in errors]}
+
+
+def codes(answer: Answer) -> set[str]:
+    """Return the codes of an answer's errors."""
+    return {str(error.get("extensions", {}).get("code")) for error in answer.get("errors", ())}
+
+
+def _formatted(error: GraphQLError, request_id: str) -> GraphQLFormattedError:
+    cause = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    if isinstance(cause, Refusal):
+        return _coded(error, cause.code)
+    # The library raises nothing else for arguments and variables that do not fit the schema.
+    if isinstance(cause, GraphQLError):
+        return _coded(error, "BAD_USER_INPUT")
+    log.error("a field could not be resolved", path=error.path, exc_info=cause)
+    masked = GraphQLError(
+        f"Something went wrong on the server, which has noted it under {request_id}.",
+        nodes=error.nodes,
+        path=error.path,
+    )
+    return _coded(masked, "INTERNAL", requestId=request_id)
+
+
+def _coded(error: GraphQLError, code: str, **more: str) -> GraphQLFormattedError:
+    formatted = error.formatted
+    formatted["extensions"] = {"code": code, **more}
+    return formatted

@@ -1,0 +1,92 @@
+"""The API as a whole: documents in, answers out. Transports need nothing else."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import strawberry
+from graphql import GraphQLSchema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext, ExecutionResult
+
+from resolvers.context import Context
+from schema.answers import Answer, answer_of
+from schema.date_time import DATE_TIME
+from schema.documents import Document, DocumentCache, PreparedDocument
+from schema.limits import DocumentLimits
+from schema.root import Mutation, Query, Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a valid document, to be executed for one request."""
+
+    query: str
+    name: str | None
+    variables: Mapping[str, Any]
+    request_id: str
+
+
+class Api:
+    """Executes operations against the schema."""
+
+    def __init__(self, limits: DocumentLimits | None = None, *, introspection: bool = True) -> None:
+        """Build the schema."""
+        self._documents = DocumentCache(limits or DocumentLimits(), introspection=introspection)
+        self._schema = _Schema(
+            Query,
+            Mutation,
+            Subscription,
+            extensions=[partial(PreparedDocument, self.prepare)],
+            config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
+        )
+
+    def sdl(self) -> str:
+        """Return the schema in the schema definition language, ending in a line break."""
+        return self._schema.as_str() + "\n"
+
+    def prepare(self, text: str) -> Document:
+        """Return the document of that text, parsed and validated.
+
+        Raises:
+            GraphQLSyntaxError: the text is no document.
+            DocumentTooComplex: it is over a limit.
+        """
+        return self._documents.prepare(self._schema.core, text)
+
+    async def execute(self, operation: Operation, context: Context) -> Answer:
+        """Execute a query or mutation."""
+        result = await self._schema.execute(
+            operation.query,
+            variable_values=dict(operation.variables),
+            operation_name=operation.name,
+            context_value=context,
+        )
+        return answer_of(result, operation.request_id)
+
+    async def stream(self, operation: Operation, context: Context) -> AsyncGenerator[Answer]:
+        """Execute any operation: a subscription gives an answer for each event, the others give one."""
+        results = await self._schema.stream(
+            operation.query,
+            variable_values=dict(operation.variables),
+            operation_name=operation.name,
+            context_value=context,
+        )
+        async with aclosing(results):
+            async for result in results:
+                if not isinstance(result, ExecutionResult):
+                    raise TypeError("incremental delivery is not part of this API")
+                yield answer_of(result, operation.request_id)
+
+
+class _Schema(strawberry.Schema):
+    @property
+    def core(self) -> GraphQLSchema:
+        """The graphql-core schema, which validation needs."""
+        return self._schema
+
+    def process_errors(self, errors: list[Any], execution_context: ExecutionContext | None = None) -> None:
+        """Log nothing: `answer_of` does, where it knows which errors are the client's own."""

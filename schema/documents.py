@@ -1,0 +1,132 @@
+"""Documents: parsed, measured and validated once for each text."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.extensions import SchemaExtension
+
+from schema.limits import DocumentLimits, DocumentTooComplex, check_document
+
+_CACHED_CHARS = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed document, and what is wrong with it; with `errors` it is not executed."""
+
+    text: str
+    node: DocumentNode
+    errors: tuple[GraphQLError, ...]
+    operations: Mapping[str | None, OperationDefinitionNode]
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """Return the operation of that name, or without a name the only one.
+
+        Raises:
+            OperationUnknown: there is none, or more than one.
+        """
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        if name is None and self.operations:
+            raise OperationUnknown("The document has several operations: say which with `operationName`.")
+        if name is None:
+            raise OperationUnknown("The document has no operation.")
+        if name not in self.operations:
+            raise OperationUnknown(f"The document has no operation named {name!r}.")
+        return self.operations[name]
+
+
+class OperationUnknown(Exception):
+    """Which operation of the document to execute cannot be told; the message says why."""
+
+
+def is_subscription(operation: OperationDefinitionNode) -> bool:
+    """Say whether the operation is a subscription, which only a stream can answer."""
+    return operation.operation is OperationType.SUBSCRIPTION
+
+
+def is_mutation(operation: OperationDefinitionNode) -> bool:
+    """Say whether the operation is a mutation, which no GET request may execute."""
+    return operation.operation is OperationType.MUTATION
+
+
+def root_fields(operation: OperationDefinitionNode) -> set[str]:
+    """Return the names of the root fields that are selected outside of fragments."""
+    selections = operation.selection_set.selections
+    return {selection.name.value for selection in selections if isinstance(selection, FieldNode)}
+
+
+class DocumentCache:
+    """Prepares documents, and keeps the recently used ones up to 256 Ki characters of text."""
+
+    def __init__(self, limits: DocumentLimits, *, introspection: bool) -> None:
+        """Make an empty cache; without `introspection` a document that introspects is not valid."""
+        self._limits = limits
+        self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
+        self._documents: LRUCache[str, Document] = LRUCache(_CACHED_CHARS, getsizeof=_size)
+
+    def prepare(self, schema: GraphQLSchema, text: str) -> Document:
+        """Return the document of that text.
+
+        Raises:
+            GraphQLSyntaxError: the text is no document.
+            DocumentTooComplex: it is over a limit.
+        """
+        document = self._documents.get(text)
+        if document is None:
+            try:
+                document = self._prepare(schema, text)
+            except RecursionError as error:
+                raise DocumentTooComplex("The document is nested too deeply.") from error
+            if len(text) <= _CACHED_CHARS // 16:
+                self._documents[text] = document
+        return document
+
+    def _prepare(self, schema: GraphQLSchema, text: str) -> Document:
+        try:
+            node = parse(text, max_tokens=self._limits.tokens)
+        except GraphQLSyntaxError as error:
+            if "tokens. Parsing aborted" in error.message:
+                raise DocumentTooComplex(f"The document has over {self._limits.tokens} tokens.") from error
+            raise
+        check_document(node, self._limits)
+        operations = {
+            definition.name.value if definition.name else None: definition
+            for definition in node.definitions
+            if isinstance(definition, OperationDefinitionNode)
+        }
+        return Document(text, node, tuple(validate(schema, node, self._rules)), operations)
+
+
+def _size(document: Document) -> int:
+    return len(document.text) + 1
+
+
+class PreparedDocument(SchemaExtension):
+    """Hands Strawberry a prepared document, so that it neither parses nor validates again."""
+
+    def __init__(self, prepare: Callable[[str], Document]) -> None:
+        """Take documents from there."""
+        self._prepare = prepare
+
+    def on_parse(self) -> Iterator[None]:
+        """Put the document where the parser would."""
+        context = self.execution_context
+        document = self._prepare(context.query or "")
+        context.graphql_document = document.node
+        context.pre_execution_errors = list(document.errors)
+        yield

@@ -1,0 +1,118 @@
+"""How large a document may be, checked before anything is spent on it."""
+
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLimits:
+    """The largest document that is executed, its fragments counted wherever they are spread."""
+
+    tokens: int = 5000
+    depth: int = 15
+    fields: int = 5000
+    aliases: int = 200
+    directives: int = 200
+
+
+class DocumentTooComplex(Exception):
+    """A document is over one of the limits; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    depth: int = 0
+    fields: int = 0
+    aliases: int = 0
+    directives: int = 0
+
+
+def check_document(document: DocumentNode, limits: DocumentLimits) -> None:
+    """Accept a parsed document, valid or not.
+
+    Every fragment is measured once, so the time is proportional to the document's text even where its
+    fragments unfold exponentially.
+
+    Raises:
+        DocumentTooComplex: it is over a limit.
+    """
+    measure = _Measure(document, limits)
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            measure.check(definition)
+
+
+class _Measure:
+    def __init__(self, document: DocumentNode, limits: DocumentLimits) -> None:
+        self._limits = limits
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._sizes: dict[str, _Size] = {}
+
+    def check(self, operation: OperationDefinitionNode) -> None:
+        size = self._selection_size(operation.selection_set, 1)
+        counts = (
+            ("fields", size.fields, self._limits.fields),
+            ("aliases", size.aliases, self._limits.aliases),
+            ("directives", size.directives + len(operation.directives or ()), self._limits.directives),
+        )
+        for name, count, limit in counts:
+            if count > limit:
+                raise DocumentTooComplex(f"The operation has over {limit} {name}: split it.")
+
+    def _selection_size(self, selection_set: SelectionSetNode | None, level: int) -> _Size:
+        """Measure what is selected; `level` is how deep in the document's own text it stands."""
+        if selection_set is None:
+            return _Size()
+        if level > self._limits.depth:
+            raise self._too_deep()
+        depth = fields = aliases = directives = 0
+        for selection in selection_set.selections:
+            directives += len(selection.directives or ())
+            if isinstance(selection, FieldNode):
+                inner = self._selection_size(selection.selection_set, level + 1)
+                depth = max(depth, inner.depth + 1)
+                fields += 1
+                aliases += selection.alias is not None
+            elif isinstance(selection, FragmentSpreadNode):
+                inner = self._fragment_size(selection.name.value)
+                depth = max(depth, inner.depth)
+            elif isinstance(selection, InlineFragmentNode):
+                # It adds no level to the answer, but one to the recursion here.
+                inner = self._selection_size(selection.selection_set, level + 1)
+                depth = max(depth, inner.depth)
+            else:
+                continue
+            fields += inner.fields
+            aliases += inner.aliases
+            directives += inner.directives
+        if depth > self._limits.depth:
+            raise self._too_deep()
+        return _Size(depth, fields, aliases, directives)
+
+    def _fragment_size(self, name: str) -> _Size:
+        known = self._sizes.get(name)
+        if known is None:
+            # Met again before it is measured, it is a cycle, which validation turns down by name.
+            self._sizes[name] = _Size()
+            fragment = self._fragments.get(name)
+            known = self._selection_size(fragment.selection_set if fragment else None, 1)
+            self._sizes[name] = known
+        return known
+
+    def _too_deep(self) -> DocumentTooComplex:
+        return DocumentTooComplex(
+            f"The operation is over {self._limits.depth} levels deep: fetch in several requests."
+        )

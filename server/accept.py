@@ -1,0 +1,49 @@
+"""Choosing a media type: https://www.rfc-editor.org/rfc/rfc9110#name-accept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    media_type: str
+    quality: float
+    index: int
+
+    def specificity(self, offer: str) -> int:
+        """Say how exactly the range names the offer: 3 by its name, 2 by its kind, 1 by `*/*`, 0 not."""
+        if self.media_type == offer:
+            return 3
+        if self.media_type == offer.split("/", 1)[0] + "/*":
+            return 2
+        return int(self.media_type == "*/*")
+
+
+def best_match(accept: str | None, offers: Sequence[str]) -> str | None:
+    """Return the offer that the header prefers, None when it takes none of them.
+
+    The highest quality wins, then what the header names first, then what is offered first. Parameters
+    other than `q` are not looked at. Without a header it is the first offer.
+    """
+    if accept is None or not accept.strip():
+        return offers[0]
+    ranges = [_parse(part, index) for index, part in enumerate(accept.split(","))]
+    ranked: list[tuple[float, int, int, str]] = []
+    for place, offer in enumerate(offers):
+        named = max(ranges, key=lambda each: (each.specificity(offer), -each.index))
+        if named.specificity(offer) and named.quality > 0:
+            ranked.append((-named.quality, named.index, place, offer))
+    return min(ranked)[-1] if ranked else None
+
+
+def _parse(part: str, index: int) -> _Range:
+    media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = 1.0
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                quality = min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                quality = 0.0
+    return _Range(media_type, quality, index)

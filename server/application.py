@@ -1,0 +1,121 @@
+"""The ASGI application, put together from its parts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import ASGIApp
+
+from db.engine import Database
+from realtime.broadcaster import Broadcaster
+from schema.api import Api
+from schema.limits import DocumentLimits
+from server.graphiql import BUILT, GraphiQLFiles, graphiql_page
+from server.graphql_endpoint import GraphQLEndpoint
+from server.identity import Identities
+from server.operations import OperatorEndpoints
+from server.refusals import HttpRefusal
+from server.request_log import RequestLog
+from server.responses import refusal_response
+from server.settings import LOCAL_HOSTS, Settings
+from server.sign_in import SignInEndpoints
+from server.streams import OpenStreams
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What serves requests, and what its owner has to look after meanwhile."""
+
+    asgi: ASGIApp
+    streams: OpenStreams
+    database: Database
+    dev_login: bool
+
+
+def build_application(
+    settings: Settings, public_url: str, database: Database, broadcaster: Broadcaster
+) -> Application:
+    """Build the application that browsers reach at `public_url`."""
+    streams = OpenStreams()
+    identities = Identities(database, public_url, settings.allowed_origins)
+    dev_login = (
+        urlsplit(public_url).hostname in LOCAL_HOSTS if settings.dev_login is None else settings.dev_login
+    )
+    page, page_routes = _graphiql(settings)
+    graphql = GraphQLEndpoint(
+        api=_api(settings),
+        database=database,
+        broadcaster=broadcaster,
+        identities=identities,
+        streams=streams,
+        settings=settings,
+        graphiql=page,
+    )
+    router = Router(
+        [
+            Route("/", _to_graphql),
+            Route("/graphql", graphql),
+            Route("/graphql/stream", graphql),
+            *SignInEndpoints(database, identities, streams, settings, dev_login=dev_login).routes(),
+            *OperatorEndpoints(database, streams).routes(),
+            *page_routes,
+        ],
+        redirect_slashes=False,
+    )
+    app: ASGIApp = ExceptionMiddleware(router, handlers={HttpRefusal: _refused, HTTPException: _not_answered})
+    if settings.allowed_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.allowed_origins,
+            allow_credentials=True,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "last-event-id"],
+            expose_headers=["x-request-id"],
+        )
+    return Application(RequestLog(app), streams, database, dev_login)
+
+
+def _api(settings: Settings) -> Api:
+    limits = DocumentLimits(
+        tokens=settings.max_query_tokens,
+        depth=settings.max_query_depth,
+        fields=settings.max_query_fields,
+        aliases=settings.max_query_aliases,
+        directives=settings.max_query_directives,
+    )
+    return Api(limits, introspection=settings.introspection)
+
+
+def _graphiql(settings: Settings) -> tuple[Response | None, Sequence[BaseRoute]]:
+    if not settings.graphiql:
+        return None, []
+    try:
+        return graphiql_page(), [Mount("/graphiql", GraphiQLFiles())]
+    except FileNotFoundError:
+        log.warning("GraphiQL has not been built: `make run` builds it", folder=str(BUILT))
+        return None, []
+
+
+async def _to_graphql(request: Request) -> Response:
+    return RedirectResponse("/graphql")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpRefusal)
+    return refusal_response(error)
+
+
+async def _not_answered(request: Request, error: Exception) -> Response:
+    """Say in JSON what the router turns down: unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    code = "NOT_FOUND" if error.status_code == 404 else "BAD_USER_INPUT"
+    return refusal_response(HttpRefusal(error.status_code, code, f"{error.detail}.", error.headers))

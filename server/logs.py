@@ -1,0 +1,42 @@
+"""Logging: one event a line, for people in a terminal and as JSON elsewhere."""
+
+import logging
+import sys
+
+import structlog
+
+from server.settings import LogFormat
+
+
+def set_up_logging(log_format: LogFormat) -> None:
+    """Write every log record of this process, the libraries' too, to standard error in one format."""
+    for_people = log_format is LogFormat.CONSOLE or (log_format is LogFormat.AUTO and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if for_people:
+        rendered: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+    else:
+        rendered = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    # Requests are logged by us, with their id; the libraries' own starts and stops are noise.
+    for name in ("uvicorn", "uvicorn.error", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True

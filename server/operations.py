@@ -1,0 +1,56 @@
+"""What the operator's tools ask: is it alive, is it ready, what are its numbers."""
+
+import asyncio
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from db.engine import Database
+from server.metrics import POOL_CONNECTIONS, POOL_IN_USE
+from server.responses import json_response
+from server.streams import OpenStreams
+
+_DATABASE_SECONDS = 3
+
+
+class OperatorEndpoints:
+    """The endpoints under /health, and /metrics."""
+
+    def __init__(self, database: Database, streams: OpenStreams) -> None:
+        """Speak for a process with this pool and these streams."""
+        self._database = database
+        self._streams = streams
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/health/live", self.live),
+            Route("/health/ready", self.ready),
+            Route("/metrics", self.metrics),
+        ]
+
+    async def live(self, request: Request) -> Response:
+        """Say that the process answers: no reason to restart it."""
+        return json_response({"status": "live"})
+
+    async def ready(self, request: Request) -> Response:
+        """Say whether to send requests here: 503 while the server stops or its database does not answer."""
+        if self._streams.closing:
+            return json_response({"status": "stopping"}, 503)
+        try:
+            async with asyncio.timeout(_DATABASE_SECONDS), self._database.snapshot() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (OSError, SQLAlchemyError):
+            return json_response({"status": "no answer from the database"}, 503)
+        return json_response({"status": "ready"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Give all metrics in the text format of Prometheus."""
+        connections, in_use = self._database.pool_use()
+        POOL_CONNECTIONS.set(connections)
+        POOL_IN_USE.set(in_use)
+        return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,16 @@
+"""Refusals at the level of HTTP, before or beside any GraphQL."""
+
+from collections.abc import Mapping
+
+
+class HttpRefusal(Exception):
+    """A request that is turned down with a status, a code for programs and a message for people."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})

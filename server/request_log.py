@@ -1,0 +1,78 @@
+"""What is noted about every request: an id, a line in the log, and the metrics."""
+
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from server.metrics import REQUEST_SECONDS, REQUESTS
+from server.refusals import HttpRefusal
+from server.responses import refusal_response
+
+log = structlog.stdlib.get_logger("messenger.requests")
+
+_COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/graphiql/")
+
+
+class RequestLog:
+    """Middleware that gives each request an id, which its answer, its log lines and its errors carry."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever becomes of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid7().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+        is_stream = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status, is_stream
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                is_stream = headers.get("content-type", "").startswith("text/event-stream")
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_noted)
+            except Exception:
+                log.exception("the request failed")
+                if status:
+                    raise
+                failed = HttpRefusal(
+                    500, "INTERNAL", f"Something went wrong; the log has it under {request_id}."
+                )
+                await refusal_response(failed)(scope, receive, send_noted)
+            finally:
+                seconds = time.perf_counter() - started
+                path = _counted(scope["path"])
+                REQUESTS.labels(scope["method"], path, status).inc()
+                if not is_stream:
+                    REQUEST_SECONDS.labels(path).observe(seconds)
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=round(seconds * 1000, 1),
+                )
+
+
+def _counted(path: str) -> str:
+    """Return the path, or what stands for the many that nobody could count."""
+    if path in _COUNTED_PATHS:
+        return path
+    return next(
+        (start for start in _COUNTED_PATHS if start.endswith("/") and path.startswith(start)), "other"
+    )

@@ -1,0 +1,30 @@
+"""JSON answers."""
+
+import json
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from server.refusals import HttpRefusal
+
+
+def encode_json(value: object) -> bytes:
+    """Return JSON in UTF-8; half a surrogate pair stays the escape that it came in as."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a value that nobody may keep."""
+    return Response(
+        encode_json(value),
+        status,
+        {"cache-control": "no-store", **(headers or {})},
+        media_type="application/json",
+    )
+
+
+def refusal_response(refusal: HttpRefusal) -> Response:
+    """Answer with `{"error": {"code", "message"}}`."""
+    error = {"code": refusal.code, "message": refusal.message}
+    return json_response({"error": error}, refusal.status, refusal.headers)

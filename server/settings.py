@@ -1,0 +1,161 @@
+"""The settings: from flags, the environment and `.env`, checked before anything starts."""
+
+import os
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "MESSENGER_"
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it and says what it should be."""
+
+
+class LogFormat(Enum):
+    """How a line of the log is written."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may decide. Each field is the environment variable MESSENGER_<NAME>."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    public_url: str | None = Field(
+        None,
+        description="Where browsers reach the server. Default: http://localhost:PORT.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="A PostgreSQL to use, as postgresql://user:password@host/database. Default: the embedded"
+        " one in MESSENGER_DATA_DIR.",
+    )
+    database_pool_size: int = Field(
+        10, ge=2, le=1000, description="The most connections to the database that one process opens."
+    )
+    data_dir: Path = Field(Path(".messenger"), description="Where the embedded PostgreSQL keeps its data.")
+    dev_login: bool | None = Field(
+        None,
+        description="Sign-in by name alone, for development. Default: on where the public URL is localhost.",
+    )
+    session_days: float = Field(
+        14, gt=0, le=3650, description="How many days a session lasts after its last refresh."
+    )
+    allowed_origins: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Origins of frontends elsewhere that browsers may call from, separated by commas, such"
+        " as https://app.example.com.",
+    )
+    graphiql: bool = Field(True, description="Show GraphiQL to a browser at /graphql.")
+    introspection: bool = Field(True, description="Answer questions about the schema itself.")
+    max_body_bytes: int = Field(256 * 1024, ge=1024, description="The largest request body, in bytes.")
+    max_query_tokens: int = Field(5000, ge=1, description="The most tokens in a document.")
+    max_query_depth: int = Field(15, ge=1, le=100, description="The most levels in an operation.")
+    max_query_fields: int = Field(
+        5000, ge=1, description="The most fields in an operation, with its fragments spread out."
+    )
+    max_query_aliases: int = Field(200, ge=0, description="The most aliases in an operation.")
+    max_query_directives: int = Field(200, ge=0, description="The most directives in an operation.")
+    heartbeat_seconds: float = Field(
+        12, gt=0, le=15, description="How often an idle stream shows that it is alive, in seconds."
+    )
+    write_timeout_seconds: float = Field(
+        30, gt=0, description="How long a stream waits for a reader that does not read, in seconds."
+    )
+    shutdown_seconds: float = Field(
+        8, gt=0, description="How long running requests may take to finish when the server stops, in seconds."
+    )
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="console, json, or auto: console in a terminal and json elsewhere."
+    )
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [origin.strip() for origin in value.split(",") if origin.strip()]
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if _origin_of(origin) != origin:
+                raise ValueError(f"{origin!r} is no origin: write it like https://app.example.com")
+        return origins
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        if url is not None and _origin_of(url) != url.rstrip("/"):
+            raise ValueError("write it like https://chat.example.com, without a path")
+        return url.rstrip("/") if url else url
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
+            raise ValueError("write it like postgresql://user:password@host:5432/database")
+        return f"postgresql+asyncpg://{rest}"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Return the settings; flags that are not None go before the environment, that before `.env`.
+
+    Raises:
+        SettingsError: one is wrong. The message is one line.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name} is wrong: {reason} (it is {first['input']!r})") from error
+
+
+def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the names in the environment that look like settings and are none: mistyped, most likely."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def describe_settings() -> list[tuple[str, str, str]]:
+    """Return the name, default and meaning of every setting."""
+    return [
+        (PREFIX + name.upper(), _shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _shown(default: object) -> str:
+    if default is None or default == []:
+        return ""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return str(default.value if isinstance(default, Enum) else default)
+
+
+def _origin_of(url: str) -> str | None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc:
+        return None
+    return f"{parts.scheme}://{parts.netloc}"

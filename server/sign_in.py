@@ -1,0 +1,112 @@
+"""Signing in and out over HTTP."""
+
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from db.engine import Database
+from resolvers import sessions
+from resolvers.errors import Unauthenticated, UserError
+from resolvers.sessions import SignIn
+from schema.date_time import format_date_time
+from schema.users import User
+from server.bodies import read_json_object
+from server.identity import Identities
+from server.origins import is_for_local_host
+from server.refusals import HttpRefusal
+from server.responses import json_response
+from server.settings import Settings
+from server.streams import OpenStreams
+
+
+class SignInEndpoints:
+    """The endpoints under /auth."""
+
+    def __init__(
+        self,
+        database: Database,
+        identities: Identities,
+        streams: OpenStreams,
+        settings: Settings,
+        *,
+        dev_login: bool,
+    ) -> None:
+        """Offer sign-in by name only with `dev_login`."""
+        self._database = database
+        self._identities = identities
+        self._streams = streams
+        self._settings = settings
+        self._dev_login = dev_login
+        self._lasts = timedelta(days=settings.session_days)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/auth/dev/login", self.log_in_by_name, methods=["POST"]),
+            Route("/auth/refresh", self.refresh, methods=["POST"]),
+            Route("/auth/logout", self.log_out, methods=["POST"]),
+        ]
+
+    async def log_in_by_name(self, request: Request) -> Response:
+        """Sign in whoever says to be this user; a name that nobody has makes one."""
+        if not self._dev_login:
+            raise HttpRefusal(
+                404, "NOT_FOUND", "Development sign-in is off: MESSENGER_DEV_LOGIN=on turns it on."
+            )
+        if self._settings.dev_login is None and not is_for_local_host(request):
+            raise HttpRefusal(
+                403,
+                "CROSS_SITE",
+                "Development sign-in is for localhost: MESSENGER_DEV_LOGIN=on opens it to other hosts.",
+            )
+        self._identities.refuse_cross_site(request)
+        body = await read_json_object(request, self._settings.max_body_bytes)
+        username = body.get("username")
+        if not isinstance(username, str):
+            raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"username": "..."}.')
+        try:
+            sign_in = await sessions.sign_in_by_name(self._database, username, self._lasts)
+        except UserError as error:
+            raise HttpRefusal(400, error.code.value, error.message) from error
+        return self._signed_in(sign_in)
+
+    async def refresh(self, request: Request) -> Response:
+        """Give a new token for the request's, and the session its full time again."""
+        self._identities.refuse_cross_site(request)
+        try:
+            sign_in = await sessions.refresh(
+                self._database, self._identities.token_of(request) or "", self._lasts
+            )
+        except Unauthenticated as refusal:
+            raise _unauthenticated(str(refusal)) from refusal
+        return self._signed_in(sign_in)
+
+    async def log_out(self, request: Request) -> Response:
+        """End the request's session, and its streams."""
+        self._identities.refuse_cross_site(request)
+        identity = await self._identities.of(request)
+        if identity.session is None:
+            raise _unauthenticated(identity.refused or "The request has no token: there is nothing to end.")
+        await sessions.end(self._database, identity.session.id)
+        self._streams.end_session(identity.session.id)
+        response = Response(status_code=204)
+        self._identities.delete_cookie(response)
+        return response
+
+    def _signed_in(self, sign_in: SignIn) -> Response:
+        user = User.of(sign_in.session.user)
+        response = json_response(
+            {
+                "token": sign_in.token,
+                "expiresAt": format_date_time(sign_in.session.expires_at),
+                "user": {"id": user.id, "username": user.username, "avatarUrl": user.avatar_url},
+            }
+        )
+        self._identities.set_cookie(response, sign_in)
+        return response
+
+
+def _unauthenticated(message: str) -> HttpRefusal:
+    return HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})

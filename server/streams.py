@@ -1,0 +1,116 @@
+"""The event streams that are open in this process, and what ends them."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import Enum
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.engine import Database
+from resolvers import sessions
+from server.metrics import OPEN_STREAMS, STREAMS_ENDED
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class EndReason(Enum):
+    """Why a stream is over."""
+
+    COMPLETE = "complete"
+    CLIENT_GONE = "client gone"
+    SLOW_READER = "slow reader"
+    SESSION_ENDED = "session ended"
+    SHUTDOWN = "shutdown"
+
+
+class OpenStream:
+    """A stream while its task sends events, which others can ask to end."""
+
+    def __init__(self, session_id: UUID | None, task: asyncio.Task[object]) -> None:
+        """Stand for the stream of that session (None for nobody's) that the task serves."""
+        self.session_id = session_id
+        self.end_reason: EndReason | None = None
+        self._task = task
+
+    def end(self, reason: EndReason) -> None:
+        """Interrupt the task, which finds the reason here; the first one counts."""
+        if self.end_reason is None:
+            self.end_reason = reason
+            self._task.cancel()
+
+    @contextmanager
+    def interruptible(self) -> Generator[None]:
+        """Run the block until it is done or the stream is asked to end, whichever comes first.
+
+        Afterwards the stream has a reason to be over, and its task goes on uncancelled.
+        """
+        try:
+            yield
+            if self.end_reason is None:
+                self.end_reason = EndReason.COMPLETE
+        except asyncio.CancelledError:
+            # With no reason of ours, somebody else cancels the task: the server's time is up.
+            if self.end_reason is None:
+                raise
+            self._task.uncancel()
+
+
+class OpenStreams:
+    """All streams of this process."""
+
+    def __init__(self) -> None:
+        """Have none yet."""
+        self._streams: set[OpenStream] = set()
+        self.closing = False
+
+    @contextmanager
+    def opened(self, session_id: UUID | None) -> Generator[OpenStream]:
+        """Count the current task's stream among the open ones while the block runs."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a stream is opened by a task")
+        stream = OpenStream(session_id, task)
+        self._streams.add(stream)
+        OPEN_STREAMS.inc()
+        try:
+            yield stream
+        finally:
+            self._streams.discard(stream)
+            OPEN_STREAMS.dec()
+            STREAMS_ENDED.labels((stream.end_reason or EndReason.CLIENT_GONE).value).inc()
+
+    def end_session(self, session_id: UUID) -> None:
+        """End the streams of a session that has ended."""
+        for stream in list(self._streams):
+            if stream.session_id == session_id:
+                stream.end(EndReason.SESSION_ENDED)
+
+    def close(self) -> None:
+        """End all streams, so that their clients connect elsewhere, and take no new ones."""
+        self.closing = True
+        for stream in list(self._streams):
+            stream.end(EndReason.SHUTDOWN)
+
+    def session_ids(self) -> set[UUID]:
+        """Return the sessions that have a stream."""
+        return {stream.session_id for stream in self._streams if stream.session_id is not None}
+
+
+async def end_with_their_sessions(streams: OpenStreams, database: Database, every_seconds: float) -> None:
+    """End each stream within `every_seconds` of its session's end or expiry, wherever that happened."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        watched = streams.session_ids()
+        if not watched:
+            continue
+        try:
+            ended = await sessions.ended_among(database, watched)
+        except (OSError, TimeoutError, SQLAlchemyError) as error:
+            # Nobody is signed out by a database that does not answer; the next round asks again.
+            log.warning("cannot tell which sessions have ended", error=str(error))
+            continue
+        for session_id in ended:
+            streams.end_session(session_id)

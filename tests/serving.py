@@ -1,0 +1,77 @@
+"""The program as its operators run it: a process of its own, asked over HTTP."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+
+MESSENGER = str(Path(sys.executable).parent / "messenger")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `messenger serve`."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log_path: Path
+
+    @property
+    def port(self) -> int:
+        port = urlsplit(self.url).port
+        assert port is not None
+        return port
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the log's lines so far."""
+        return [json.loads(line) for line in self.log_path.read_text().splitlines()]
+
+    def metric(self, sample: str) -> float:
+        """Return the value of one sample of /metrics, as it is written there; 0 when it is not."""
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample + " ")), 0)
+
+    def memory_bytes(self) -> int:
+        return psutil.Process(self.process.pid).memory_info().rss
+
+
+@contextmanager
+def running_server(folder: Path, **settings: str) -> Generator[Server]:
+    """Run `messenger serve` on a free port with these settings until the block ends."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
+    environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
+    environment.setdefault("MESSENGER_PORT", "0")
+    log_path = folder / "server.log"
+    with log_path.open("wb") as log_file:
+        process = subprocess.Popen(
+            [MESSENGER, "serve"], env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=log_file
+        )
+    try:
+        yield Server(_address(process, log_path), process, log_path)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _address(process: subprocess.Popen[bytes], log_path: Path) -> str:
+    """Wait for the line of the log that says where the server is."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert process.poll() is None, log_path.read_text()
+        for line in log_path.read_text().splitlines():
+            if '"event": "serving"' in line:
+                return json.loads(line)["listening"]
+        os.sched_yield()
+    raise AssertionError(f"the server does not start: {log_path.read_text()}")
