@@ -1,13 +1,26 @@
 """What a mutation's input can be wrong in, as part of its payload."""
 
+from enum import Enum
+
 import strawberry
 
 from resolvers import errors
 
-UserErrorCode = strawberry.enum(
-    errors.UserErrorCode,
-    description="What is wrong with the input.",
-)
+
+@strawberry.enum(description="What is wrong with a mutation's input.")
+class UserErrorCode(Enum):
+    """The codes of `resolvers.errors.UserErrorCode`, described."""
+
+    BLANK = strawberry.enum_value("BLANK", description="It says nothing: give some text.")
+    TOO_LONG = strawberry.enum_value("TOO_LONG", description="It is longer than allowed: shorten it.")
+    INVALID = strawberry.enum_value(
+        "INVALID", description="It cannot be used as it is; the message says what it should be."
+    )
+    NOT_FOUND = strawberry.enum_value(
+        "NOT_FOUND", description="What it names does not exist, or is not the viewer's to see."
+    )
+    TAKEN = strawberry.enum_value("TAKEN", description="Somebody else has it: choose another.")
+    SELF = strawberry.enum_value("SELF", description="It names the viewer: choose somebody else.")
 
 
 @strawberry.type(
@@ -17,9 +30,7 @@ UserErrorCode = strawberry.enum(
 class UserError:
     """One complaint about one field of the input."""
 
-    code: errors.UserErrorCode = strawberry.field(
-        description="What is wrong, for the program to decide on.", graphql_type=UserErrorCode
-    )
+    code: UserErrorCode = strawberry.field(description="What is wrong, for the program to decide on.")
     message: str = strawberry.field(description="What is wrong and how to put it right, for the person.")
     path: list[str] = strawberry.field(
         description='Where it is wrong, from the mutation\'s argument on: `["input", "content"]`.'
@@ -28,7 +39,7 @@ class UserError:
     @classmethod
     def of(cls, error: errors.UserError) -> "UserError":
         """Say what a resolver turned down."""
-        return cls(code=error.code, message=error.message, path=error.path)
+        return cls(code=UserErrorCode[error.code.name], message=error.message, path=error.path)
 
 
 USER_ERRORS = "Why nothing was changed; empty when all went well."

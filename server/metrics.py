@@ -6,6 +6,9 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 disable_created_metrics()
 
 REQUESTS = Counter("messenger_http_requests_total", "Answered requests.", ["method", "path", "status"])
+REQUESTS_IN_PROGRESS = Gauge(
+    "messenger_http_requests_in_progress", "Requests whose answer has not ended, streams included."
+)
 REQUEST_SECONDS = Histogram(
     "messenger_http_request_seconds",
     "From a request's head to the end of its answer, streams left out.",
@@ -19,6 +22,7 @@ OPERATIONS = Counter(
 )
 OPEN_STREAMS = Gauge("messenger_open_streams", "Event streams that are open now.")
 STREAMS_ENDED = Counter("messenger_streams_ended_total", "Event streams that ended, by why.", ["reason"])
+TASKS = Gauge("messenger_tasks", "Tasks of this process: two for each open stream, one for each request.")
 POOL_CONNECTIONS = Gauge(
     "messenger_database_connections", "Connections to the database that this process has open."
 )

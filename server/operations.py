@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from db.engine import Database
-from server.metrics import POOL_CONNECTIONS, POOL_IN_USE
+from server.metrics import POOL_CONNECTIONS, POOL_IN_USE, TASKS
 from server.responses import json_response
 from server.streams import OpenStreams
 
@@ -51,6 +51,7 @@ class OperatorEndpoints:
     async def metrics(self, request: Request) -> Response:
         """Give all metrics in the text format of Prometheus."""
         connections, in_use = self._database.pool_use()
+        TASKS.set(len(asyncio.all_tasks()))
         POOL_CONNECTIONS.set(connections)
         POOL_IN_USE.set(in_use)
         return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})

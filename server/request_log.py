@@ -7,7 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from server.metrics import REQUEST_SECONDS, REQUESTS
+from server.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
 from server.refusals import HttpRefusal
 from server.responses import refusal_response
 
@@ -43,7 +43,10 @@ class RequestLog:
                 is_stream = headers.get("content-type", "").startswith("text/event-stream")
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            REQUESTS_IN_PROGRESS.track_inprogress(),
+        ):
             try:
                 await self._app(scope, receive, send_noted)
             except Exception:

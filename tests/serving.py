@@ -1,12 +1,13 @@
 """The program as its operators run it: a process of its own, asked over HTTP."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,3 +76,10 @@ def _address(process: subprocess.Popen[bytes], log_path: Path) -> str:
                 return json.loads(line)["listening"]
         os.sched_yield()
     raise AssertionError(f"the server does not start: {log_path.read_text()}")
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(condition):
+            pass

@@ -1,0 +1,177 @@
+"""The program's life: it starts or says why not, stops cleanly, and leaves nothing running."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from server.settings import describe_settings
+from tests.conftest import sign_in
+from tests.people import StreamOver
+from tests.serving import MESSENGER, eventually, running_server
+
+
+def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours to its end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
+    environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
+    return subprocess.run(
+        [MESSENGER, *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_on_sigterm_streams_end_so_that_clients_return_and_requests_finish(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    with running_server(tmp_path, database_url=cluster.url()) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            ada = await sign_in(http, "ada")
+            streams = [ada.listening() for _ in range(20)]
+            opened = [await stream.__aenter__() for stream in streams]
+            # A request that is under way when the signal comes: its body is still being sent.
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            body = json.dumps({"query": "{ viewer { username } }"}).encode()
+            writer.write(
+                b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + f"Authorization: Bearer {ada.token}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                + body[:5]
+            )
+            in_progress = "messenger_http_requests_in_progress"
+            await eventually(lambda: server.metric(in_progress) == 22)
+            started = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            for stream in opened:
+                with pytest.raises(StreamOver):
+                    await stream.event()
+                # Without `complete`, which would tell the client not to come back.
+                assert stream.seen == []
+            writer.write(body[5:])
+            answer = await asyncio.wait_for(reader.read(), 20)
+            assert ada.username.encode() in answer
+            assert await asyncio.to_thread(server.process.wait, 20) == 0
+            assert time.monotonic() - started < 10
+            writer.close()
+            for stream in streams:
+                await stream.__aexit__(None, None, None)
+    assert not [line for line in server.log() if line["level"] == "error"], server.log()
+
+
+async def test_a_stop_waits_no_longer_than_it_may_for_a_request_that_does_not_end(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    with running_server(tmp_path, database_url=cluster.url(), shutdown_seconds="1") as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        writer.write(b"Content-Length: 100\r\n\r\n{")
+        in_progress = "messenger_http_requests_in_progress"
+        await eventually(lambda: server.metric(in_progress) == 2)
+        server.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(server.process.wait, 10) == 0
+        writer.close()
+
+
+async def test_data_outlives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
+    """The embedded database goes with its server, however that ends, and is there again with the next."""
+    with running_server(tmp_path) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+            conversation = await ada.opens_conversation_with(grace)
+            cursor = await grace.inbox_cursor()
+            await ada.sends("kept", to=conversation)
+        children = psutil.Process(server.process.pid).children()
+        assert [child.name() for child in children] == ["postgres"]
+        server.process.kill()
+    with running_server(tmp_path) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            grace.http = http
+            async with grace.listening(after=cursor) as heard:
+                assert await heard.contents(1) == ["kept"]
+        children += psutil.Process(server.process.pid).children()
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(20) == 0
+    _, running = psutil.wait_procs(children, 10)
+    assert not [child for child in running if child.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_the_server_ends_when_its_embedded_database_does(tmp_path: Path):
+    with running_server(tmp_path) as server:
+        [postgres] = psutil.Process(server.process.pid).children()
+        postgres.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(server.process.wait, 20) == 1
+    assert "has ended" in server.log_path.read_text()
+
+
+def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
+    with running_server(tmp_path) as server:
+        done = run(tmp_path, "seed")
+        assert (done.returncode, done.stderr) == (0, "")
+        again = run(tmp_path, "seed")
+        assert "0 messages are new" in again.stdout
+        token = run(tmp_path, "token", "JOHN").stdout.strip()
+        query = """{
+            viewer { username }
+            conversations { edges { node { id otherParticipant { username } } } pageInfo { hasNextPage } }
+        }"""
+        headers = {"authorization": f"Bearer {token}"}
+        answer = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
+        assert answer["data"]["viewer"] == {"username": "john"}
+        assert answer["data"]["conversations"]["pageInfo"] == {"hasNextPage": True}
+    # And without a server, they run the database themselves.
+    assert run(tmp_path, "migrate").returncode == 0
+    unknown = run(tmp_path, "token", "nobody-has-this-name")
+    assert (unknown.returncode, unknown.stderr) == (1, "messenger: nobody is called 'nobody-has-this-name'\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"port": "http"}, "MESSENGER_PORT is wrong: "),
+        ({"port": "70000"}, "MESSENGER_PORT is wrong: "),
+        ({"public_url": "chat.example.com"}, "MESSENGER_PUBLIC_URL is wrong: write it like https://"),
+        ({"database_url": "mysql://x"}, "MESSENGER_DATABASE_URL is wrong: write it like postgresql://"),
+        ({"allowed_origins": "https://a.example,b"}, "MESSENGER_ALLOWED_ORIGINS is wrong: 'b' is no origin"),
+        ({"heartbeat_seconds": "16"}, "MESSENGER_HEARTBEAT_SECONDS is wrong: "),
+        ({"dev_login": "perhaps"}, "MESSENGER_DEV_LOGIN is wrong: "),
+        ({"host": "192.0.2.1", "database_url": "postgresql://x"}, "cannot listen on 192.0.2.1:8000"),
+        (
+            {"port": "0", "database_url": "postgresql://nobody@127.0.0.1:1/none"},
+            "cannot use the database in MESSENGER_DATABASE_URL: ",
+        ),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
+    tmp_path: Path, settings: dict[str, str], complaint: str
+):
+    done = run(tmp_path, "serve", **settings)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"messenger: {complaint}"), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_settings_come_from_flags_then_the_environment_then_the_file(tmp_path: Path):
+    (tmp_path / ".env").write_text("MESSENGER_PORT=1\nMESSENGER_HOST=192.0.2.1\n")
+    assert "192.0.2.1:1:" in run(tmp_path, "serve").stderr
+    assert "192.0.2.1:2:" in run(tmp_path, "serve", port="2").stderr
+    assert "192.0.2.1:3:" in run(tmp_path, "serve", "--port", "3", port="2").stderr
+
+
+def test_help_lists_every_setting(tmp_path: Path):
+    shown = run(tmp_path, "serve", "--help", columns="300").stdout
+    for name, _, _ in describe_settings():
+        assert name in shown

@@ -1,0 +1,119 @@
+"""Streams come and go: nothing of them stays behind, and nobody waits for a slow one."""
+
+import asyncio
+import json
+import socket
+import struct
+import time
+
+import httpx
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from tests.conftest import SignIn, sign_in
+from tests.people import MESSAGE_CREATED, Person
+from tests.serving import Server, eventually, running_server
+
+
+def subscription_request(server: Server, person: Person, **variables: object) -> bytes:
+    body = json.dumps({"query": MESSAGE_CREATED, "variables": variables}).encode()
+    head = (
+        f"POST /graphql HTTP/1.1\r\nHost: localhost:{server.port}\r\nAuthorization: Bearer {person.token}\r\n"
+        f"Content-Type: application/json\r\nAccept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def vanishes_after_subscribing(server: Server, request: bytes, *, how: str) -> None:
+    """Subscribe, wait until the stream is live unless told otherwise, and go without a farewell."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    if how == "reset":
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.write(request)
+    await writer.drain()
+    if how != "at once":
+        async with asyncio.timeout(20):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            while not (await reader.readline()).startswith(b"id: "):
+                pass
+    writer.close()
+
+
+async def test_a_thousand_that_subscribe_and_vanish_leave_nothing_behind(server: Server, signs_in: SignIn):
+    ada = await signs_in("ada")
+    request = subscription_request(server, ada)
+    await eventually(lambda: server.metric("messenger_open_streams") == 0)
+    tasks = server.metric("messenger_tasks")
+    for _ in range(20):
+        ways = ["close", "reset", "at once"] * 17
+        await asyncio.gather(*(vanishes_after_subscribing(server, request, how=how) for how in ways[:50]))
+    await eventually(lambda: server.metric("messenger_open_streams") == 0)
+    await eventually(lambda: server.metric("messenger_tasks") <= tasks)
+    assert server.metric("messenger_database_connections_in_use") == 0
+
+
+async def test_waiting_streams_hold_no_connection_to_the_database(server: Server, signs_in: SignIn):
+    """More wait than the pool has connections, also right after an event, and requests are answered."""
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    request = subscription_request(server, grace)
+    connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(30)]
+    try:
+        for _, writer in connections:
+            writer.write(request)
+        for reader, _ in connections:
+            await asyncio.wait_for(reader.readuntil(b"id: "), 20)
+        await ada.sends("hello", to=conversation)
+        for reader, _ in connections:
+            await asyncio.wait_for(reader.readuntil(b"hello"), 20)
+        await eventually(lambda: server.metric("messenger_database_connections_in_use") == 0)
+        assert server.metric("messenger_open_streams") >= 30
+    finally:
+        for _, writer in connections:
+            writer.close()
+
+
+async def test_events_on_a_live_stream_come_without_reading_the_log(server: Server, signs_in: SignIn):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    async with grace.listening() as heard:
+        await ada.sends("first", to=conversation)
+        await heard.contents(1)
+        reads = server.metric("messenger_inbox_log_reads_total")
+        for number in range(10):
+            await ada.sends(str(number), to=conversation)
+        await heard.contents(10)
+        assert server.metric("messenger_inbox_log_reads_total") == reads
+
+
+@pytest.fixture(scope="module")
+def impatient_server(cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory):
+    """A server that gives up a reader after two seconds."""
+    folder = tmp_path_factory.mktemp("impatient")
+    with running_server(folder, database_url=cluster.url(), write_timeout_seconds="2") as running:
+        yield running
+
+
+async def test_a_reader_that_does_not_read_is_let_go_and_misses_nothing(impatient_server: Server):
+    """Nobody else waits for it, and its return brings everything."""
+    async with httpx.AsyncClient(base_url=impatient_server.url, timeout=30) as http:
+        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+        conversation = await ada.opens_conversation_with(grace)
+        cursor = await grace.inbox_cursor()
+        reader, writer = await asyncio.open_connection("127.0.0.1", impatient_server.port, limit=1024)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        writer.write(subscription_request(impatient_server, grace, after=cursor))
+        await asyncio.wait_for(reader.readuntil(b"id: "), 20)
+        async with grace.listening(after=cursor) as heard:
+            sent = 0
+            end = time.monotonic() + 60
+            while impatient_server.metric("messenger_open_streams") > 1:
+                assert time.monotonic() < end, "the slow reader was never let go"
+                await asyncio.gather(*(ada.sends("x" * 480, to=conversation) for _ in range(50)))
+                sent += 50
+                await heard.contents(50)
+        async with grace.listening(after=cursor) as returned:
+            assert await returned.contents(sent) == ["x" * 480] * sent
+        writer.close()
