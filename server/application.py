@@ -8,6 +8,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
@@ -99,7 +100,7 @@ def _graphiql(settings: Settings) -> tuple[Response | None, Sequence[BaseRoute]]
     if not settings.graphiql:
         return None, []
     try:
-        return graphiql_page(), [Mount("/graphiql", GraphiQLFiles())]
+        return graphiql_page(), [Mount("/graphiql", GZipMiddleware(GraphiQLFiles()))]
     except FileNotFoundError:
         log.warning("GraphiQL has not been built: `make run` builds it", folder=str(BUILT))
         return None, []
