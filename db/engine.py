@@ -1,10 +1,17 @@
 """The connection pool, and the two ways to use it: a snapshot to read from, a transaction to write in."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
+import asyncpg
 from sqlalchemy import QueuePool
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+
+class DatabaseUnavailable(Exception):
+    """The database does not answer: it is down, restarting, out of reach, or all connections are taken."""
 
 
 class Database:
@@ -38,15 +45,26 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncConnection]:
-        """Yield a connection in a READ COMMITTED transaction, committed when the block ends well."""
-        async with self.engine.begin() as connection:
-            yield connection
+        """Yield a connection in a READ COMMITTED transaction, committed when the block ends well.
+
+        Raises:
+            DatabaseUnavailable: no connection is to be had, or it is lost. When it is lost while the
+                transaction commits, nobody knows whether it did.
+        """
+        with naming_outages():
+            async with self.engine.begin() as connection:
+                yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
-        """Yield a connection whose every statement sees the database as the first one did."""
-        async with self._reading.connect() as connection:
-            yield connection
+        """Yield a connection whose every statement sees the database as the first one did.
+
+        Raises:
+            DatabaseUnavailable: no connection is to be had, or it is lost.
+        """
+        with naming_outages():
+            async with self._reading.connect() as connection:
+                yield connection
 
     def pool_use(self) -> tuple[int, int]:
         """Return how many connections the pool has open, and how many of them are in use."""
@@ -58,6 +76,26 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+@contextmanager
+def naming_outages() -> Generator[None]:
+    """Raise what shows that the database does not answer as `DatabaseUnavailable`."""
+    try:
+        yield
+    except (OSError, TimeoutError, PoolTimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        # Connecting fails with the driver's own errors; a statement's, SQLAlchemy wraps.
+        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+    except DBAPIError as error:
+        if error.connection_invalidated or _is_shutdown(error):
+            raise DatabaseUnavailable(str(error.orig)) from error
+        raise
+
+
+def _is_shutdown(error: DBAPIError) -> bool:
+    """Say whether the server ended the connection: SQLSTATE class 08 or 57P."""
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return state.startswith(("08", "57P"))
 
 
 @asynccontextmanager

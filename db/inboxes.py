@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.constraints import violates
 from db.ids import new_id
-from db.messages import MESSAGE_COLUMNS
 from db.records import InboxEntry, InboxState, Message
-from db.tables import inbox_entries, inbox_epoch, inboxes, messages, participants
+from db.tables import inbox_epoch, inboxes
+
+
+class Trimmed(Exception):
+    """What is asked for has been dropped, because it was past the retention time."""
 
 
 class IdempotencyKeyUsed(Exception):
@@ -109,21 +112,46 @@ async def state(connection: AsyncConnection, user_id: UUID) -> InboxState:
     return InboxState(*(await connection.execute(query)).one())
 
 
+_READ = text("""
+    SELECT inboxes.trimmed_to, entry.*
+    FROM inboxes LEFT JOIN LATERAL (
+        SELECT inbox_entries.position, messages.id, messages.conversation_id, messages.seq,
+               messages.author_id, messages.content, messages.created_at
+        FROM inbox_entries
+        JOIN messages ON messages.id = inbox_entries.message_id
+        JOIN participants ON participants.conversation_id = messages.conversation_id
+                         AND participants.user_id = inbox_entries.user_id
+        WHERE inbox_entries.user_id = inboxes.user_id AND inbox_entries.position > :after
+        ORDER BY inbox_entries.position
+        LIMIT :limit
+    ) AS entry ON true
+    WHERE inboxes.user_id = :user_id
+    ORDER BY entry.position
+""")
+
+
 async def read(connection: AsyncConnection, user_id: UUID, *, after: int, limit: int) -> Sequence[InboxEntry]:
     """Return at most `limit` entries with a position over `after`, in order.
 
     Only what the user may see: messages of conversations that they take part in.
+
+    Raises:
+        Trimmed: what follows `after` is no longer kept.
     """
-    query = (
-        select(inbox_entries.c.position, *MESSAGE_COLUMNS)
-        .join(messages, messages.c.id == inbox_entries.c.message_id)
-        .join(
-            participants,
-            (participants.c.conversation_id == messages.c.conversation_id)
-            & (participants.c.user_id == inbox_entries.c.user_id),
-        )
-        .where(inbox_entries.c.user_id == user_id, inbox_entries.c.position > after)
-        .order_by(inbox_entries.c.position)
-        .limit(limit)
+    rows = (await connection.execute(_READ, {"user_id": user_id, "after": after, "limit": limit})).all()
+    if rows and rows[0].trimmed_to > after:
+        raise Trimmed(f"kept after {rows[0].trimmed_to}, asked for after {after}")
+    return [InboxEntry(row[1], Message(*row[2:])) for row in rows if row[1] is not None]
+
+
+async def last_positions(connection: AsyncConnection, user_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    """Return where each of the inboxes ends; one statement for all."""
+    query = select(inboxes.c.user_id, inboxes.c.last_position).where(
+        inboxes.c.user_id == func.any(list(user_ids))
     )
-    return [InboxEntry(row[0], Message(*row[1:])) for row in await connection.execute(query)]
+    return {row.user_id: row.last_position for row in await connection.execute(query)}
+
+
+async def renew_epoch(connection: AsyncConnection) -> None:
+    """Begin another life of the database: every cursor handed out so far is worth nothing."""
+    await connection.execute(update(inbox_epoch).values(epoch=func.gen_random_uuid()))

@@ -1,23 +1,53 @@
-"""What every broadcaster does: carry hints from where a message was stored to where its readers are."""
+"""Carrying hints from where a message was stored to where its readers are."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 from uuid import UUID
 
-from realtime.hints import Hint, Subscriber
+from realtime.hints import Hint
+from realtime.metrics import HINTS
+from realtime.subscribers import Subscriber, Subscribers
 
 
-class Broadcaster(Protocol):
-    """Carries hints to the subscribers of a user.
+class Relay(Protocol):
+    """The way to the subscribers of other processes.
 
-    It may lose, repeat and reorder them: nobody notices more than a delay.
+    It may lose, repeat and reorder hints: nobody notices more than a delay. What it receives it offers to
+    the `Subscribers` that it was opened with, and it wakes them all when it may have missed something.
     """
 
-    async def publish(self, hints: Sequence[Hint]) -> None:
-        """Offer each hint to the subscribers of its user."""
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Hand the hints over; returns at once and never fails, whatever becomes of them."""
         ...
 
-    def subscribe(self, user_id: UUID) -> AbstractAsyncContextManager[Subscriber]:
-        """Attach a subscriber for as long as the block runs; hints published from then on reach it."""
+    def receiving(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
+        """Receive the user's hints for as long as the block runs."""
         ...
+
+
+class Broadcaster:
+    """Offers hints to the subscribers of this process, and through a relay to those of others."""
+
+    def __init__(self, subscribers: Subscribers | None = None, relay: Relay | None = None) -> None:
+        """Broadcast to these subscribers; without a relay there is only this process."""
+        self.subscribers = Subscribers() if subscribers is None else subscribers
+        self._relay = relay
+
+    def publish(self, hints: Sequence[Hint]) -> None:
+        """Offer each hint to the subscribers of its user; returns at once and never fails."""
+        HINTS.inc(len(hints))
+        for hint in hints:
+            self.subscribers.offer(hint)
+        if self._relay is not None:
+            self._relay.send(hints)
+
+    @asynccontextmanager
+    async def subscribe(self, user_id: UUID) -> AsyncGenerator[Subscriber]:
+        """Attach a subscriber for as long as the block runs; hints published from then on reach it."""
+        with self.subscribers.attached(user_id) as subscriber:
+            if self._relay is None:
+                yield subscriber
+            else:
+                async with self._relay.receiving(user_id):
+                    yield subscriber

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from db.records import InboxEntry
-from realtime.hints import Subscriber
 from realtime.metrics import LOG_READS
+from realtime.subscribers import Subscriber
 
 
 class InboxLog(Protocol):
@@ -25,18 +25,18 @@ async def follow(
     log and attaching would be missed. The log is read in pages of `page_size`, and only at the start, when
     the subscriber says so, and when a hint shows that another went missing.
     """
-    position = after
+    position = subscriber.position = after
     while True:
         page = await read(after=position, limit=page_size)
         LOG_READS.inc()
         for entry in page:
-            position = entry.position
+            position = subscriber.position = entry.position
             yield entry
         if len(page) == page_size:
             continue
         while (hint := await subscriber.next()) is not None:
             if hint.entry.position == position + 1:
-                position += 1
+                position = subscriber.position = hint.entry.position
                 yield hint.entry
             elif hint.entry.position > position:
                 break

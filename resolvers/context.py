@@ -1,8 +1,8 @@
 """What a resolver works with: who asks, a consistent view of the database, and loaders that batch."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -12,11 +12,12 @@ from aiodataloader import DataLoader
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import conversations, messages, users
-from db.engine import Database
+from db.engine import Database, DatabaseUnavailable, naming_outages
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, User
+from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
-from resolvers.errors import Unauthenticated
+from resolvers.errors import Unauthenticated, Unavailable
 
 _T = TypeVar("_T")
 
@@ -83,18 +84,49 @@ class Context:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
-        """Yield the request's snapshot, to one resolver at a time."""
+        """Yield the request's snapshot, to one resolver at a time.
+
+        Raises:
+            Unavailable: the database does not answer. For an event of a stream, it is waited for.
+        """
         async with self._turn:
             if self._connection is None:
-                self._connection = await self._open.enter_async_context(self.database.snapshot())
-            yield self._connection
+                self._connection = await self._open_snapshot()
+            with _refusing_outages(), naming_outages():
+                yield self._connection
+
+    async def _open_snapshot(self) -> AsyncConnection:
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._open.enter_async_context(self.database.snapshot())
+            except DatabaseUnavailable as error:
+                if self.stream is None:
+                    raise _unavailable() from error
+            await backoff.wait()
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
+        """Yield a snapshot of its own.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with _refusing_outages():
+            async with self.database.snapshot() as connection:
+                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
-        """Yield a transaction, committed at the end; what is read afterwards shows what it wrote."""
+        """Yield a transaction, committed at the end; what is read afterwards shows what it wrote.
+
+        Raises:
+            Unavailable: the database does not answer. Whether it has committed is then not known.
+        """
         await self.refresh()
-        async with self.database.transaction() as connection:
-            yield connection
+        with _refusing_outages():
+            async with self.database.transaction() as connection:
+                yield connection
 
     async def refresh(self) -> None:
         """Give the snapshot back and forget what was loaded: the next read sees the newest state."""
@@ -102,6 +134,18 @@ class Context:
             self._connection = None
             self.loaders = Loaders(self)
             await self._open.aclose()
+
+
+@contextmanager
+def _refusing_outages() -> Generator[None]:
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        raise _unavailable() from error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The database does not answer: try again in a moment.")
 
 
 def present(found: Iterable[_T | None]) -> list[_T]:

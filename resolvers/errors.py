@@ -34,6 +34,12 @@ class CursorExpired(Refusal):
     code = "CURSOR_EXPIRED"
 
 
+class Unavailable(Refusal):
+    """The database does not answer for the moment: try again."""
+
+    code = "UNAVAILABLE"
+
+
 class UserErrorCode(Enum):
     """What is wrong with a mutation's input."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from db import records
-from resolvers import conversations, messages
+from resolvers import conversations, inbox, messages
 from resolvers.errors import UserError as UserErrorRaised
 from schema.connections import PageInfo
 from schema.info import Info
@@ -91,7 +91,7 @@ class MessageQueries:
     )
     async def inbox_cursor(self, info: Info) -> str:
         """Resolve the field."""
-        return await messages.inbox_cursor(info.context)
+        return await inbox.inbox_cursor(info.context)
 
 
 @strawberry.input(description="A message to send.")
@@ -184,7 +184,7 @@ class MessageSubscriptions:
 
         A coroutine that returns the generator: what it refuses is an error at the field's path.
         """
-        entries = await messages.message_created(info.context, after, include_mine=include_mine)
+        entries = await inbox.message_created(info.context, after, include_mine=include_mine)
 
         async def events() -> AsyncGenerator[MessageCreated, None]:
             async with aclosing(entries):

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
-from db.engine import Database
+from db.engine import Database, DatabaseUnavailable
 from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
@@ -22,7 +22,7 @@ from server.graphiql import BUILT, GraphiQLFiles, graphiql_page
 from server.graphql_endpoint import GraphQLEndpoint
 from server.identity import Identities
 from server.operations import OperatorEndpoints
-from server.refusals import HttpRefusal
+from server.refusals import HttpRefusal, database_unavailable
 from server.request_log import RequestLog
 from server.responses import refusal_response
 from server.settings import LOCAL_HOSTS, Settings
@@ -72,7 +72,10 @@ def build_application(
         ],
         redirect_slashes=False,
     )
-    app: ASGIApp = ExceptionMiddleware(router, handlers={HttpRefusal: _refused, HTTPException: _not_answered})
+    app: ASGIApp = ExceptionMiddleware(
+        router,
+        handlers={HttpRefusal: _refused, HTTPException: _not_answered, DatabaseUnavailable: _unavailable},
+    )
     if settings.allowed_origins:
         app = CORSMiddleware(
             app,
@@ -113,6 +116,10 @@ async def _to_graphql(request: Request) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpRefusal)
     return refusal_response(error)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    return refusal_response(database_unavailable())
 
 
 async def _not_answered(request: Request, error: Exception) -> Response:

@@ -16,7 +16,7 @@ from db import users
 from db.embedded import EmbeddedPostgresError
 from db.engine import Database, open_database
 from db.migrations import migrate as bring_up_to_date
-from realtime.memory import MemoryBroadcaster
+from realtime.broadcaster import Broadcaster
 from resolvers import sessions
 from schema.api import Api
 from server.application import Application
@@ -97,7 +97,7 @@ def seed() -> None:
     """Make demo users and conversations: john, jane and others. What is there already stays."""
 
     async def fill(settings: Settings, database: Database) -> None:
-        typer.echo(await sow(database, MemoryBroadcaster()))
+        typer.echo(await sow(database, Broadcaster()))
 
     _with_database(fill)
 

@@ -47,7 +47,8 @@ class SseStream:
         """Write with ASGI's `send`, each time within the timeout."""
         self._send = send
         self._write_timeout_seconds = write_timeout_seconds
-        self._begun = False
+        self.begun = False
+        """Whether the head has gone out."""
         self._cursor: str | None = None
 
     async def begin(self, cursor: str) -> None:
@@ -78,7 +79,7 @@ class SseStream:
                     while (await receive())["type"] != "http.disconnect":
                         pass
             except TimeoutError:
-                if self._begun:
+                if self.begun:
                     await self._heartbeat(stream)
             else:
                 stream.end(EndReason.CLIENT_GONE)
@@ -93,8 +94,8 @@ class SseStream:
     async def _write(self, chunk: bytes, *, more: bool = True) -> None:
         try:
             async with asyncio.timeout(self._write_timeout_seconds):
-                if not self._begun:
-                    self._begun = True
+                if not self.begun:
+                    self.begun = True
                     head = [(name.encode(), value.encode()) for name, value in STREAM_HEADERS.items()]
                     await self._send({"type": "http.response.start", "status": 200, "headers": head})
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": more})

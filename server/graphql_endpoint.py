@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from graphql import GraphQLSyntaxError, OperationDefinitionNode
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from db.engine import Database
+from db.engine import Database, DatabaseUnavailable
+from graphql import GraphQLSyntaxError, OperationDefinitionNode
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
 from schema.answers import Answer, codes, invalid, refusal
@@ -28,10 +28,10 @@ from server.bodies import parse_json_object, read_json_object
 from server.event_stream import COMPLETE_EVENT, OVER, STREAM_HEADERS, SlowReader, SseStream, next_event
 from server.identity import Identities, Identity
 from server.metrics import OPERATIONS
-from server.refusals import HttpRefusal
+from server.refusals import HttpRefusal, database_unavailable
 from server.responses import encode_json
 from server.settings import Settings
-from server.streams import EndReason, OpenStreams
+from server.streams import EndReason, OpenStream, OpenStreams
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,6 +39,10 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENT_STREAM = "text/event-stream"
 HTML = "text/html"
+
+_UNAVAILABLE = HttpRefusal(
+    503, "UNAVAILABLE", "The server cannot answer for the moment: connect again.", {"retry-after": "1"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,9 @@ class GraphQLEndpoint:
         try:
             response = await self._respond(request, send)
         except HttpRefusal as error:
-            response = _answer(refusal(error.message, error.code), JSON, error.status, error.headers)
+            response = _refused(error)
+        except DatabaseUnavailable:
+            response = _refused(database_unavailable())
         if response is not None:
             await response(scope, receive, send)
 
@@ -167,12 +173,10 @@ class GraphQLEndpoint:
         parameters: Parameters,
     ) -> None:
         if self._streams.closing:
-            raise HttpRefusal(
-                503, "UNAVAILABLE", "The server is stopping: connect again.", {"retry-after": "1"}
-            )
+            raise _UNAVAILABLE
         events = SseStream(send, self._settings.write_timeout_seconds)
 
-        async def send_events() -> None:
+        async def send_events(stream: OpenStream) -> None:
             async with self._context(request, identity, events) as context:
                 answers = self._api.stream(_operation(request, parameters), context)
                 async with aclosing(answers):
@@ -180,6 +184,10 @@ class GraphQLEndpoint:
                         _count(operation, answer)
                         # While the stream waits, it holds no connection to the database.
                         await context.refresh()
+                        if "UNAVAILABLE" in codes(answer):
+                            # The event is still to come: the client returns for it.
+                            stream.end_reason = EndReason.UNAVAILABLE
+                            return
                         await events.next(answer)
             await events.complete()
 
@@ -190,17 +198,19 @@ class GraphQLEndpoint:
                 )
                 try:
                     with stream.interruptible():
-                        await send_events()
+                        await send_events(stream)
                     if stream.end_reason is EndReason.SESSION_ENDED:
                         await events.next(
                             refusal("Your session has ended: sign in again.", "UNAUTHENTICATED")
                         )
                         await events.complete()
-                    if stream.end_reason is not EndReason.CLIENT_GONE:
+                    if events.begun and stream.end_reason is not EndReason.CLIENT_GONE:
                         await events.finish()
                 except SlowReader:
                     stream.end_reason = EndReason.SLOW_READER
                 keeping_alive.cancel()
+            if not events.begun and stream.end_reason is not EndReason.CLIENT_GONE:
+                raise _UNAVAILABLE
 
 
 def _negotiate(request: Request) -> str:
@@ -237,6 +247,10 @@ def _operation(request: Request, parameters: Parameters) -> Operation:
     return Operation(
         parameters.query, parameters.operation_name, parameters.variables, request.state.request_id
     )
+
+
+def _refused(error: HttpRefusal) -> Response:
+    return _answer(refusal(error.message, error.code), JSON, error.status, error.headers)
 
 
 def _answer(

@@ -4,12 +4,11 @@ import asyncio
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from db.engine import Database
+from db.engine import Database, DatabaseUnavailable
 from server.metrics import POOL_CONNECTIONS, POOL_IN_USE, TASKS
 from server.responses import json_response
 from server.streams import OpenStreams
@@ -44,7 +43,7 @@ class OperatorEndpoints:
         try:
             async with asyncio.timeout(_DATABASE_SECONDS), self._database.snapshot() as connection:
                 await connection.execute(text("SELECT 1"))
-        except (OSError, SQLAlchemyError):
+        except (TimeoutError, DatabaseUnavailable):
             return json_response({"status": "no answer from the database"}, 503)
         return json_response({"status": "ready"})
 

@@ -14,3 +14,10 @@ class HttpRefusal(Exception):
         self.code = code
         self.message = message
         self.headers = dict(headers or {})
+
+
+def database_unavailable() -> HttpRefusal:
+    """Return the refusal of what cannot be answered while the database does not answer."""
+    return HttpRefusal(
+        503, "UNAVAILABLE", "The database does not answer: try again in a moment.", {"retry-after": "1"}
+    )

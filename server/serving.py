@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.embedded import EmbeddedPostgresError
 from db.engine import open_database
 from db.migrations import migrate
-from realtime.memory import MemoryBroadcaster
+from realtime.broadcaster import Broadcaster
 from server.application import Application, build_application
 from server.database import DatabaseAddress, Watched
 from server.settings import Settings
@@ -80,7 +80,7 @@ async def serve(
             await migrate(database)
         except (OSError, SQLAlchemyError) as error:
             raise CannotStart.because(f"cannot use {address.shown}", error) from error
-        application = build_application(settings, public_url, database, MemoryBroadcaster())
+        application = build_application(settings, public_url, database, Broadcaster())
         server = _Server(_configuration(application, settings), lambda: announce(application, public_url))
         async with asyncio.TaskGroup() as tasks:
             watches = [

@@ -7,9 +7,8 @@ from enum import Enum
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.engine import Database
+from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
 from server.metrics import OPEN_STREAMS, STREAMS_ENDED
 
@@ -24,6 +23,7 @@ class EndReason(Enum):
     SLOW_READER = "slow reader"
     SESSION_ENDED = "session ended"
     SHUTDOWN = "shutdown"
+    UNAVAILABLE = "database unavailable"
 
 
 class OpenStream:
@@ -108,7 +108,7 @@ async def end_with_their_sessions(streams: OpenStreams, database: Database, ever
             continue
         try:
             ended = await sessions.ended_among(database, watched)
-        except (OSError, TimeoutError, SQLAlchemyError) as error:
+        except DatabaseUnavailable as error:
             # Nobody is signed out by a database that does not answer; the next round asks again.
             log.warning("cannot tell which sessions have ended", error=str(error))
             continue

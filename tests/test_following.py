@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from db.records import InboxEntry, Message
+from realtime.broadcaster import Broadcaster
 from realtime.follower import follow
 from realtime.hints import Hint
-from realtime.memory import MemoryBroadcaster
+from realtime.subscribers import Subscribers
 
 READER = UUID(int=1)
 
@@ -37,7 +38,7 @@ class FollowedInbox(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.broadcaster = MemoryBroadcaster(backlog=3)
+        self.broadcaster = Broadcaster(Subscribers(backlog=3))
         self.log: list[InboxEntry] = []
         self.under_way: list[Hint] = []
         self.seen: list[InboxEntry] = []
@@ -73,7 +74,7 @@ class FollowedInbox(RuleBasedStateMachine):
         self.log.append(entry(len(self.log) + 1))
         hint = Hint(READER, self.log[-1])
         if arrives:
-            self.loop.run_until_complete(self.broadcaster.publish([hint]))
+            self.broadcaster.publish([hint])
         else:
             self.under_way.append(hint)
 
@@ -81,7 +82,7 @@ class FollowedInbox(RuleBasedStateMachine):
     @rule(data=st.data())
     def hints_arrive(self, data: st.DataObject) -> None:
         hints = data.draw(st.lists(st.sampled_from(self.under_way), min_size=1, max_size=8))
-        self.loop.run_until_complete(self.broadcaster.publish(hints))
+        self.broadcaster.publish(hints)
 
     @rule(count=st.integers(1, 20))
     def time_passes(self, count: int) -> None:
@@ -98,7 +99,7 @@ class FollowedInbox(RuleBasedStateMachine):
             self.reading.cancel()
             self.loop.run_until_complete(asyncio.wait([self.reading]))
             self.reading = None
-        assert len(self.broadcaster) == 0
+        assert len(self.broadcaster.subscribers) == 0
 
     @invariant()
     def what_was_seen_is_the_start_of_the_log(self) -> None:
@@ -111,8 +112,7 @@ class FollowedInbox(RuleBasedStateMachine):
             assert self.seen == self.log
             # Every hint lost while connected: being told to look at the log is enough.
             self.log.append(entry(len(self.log) + 1))
-            for subscriber in self.broadcaster.subscribers_of(READER):
-                subscriber.look_at_log()
+            self.broadcaster.subscribers.wake_all()
             self.loop.run_until_complete(self.turns(20))
             assert self.seen == self.log
         finally:
@@ -125,7 +125,7 @@ TestFollowedInbox.settings = settings(max_examples=200, stateful_step_count=40, 
 
 
 async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log():
-    broadcaster = MemoryBroadcaster(backlog=3)
+    broadcaster = Broadcaster(Subscribers(backlog=3))
     log = [entry(position) for position in range(1, 11)]
 
     async def read(*, after: int, limit: int) -> Sequence[InboxEntry]:
@@ -137,6 +137,6 @@ async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log(
     ):
         assert [(await anext(entries)).position for _ in range(4)] == [7, 8, 9, 10]
         log += [entry(position) for position in range(11, 15)]
-        await broadcaster.publish([Hint(READER, missed) for missed in log[10:]])
+        broadcaster.publish([Hint(READER, missed) for missed in log[10:]])
         async with asyncio.timeout(5):
             assert [(await anext(entries)).position for _ in range(4)] == [11, 12, 13, 14]

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 from db import users
 from db.engine import Database
 from db.records import User
-from realtime.memory import MemoryBroadcaster
+from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
 from schema.api import Api, Operation
 from tests.conftest import SignIn
@@ -322,7 +322,7 @@ async def test_a_page_of_conversations_costs_four_statements_however_many_there_
     viewer = await somebody_with_conversations(database, count)
     api = Api()
     with counting_statements(database) as statements:
-        async with Context(database, MemoryBroadcaster(), viewer=viewer) as context:
+        async with Context(database, Broadcaster(), viewer=viewer) as context:
             answer = await api.execute(Operation(CONVERSATIONS, None, {}, "a request"), context)
     assert "errors" not in answer
     # The page, its participants, its last messages, and their authors.
@@ -351,7 +351,7 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(
     costs: list[int] = []
     for last in (1, 30):
         with counting_statements(database) as statements:
-            async with Context(database, MemoryBroadcaster(), viewer=viewer) as context:
+            async with Context(database, Broadcaster(), viewer=viewer) as context:
                 variables = {"id": conversation, "last": last}
                 answer = await api.execute(Operation(query, None, variables, "a request"), context)
         assert "errors" not in answer

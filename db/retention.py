@@ -1,0 +1,67 @@
+"""Dropping inbox entries past the retention time, a little at a time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# Any number that nobody else locks with: whoever holds it trims.
+_TRIM_LOCK = 7_463_901_225_119
+_INBOXES = 50
+_ENTRIES = 200
+
+# The entries go first and the inbox's row, which senders wait for, is written last. Entries of one inbox are
+# as old as their order says, give or take what two messages stored at once differ by.
+_TRIM = text("""
+    WITH chosen AS (
+        SELECT user_id, trimmed_to FROM inboxes
+        WHERE user_id > :after AND last_position > trimmed_to
+        ORDER BY user_id LIMIT :inboxes
+    ), old AS (
+        SELECT chosen.user_id, max(oldest.position) AS up_to, count(*) AS entries
+        FROM chosen CROSS JOIN LATERAL (
+            SELECT inbox_entries.position, messages.created_at
+            FROM inbox_entries JOIN messages ON messages.id = inbox_entries.message_id
+            WHERE inbox_entries.user_id = chosen.user_id AND inbox_entries.position > chosen.trimmed_to
+            ORDER BY inbox_entries.position LIMIT :entries
+        ) AS oldest
+        WHERE oldest.created_at < :before
+        GROUP BY chosen.user_id
+    ), dropped AS (
+        DELETE FROM inbox_entries USING old
+        WHERE inbox_entries.user_id = old.user_id AND inbox_entries.position <= old.up_to
+        RETURNING inbox_entries.user_id
+    ), noted AS (
+        UPDATE inboxes SET trimmed_to = old.up_to FROM old
+        WHERE inboxes.user_id = old.user_id AND (SELECT count(*) FROM dropped) >= 0
+        RETURNING inboxes.user_id
+    )
+    SELECT (SELECT count(*) FROM dropped) AS entries,
+           (SELECT max(user_id::text)::uuid FROM chosen) AS last_inbox,
+           (SELECT coalesce(bool_or(entries = :entries), false) FROM old) AS has_more,
+           (SELECT count(*) FROM noted) AS inboxes
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class TrimmedBatch:
+    """How many entries went, the last inbox that was looked at, and whether one of them has more to drop."""
+
+    entries: int
+    last_inbox: UUID | None
+    has_more: bool
+
+
+async def trim_batch(connection: AsyncConnection, *, before: datetime, after: UUID) -> TrimmedBatch | None:
+    """Drop up to 200 entries older than `before` from each of the next 50 inboxes after that user id.
+
+    None when another process is at it.
+    """
+    lock = text("SELECT pg_try_advisory_xact_lock(:key)")
+    if not await connection.scalar(lock, {"key": _TRIM_LOCK}):
+        return None
+    values = {"before": before, "after": after, "inboxes": _INBOXES, "entries": _ENTRIES}
+    row = (await connection.execute(_TRIM, values)).one()
+    return TrimmedBatch(row.entries, row.last_inbox, row.has_more)

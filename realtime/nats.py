@@ -1,0 +1,192 @@
+"""Relaying hints between processes and machines by NATS: https://docs.nats.io/nats-concepts/core-nats/pubsub."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from realtime import wire
+from realtime.backoff import Backoff
+from realtime.hints import Hint
+from realtime.metrics import HINTS_LOST
+from realtime.subscribers import Subscribers
+
+_QUEUED_HINTS = 10_000
+# A stream does not wait longer than this for its subject to be subscribed: it looks at the log later.
+_SUBSCRIBE_SECONDS = 1
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_nats_relay(
+    servers: Sequence[str], options: Mapping[str, Any], subscribers: Subscribers
+) -> AsyncGenerator["NatsRelay"]:
+    """Relay through those servers (`nats://` or `tls://` URLs of one cluster) while the block runs.
+
+    `options` are nats-py's, for credentials and TLS. The client connects, and connects again, by itself;
+    after that, since hints may have been missed, all subscribers look at the log.
+    """
+    relay = NatsRelay(subscribers)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(relay.run(servers, options), name="nats relay")
+        try:
+            yield relay
+        finally:
+            running.cancel()
+
+
+def subject_of(user_id: UUID) -> str:
+    """Return the subject of a user's hints."""
+    return f"messenger.inbox.{user_id.hex}"
+
+
+@dataclass(slots=True)
+class _Interest:
+    """How many streams of a user are here, and whether their subject is subscribed."""
+
+    streams: int = 0
+    subscription: Subscription | None = None
+    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class NatsRelay:
+    """A relay that hears only of users who have a stream here.
+
+    nats-py is spoken to by one task of ours: it keeps a cancellation to itself in places, which a request's
+    task must not lose.
+    """
+
+    def __init__(self, subscribers: Subscribers) -> None:
+        """Relay to these subscribers once `run` runs."""
+        self._subscribers = subscribers
+        self._interests: dict[UUID, _Interest] = {}
+        self._changed: dict[UUID, None] = {}
+        self._hints: list[Hint] = []
+        self._work = asyncio.Event()
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Queue the hints; what does not fit is lost, and found in the log a few seconds later."""
+        free = _QUEUED_HINTS - len(self._hints)
+        HINTS_LOST.inc(max(0, len(hints) - free))
+        self._hints += hints[:free]
+        self._work.set()
+
+    @asynccontextmanager
+    async def receiving(self, user_id: UUID) -> AsyncGenerator[None]:
+        """Have the user's subject subscribed for as long as the block runs."""
+        interest = self._interests.setdefault(user_id, _Interest())
+        interest.streams += 1
+        self._note(user_id)
+        try:
+            try:
+                async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                    await interest.subscribed.wait()
+            except TimeoutError:
+                log.warning("hints come late: NATS does not answer")
+            yield
+        finally:
+            interest.streams -= 1
+            self._note(user_id)
+
+    def _note(self, user_id: UUID) -> None:
+        self._changed[user_id] = None
+        self._work.set()
+
+    async def run(self, servers: Sequence[str], options: Mapping[str, Any]) -> None:
+        """Keep a client that publishes and subscribes, without end."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._connected(servers, options)
+            except (OSError, TimeoutError, nats.errors.Error) as error:
+                # The client connects again by itself; here it has given up, on credentials for example.
+                log.warning("NATS turns us away", error=str(error) or type(error).__name__)
+            await backoff.wait()
+
+    async def _connected(self, servers: Sequence[str], options: Mapping[str, Any]) -> None:
+        client = Client()
+        await client.connect(
+            list(servers),
+            name="messenger",
+            # What we publish, our own subscribers have already.
+            no_echo=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            connect_timeout=3,
+            ping_interval=5,
+            max_outstanding_pings=2,
+            flush_timeout=5,
+            reconnected_cb=self._look_at_logs,
+            disconnected_cb=self._note_disconnected,
+            error_cb=self._note_error,
+            **options,
+        )
+        try:
+            await self._look_at_logs()
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                await self._publish(client)
+                await self._subscribe(client)
+        finally:
+            await client.close()
+
+    async def _publish(self, client: Client) -> None:
+        hints, self._hints = self._hints, []
+        for hint in hints:
+            try:
+                await client.publish(subject_of(hint.user_id), wire.encode(hint).encode())
+            except nats.errors.Error:
+                HINTS_LOST.inc()
+
+    async def _subscribe(self, client: Client) -> None:
+        changed, self._changed = self._changed, {}
+        fresh: list[_Interest] = []
+        for user_id in changed:
+            interest = self._interests.get(user_id)
+            if interest is None:
+                continue
+            if interest.streams and interest.subscription is None:
+                interest.subscription = await client.subscribe(  # pyright: ignore[reportUnknownMemberType]
+                    subject_of(user_id), cb=self._receive
+                )
+                fresh.append(interest)
+            elif not interest.streams:
+                del self._interests[user_id]
+                if interest.subscription is not None:
+                    await interest.subscription.unsubscribe()
+        if fresh:
+            try:
+                # The server answers once it has taken what was sent before.
+                await client.flush(timeout=_SUBSCRIBE_SECONDS)
+            except (nats.errors.Error, TimeoutError):
+                log.warning("NATS does not answer")
+        for interest in fresh:
+            interest.subscribed.set()
+
+    async def _receive(self, received: Msg) -> None:
+        try:
+            self._subscribers.offer(wire.decode(received.data))
+        except ValueError:
+            log.warning("what was received is no hint", subject=received.subject)
+
+    async def _look_at_logs(self) -> None:
+        log.info("connected to NATS")
+        self._subscribers.wake_all()
+
+    async def _note_disconnected(self) -> None:
+        log.warning("the connection to NATS is lost")
+
+    async def _note_error(self, error: Exception) -> None:
+        # A slow consumer among them: what the library has dropped is in the log.
+        log.warning("NATS complains", error=str(error) or type(error).__name__)
+        self._subscribers.wake_all()

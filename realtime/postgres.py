@@ -1,0 +1,143 @@
+"""Relaying hints between processes by PostgreSQL's LISTEN and NOTIFY.
+
+https://www.postgresql.org/docs/current/sql-notify.html
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from realtime import wire
+from realtime.backoff import Backoff
+from realtime.hints import Hint
+from realtime.metrics import HINTS_LOST
+from realtime.subscribers import Subscribers
+
+CHANNEL = "messenger_hints"
+# A payload must be shorter than 8,000 bytes.
+MAX_PAYLOAD_BYTES = 7_999
+
+_QUEUED_HINTS = 10_000
+_BATCH = 500
+_KEEP_ALIVE_SECONDS = 5
+_TIMEOUT_SECONDS = 5
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_postgres_relay(url: str, subscribers: Subscribers) -> AsyncGenerator["PostgresRelay"]:
+    """Relay through that database (a libpq URL) for as long as the block runs.
+
+    One connection listens and notifies; it is made anew whenever it is lost, and after that, since hints
+    may have been missed, all subscribers look at the log.
+    """
+    relay = PostgresRelay(url, subscribers)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(relay.run(), name="postgres relay")
+        try:
+            yield relay
+        finally:
+            running.cancel()
+
+
+class PostgresRelay:
+    """A relay that every process of one database hears everything through."""
+
+    def __init__(self, url: str, subscribers: Subscribers) -> None:
+        """Relay to these subscribers once `run` runs."""
+        self._url = url
+        self._subscribers = subscribers
+        self._sender = secrets.token_hex(4)
+        self._queue: asyncio.Queue[Hint] = asyncio.Queue(_QUEUED_HINTS)
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Queue the hints; what does not fit is lost, and found in the log a few seconds later."""
+        for hint in hints:
+            try:
+                self._queue.put_nowait(hint)
+            except asyncio.QueueFull:
+                HINTS_LOST.inc()
+
+    def receiving(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
+        """Do nothing: everybody's hints are received all the time."""
+        return nullcontext()
+
+    async def run(self) -> None:
+        """Keep a connection that listens and notifies, without end."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._connected(backoff)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("the connection for hints is lost", error=str(error) or type(error).__name__)
+            await backoff.wait()
+
+    async def _connected(self, backoff: Backoff) -> None:
+        connection = await asyncpg.connect(
+            self._url, timeout=_TIMEOUT_SECONDS, command_timeout=_TIMEOUT_SECONDS, statement_cache_size=0
+        )
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda _: ended.set())
+        try:
+            await connection.add_listener(CHANNEL, self._receive)
+            backoff.reset()
+            # What was published while nobody listened is in the log.
+            self._subscribers.wake_all()
+            log.info("listening for hints")
+            while not ended.is_set():
+                await self._notify(connection)
+        finally:
+            # Without a farewell, which a connection that is lost would make us wait for.
+            connection.terminate()
+
+    async def _notify(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Send what is queued in one statement; show that the connection lives when nothing is."""
+        try:
+            async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
+                hints = [await self._queue.get()]
+        except TimeoutError:
+            await connection.execute("SELECT 1")
+            return
+        while len(hints) < _BATCH and not self._queue.empty():
+            hints.append(self._queue.get_nowait())
+        payloads = list(pack(self._sender, hints))
+        await connection.execute(
+            "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload", CHANNEL, payloads
+        )
+
+    def _receive(self, connection: object, pid: int, channel: str, payload: object) -> None:
+        """Offer what has come to our subscribers."""
+        sender, *lines = str(payload).split("\n")
+        if sender == self._sender:
+            return
+        for line in lines:
+            try:
+                if line.startswith("["):
+                    self._subscribers.offer(wire.decode(line))
+                else:
+                    self._subscribers.wake(UUID(line))
+            except ValueError:
+                log.warning("what was received is no hint", line=line[:100])
+
+
+def pack(sender: str, hints: Iterable[Hint]) -> Iterator[str]:
+    """Return payloads that hold the hints, each a line; one too long for any becomes its user's id."""
+    lines: list[str] = [sender]
+    used = len(sender)
+    for hint in hints:
+        line = wire.encode(hint)
+        if len(sender) + 1 + len(line.encode()) > MAX_PAYLOAD_BYTES:
+            line = hint.user_id.hex
+        needed = 1 + len(line.encode())
+        if used + needed > MAX_PAYLOAD_BYTES:
+            yield "\n".join(lines)
+            lines, used = [sender], len(sender)
+        lines.append(line)
+        used += needed
+    yield "\n".join(lines)
