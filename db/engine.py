@@ -9,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.urls import sqlalchemy_url
+
 
 class DatabaseUnavailable(Exception):
     """The database does not answer: it is down, restarting, out of reach, or all connections are taken."""
@@ -20,11 +22,11 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_seconds: float = 15) -> None:
         """Make the pool; nothing connects before the first use.
 
-        `url` is a SQLAlchemy URL for asyncpg. A statement that takes longer than the timeout is
+        `url` is an address as libpq reads it. A statement that takes longer than the timeout is
         ended by the server, and so is a wait for a lock.
         """
         self.engine: AsyncEngine = create_async_engine(
-            url,
+            sqlalchemy_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,

@@ -6,7 +6,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from alembic import command
-from db.engine import Database
+from db.engine import Database, naming_outages
 
 # Any number that nobody else locks with: whoever holds it migrates, the others wait.
 _MIGRATION_LOCK = 7_463_901_225_118
@@ -26,19 +26,23 @@ async def migrate(database: Database, revision: str = "head") -> None:
 
     Many processes may call this at once: an advisory lock lets one migrate while the others wait for it
     and then find nothing to do.
+
+    Raises:
+        DatabaseUnavailable: it does not answer, or turns us away.
     """
-    async with database.engine.connect() as connection:
-        await connection.execute(text("SET statement_timeout = 0"))
-        await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-        await connection.commit()
-        try:
-            await connection.run_sync(_upgrade, revision)
+    with naming_outages():
+        async with database.engine.connect() as connection:
+            await connection.execute(text("SET statement_timeout = 0"))
+            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             await connection.commit()
-        finally:
-            await connection.rollback()
-            await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
-            await connection.execute(text("RESET statement_timeout"))
-            await connection.commit()
+            try:
+                await connection.run_sync(_upgrade, revision)
+                await connection.commit()
+            finally:
+                await connection.rollback()
+                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+                await connection.execute(text("RESET statement_timeout"))
+                await connection.commit()
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

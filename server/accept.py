@@ -25,9 +25,9 @@ def best_match(accept: str | None, offers: Sequence[str]) -> str | None:
     The highest quality wins, then what the header names first, then what is offered first. Parameters
     other than `q` are not looked at. Without a header it is the first offer.
     """
-    if accept is None or not accept.strip():
+    ranges = [_parse(part, index) for index, part in enumerate((accept or "").split(",")) if part.strip()]
+    if not ranges:
         return offers[0]
-    ranges = [_parse(part, index) for index, part in enumerate(accept.split(","))]
     ranked: list[tuple[float, int, int, str]] = []
     for place, offer in enumerate(offers):
         named = max(ranges, key=lambda each: (each.specificity(offer), -each.index))

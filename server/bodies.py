@@ -1,7 +1,7 @@
 """Reading request bodies: bounded, and JSON."""
 
 import json
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -12,14 +12,15 @@ async def read_json_object(request: Request, max_bytes: int) -> dict[str, Any]:
     """Return the JSON object that the request carries.
 
     Raises:
-        HttpRefusal: 415 for another content type, 413 over `max_bytes`, 400 for what is no JSON object.
+        HttpRefusal: 415 for another content type or a content encoding, 413 over `max_bytes`, 400 for what
+            is no JSON object.
     """
-    content_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.partition("charset=")[2].strip().strip('"').lower()
-    if content_type.strip().lower() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+    if not _is_utf8_json(request.headers.get("content-type", "")):
         raise HttpRefusal(
             415, "BAD_USER_INPUT", "Send JSON in UTF-8: the content type must be application/json."
         )
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HttpRefusal(415, "BAD_USER_INPUT", "Send the body as it is, without a content encoding.")
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -44,9 +45,24 @@ def parse_json_object(text: bytes | str, what: str) -> dict[str, Any]:
         HttpRefusal: 400, it is not one.
     """
     try:
-        value: object = json.loads(text)
+        value: object = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} is not JSON.") from error
     if not isinstance(value, dict):
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} must be a JSON object.")
     return cast("dict[str, Any]", value)
+
+
+def _is_utf8_json(content_type: str) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = {
+        value.strip('"')
+        for name, _, value in (each.partition("=") for each in parameters)
+        if name == "charset"
+    }
+    return media_type == "application/json" and charsets <= {"utf-8", "utf8"}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and the infinities, which Python reads although JSON has no such thing."""
+    raise ValueError(name)

@@ -1,6 +1,7 @@
-"""The command line: `messenger serve`, `migrate`, `schema`, `seed`, `token`."""
+"""The command line: `messenger serve`, `migrate`, `schema`, `seed`, `token`, `trim` and `renew-epoch`."""
 
 import asyncio
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -10,21 +11,18 @@ from typing import Annotated
 import structlog
 import typer
 import uvloop
-from sqlalchemy.exc import SQLAlchemyError
 
 from db import users
 from db.embedded import EmbeddedPostgresError
 from db.engine import Database, open_database
-from db.migrations import migrate as bring_up_to_date
 from realtime.broadcaster import Broadcaster
-from resolvers import sessions
+from resolvers import retention, sessions
 from schema.api import Api
-from server.application import Application
+from server.application import offers_dev_login
 from server.database import DatabaseAddress, database_for_command, database_for_server
 from server.logs import set_up_logging
 from server.seed import sow
-from server.serving import CannotStart, listening_socket
-from server.serving import serve as serve_until_stopped
+from server.serving import serve as serve_alone
 from server.settings import (
     Settings,
     SettingsError,
@@ -32,6 +30,8 @@ from server.settings import (
     load_settings,
     unknown_settings,
 )
+from server.starting import CannotStart, bring_up_to_date, end_with, listening_socket
+from server.workers import serve_with_workers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -56,27 +56,34 @@ _SETTINGS = "\n\n".join(
 def serve(
     host: Annotated[str | None, typer.Option(help="MESSENGER_HOST", show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help="MESSENGER_PORT", show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(help="MESSENGER_WORKERS", show_default=False)] = None,
 ) -> None:
     """Serve the API until Ctrl-C."""
     with _clean_errors():
-        settings = load_settings(host=host, port=port)
+        settings = load_settings(host=host, port=port, workers=workers)
         set_up_logging(settings.log_format)
         for name in unknown_settings():
             log.warning("there is no such setting: is it mistyped?", name=name)
         listening = listening_socket(settings.host, settings.port, settings.write_timeout_seconds)
         with listening, database_for_server(settings) as address:
+            _run(_serve(settings, listening, address))
 
-            def announce(application: Application, public_url: str) -> None:
-                host, bound_port, *_ = listening.getsockname()
-                log.info(
-                    "serving",
-                    url=public_url,
-                    listening=f"http://{host}:{bound_port}",
-                    database=address.shown,
-                )
-                print(_welcome(settings, application, public_url, address), flush=True)
 
-            _run(serve_until_stopped(settings, listening, address, announce))
+async def _serve(settings: Settings, listening: socket.socket, address: DatabaseAddress) -> None:
+    await bring_up_to_date(address.url, address.shown)
+    host, port, *_ = listening.getsockname()
+    public_url = settings.public_url or f"http://localhost:{port}"
+    watching = [] if address.process is None else [end_with(address.process, address)]
+
+    def announce(_: object = None) -> None:
+        log.info("serving", url=public_url, listening=f"http://{host}:{port}", database=address.shown)
+        print(_welcome(settings, public_url, address), flush=True)
+
+    if settings.workers == 1:
+        await serve_alone(settings, listening, address.url, announce, *watching)
+    else:
+        announce()
+        await serve_with_workers(settings, listening, address.url, *watching)
 
 
 @app.command()
@@ -103,6 +110,28 @@ def seed() -> None:
 
 
 @app.command()
+def trim() -> None:
+    """Drop inbox entries past the retention time; a running server does so by itself, too."""
+
+    async def drop(settings: Settings, database: Database) -> None:
+        dropped = await retention.trim(database, timedelta(days=settings.inbox_retention_days))
+        typer.echo(f"{dropped} inbox entries have been dropped.")
+
+    _with_database(drop)
+
+
+@app.command()
+def renew_epoch() -> None:
+    """Make all cursors expire: run it once after the database was restored from a backup."""
+
+    async def renew(settings: Settings, database: Database) -> None:
+        await retention.renew_epoch(database)
+        typer.echo("All cursors handed out so far have expired.")
+
+    _with_database(renew)
+
+
+@app.command()
 def token(username: Annotated[str, typer.Argument(help="Who the token is for, in any case.")]) -> None:
     """Print a new access token for that user, who must exist."""
 
@@ -121,11 +150,8 @@ def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> Non
     """Do the work on the migrated database, then let go of it."""
 
     async def connected(settings: Settings, url: str) -> None:
+        await bring_up_to_date(url, "the database")
         async with open_database(url) as database:
-            try:
-                await bring_up_to_date(database)
-            except (OSError, SQLAlchemyError) as error:
-                raise CannotStart.because("the database cannot be used", error) from error
             await work(settings, database)
 
     with _clean_errors():
@@ -160,11 +186,11 @@ def _clean_errors() -> Generator[None]:
         raise typer.Exit(1) from None
 
 
-def _welcome(settings: Settings, application: Application, public_url: str, address: DatabaseAddress) -> str:
+def _welcome(settings: Settings, public_url: str, address: DatabaseAddress) -> str:
     lines = [f"The messenger is at {public_url}/graphql"]
     if settings.graphiql:
         lines.append("  Open it in a browser for GraphiQL.")
-    if application.dev_login:
+    if offers_dev_login(settings, public_url):
         lines.append(
             f"  Sign in: curl {public_url}/auth/dev/login -H 'content-type: application/json'"
             """ -d '{"username": "john"}'"""

@@ -1,12 +1,38 @@
-"""What /metrics tells: https://prometheus.io/docs/instrumenting/exposition_formats/."""
+"""What /metrics tells: https://prometheus.io/docs/instrumenting/exposition_formats/.
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+With several workers, each writes its numbers to files that all can read, and whichever is asked adds them up:
+https://prometheus.github.io/client_python/multiprocess/.
+"""
+
+import asyncio
+import os
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from db.engine import Database
+
+SHARED_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names the files' folder, read by the library when it is imported."""
 
 # When a series began is of no use to an operator, and doubles the page.
 disable_created_metrics()
 
+
+def _gauge(name: str, description: str) -> Gauge:
+    return Gauge(name, description, multiprocess_mode="livesum")
+
+
 REQUESTS = Counter("messenger_http_requests_total", "Answered requests.", ["method", "path", "status"])
-REQUESTS_IN_PROGRESS = Gauge(
+REQUESTS_IN_PROGRESS = _gauge(
     "messenger_http_requests_in_progress", "Requests whose answer has not ended, streams included."
 )
 REQUEST_SECONDS = Histogram(
@@ -20,10 +46,32 @@ OPERATIONS = Counter(
     "Executed operations by root field, and how they ended: ok, refused (the client's doing) or failed.",
     ["field", "outcome"],
 )
-OPEN_STREAMS = Gauge("messenger_open_streams", "Event streams that are open now.")
+OPEN_STREAMS = _gauge("messenger_open_streams", "Event streams that are open now.")
 STREAMS_ENDED = Counter("messenger_streams_ended_total", "Event streams that ended, by why.", ["reason"])
-TASKS = Gauge("messenger_tasks", "Tasks of this process: two for each open stream, one for each request.")
-POOL_CONNECTIONS = Gauge(
-    "messenger_database_connections", "Connections to the database that this process has open."
-)
-POOL_IN_USE = Gauge("messenger_database_connections_in_use", "Those of them that are in use.")
+_TASKS = _gauge("messenger_tasks", "Tasks: two for each open stream, one for each request.")
+_CONNECTIONS = _gauge("messenger_database_connections", "Open connections to the database.")
+_CONNECTIONS_IN_USE = _gauge("messenger_database_connections_in_use", "Those of them that are in use.")
+
+
+def measure(database: Database) -> None:
+    """Set what is not counted as it happens."""
+    connections, in_use = database.pool_use()
+    _TASKS.set(len(asyncio.all_tasks()))
+    _CONNECTIONS.set(connections)
+    _CONNECTIONS_IN_USE.set(in_use)
+
+
+async def keep_measuring(database: Database, every_seconds: float) -> None:
+    """Measure every so often, without end, for whichever worker is asked."""
+    while True:
+        measure(database)
+        await asyncio.sleep(every_seconds)
+
+
+def latest() -> bytes:
+    """Return all metrics, of all workers where there are several, in Prometheus's text format."""
+    if SHARED_FOLDER_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry)

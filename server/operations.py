@@ -2,14 +2,14 @@
 
 import asyncio
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from db.engine import Database, DatabaseUnavailable
-from server.metrics import POOL_CONNECTIONS, POOL_IN_USE, TASKS
+from server.metrics import latest, measure
 from server.responses import json_response
 from server.streams import OpenStreams
 
@@ -48,9 +48,6 @@ class OperatorEndpoints:
         return json_response({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:
-        """Give all metrics in the text format of Prometheus."""
-        connections, in_use = self._database.pool_use()
-        TASKS.set(len(asyncio.all_tasks()))
-        POOL_CONNECTIONS.set(connections)
-        POOL_IN_USE.set(in_use)
-        return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+        """Give the metrics of all workers in the text format of Prometheus."""
+        measure(self._database)
+        return Response(latest(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -5,7 +5,7 @@ applied to GET too, because a stream answers one.
 """
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -22,7 +22,7 @@ def is_cross_site(request: HTTPConnection, public_url: str, allowed_origins: Col
         return site not in {"same-origin", "none"}
     if origin is None:
         return False
-    return urlsplit(origin).netloc != request.headers.get("host")
+    return _parts(origin).netloc != request.headers.get("host")
 
 
 def is_for_local_host(request: HTTPConnection) -> bool:
@@ -30,4 +30,12 @@ def is_for_local_host(request: HTTPConnection) -> bool:
 
     A page whose own host name was made to lead here (DNS rebinding) names that one.
     """
-    return urlsplit("//" + request.headers.get("host", "")).hostname in LOCAL_HOSTS
+    return _parts("//" + request.headers.get("host", "")).hostname in LOCAL_HOSTS
+
+
+def _parts(url: str) -> SplitResult:
+    """Split a URL; one that cannot be is nowhere."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")

@@ -1,99 +1,73 @@
-"""Running the server: from the socket to the last answered request."""
+"""One serving process: from its start to its last answered request."""
 
 import asyncio
 import signal
 import socket
-import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 import structlog
 import uvicorn
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.embedded import EmbeddedPostgresError
-from db.engine import open_database
-from db.migrations import migrate
+from db.engine import Database, open_database
 from realtime.broadcaster import Broadcaster
+from realtime.checks import check_inboxes
 from server.application import Application, build_application
-from server.database import DatabaseAddress, Watched
+from server.broadcast import open_broadcaster
+from server.metrics import keep_measuring
 from server.settings import Settings
-from server.streams import end_with_their_sessions
+from server.streams import OpenStreams, end_with_their_sessions
+from server.trimming import keep_trimming
 
 log = structlog.stdlib.get_logger(__name__)
 
 _SESSION_CHECK_SECONDS = 3
-_DATABASE_CHECK_SECONDS = 1
-
-
-class CannotStart(Exception):
-    """The command cannot be carried out; the message is one line that says why and what to do."""
-
-    @classmethod
-    def because(cls, what: str, error: Exception) -> "CannotStart":
-        """Name the first line of what the database or its driver says."""
-        cause = getattr(error, "orig", None) or error
-        return cls(f"{what}: {(str(cause) or type(cause).__name__).splitlines()[0]}")
-
-
-def listening_socket(host: str, port: int, unread_seconds: float) -> socket.socket:
-    """Return a socket bound to the address.
-
-    Its connections break when what is sent stays unread for `unread_seconds`.
-
-    Raises:
-        CannotStart: the address is in use, or is none of this machine's.
-    """
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sys.platform == "linux":
-            # What a client does not acknowledge or read for this long, the kernel gives up: a laptop that
-            # went to sleep sends no farewell. Accepted connections inherit it.
-            milliseconds = round(unread_seconds * 1000)
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-        listening.bind(address)
-    except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {host}:{port}: {error.strerror}; set MESSENGER_HOST and MESSENGER_PORT"
-        ) from error
-    return listening
+_MEASURE_SECONDS = 2
 
 
 async def serve(
     settings: Settings,
     listening: socket.socket,
-    address: DatabaseAddress,
-    announce: Callable[[Application, str], None],
+    database_url: str,
+    announce: Callable[[Application], None],
+    *watching: Coroutine[Any, Any, None],
 ) -> None:
     """Serve until SIGINT or SIGTERM, then end the streams, finish what runs, and return.
 
-    `announce` is called with the application and its URL once requests are answered.
-
-    Raises:
-        CannotStart: the database cannot be reached.
+    The database has been migrated. `announce` is called once requests are answered. The coroutines in
+    `watching` run meanwhile; when one raises, serving ends with its error.
     """
     public_url = settings.public_url or f"http://localhost:{listening.getsockname()[1]}"
-    async with open_database(address.url, pool_size=settings.database_pool_size) as database:
-        try:
-            await migrate(database)
-        except (OSError, SQLAlchemyError) as error:
-            raise CannotStart.because(f"cannot use {address.shown}", error) from error
-        application = build_application(settings, public_url, database, Broadcaster())
-        server = _Server(_configuration(application, settings), lambda: announce(application, public_url))
-        async with asyncio.TaskGroup() as tasks:
-            watches = [
-                tasks.create_task(
-                    end_with_their_sessions(application.streams, database, _SESSION_CHECK_SECONDS)
-                )
-            ]
-            if address.process is not None:
-                watches.append(tasks.create_task(_watch(address.process, address.shown)))
-            with _stopping_on_signals(server, application):
-                await server.serve([listening])
-            for watch in watches:
-                watch.cancel()
+    async with (
+        open_database(database_url, pool_size=settings.database_pool_size) as database,
+        open_broadcaster(settings, database_url) as broadcaster,
+        asyncio.TaskGroup() as tasks,
+    ):
+        application = build_application(settings, public_url, database, broadcaster)
+        server = _Server(_configuration(application, settings), lambda: announce(application))
+        running = [
+            tasks.create_task(work)
+            for work in (*_background(settings, application.streams, database, broadcaster), *watching)
+        ]
+        with _signalled() as stop:
+            stopping = tasks.create_task(_stop_when_told(stop, server, application.streams, settings))
+            await server.serve([listening])
+        for task in (*running, stopping):
+            task.cancel()
+
+
+def _background(
+    settings: Settings, streams: OpenStreams, database: Database, broadcaster: Broadcaster
+) -> list[Coroutine[Any, Any, None]]:
+    """Return what runs by itself as long as the server does."""
+    return [
+        end_with_their_sessions(streams, database, _SESSION_CHECK_SECONDS),
+        check_inboxes(broadcaster.subscribers, database, settings.inbox_check_seconds),
+        keep_trimming(database, timedelta(days=settings.inbox_retention_days)),
+        keep_measuring(database, _MEASURE_SECONDS),
+    ]
 
 
 class _Server(uvicorn.Server):
@@ -127,27 +101,33 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
 
 
 @contextmanager
-def _stopping_on_signals(server: uvicorn.Server, application: Application) -> Generator[None]:
-    def stop() -> None:
-        # A second one: leave without waiting for requests that run.
-        server.force_exit = server.should_exit
-        server.should_exit = True
-        log.info("stopping")
-        application.streams.close()
-
+def _signalled() -> Generator[asyncio.Queue[int]]:
+    """Yield a queue of the SIGINT and SIGTERM that come while the block runs."""
+    signals: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop)
+        loop.add_signal_handler(signum, signals.put_nowait, signum)
     try:
-        yield
+        yield signals
     finally:
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(signum)
 
 
-async def _watch(process: Watched, shown: str) -> None:
-    """Stop us when the embedded PostgreSQL ends under us: whoever runs us starts both again."""
-    while True:
-        if process.poll() is not None:
-            raise EmbeddedPostgresError(f"the PostgreSQL on {shown} has ended; see postgres.log there")
-        await asyncio.sleep(_DATABASE_CHECK_SECONDS)
+async def _stop_when_told(
+    signals: asyncio.Queue[int], server: uvicorn.Server, streams: OpenStreams, settings: Settings
+) -> None:
+    """Stop the server on a signal: first the streams, while requests are still answered, then the rest."""
+    await signals.get()
+    log.info("stopping")
+    draining = asyncio.create_task(streams.drain(settings.drain_seconds))
+    again = asyncio.create_task(signals.get())
+    try:
+        await asyncio.wait((draining, again), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await again
+        # Told twice: leave without waiting for requests that run.
+        server.force_exit = True
+    finally:
+        draining.cancel()
+        again.cancel()

@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, FilePath, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MESSENGER_"
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=256, description="How many processes serve.")
     public_url: str | None = Field(
         None,
         description="Where browsers reach the server. Default: http://localhost:PORT.",
@@ -48,6 +50,29 @@ class Settings(BaseSettings):
         10, ge=2, le=1000, description="The most connections to the database that one process opens."
     )
     data_dir: Path = Field(Path(".messenger"), description="Where the embedded PostgreSQL keeps its data.")
+    broadcast_url: str | None = Field(
+        None,
+        description="What carries the news of messages between processes: memory:// (one process),"
+        " postgresql:// (the database; with a host, that address of it, past a pooler), or"
+        " nats://user:password@one:4222,two:4222 (tls:// likewise). Default: memory:// for one worker and"
+        " postgresql:// for several.",
+    )
+    nats_credentials_file: FilePath | None = Field(
+        None, description="The credentials (.creds) that NATS asks for, if not in the URL."
+    )
+    nats_ca_file: FilePath | None = Field(
+        None, description="The certificate authority of the NATS servers, if not one that the system trusts."
+    )
+    nats_certificate_file: FilePath | None = Field(
+        None, description="Our certificate, where NATS asks for one."
+    )
+    nats_key_file: FilePath | None = Field(None, description="The key of that certificate.")
+    inbox_check_seconds: float = Field(
+        5, gt=0, description="How often waiting streams are compared with the database, in seconds."
+    )
+    inbox_retention_days: float = Field(
+        30, gt=0, description="How many days an inbox keeps its entries; messages are kept for good."
+    )
     dev_login: bool | None = Field(
         None,
         description="Sign-in by name alone, for development. Default: on where the public URL is localhost.",
@@ -76,8 +101,11 @@ class Settings(BaseSettings):
     write_timeout_seconds: float = Field(
         30, gt=0, description="How long a stream waits for a reader that does not read, in seconds."
     )
+    drain_seconds: float = Field(
+        2, ge=0, description="Over how long open streams are ended when the server stops, in seconds."
+    )
     shutdown_seconds: float = Field(
-        8, gt=0, description="How long running requests may take to finish when the server stops, in seconds."
+        7, gt=0, description="How long running requests may take to finish after that, in seconds."
     )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console in a terminal and json elsewhere."
@@ -113,7 +141,25 @@ class Settings(BaseSettings):
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
             raise ValueError("write it like postgresql://user:password@host:5432/database")
-        return f"postgresql+asyncpg://{rest}"
+        return f"postgresql://{rest}"
+
+    @field_validator("broadcast_url")
+    @classmethod
+    def _check_broadcast_url(cls, url: str | None) -> str | None:
+        scheme, separator, rest = (url or "memory://").partition("://")
+        if not separator or scheme not in {"memory", "postgresql", "nats", "tls"}:
+            raise ValueError("write it like memory://, postgresql:// or nats://host:4222")
+        if scheme in {"nats", "tls"} and not rest:
+            raise ValueError(f"name the servers, like {scheme}://host:4222")
+        return url
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.workers > 1 and self.broadcast_url == "memory://":
+            raise PydanticCustomError(
+                "broadcast_url", "memory:// serves one worker only: leave it out, or take postgresql://"
+            )
+        return self
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -127,9 +173,11 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper()
+        # What is wrong with several together is named in the type of our own error.
+        name = PREFIX + str(first["loc"][0] if first["loc"] else first["type"]).upper()
         reason = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{name} is wrong: {reason} (it is {first['input']!r})") from error
+        value = f" (it is {first['input']!r})" if first["loc"] else ""
+        raise SettingsError(f"{name} is wrong: {reason}{value}") from error
 
 
 def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:

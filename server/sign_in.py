@@ -74,7 +74,6 @@ class SignInEndpoints:
 
     async def refresh(self, request: Request) -> Response:
         """Give a new token for the request's, and the session its full time again."""
-        self._identities.refuse_cross_site(request)
         try:
             sign_in = await sessions.refresh(
                 self._database, self._identities.token_of(request) or "", self._lasts
@@ -85,7 +84,6 @@ class SignInEndpoints:
 
     async def log_out(self, request: Request) -> Response:
         """End the request's session, and its streams."""
-        self._identities.refuse_cross_site(request)
         identity = await self._identities.of(request)
         if identity.session is None:
             raise _unauthenticated(identity.refused or "The request has no token: there is nothing to end.")

@@ -1,6 +1,7 @@
 """The event streams that are open in this process, and what ends them."""
 
 import asyncio
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum
@@ -11,6 +12,8 @@ import structlog
 from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
 from server.metrics import OPEN_STREAMS, STREAMS_ENDED
+
+_DRAIN_STEP_SECONDS = 0.05
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -88,11 +91,20 @@ class OpenStreams:
             if stream.session_id == session_id:
                 stream.end(EndReason.SESSION_ENDED)
 
-    def close(self) -> None:
-        """End all streams, so that their clients connect elsewhere, and take no new ones."""
+    async def drain(self, seconds: float) -> None:
+        """Take no new streams and end the open ones, spread over that time.
+
+        Their clients connect again, elsewhere, and do not all do so at once.
+        """
         self.closing = True
-        for stream in list(self._streams):
-            stream.end(EndReason.SHUTDOWN)
+        streams = list(self._streams)
+        steps = max(1, round(seconds / _DRAIN_STEP_SECONDS))
+        each = math.ceil(len(streams) / steps) or 1
+        for start in range(0, len(streams), each):
+            if start:
+                await asyncio.sleep(_DRAIN_STEP_SECONDS)
+            for stream in streams[start : start + each]:
+                stream.end(EndReason.SHUTDOWN)
 
     def session_ids(self) -> set[UUID]:
         """Return the sessions that have a stream."""

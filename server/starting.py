@@ -1,0 +1,72 @@
+"""What comes before serving: the socket, the database, and what can be wrong with them."""
+
+import asyncio
+import socket
+import sys
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.embedded import EmbeddedPostgresError
+from db.engine import DatabaseUnavailable, open_database
+from db.migrations import migrate
+from server.database import DatabaseAddress, Watched
+
+_DATABASE_CHECK_SECONDS = 1
+
+
+class CannotStart(Exception):
+    """The command cannot be carried out; the message is one line that says why and what to do."""
+
+
+def listening_socket(host: str, port: int, unread_seconds: float) -> socket.socket:
+    """Return a socket bound to the address.
+
+    Its connections break when what is sent stays unread for `unread_seconds`.
+
+    Raises:
+        CannotStart: the address is in use, or is none of this machine's.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":
+            # What a client does not acknowledge or read for this long, the kernel gives up: a laptop that
+            # went to sleep sends no farewell. Accepted connections inherit it.
+            milliseconds = round(unread_seconds * 1000)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        listening.bind(address)
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {host}:{port}: {error.strerror}; set MESSENGER_HOST and MESSENGER_PORT"
+        ) from error
+    return listening
+
+
+async def bring_up_to_date(url: str, shown: str) -> None:
+    """Migrate the database, which errors call `shown`.
+
+    Raises:
+        CannotStart: it cannot be reached or used.
+    """
+    async with open_database(url) as database:
+        try:
+            await migrate(database)
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
+            cause = getattr(error, "orig", None) or error
+            first_line = (str(cause) or type(cause).__name__).splitlines()[0]
+            raise CannotStart(f"cannot use {shown}: {first_line}") from error
+
+
+async def end_with(process: Watched, address: DatabaseAddress) -> None:
+    """Raise when the embedded PostgreSQL ends under us: whoever runs us starts both again.
+
+    Raises:
+        EmbeddedPostgresError: it has.
+    """
+    while True:
+        if process.poll() is not None:
+            raise EmbeddedPostgresError(
+                f"the PostgreSQL on {address.shown} has ended; see postgres.log there"
+            )
+        await asyncio.sleep(_DATABASE_CHECK_SECONDS)

@@ -1,0 +1,27 @@
+"""Keeping the inboxes to their retention time while the server runs."""
+
+import asyncio
+import random
+from datetime import timedelta
+
+import structlog
+
+from db.engine import Database, DatabaseUnavailable
+from resolvers import retention
+
+log = structlog.stdlib.get_logger(__name__)
+
+_EVERY_SECONDS = 3600
+
+
+async def keep_trimming(database: Database, keep: timedelta) -> None:
+    """Trim the inboxes about once an hour, without end; one process at a time does."""
+    while True:
+        # Not all processes at once, and not each time it is started.
+        await asyncio.sleep(_EVERY_SECONDS * random.uniform(0.5, 1))
+        try:
+            dropped = await retention.trim(database, keep)
+        except DatabaseUnavailable as error:
+            log.warning("inboxes were not trimmed", error=str(error))
+        else:
+            log.info("trimmed inboxes", entries=dropped)

@@ -1,0 +1,75 @@
+"""A serving process that a parent has started, with its orders on standard input."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+
+from server.application import Application
+from server.logs import set_up_logging
+from server.serving import serve
+from server.settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker is told: the settings, the socket that it has inherited, and the database."""
+
+    settings: Settings
+    listening_fd: int
+    database_url: str
+
+    def encode(self) -> bytes:
+        """Return one line."""
+        settings = self.settings.model_dump(mode="json")
+        return json.dumps([settings, self.listening_fd, self.database_url]).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Orders":
+        """Read the line back."""
+        settings, listening_fd, database_url = json.loads(line)
+        return cls(Settings(**settings), listening_fd, database_url)
+
+
+def main() -> None:
+    """Serve as ordered until told to stop, or until the parent has ended."""
+    orders = Orders.decode(sys.stdin.buffer.readline())
+    set_up_logging(orders.settings.log_format)
+    listening = socket.socket(fileno=orders.listening_fd)
+
+    async def work() -> None:
+        await serve(orders.settings, listening, orders.database_url, _announce, _stop_with_parent())
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())
+
+
+def _announce(application: Application) -> None:
+    log.info("a worker serves", pid=os.getpid())
+
+
+async def _stop_with_parent() -> None:
+    """Stop as if told to once standard input ends: nobody holds its other end any more."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+    )
+    try:
+        await reader.read()
+        log.warning("the parent has ended")
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        transport.close()
+
+
+if __name__ == "__main__":
+    main()

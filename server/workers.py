@@ -1,0 +1,122 @@
+"""Several serving processes on one socket, and the parent that looks after them."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from prometheus_client.multiprocess import (
+    mark_process_dead,  # pyright: ignore[reportUnknownVariableType]
+)
+
+from realtime.backoff import Backoff
+from server.metrics import SHARED_FOLDER_VARIABLE
+from server.settings import Settings
+from server.starting import CannotStart
+from server.worker import Orders
+
+log = structlog.stdlib.get_logger(__name__)
+
+# A worker that ends sooner than this has not served: something keeps it from starting.
+_STARTED_SECONDS = 5
+_MOST_FALSE_STARTS = 5
+_KILL_SECONDS = 2
+
+
+async def serve_with_workers(
+    settings: Settings,
+    listening: socket.socket,
+    database_url: str,
+    *watching: Coroutine[Any, Any, None],
+) -> None:
+    """Keep `settings.workers` processes serving on the socket until SIGINT or SIGTERM, then stop them all.
+
+    One that dies is replaced. They end when this process does, however it ends. The coroutines in
+    `watching` run meanwhile; when one raises, everything ends with its error.
+
+    Raises:
+        CannotStart: the workers do not stay up.
+    """
+    listening.listen(2048)
+    with tempfile.TemporaryDirectory(prefix="messenger-metrics-") as metrics_folder:
+        orders = Orders(settings, listening.fileno(), database_url)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, stop.set)
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(work) for work in watching]
+            running += [
+                tasks.create_task(_keep_worker(orders, metrics_folder), name=f"worker {number}")
+                for number in range(settings.workers)
+            ]
+            await stop.wait()
+            log.info("stopping the workers")
+            for task in running:
+                task.cancel()
+
+
+async def _keep_worker(orders: Orders, metrics_folder: str) -> None:
+    """Run a worker and its successors; cancelled, stop it and wait for its end."""
+    backoff = Backoff()
+    false_starts = 0
+    while True:
+        started = time.monotonic()
+        process = await _start_worker(orders, metrics_folder)
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:
+            await _stop_worker(process, orders.settings)
+            raise
+        finally:
+            mark_process_dead(process.pid, metrics_folder)
+        log.error("a worker has ended", pid=process.pid, status=status)
+        if time.monotonic() - started > _STARTED_SECONDS:
+            backoff.reset()
+            false_starts = 0
+        else:
+            false_starts += 1
+        if false_starts == _MOST_FALSE_STARTS:
+            raise CannotStart("the workers end as soon as they start: the log says why")
+        await backoff.wait()
+
+
+async def _start_worker(orders: Orders, metrics_folder: str) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        # Not from the current folder, whatever lies there.
+        "-P",
+        "-m",
+        "server.worker",
+        # Its end tells the worker that we have ended.
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=[orders.listening_fd],
+        env={**os.environ, SHARED_FOLDER_VARIABLE: metrics_folder},
+        # Away from the terminal: Ctrl-C is for us, who stop the workers.
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(orders.encode())
+    with suppress(ConnectionError):
+        await process.stdin.drain()
+    return process
+
+
+async def _stop_worker(process: asyncio.subprocess.Process, settings: Settings) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(settings.drain_seconds + settings.shutdown_seconds + _KILL_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        log.warning("a worker does not stop and is killed", pid=process.pid)
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
