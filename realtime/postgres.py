@@ -96,7 +96,7 @@ class PostgresRelay:
             # Without a farewell, which a connection that is lost would make us wait for.
             connection.terminate()
 
-    async def _notify(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    async def _notify(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Send what is queued in one statement; show that the connection lives when nothing is."""
         try:
             async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
