@@ -4,7 +4,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from db.urls import libpq_url
 from realtime.broadcaster import Broadcaster
@@ -28,15 +28,24 @@ async def open_broadcaster(settings: Settings, database_url: str) -> AsyncGenera
             async with open_postgres_relay(address, subscribers) as relay:
                 yield Broadcaster(subscribers, relay)
         case _:
-            async with open_nats_relay(nats_servers(url), _nats_options(settings), subscribers) as relay:
+            servers, credentials = nats_servers(url)
+            options = {**credentials, **_nats_options(settings)}
+            async with open_nats_relay(servers, options, subscribers) as relay:
                 yield Broadcaster(subscribers, relay)
 
 
-def nats_servers(url: str) -> list[str]:
-    """Return the servers in `nats://user:password@one:4222,two:4222`, each with scheme and credentials."""
+def nats_servers(url: str) -> tuple[list[str], dict[str, str]]:
+    """Return the servers in `nats://user:password@one:4222,two:4222`, and nats-py's options to sign in there.
+
+    Credentials are percent-encoded, as in any URL; without a colon they are a token.
+    """
     scheme, _, rest = url.partition("://")
-    credentials, at, hosts = rest.rpartition("@")
-    return [f"{scheme}://{credentials}{at}{host.strip()}" for host in hosts.split(",") if host.strip()]
+    credentials, _, hosts = rest.rpartition("@")
+    servers = [f"{scheme}://{host.strip()}" for host in hosts.split(",") if host.strip()]
+    user, colon, password = credentials.partition(":")
+    if colon:
+        return servers, {"user": unquote(user), "password": unquote(password)}
+    return servers, {"token": unquote(user)} if user else {}
 
 
 def _nats_options(settings: Settings) -> dict[str, Any]:

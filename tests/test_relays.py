@@ -1,0 +1,193 @@
+"""Hints between processes: over PostgreSQL and over NATS, in payloads that fit, and back as they were."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db.embedded import Cluster
+from db.engine import Database
+from db.records import InboxEntry, Message
+from realtime import wire
+from realtime.hints import Hint
+from realtime.postgres import MAX_PAYLOAD_BYTES, pack
+from server.broadcast import nats_servers
+from tests.conftest import sign_in
+from tests.serving import Server, eventually, running_server
+
+NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
+
+
+@contextmanager
+def running_nats(folder: Path, *options: str) -> Generator[int]:
+    """Run a NATS server and yield its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    with (folder / "nats.log").open("wb") as log:
+        process = subprocess.Popen(
+            [NATS_SERVER, "-a", "127.0.0.1", "-p", str(port), *options], stdout=log, stderr=log
+        )
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def two_processes(folder: Path, cluster: Cluster, **settings: str) -> Generator[tuple[Server, Server]]:
+    """Run two servers on one database, which check for lost hints so seldom that hints have to arrive."""
+    with ExitStack() as stack:
+        servers: list[Server] = []
+        for name in ("one", "other"):
+            (folder / name).mkdir()
+            running = running_server(
+                folder / name, database_url=cluster.url(), inbox_check_seconds="600", **settings
+            )
+            servers.append(stack.enter_context(running))
+        yield servers[0], servers[1]
+
+
+async def carries_messages(one: Server, other: Server) -> None:
+    """Have what is sent on one process heard on the other, from hints alone."""
+    async with (
+        httpx.AsyncClient(base_url=one.url, timeout=30) as here,
+        httpx.AsyncClient(base_url=other.url, timeout=30) as there,
+    ):
+        ada, grace = await sign_in(here, "ada"), await sign_in(there, "grace")
+        conversation = await ada.opens_conversation_with(grace)
+        async with grace.listening() as heard, ada.listening() as heard_back:
+            await ada.sends("hello over there", to=conversation)
+            assert await heard.contents(1) == ["hello over there"]
+            reads = other.metric("messenger_inbox_log_reads_total")
+            for number in range(20):
+                await ada.sends(f'{number} 😀 \\ \n "', to=conversation)
+            assert await heard.contents(20) == [f'{number} 😀 \\\n"' for number in range(20)]
+            assert other.metric("messenger_inbox_log_reads_total") == reads
+            await grace.sends("and back", to=conversation)
+            assert await heard_back.contents(1) == ["and back"]
+
+
+async def test_postgresql_carries_hints_between_processes(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    with two_processes(tmp_path, cluster, broadcast_url="postgresql://") as (one, other):
+        for server in (one, other):
+            await eventually(lambda server=server: "listening for hints" in server.log_path.read_text())
+        await carries_messages(one, other)
+
+
+async def test_nats_carries_hints_between_processes_and_only_where_a_user_has_a_stream(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    with running_nats(tmp_path, "--user", "messenger", "--pass", "s3cret/@", "-m", "0") as port:
+        url = f"nats://messenger:s3cret%2F%40@127.0.0.1:{port}"
+        with two_processes(tmp_path, cluster, broadcast_url=url) as (one, other):
+            for server in (one, other):
+                await eventually(lambda server=server: "connected to NATS" in server.log_path.read_text())
+            await carries_messages(one, other)
+
+
+async def test_messages_are_stored_and_found_although_nothing_carries_hints(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    """Where NATS is out of reach, createMessage succeeds, and the check of the inboxes finds the message."""
+    settings = {"broadcast_url": "nats://127.0.0.1:1", "inbox_check_seconds": "0.5"}
+    with ExitStack() as stack:
+        servers: list[Server] = []
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            servers.append(
+                stack.enter_context(running_server(tmp_path / name, database_url=cluster.url(), **settings))
+            )
+        async with (
+            httpx.AsyncClient(base_url=servers[0].url, timeout=30) as here,
+            httpx.AsyncClient(base_url=servers[1].url, timeout=30) as there,
+        ):
+            ada, grace = await sign_in(here, "ada"), await sign_in(there, "grace")
+            conversation = await ada.opens_conversation_with(grace)
+            async with grace.listening() as heard:
+                for number in range(3):
+                    await ada.sends(str(number), to=conversation)
+                    assert await heard.contents(1) == [str(number)]
+
+
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1)).map(
+    lambda moment: moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1000 * 1000)
+)
+hints = st.builds(
+    Hint,
+    st.uuids(),
+    st.builds(
+        InboxEntry,
+        st.integers(1, 2**62),
+        st.builds(
+            Message,
+            st.uuids(),
+            st.uuids(),
+            st.integers(1, 2**62),
+            st.uuids(),
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=480),
+            moments,
+        ),
+    ),
+)
+
+
+@given(hints)
+def test_a_hint_comes_back_as_it_went_out(hint: Hint):
+    line = wire.encode(hint)
+    assert "\n" not in line
+    assert wire.decode(line) == hint
+
+
+@given(st.lists(hints, min_size=1, max_size=40))
+def test_payloads_fit_and_hold_every_hint(sent: list[Hint]):
+    received: list[Hint] = []
+    for payload in pack("sender", sent):
+        assert len(payload.encode()) <= MAX_PAYLOAD_BYTES
+        sender, *lines = payload.split("\n")
+        assert sender == "sender"
+        received += map(wire.decode, lines)
+    assert received == sent
+
+
+def test_a_hint_that_fits_no_payload_goes_as_a_wake_up():
+    user_id = UUID(int=7)
+    message = Message(user_id, user_id, 1, user_id, "x" * 8000, datetime.now(UTC) - timedelta(seconds=1))
+    [payload] = pack("sender", [Hint(user_id, InboxEntry(1, message))])
+    assert payload.split("\n") == ["sender", user_id.hex]
+
+
+@pytest.mark.parametrize("line", ["", "[]", "{}", "null", "[1,2,3,4,5,6,7,8]", "nonsense"])
+def test_what_is_no_hint_is_refused(line: str):
+    with pytest.raises(ValueError):
+        wire.decode(line)
+
+
+@pytest.mark.parametrize(
+    ("url", "servers", "options"),
+    [
+        ("nats://one", ["nats://one"], {}),
+        ("nats://t%40ken@one:4222", ["nats://one:4222"], {"token": "t@ken"}),
+        (
+            "tls://me:s%2Fcret@one:4222, two:4223,",
+            ["tls://one:4222", "tls://two:4223"],
+            {"user": "me", "password": "s/cret"},
+        ),
+    ],
+)
+def test_a_nats_url_names_several_servers_and_how_to_sign_in(
+    url: str, servers: list[str], options: dict[str, str]
+):
+    assert nats_servers(url) == (servers, options)
