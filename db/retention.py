@@ -12,8 +12,8 @@ _TRIM_LOCK = 7_463_901_225_119
 _INBOXES = 50
 _ENTRIES = 200
 
-# The entries go first and the inbox's row, which senders wait for, is written last. Entries of one inbox are
-# as old as their order says, give or take what two messages stored at once differ by.
+# The entries go first and the inboxes' rows, which senders wait for, are locked last, in the senders' order.
+# Entries of one inbox are as old as their order says, give or take what two messages stored at once differ by.
 _TRIM = text("""
     WITH chosen AS (
         SELECT user_id, trimmed_to FROM inboxes
@@ -33,15 +33,17 @@ _TRIM = text("""
         DELETE FROM inbox_entries USING old
         WHERE inbox_entries.user_id = old.user_id AND inbox_entries.position <= old.up_to
         RETURNING inbox_entries.user_id
+    ), locked AS (
+        SELECT inboxes.user_id, old.up_to FROM inboxes JOIN old ON old.user_id = inboxes.user_id
+        WHERE (SELECT count(*) FROM dropped) > 0
+        ORDER BY inboxes.user_id
+        FOR UPDATE OF inboxes
     ), noted AS (
-        UPDATE inboxes SET trimmed_to = old.up_to FROM old
-        WHERE inboxes.user_id = old.user_id AND (SELECT count(*) FROM dropped) >= 0
-        RETURNING inboxes.user_id
+        UPDATE inboxes SET trimmed_to = locked.up_to FROM locked WHERE inboxes.user_id = locked.user_id
     )
     SELECT (SELECT count(*) FROM dropped) AS entries,
            (SELECT max(user_id::text)::uuid FROM chosen) AS last_inbox,
-           (SELECT coalesce(bool_or(entries = :entries), false) FROM old) AS has_more,
-           (SELECT count(*) FROM noted) AS inboxes
+           (SELECT coalesce(bool_or(entries = :entries), false) FROM old) AS has_more
 """)
 
 

@@ -1,0 +1,118 @@
+"""Several workers: one address, one set of numbers, and nothing left behind when the parent goes."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from tests.conftest import sign_in
+from tests.serving import Server, eventually, running_server
+
+
+@pytest.fixture(scope="module")
+def workers(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    folder = tmp_path_factory.mktemp("workers")
+    with running_server(folder, database_url=cluster.url(), workers="2") as running:
+        yield running
+
+
+def processes_of(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children()
+
+
+async def both_listen(server: Server, times: int = 2) -> None:
+    await eventually(lambda: server.log_path.read_text().count("listening for hints") >= times)
+
+
+async def test_streams_on_every_worker_hear_what_is_sent_to_any(workers: Server):
+    await both_listen(workers)
+    assert len(processes_of(workers)) == 2
+    async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
+        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+        conversation = await ada.opens_conversation_with(grace)
+        streams = [grace.listening() for _ in range(12)]
+        opened = [await stream.__aenter__() for stream in streams]
+        # /metrics, whichever worker answers, speaks for both.
+        await eventually(lambda: workers.metric("messenger_open_streams") == 12)
+        for number in range(10):
+            await ada.sends(str(number), to=conversation)
+        for heard in opened:
+            assert await heard.contents(10) == [str(number) for number in range(10)]
+        assert workers.metric("messenger_hints_total") >= 20
+        for stream in streams:
+            await stream.__aexit__(None, None, None)
+
+
+async def test_a_session_ended_on_one_worker_ends_on_all(workers: Server):
+    async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
+        ada = await sign_in(http, "ada")
+        streams = [ada.listening() for _ in range(8)]
+        opened = [await stream.__aenter__() for stream in streams]
+        assert (await http.post("/auth/logout", headers=ada.headers)).status_code == 204
+        for heard in opened:
+            assert (await heard.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+            assert (await heard.event()).event == "complete"
+        for stream in streams:
+            await stream.__aexit__(None, None, None)
+
+
+async def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(workers: Server):
+    await both_listen(workers)
+    async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
+        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+        conversation = await ada.opens_conversation_with(grace)
+        cursor = await grace.inbox_cursor()
+        before = processes_of(workers)
+        before[0].kill()
+        await eventually(lambda: len(set(processes_of(workers)) - set(before)) == 1)
+        await both_listen(workers, 3)
+        # Both of them serve.
+        for number in range(20):
+            await ada.sends(str(number), to=conversation)
+        async with grace.listening(after=cursor) as heard:
+            assert await heard.contents(20) == [str(number) for number in range(20)]
+
+
+async def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path):
+    """Killed, the parent takes its workers and its database along."""
+    with running_server(tmp_path, workers="2") as server:
+        await both_listen(server)
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        assert len([child for child in children if child.name() == "postgres"]) > 1
+        server.process.kill()
+        server.process.wait()
+
+        def is_running(child: psutil.Process) -> bool:
+            return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+
+        await eventually(lambda: not any(map(is_running, children)))
+
+
+async def test_ctrl_c_stops_the_workers_and_all_leave_cleanly(tmp_path: Path):
+    with running_server(tmp_path, workers="2") as server:
+        await both_listen(server)
+        children = processes_of(server)
+        started = time.monotonic()
+        os.kill(server.process.pid, signal.SIGINT)
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
+        assert time.monotonic() - started < 10
+        assert not any(child.is_running() for child in children)
+    assert [line for line in server.log() if line["level"] == "error"] == []
+
+
+def test_memory_is_no_broadcaster_for_several_workers(tmp_path: Path):
+    with (
+        pytest.raises(AssertionError, match="MESSENGER_BROADCAST_URL is wrong: memory:// serves one worker"),
+        running_server(tmp_path, workers="2", broadcast_url="memory://"),
+    ):
+        pass
