@@ -13,7 +13,7 @@ _INBOXES = 50
 _ENTRIES = 200
 
 # The entries go first and the inboxes' rows, which senders wait for, are locked last, in the senders' order.
-# Entries of one inbox are as old as their order says, give or take what two messages stored at once differ by.
+# Entries of one inbox are as old as their order says, give or take what two stored at once differ by.
 _TRIM = text("""
     WITH chosen AS (
         SELECT user_id, trimmed_to FROM inboxes

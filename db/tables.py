@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Computed,
     ForeignKey,
+    Identity,
     Index,
     MetaData,
     PrimaryKeyConstraint,
@@ -138,4 +139,37 @@ inbox_epoch = Table(
     Column("singleton", Boolean, primary_key=True, server_default=text("true")),
     Column("epoch", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
     CheckConstraint("singleton", name="one_row"),
+)
+
+# The serving processes that are alive, by their own account.
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _moment("seen_at", made_now=True),
+)
+
+# Single connection mode: a stream that somebody has reserved, and then the process that serves it.
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("token_hash", Text, nullable=False),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("process_id", Uuid),
+    _moment("created_at", made_now=True),
+    UniqueConstraint("token_hash"),
+)
+
+# What the other processes have for that stream: a mailbox, read in the order of `seq`.
+stream_operations = Table(
+    "stream_operations",
+    metadata,
+    Column("reservation_id", Uuid, ForeignKey("reservations.id", ondelete="CASCADE"), nullable=False),
+    Column("operation_id", Text, nullable=False),
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("content", Text),
+    PrimaryKeyConstraint("reservation_id", "operation_id"),
+    CheckConstraint("state IN ('executing', 'answered', 'new', 'running', 'stopping')", name="state"),
 )

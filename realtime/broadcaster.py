@@ -21,6 +21,10 @@ class Relay(Protocol):
         """Hand the hints over; returns at once and never fails, whatever becomes of them."""
         ...
 
+    def wake(self, key: UUID) -> None:
+        """Have the subscribers of that key look at their log; returns at once and never fails."""
+        ...
+
     def receiving(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
         """Receive the user's hints for as long as the block runs."""
         ...
@@ -42,9 +46,18 @@ class Broadcaster:
         if self._relay is not None:
             self._relay.send(hints)
 
+    def wake(self, key: UUID) -> None:
+        """Have the subscribers of that key, in all processes, look at their log."""
+        self.subscribers.wake(key)
+        if self._relay is not None:
+            self._relay.wake(key)
+
     @asynccontextmanager
     async def subscribe(self, user_id: UUID) -> AsyncGenerator[Subscriber]:
-        """Attach a subscriber for as long as the block runs; hints published from then on reach it."""
+        """Attach a subscriber for as long as the block runs; hints published from then on reach it.
+
+        The key is a user's id, or that of anything else that is woken by its own id.
+        """
         with self.subscribers.attached(user_id) as subscriber:
             if self._relay is None:
                 yield subscriber

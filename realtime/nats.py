@@ -70,7 +70,7 @@ class NatsRelay:
         self._subscribers = subscribers
         self._interests: dict[UUID, _Interest] = {}
         self._changed: dict[UUID, None] = {}
-        self._hints: list[Hint] = []
+        self._hints: list[Hint | UUID] = []
         self._work = asyncio.Event()
 
     def send(self, hints: Sequence[Hint]) -> None:
@@ -79,6 +79,12 @@ class NatsRelay:
         HINTS_LOST.inc(max(0, len(hints) - free))
         self._hints += hints[:free]
         self._work.set()
+
+    def wake(self, key: UUID) -> None:
+        """Queue a wake-up."""
+        if len(self._hints) < _QUEUED_HINTS:
+            self._hints.append(key)
+            self._work.set()
 
     @asynccontextmanager
     async def receiving(self, user_id: UUID) -> AsyncGenerator[None]:
@@ -144,7 +150,10 @@ class NatsRelay:
         hints, self._hints = self._hints, []
         for hint in hints:
             try:
-                await client.publish(subject_of(hint.user_id), wire.encode(hint).encode())
+                if isinstance(hint, UUID):
+                    await client.publish(subject_of(hint), b"")
+                else:
+                    await client.publish(subject_of(hint.user_id), wire.encode(hint).encode())
             except nats.errors.Error:
                 HINTS_LOST.inc()
 
@@ -175,7 +184,10 @@ class NatsRelay:
 
     async def _receive(self, received: Msg) -> None:
         try:
-            self._subscribers.offer(wire.decode(received.data))
+            if received.data:
+                self._subscribers.offer(wire.decode(received.data))
+            else:
+                self._subscribers.wake(UUID(received.subject.rpartition(".")[2]))
         except ValueError:
             log.warning("what was received is no hint", subject=received.subject)
 

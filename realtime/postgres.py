@@ -54,15 +54,22 @@ class PostgresRelay:
         self._url = url
         self._subscribers = subscribers
         self._sender = secrets.token_hex(4)
-        self._queue: asyncio.Queue[Hint] = asyncio.Queue(_QUEUED_HINTS)
+        self._queue: asyncio.Queue[Hint | UUID] = asyncio.Queue(_QUEUED_HINTS)
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Queue the hints; what does not fit is lost, and found in the log a few seconds later."""
         for hint in hints:
-            try:
-                self._queue.put_nowait(hint)
-            except asyncio.QueueFull:
-                HINTS_LOST.inc()
+            self._put(hint)
+
+    def wake(self, key: UUID) -> None:
+        """Queue a wake-up."""
+        self._put(key)
+
+    def _put(self, hint: Hint | UUID) -> None:
+        try:
+            self._queue.put_nowait(hint)
+        except asyncio.QueueFull:
+            HINTS_LOST.inc()
 
     def receiving(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
         """Do nothing: everybody's hints are received all the time."""
@@ -126,13 +133,16 @@ class PostgresRelay:
                 log.warning("what was received is no hint", line=line[:100])
 
 
-def pack(sender: str, hints: Iterable[Hint]) -> Iterator[str]:
-    """Return payloads that hold the hints, each a line; one too long for any becomes its user's id."""
+def pack(sender: str, hints: Iterable[Hint | UUID]) -> Iterator[str]:
+    """Return payloads that hold the hints, each a line; one too long for any becomes its user's id.
+
+    An id alone is a wake-up.
+    """
     lines: list[str] = [sender]
     used = len(sender)
     for hint in hints:
-        line = wire.encode(hint)
-        if len(sender) + 1 + len(line.encode()) > MAX_PAYLOAD_BYTES:
+        line = hint.hex if isinstance(hint, UUID) else wire.encode(hint)
+        if not isinstance(hint, UUID) and len(sender) + 1 + len(line.encode()) > MAX_PAYLOAD_BYTES:
             line = hint.user_id.hex
         needed = 1 + len(line.encode())
         if used + needed > MAX_PAYLOAD_BYTES:

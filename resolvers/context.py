@@ -41,7 +41,7 @@ class Context:
     Everything read between two writes comes from one snapshot, over one connection, which `refresh` gives
     back. `refused` is the reason why the request's token was turned down, None where it brought none or a
     good one. `stream` is there when the answer is a stream of events, `last_event_id` when
-    the client says which of them it saw last.
+    the client says which of them it saw last, `start` where it begins when its operation does not say.
     """
 
     database: Database
@@ -50,6 +50,7 @@ class Context:
     refused: str | None = None
     stream: EventStream | None = None
     last_event_id: str | None = None
+    start: str | None = None
     loaders: "Loaders" = field(init=False)
     _connection: AsyncConnection | None = field(default=None, init=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)

@@ -38,7 +38,10 @@ async def message_created(
     viewer = context.require_viewer()
     stream = context.require_stream()
     # It is newer than the variables, which a client that returns sends again as they were.
-    after = after if context.last_event_id is None else context.last_event_id
+    if context.last_event_id:
+        after = context.last_event_id
+    elif after is None:
+        after = context.start
     cursor = None if after is None else InboxCursor.decode(after, viewer.id)
     async with AsyncExitStack() as stack:
         subscriber = await stack.enter_async_context(context.broadcaster.subscribe(viewer.id))

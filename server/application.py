@@ -18,6 +18,7 @@ from db.engine import Database, DatabaseUnavailable
 from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
+from server.execution import Execution
 from server.graphiql import BUILT, GraphiQLFiles, graphiql_page
 from server.graphql_endpoint import GraphQLEndpoint
 from server.identity import Identities
@@ -27,6 +28,7 @@ from server.request_log import RequestLog
 from server.responses import refusal_response
 from server.settings import LOCAL_HOSTS, Settings
 from server.sign_in import SignInEndpoints
+from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
 
 log = structlog.stdlib.get_logger(__name__)
@@ -38,6 +40,7 @@ class Application:
 
     asgi: ASGIApp
     streams: OpenStreams
+    single_connections: SingleConnections
 
 
 def build_application(
@@ -48,12 +51,13 @@ def build_application(
     identities = Identities(database, public_url, settings.allowed_origins)
     dev_login = offers_dev_login(settings, public_url)
     page, page_routes = _graphiql(settings)
+    execution = Execution(_api(settings), database, broadcaster)
+    single_connections = SingleConnections(execution, identities, streams, settings)
     graphql = GraphQLEndpoint(
-        api=_api(settings),
-        database=database,
-        broadcaster=broadcaster,
+        execution=execution,
         identities=identities,
         streams=streams,
+        single_connections=single_connections,
         settings=settings,
         graphiql=page,
     )
@@ -77,11 +81,11 @@ def build_application(
             app,
             allow_origins=settings.allowed_origins,
             allow_credentials=True,
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "last-event-id"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER],
             expose_headers=["x-request-id"],
         )
-    return Application(RequestLog(app), streams)
+    return Application(RequestLog(app), streams, single_connections)
 
 
 def offers_dev_login(settings: Settings, public_url: str) -> bool:

@@ -21,3 +21,13 @@ def database_unavailable() -> HttpRefusal:
     return HttpRefusal(
         503, "UNAVAILABLE", "The database does not answer: try again in a moment.", {"retry-after": "1"}
     )
+
+
+def cannot_answer_now() -> HttpRefusal:
+    """Return the refusal of a stream while the server stops, or its database does not answer."""
+    return HttpRefusal(
+        503,
+        "UNAVAILABLE",
+        "The server cannot answer for the moment: connect again.",
+        {"retry-after": "1"},
+    )

@@ -49,7 +49,7 @@ async def serve(
         server = _Server(_configuration(application, settings), lambda: announce(application))
         running = [
             tasks.create_task(work)
-            for work in (*_background(settings, application.streams, database, broadcaster), *watching)
+            for work in (*_background(settings, application, database, broadcaster), *watching)
         ]
         with _signalled() as stop:
             stopping = tasks.create_task(_stop_when_told(stop, server, application.streams, settings))
@@ -59,11 +59,12 @@ async def serve(
 
 
 def _background(
-    settings: Settings, streams: OpenStreams, database: Database, broadcaster: Broadcaster
+    settings: Settings, application: Application, database: Database, broadcaster: Broadcaster
 ) -> list[Coroutine[Any, Any, None]]:
     """Return what runs by itself as long as the server does."""
     return [
-        end_with_their_sessions(streams, database, _SESSION_CHECK_SECONDS),
+        application.single_connections.keep(),
+        end_with_their_sessions(application.streams, database, _SESSION_CHECK_SECONDS),
         check_inboxes(broadcaster.subscribers, database, settings.inbox_check_seconds),
         keep_trimming(database, timedelta(days=settings.inbox_retention_days)),
         keep_measuring(database, _MEASURE_SECONDS),

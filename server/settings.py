@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     )
     max_query_aliases: int = Field(200, ge=0, description="The most aliases in an operation.")
     max_query_directives: int = Field(200, ge=0, description="The most directives in an operation.")
+    max_reservations: int = Field(
+        20, ge=1, description="The most streams in single connection mode that one user may hold."
+    )
+    max_stream_operations: int = Field(
+        100, ge=1, description="The most operations that share one stream in single connection mode."
+    )
     heartbeat_seconds: float = Field(
         12, gt=0, le=15, description="How often an idle stream shows that it is alive, in seconds."
     )

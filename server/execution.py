@@ -1,0 +1,77 @@
+"""Executing operations for requests, and counting how they end."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from db.engine import Database
+from db.records import User
+from realtime.broadcaster import Broadcaster
+from resolvers.context import Context, EventStream
+from schema.answers import Answer, codes, refusal
+from schema.api import Api, Operation
+from schema.documents import root_fields
+from server.graphql_request import GraphQLRequest
+from server.metrics import OPERATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Where operations are executed."""
+
+    api: Api
+    database: Database
+    broadcaster: Broadcaster
+
+    async def answer(self, asked: GraphQLRequest, viewer: User | None, refused: str | None) -> Answer:
+        """Execute a query or mutation."""
+        async with Context(self.database, self.broadcaster, viewer=viewer, refused=refused) as context:
+            answer = await self.api.execute(asked.operation, context)
+        self._count(asked.operation, answer)
+        return answer
+
+    async def events(
+        self,
+        operation: Operation,
+        viewer: User | None,
+        refused: str | None,
+        stream: EventStream,
+        *,
+        last_event_id: str | None = None,
+        start: str | None = None,
+    ) -> AsyncGenerator[Answer]:
+        """Execute a subscription; while the stream waits, it holds no connection to the database.
+
+        It resumes after `last_event_id`, whatever its variables say; without either it starts at `start`.
+        """
+        async with Context(
+            self.database,
+            self.broadcaster,
+            viewer=viewer,
+            refused=refused,
+            stream=stream,
+            last_event_id=last_event_id,
+            start=start,
+        ) as context:
+            answers = self.api.stream(operation, context)
+            async with aclosing(answers):
+                async for answer in answers:
+                    self._count(operation, answer)
+                    await context.refresh()
+                    yield answer
+
+    def _count(self, operation: Operation, answer: Answer) -> None:
+        found = codes(answer)
+        outcome = "failed" if "INTERNAL" in found else "refused" if found else "ok"
+        for field in root_fields(self.api.prepare(operation.query).operation(operation.name)):
+            OPERATIONS.labels(field, outcome).inc()
+
+
+def is_unavailable(answer: Answer) -> bool:
+    """Say whether the answer is none because the database did not answer: it can be asked for again."""
+    return "UNAVAILABLE" in codes(answer)
+
+
+def session_ended() -> Answer:
+    """Return what a stream is told when its session has ended."""
+    return refusal("Your session has ended: sign in again.", "UNAUTHENTICATED")

@@ -1,0 +1,109 @@
+"""What a GraphQL request asks for, and in which form it wants the answer.
+
+https://graphql.github.io/graphql-over-http/draft/
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from graphql import GraphQLError, GraphQLSyntaxError, OperationDefinitionNode
+from schema.api import Api, Operation
+from schema.documents import OperationUnknown, is_mutation
+from schema.limits import DocumentTooComplex
+from server import sse
+from server.accept import best_match
+from server.bodies import parse_json_object, read_json_object
+from server.refusals import HttpRefusal
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+HTML = "text/html"
+
+
+class SyntaxRefusal(Exception):
+    """The document cannot be parsed."""
+
+    def __init__(self, error: GraphQLSyntaxError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """An operation to execute, or why it is not valid; with an `operation_id` in single connection mode."""
+
+    operation: Operation
+    node: OperationDefinitionNode
+    errors: tuple[GraphQLError, ...]
+    operation_id: str | None
+
+
+def negotiate(request: Request) -> str:
+    """Return the media type of the answer.
+
+    Raises:
+        HttpRefusal: 405 for another method than GET and POST, 406 when nothing that we have is accepted.
+    """
+    if request.method not in {"GET", "POST"}:
+        raise HttpRefusal(
+            405, "BAD_USER_INPUT", "GraphQL is answered to GET and POST.", {"allow": "GET, POST, PUT, DELETE"}
+        )
+    offers = [JSON, GRAPHQL_JSON, sse.MEDIA_TYPE, *([HTML] if request.method == "GET" else [])]
+    media_type = best_match(request.headers.get("accept"), offers)
+    if media_type is None:
+        raise HttpRefusal(406, "BAD_USER_INPUT", f"The answer can be {', '.join(offers)}.")
+    return media_type
+
+
+async def read_graphql_request(request: Request, api: Api, max_body_bytes: int) -> GraphQLRequest:
+    """Read the request and prepare its document.
+
+    Raises:
+        HttpRefusal: it is not well-formed, too complex, or a mutation by GET.
+        SyntaxRefusal: the document cannot be parsed.
+    """
+    given = await _given(request, max_body_bytes)
+    query = _checked(given, "query", str)
+    if not query:
+        raise HttpRefusal(400, "BAD_USER_INPUT", "`query` is missing: it is the document to execute.")
+    operation_name: str | None = _checked(given, "operationName", str)
+    variables: dict[str, Any] = _checked(given, "variables", dict) or {}
+    extensions: dict[str, Any] = _checked(given, "extensions", dict) or {}
+    try:
+        document = api.prepare(query)
+        node = document.operation(operation_name)
+    except GraphQLSyntaxError as error:
+        raise SyntaxRefusal(error) from error
+    except DocumentTooComplex as error:
+        raise HttpRefusal(400, "TOO_COMPLEX", str(error)) from error
+    except OperationUnknown as error:
+        raise HttpRefusal(400, "BAD_USER_INPUT", str(error)) from error
+    if request.method == "GET" and is_mutation(node):
+        raise HttpRefusal(
+            405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}
+        )
+    operation = Operation(query, operation_name, variables, request.state.request_id)
+    return GraphQLRequest(operation, node, document.errors, _checked(extensions, "operationId", str))
+
+
+async def _given(request: Request, max_body_bytes: int) -> Mapping[str, Any]:
+    if request.method == "POST":
+        return await read_json_object(request, max_body_bytes)
+    given: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if given.get(name):
+            given[name] = parse_json_object(given[name], f"`{name}`")
+    return given
+
+
+def _checked(given: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = given.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, kind):
+        shape = "a string" if kind is str else "an object"
+        raise HttpRefusal(400, "BAD_USER_INPUT", f"`{name}` must be {shape}.")
+    return value

@@ -1,0 +1,386 @@
+"""graphql-sse's single connection mode: all operations of a client share one stream.
+
+https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#single-connection-mode
+
+A client reserves a stream (PUT), opens it (GET), sends operations (POST) and stops them (DELETE), each at any
+process: a reservation is a row in the database, and so is each of its operations, which the process that
+serves the stream takes from there as from a mailbox. A wake-up on the broadcaster tells it to look.
+"""
+
+import asyncio
+import json
+import secrets
+from contextlib import aclosing
+from hashlib import sha256
+from uuid import UUID
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Send
+
+from db import reservations
+from db.engine import Database, DatabaseUnavailable
+from db.ids import new_id
+from db.records import User
+from db.reservations import Mail, State
+from realtime.backoff import Backoff
+from realtime.broadcaster import Broadcaster
+from realtime.subscribers import Subscriber
+from resolvers import inbox
+from resolvers.content import is_storable
+from resolvers.context import Context
+from schema.answers import Answer, invalid
+from schema.api import Operation
+from schema.documents import is_subscription
+from server import sse
+from server.accept import best_match
+from server.event_stream import ResponseStream, SlowReader
+from server.execution import Execution, is_unavailable, session_ended
+from server.graphql_request import GraphQLRequest, SyntaxRefusal, read_graphql_request
+from server.identity import Identities
+from server.refusals import HttpRefusal, cannot_answer_now
+from server.responses import json_response
+from server.settings import Settings
+from server.sse import Sse, operation_complete, operation_next
+from server.streams import EndReason, OpenStream, OpenStreams
+
+TOKEN_HEADER = "x-graphql-event-stream-token"
+_MOST_OPERATION_ID_CHARS = 200
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class SingleConnections:
+    """The reservations, streams and operations of this mode, as far as they reach this process."""
+
+    def __init__(
+        self, execution: Execution, identities: Identities, streams: OpenStreams, settings: Settings
+    ) -> None:
+        """Serve none yet; `keep` must run for as long as streams are served."""
+        self._execution = execution
+        self._database = execution.database
+        self._broadcaster = execution.broadcaster
+        self._identities = identities
+        self._streams = streams
+        self._settings = settings
+        self._process_id = new_id()
+        self._served: set[UUID] = set()
+
+    def is_for(self, request: Request) -> bool:
+        """Say whether the request is of this mode: by its method, or by the reservation's token."""
+        return request.method in {"PUT", "DELETE"} or _token_of(request) is not None
+
+    async def respond(self, request: Request, send: Send) -> Response | None:
+        """Return the response, or None when a stream has been it.
+
+        Raises:
+            HttpRefusal: among others 404, the reservation does not exist, is spent, or somebody else's.
+        """
+        identity = await self._identities.of(request)
+        viewer = identity.session.user if identity.session else None
+        if request.method == "PUT":
+            if viewer is None:
+                message = identity.refused or "Sign in first: a stream is reserved for somebody."
+                raise HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})
+            return await self._reserve(request, viewer)
+        reservation_id = None if viewer is None else await self._find(request, viewer)
+        if viewer is None or reservation_id is None:
+            raise HttpRefusal(404, "NOT_FOUND", "There is no such stream: reserve one by PUT.")
+        if request.method == "DELETE":
+            return await self._stop(request, reservation_id)
+        if request.method not in {"GET", "POST"}:
+            allowed = {"allow": "GET, POST, PUT, DELETE"}
+            raise HttpRefusal(405, "BAD_USER_INPUT", "This method is not answered.", allowed)
+        if _wants_stream(request):
+            stream = _ServedStream(self._execution, viewer, reservation_id)
+            await self._serve(request, send, stream, identity.session.id if identity.session else None)
+            return None
+        return await self._accept(request, viewer, reservation_id)
+
+    async def keep(self, every_seconds: float = 2) -> None:
+        """Say that this process is alive, look for mail that no wake-up told of, and sweep, without end."""
+        rounds = 0
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    await reservations.note_alive(connection, self._process_id)
+                    waiting = await reservations.with_mail(connection, list(self._served))
+                    if rounds % 30 == 0:
+                        await reservations.sweep(connection)
+            except DatabaseUnavailable as error:
+                log.warning("cannot look after reserved streams", error=str(error))
+            else:
+                rounds += 1
+                for reservation_id in waiting:
+                    self._broadcaster.subscribers.wake(reservation_id)
+            await asyncio.sleep(every_seconds)
+
+    async def _reserve(self, request: Request, viewer: User) -> Response:
+        if best_match(request.headers.get("accept"), ["text/plain"]) is None:
+            raise HttpRefusal(406, "BAD_USER_INPUT", "A reservation's token is text/plain.")
+        if _token_of(request) is not None and await self._find(request, viewer) is not None:
+            raise HttpRefusal(409, "BAD_USER_INPUT", "This stream has been reserved already.")
+        token = secrets.token_urlsafe(32)
+        most = self._settings.max_reservations
+        async with self._database.transaction() as connection:
+            made = await reservations.create(connection, _hash(token), viewer.id, most=most)
+        if made is None:
+            message = f"You have {most} streams reserved or open: close one, or wait a minute."
+            raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "60"})
+        return PlainTextResponse(token, 201, {"cache-control": "no-store"})
+
+    async def _find(self, request: Request, viewer: User) -> UUID | None:
+        token_hash = _hash(_token_of(request) or "")
+        async with self._database.snapshot() as connection:
+            return await reservations.find(connection, token_hash, viewer.id)
+
+    async def _stop(self, request: Request, reservation_id: UUID) -> Response:
+        operation_id = _checked_operation_id(request.query_params.get("operationId"))
+        async with self._database.transaction() as connection:
+            await reservations.stop_operation(connection, reservation_id, operation_id)
+        self._broadcaster.wake(reservation_id)
+        return Response(status_code=200)
+
+    async def _accept(self, request: Request, viewer: User, reservation_id: UUID) -> Response:
+        """Take an operation: begin a subscription where the stream is, answer anything else here."""
+        try:
+            asked = await read_graphql_request(request, self._execution.api, self._settings.max_body_bytes)
+        except SyntaxRefusal as refused:
+            return json_response(invalid([refused.error]), 400)
+        if asked.errors:
+            return json_response(invalid(asked.errors), 400)
+        operation_id = _checked_operation_id(asked.operation_id)
+        if is_subscription(asked.node):
+            content = _encode_subscription(asked.operation, await self._place_of(viewer))
+            await self._add(reservation_id, operation_id, State.NEW, content)
+        else:
+            await self._add(reservation_id, operation_id, State.EXECUTING, None)
+            await self._answer(asked, viewer, reservation_id, operation_id)
+        self._broadcaster.wake(reservation_id)
+        return Response(status_code=202)
+
+    async def _place_of(self, viewer: User) -> str:
+        """Return where the inbox ends now: what is sent after the 202 is delivered."""
+        async with Context(self._database, self._broadcaster, viewer=viewer) as context:
+            return await inbox.inbox_cursor(context)
+
+    async def _add(self, reservation_id: UUID, operation_id: str, state: State, content: str | None) -> None:
+        most = self._settings.max_stream_operations
+        try:
+            async with self._database.transaction() as connection:
+                added = await reservations.add_operation(
+                    connection, reservation_id, operation_id, state, content, most=most
+                )
+        except reservations.ReservationGone as error:
+            raise HttpRefusal(404, "NOT_FOUND", "The stream has ended: reserve another.") from error
+        except reservations.TooManyOperations as error:
+            message = f"The stream has {most} operations already: stop one, or wait for one to end."
+            raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "1"}) from error
+        if not added:
+            message = f"The stream has an operation {operation_id!r} already: choose another id."
+            raise HttpRefusal(409, "BAD_USER_INPUT", message)
+
+    async def _answer(
+        self, asked: GraphQLRequest, viewer: User, reservation_id: UUID, operation_id: str
+    ) -> None:
+        try:
+            answer = await self._execution.answer(asked, viewer, None)
+            async with self._database.transaction() as connection:
+                await reservations.answer_operation(
+                    connection, reservation_id, operation_id, json.dumps(answer)
+                )
+        except BaseException:
+            # The client is told by the response to its request, and may use the id again.
+            async with self._database.transaction() as connection:
+                await reservations.remove_operation(connection, reservation_id, operation_id)
+            raise
+
+    async def _serve(
+        self, request: Request, send: Send, stream: "_ServedStream", session_id: UUID | None
+    ) -> None:
+        if self._streams.closing:
+            raise cannot_answer_now()
+        async with self._database.transaction() as connection:
+            await reservations.note_alive(connection, self._process_id)
+            claimed = await reservations.claim(connection, stream.reservation_id, self._process_id)
+        if not claimed:
+            raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
+        self._served.add(stream.reservation_id)
+        try:
+            await stream.serve(
+                ResponseStream(send, Sse(), self._settings.write_timeout_seconds),
+                self._streams,
+                session_id,
+                request,
+                self._settings.heartbeat_seconds,
+            )
+        finally:
+            self._served.discard(stream.reservation_id)
+            await self._release(stream.reservation_id)
+
+    async def _release(self, reservation_id: UUID) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                await reservations.release(connection, reservation_id)
+        except DatabaseUnavailable as error:
+            log.warning("a reservation could not be released", error=str(error))
+
+
+class _ServedStream:
+    """The stream of one reservation, served by this process."""
+
+    def __init__(self, execution: Execution, viewer: User, reservation_id: UUID) -> None:
+        self.reservation_id = reservation_id
+        self._execution = execution
+        self._database: Database = execution.database
+        self._broadcaster: Broadcaster = execution.broadcaster
+        self._viewer = viewer
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def serve(
+        self,
+        events: ResponseStream,
+        streams: OpenStreams,
+        session_id: UUID | None,
+        request: Request,
+        heartbeat_seconds: float,
+    ) -> None:
+        """Do what is in the mailbox until the stream ends."""
+        unfinished: set[str] = set()
+
+        async def send_events(stream: OpenStream) -> None:
+            async with (
+                self._broadcaster.subscribe(self.reservation_id) as mailbox,
+                asyncio.TaskGroup() as tasks,
+            ):
+                # Shows that the stream is open; some browsers wait for the first bytes.
+                await _write(events, stream, Sse.heartbeat)
+                await self._empty_mailbox(mailbox, events, stream, tasks, unfinished)
+
+        async def say_session_ended() -> None:
+            for operation_id in unfinished:
+                await events.write(operation_next(operation_id, session_ended()))
+                await events.write(operation_complete(operation_id))
+
+        await events.hold_open(
+            streams=streams,
+            session_id=session_id,
+            receive=request.receive,
+            heartbeat_seconds=heartbeat_seconds,
+            send_events=send_events,
+            say_session_ended=say_session_ended,
+        )
+
+    async def _empty_mailbox(
+        self,
+        mailbox: Subscriber,
+        events: ResponseStream,
+        stream: OpenStream,
+        tasks: asyncio.TaskGroup,
+        unfinished: set[str],
+    ) -> None:
+        """Take mail as it comes, without end."""
+        while True:
+            for mail in await self._take():
+                if mail.state is State.NEW:
+                    unfinished.add(mail.operation_id)
+                    self._running[mail.operation_id] = tasks.create_task(
+                        self._run(mail, events, stream, unfinished)
+                    )
+                    continue
+                task = self._running.pop(mail.operation_id, None)
+                if task is not None:
+                    task.cancel()
+                unfinished.discard(mail.operation_id)
+                if mail.state is State.ANSWERED:
+                    answer: Answer = json.loads(mail.content or "null")
+                    await _write(events, stream, operation_next(mail.operation_id, answer))
+                await _write(events, stream, operation_complete(mail.operation_id))
+            await mailbox.next()
+
+    async def _take(self) -> list[Mail]:
+        backoff = Backoff()
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    return list(await reservations.take_mail(connection, self.reservation_id))
+            except DatabaseUnavailable:
+                await backoff.wait()
+
+    async def _run(
+        self, mail: Mail, events: ResponseStream, stream: OpenStream, unfinished: set[str]
+    ) -> None:
+        """Send a subscription's events until it is over or stopped."""
+        operation, start = _decode_subscription(mail.content or "")
+        answers = self._execution.events(operation, self._viewer, None, _Unplaced(), start=start)
+        async with aclosing(answers):
+            async for answer in answers:
+                if is_unavailable(answer):
+                    # The event is still to come: the client returns for it.
+                    stream.end(EndReason.UNAVAILABLE)
+                    return
+                await _write(events, stream, operation_next(mail.operation_id, answer))
+        await _write(events, stream, operation_complete(mail.operation_id))
+        unfinished.discard(mail.operation_id)
+        self._running.pop(mail.operation_id, None)
+        async with self._database.transaction() as connection:
+            await reservations.remove_operation(connection, self.reservation_id, mail.operation_id)
+
+
+class _Unplaced:
+    """Takes no part in a subscription's places: its events carry them as `cursor` alone."""
+
+    async def begin(self, cursor: str) -> None:
+        """Do nothing: the 202 has told the client."""
+
+    def reach(self, cursor: str) -> None:
+        """Do nothing."""
+
+
+async def _write(events: ResponseStream, stream: OpenStream, event: bytes) -> None:
+    """Send an event; where the client does not read, end the stream, which cancels whoever waits here."""
+    try:
+        await events.write(event)
+    except SlowReader:
+        stream.end(EndReason.SLOW_READER)
+        await asyncio.get_running_loop().create_future()
+
+
+def _token_of(request: Request) -> str | None:
+    return request.headers.get(TOKEN_HEADER) or request.query_params.get("token")
+
+
+def _wants_stream(request: Request) -> bool:
+    media_type = best_match(
+        request.headers.get("accept"),
+        ["application/json", "application/graphql-response+json", sse.MEDIA_TYPE],
+    )
+    if media_type is None:
+        raise HttpRefusal(406, "BAD_USER_INPUT", f"Ask for {sse.MEDIA_TYPE} or application/json.")
+    return media_type == sse.MEDIA_TYPE
+
+
+def _checked_operation_id(operation_id: str | None) -> str:
+    if not operation_id:
+        message = "The operation's id is missing: `extensions.operationId`, or `operationId` to stop it."
+        raise HttpRefusal(400, "BAD_USER_INPUT", message)
+    if len(operation_id) > _MOST_OPERATION_ID_CHARS or not is_storable(operation_id):
+        message = f"An operation's id has at most {_MOST_OPERATION_ID_CHARS} characters, none of them NUL."
+        raise HttpRefusal(400, "BAD_USER_INPUT", message)
+    return operation_id
+
+
+def _encode_subscription(operation: Operation, start: str) -> str:
+    return json.dumps(
+        [operation.query, operation.name, dict(operation.variables), operation.request_id, start]
+    )
+
+
+def _decode_subscription(content: str) -> tuple[Operation, str]:
+    query, name, variables, request_id, start = json.loads(content)
+    return Operation(query, name, variables, request_id), start
+
+
+def _hash(token: str) -> str:
+    return sha256(token.encode()).hexdigest()
