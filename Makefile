@@ -73,12 +73,15 @@ format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# A browser for the page, and the oldest PostgreSQL that must work.
+# A browser for the page, a pooler, and the oldest PostgreSQL that must work.
 CHROMIUM := /usr/bin/chromium
+PGBOUNCER := /usr/sbin/pgbouncer
 POSTGRES_15 := /usr/lib/postgresql/15/bin
 test: setup check
 	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
 		|| echo "Not tested in a browser: apt-get install chromium (as root) for that."
+	@[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \
+		|| echo "Not tested behind a pooler: apt-get install pgbouncer (as root) for that."
 	$(BIN)/pytest
 	@[ -x $(POSTGRES_15)/postgres ] || $(call apt,postgresql-15) \
 		|| echo "Not tested on PostgreSQL 15: apt-get install postgresql-15 (as root) for that."

@@ -1,7 +1,8 @@
 """The connection pool, and the two ways to use it: a snapshot to read from, a transaction to write in."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import asyncpg
 from sqlalchemy import QueuePool
@@ -11,6 +12,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from db.urls import sqlalchemy_url
 
+_DIRECT: Mapping[str, Any] = {
+    "server_settings": {
+        "application_name": "messenger",
+        "timezone": "UTC",
+        "statement_timeout": "15000",
+        "idle_in_transaction_session_timeout": "60000",
+    }
+}
+# Statements are prepared without a name, which lasts as long as the transaction does.
+_BEHIND_POOLER: Mapping[str, Any] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
+
 
 class DatabaseUnavailable(Exception):
     """The database does not answer: it is down, restarting, out of reach, or all connections are taken."""
@@ -19,11 +35,13 @@ class DatabaseUnavailable(Exception):
 class Database:
     """A pool of connections to one PostgreSQL."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_seconds: float = 15) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, behind_pooler: bool = False) -> None:
         """Make the pool; nothing connects before the first use.
 
-        `url` is an address as libpq reads it. A statement that takes longer than the timeout is
-        ended by the server, and so is a wait for a lock.
+        `url` is an address as libpq reads it. A statement that takes longer than 15 seconds is ended by the
+        server, and so is a wait for a lock. `behind_pooler` is for an address where each transaction may
+        reach another server connection (PgBouncer's transaction mode): nothing is kept on a connection
+        then, and the time limits are the database's own to set.
         """
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
@@ -31,15 +49,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={
-                "timeout": 10,
-                "server_settings": {
-                    "application_name": "messenger",
-                    "timezone": "UTC",
-                    "statement_timeout": str(int(statement_timeout_seconds * 1000)),
-                    "idle_in_transaction_session_timeout": "60000",
-                },
-            },
+            connect_args={"timeout": 10, **(_BEHIND_POOLER if behind_pooler else _DIRECT)},
         )
         self._reading = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -101,9 +111,11 @@ def _is_shutdown(error: DBAPIError) -> bool:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, pool_size: int = 10) -> AsyncGenerator[Database]:
+async def open_database(
+    url: str, *, pool_size: int = 10, behind_pooler: bool = False
+) -> AsyncGenerator[Database]:
     """Yield a `Database` that is closed when the block ends."""
-    database = Database(url, pool_size=pool_size)
+    database = Database(url, pool_size=pool_size, behind_pooler=behind_pooler)
     try:
         yield database
     finally:

@@ -31,18 +31,14 @@ async def migrate(database: Database, revision: str = "head") -> None:
         DatabaseUnavailable: it does not answer, or turns us away.
     """
     with naming_outages():
-        async with database.engine.connect() as connection:
-            await connection.execute(text("SET statement_timeout = 0"))
-            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-            await connection.commit()
-            try:
+        async with database.engine.begin() as locked:
+            # Held by a transaction that waits, which a pooler understands and a session's lock it does not.
+            await locked.execute(text("SET LOCAL statement_timeout = 0"))
+            await locked.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            await locked.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            async with database.engine.begin() as connection:
+                await connection.execute(text("SET LOCAL statement_timeout = 0"))
                 await connection.run_sync(_upgrade, revision)
-                await connection.commit()
-            finally:
-                await connection.rollback()
-                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
-                await connection.execute(text("RESET statement_timeout"))
-                await connection.commit()
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

@@ -70,7 +70,7 @@ def serve(
 
 
 async def _serve(settings: Settings, listening: socket.socket, address: DatabaseAddress) -> None:
-    await bring_up_to_date(address.url, address.shown)
+    await bring_up_to_date(address.url, address.shown, behind_pooler=settings.database_pooler)
     host, port, *_ = listening.getsockname()
     public_url = settings.public_url or f"http://localhost:{port}"
     watching = [] if address.process is None else [end_with(address.process, address)]
@@ -150,8 +150,8 @@ def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> Non
     """Do the work on the migrated database, then let go of it."""
 
     async def connected(settings: Settings, url: str) -> None:
-        await bring_up_to_date(url, "the database")
-        async with open_database(url) as database:
+        await bring_up_to_date(url, "the database", behind_pooler=settings.database_pooler)
+        async with open_database(url, behind_pooler=settings.database_pooler) as database:
             await work(settings, database)
 
     with _clean_errors():

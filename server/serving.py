@@ -41,7 +41,9 @@ async def serve(
     """
     public_url = settings.public_url or f"http://localhost:{listening.getsockname()[1]}"
     async with (
-        open_database(database_url, pool_size=settings.database_pool_size) as database,
+        open_database(
+            database_url, pool_size=settings.database_pool_size, behind_pooler=settings.database_pooler
+        ) as database,
         open_broadcaster(settings, database_url) as broadcaster,
         asyncio.TaskGroup() as tasks,
     ):

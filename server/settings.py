@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         description="A PostgreSQL to use, as postgresql://user:password@host/database. Default: the embedded"
         " one in MESSENGER_DATA_DIR.",
     )
+    database_pooler: bool = Field(
+        False,
+        description="MESSENGER_DATABASE_URL leads to a pooler in transaction mode, such as PgBouncer; with"
+        " several processes, MESSENGER_BROADCAST_URL has to lead past it.",
+    )
     database_pool_size: int = Field(
         10, ge=2, le=1000, description="The most connections to the database that one process opens."
     )

@@ -43,13 +43,13 @@ def listening_socket(host: str, port: int, unread_seconds: float) -> socket.sock
     return listening
 
 
-async def bring_up_to_date(url: str, shown: str) -> None:
+async def bring_up_to_date(url: str, shown: str, *, behind_pooler: bool) -> None:
     """Migrate the database, which errors call `shown`.
 
     Raises:
         CannotStart: it cannot be reached or used.
     """
-    async with open_database(url) as database:
+    async with open_database(url, pool_size=2, behind_pooler=behind_pooler) as database:
         try:
             await migrate(database)
         except (DatabaseUnavailable, SQLAlchemyError) as error:

@@ -1,0 +1,88 @@
+"""PostgreSQL behind a pooler in transaction mode, where no two transactions need share a connection."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from db.embedded import Cluster
+from tests.conftest import sign_in
+from tests.serving import eventually, running_server
+
+PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+
+pytestmark = pytest.mark.skipif(
+    # Not where everything has to be shown.
+    PGBOUNCER is None and "CI" not in os.environ,
+    reason="there is no PgBouncer: apt-get install pgbouncer",
+)
+
+
+@contextmanager
+def running_pgbouncer(folder: Path, cluster: Cluster) -> Generator[int]:
+    """Pool that server's connections, two for each database, by transaction; yield the port."""
+    assert PGBOUNCER is not None
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    configuration = folder / "pgbouncer.ini"
+    configuration.write_text(f"""
+        [databases]
+        * = host={cluster.socket_dir} user=postgres
+        [pgbouncer]
+        listen_addr = 127.0.0.1
+        listen_port = {port}
+        unix_socket_dir =
+        auth_type = any
+        pool_mode = transaction
+        default_pool_size = 2
+    """)
+    # It refuses to run as root, and its pool's owner has to reach the server's socket.
+    user = pwd.getpwuid(cluster.socket_dir.stat().st_uid).pw_name if os.geteuid() == 0 else None
+    configuration.chmod(0o644)
+    with (folder / "pgbouncer.log").open("wb") as log:
+        process = subprocess.Popen(
+            [PGBOUNCER, *(["-u", user] if user else []), str(configuration)], stdout=log, stderr=log, cwd="/"
+        )
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+async def test_messages_are_sent_and_heard_through_a_pooler(cluster: Cluster, tmp_path: Path):
+    name = f"pooled_{uuid4().hex}"
+    engine = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+    await engine.dispose()
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with running_pgbouncer(tmp_path, cluster) as port:
+        url = f"postgresql://postgres@127.0.0.1:{port}/{name}"
+        # Hints are heard on a connection of their own, past the pooler.
+        direct = cluster.url(name).replace("postgresql+asyncpg", "postgresql")
+        with running_server(
+            tmp_path, database_url=url, database_pooler="on", workers="2", broadcast_url=direct
+        ) as server:
+            await eventually(lambda: server.log_path.read_text().count("listening for hints") >= 2)
+            async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+                ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+                conversation = await ada.opens_conversation_with(grace)
+                async with grace.listening() as heard, grace.listening() as heard_too:
+                    for number in range(30):
+                        await ada.sends(str(number), to=conversation)
+                    for stream in (heard, heard_too):
+                        assert await stream.contents(30) == [str(number) for number in range(30)]
+        assert [line for line in server.log() if line["level"] == "error"] == []
