@@ -127,6 +127,8 @@ async def _stop_when_told(
     again = asyncio.create_task(signals.get())
     try:
         await asyncio.wait((draining, again), return_when=asyncio.FIRST_COMPLETED)
+        if draining.done():
+            draining.result()
         server.should_exit = True
         await again
         # Told twice: leave without waiting for requests that run.
