@@ -10,7 +10,6 @@ serves the stream takes from there as from a mailbox. A wake-up on the broadcast
 import asyncio
 import json
 import secrets
-from contextlib import aclosing
 from hashlib import sha256
 from uuid import UUID
 
@@ -20,30 +19,27 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Send
 
 from db import reservations
-from db.engine import Database, DatabaseUnavailable
+from db.engine import DatabaseUnavailable
 from db.ids import new_id
 from db.records import User
-from db.reservations import Mail, State
-from realtime.backoff import Backoff
-from realtime.broadcaster import Broadcaster
-from realtime.subscribers import Subscriber
+from db.reservations import State
 from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
-from schema.answers import Answer, invalid
-from schema.api import Operation
+from schema.answers import invalid
 from schema.documents import is_subscription
 from server import sse
 from server.accept import best_match
-from server.event_stream import ResponseStream, SlowReader
-from server.execution import Execution, is_unavailable, session_ended
+from server.event_stream import ResponseStream
+from server.execution import Execution
 from server.graphql_request import GraphQLRequest, SyntaxRefusal, read_graphql_request
 from server.identity import Identities
 from server.refusals import HttpRefusal, cannot_answer_now
+from server.reserved_stream import ReservedStream, encode_subscription
 from server.responses import json_response
 from server.settings import Settings
-from server.sse import Sse, operation_complete, operation_next
-from server.streams import EndReason, OpenStream, OpenStreams
+from server.sse import Sse
+from server.streams import OpenStreams
 
 TOKEN_HEADER = "x-graphql-event-stream-token"
 _MOST_OPERATION_ID_CHARS = 200
@@ -93,9 +89,10 @@ class SingleConnections:
             allowed = {"allow": "GET, POST, PUT, DELETE"}
             raise HttpRefusal(405, "BAD_USER_INPUT", "This method is not answered.", allowed)
         if _wants_stream(request):
-            stream = _ServedStream(self._execution, viewer, reservation_id)
-            await self._serve(request, send, stream, identity.session.id if identity.session else None)
-            return None
+            response = ResponseStream(send, Sse(), self._settings.write_timeout_seconds)
+            stream = ReservedStream(self._execution, viewer, reservation_id, response)
+            session_id = identity.session.id if identity.session else None
+            return await self._serve(request, stream, reservation_id, session_id)
         return await self._accept(request, viewer, reservation_id)
 
     async def keep(self, every_seconds: float = 2) -> None:
@@ -152,7 +149,7 @@ class SingleConnections:
             return json_response(invalid(asked.errors), 400)
         operation_id = _checked_operation_id(asked.operation_id)
         if is_subscription(asked.node):
-            content = _encode_subscription(asked.operation, await self._place_of(viewer))
+            content = encode_subscription(asked.operation, await self._place_of(viewer))
             await self._add(reservation_id, operation_id, State.NEW, content)
         else:
             await self._add(reservation_id, operation_id, State.EXECUTING, None)
@@ -197,27 +194,21 @@ class SingleConnections:
             raise
 
     async def _serve(
-        self, request: Request, send: Send, stream: "_ServedStream", session_id: UUID | None
+        self, request: Request, stream: ReservedStream, reservation_id: UUID, session_id: UUID | None
     ) -> None:
         if self._streams.closing:
             raise cannot_answer_now()
         async with self._database.transaction() as connection:
             await reservations.note_alive(connection, self._process_id)
-            claimed = await reservations.claim(connection, stream.reservation_id, self._process_id)
+            claimed = await reservations.claim(connection, reservation_id, self._process_id)
         if not claimed:
             raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
-        self._served.add(stream.reservation_id)
+        self._served.add(reservation_id)
         try:
-            await stream.serve(
-                ResponseStream(send, Sse(), self._settings.write_timeout_seconds),
-                self._streams,
-                session_id,
-                request,
-                self._settings.heartbeat_seconds,
-            )
+            await stream.serve(self._streams, session_id, request.receive, self._settings.heartbeat_seconds)
         finally:
-            self._served.discard(stream.reservation_id)
-            await self._release(stream.reservation_id)
+            self._served.discard(reservation_id)
+            await self._release(reservation_id)
 
     async def _release(self, reservation_id: UUID) -> None:
         try:
@@ -225,126 +216,6 @@ class SingleConnections:
                 await reservations.release(connection, reservation_id)
         except DatabaseUnavailable as error:
             log.warning("a reservation could not be released", error=str(error))
-
-
-class _ServedStream:
-    """The stream of one reservation, served by this process."""
-
-    def __init__(self, execution: Execution, viewer: User, reservation_id: UUID) -> None:
-        self.reservation_id = reservation_id
-        self._execution = execution
-        self._database: Database = execution.database
-        self._broadcaster: Broadcaster = execution.broadcaster
-        self._viewer = viewer
-        self._running: dict[str, asyncio.Task[None]] = {}
-
-    async def serve(
-        self,
-        events: ResponseStream,
-        streams: OpenStreams,
-        session_id: UUID | None,
-        request: Request,
-        heartbeat_seconds: float,
-    ) -> None:
-        """Do what is in the mailbox until the stream ends."""
-        unfinished: set[str] = set()
-
-        async def send_events(stream: OpenStream) -> None:
-            async with (
-                self._broadcaster.subscribe(self.reservation_id) as mailbox,
-                asyncio.TaskGroup() as tasks,
-            ):
-                # Shows that the stream is open; some browsers wait for the first bytes.
-                await _write(events, stream, Sse.heartbeat)
-                await self._empty_mailbox(mailbox, events, stream, tasks, unfinished)
-
-        async def say_session_ended() -> None:
-            for operation_id in unfinished:
-                await events.write(operation_next(operation_id, session_ended()))
-                await events.write(operation_complete(operation_id))
-
-        await events.hold_open(
-            streams=streams,
-            session_id=session_id,
-            receive=request.receive,
-            heartbeat_seconds=heartbeat_seconds,
-            send_events=send_events,
-            say_session_ended=say_session_ended,
-        )
-
-    async def _empty_mailbox(
-        self,
-        mailbox: Subscriber,
-        events: ResponseStream,
-        stream: OpenStream,
-        tasks: asyncio.TaskGroup,
-        unfinished: set[str],
-    ) -> None:
-        """Take mail as it comes, without end."""
-        while True:
-            for mail in await self._take():
-                if mail.state is State.NEW:
-                    unfinished.add(mail.operation_id)
-                    self._running[mail.operation_id] = tasks.create_task(
-                        self._run(mail, events, stream, unfinished)
-                    )
-                    continue
-                task = self._running.pop(mail.operation_id, None)
-                if task is not None:
-                    task.cancel()
-                unfinished.discard(mail.operation_id)
-                if mail.state is State.ANSWERED:
-                    answer: Answer = json.loads(mail.content or "null")
-                    await _write(events, stream, operation_next(mail.operation_id, answer))
-                await _write(events, stream, operation_complete(mail.operation_id))
-            await mailbox.next()
-
-    async def _take(self) -> list[Mail]:
-        backoff = Backoff()
-        while True:
-            try:
-                async with self._database.transaction() as connection:
-                    return list(await reservations.take_mail(connection, self.reservation_id))
-            except DatabaseUnavailable:
-                await backoff.wait()
-
-    async def _run(
-        self, mail: Mail, events: ResponseStream, stream: OpenStream, unfinished: set[str]
-    ) -> None:
-        """Send a subscription's events until it is over or stopped."""
-        operation, start = _decode_subscription(mail.content or "")
-        answers = self._execution.events(operation, self._viewer, None, _Unplaced(), start=start)
-        async with aclosing(answers):
-            async for answer in answers:
-                if is_unavailable(answer):
-                    # The event is still to come: the client returns for it.
-                    stream.end(EndReason.UNAVAILABLE)
-                    return
-                await _write(events, stream, operation_next(mail.operation_id, answer))
-        await _write(events, stream, operation_complete(mail.operation_id))
-        unfinished.discard(mail.operation_id)
-        self._running.pop(mail.operation_id, None)
-        async with self._database.transaction() as connection:
-            await reservations.remove_operation(connection, self.reservation_id, mail.operation_id)
-
-
-class _Unplaced:
-    """Takes no part in a subscription's places: its events carry them as `cursor` alone."""
-
-    async def begin(self, cursor: str) -> None:
-        """Do nothing: the 202 has told the client."""
-
-    def reach(self, cursor: str) -> None:
-        """Do nothing."""
-
-
-async def _write(events: ResponseStream, stream: OpenStream, event: bytes) -> None:
-    """Send an event; where the client does not read, end the stream, which cancels whoever waits here."""
-    try:
-        await events.write(event)
-    except SlowReader:
-        stream.end(EndReason.SLOW_READER)
-        await asyncio.get_running_loop().create_future()
 
 
 def _token_of(request: Request) -> str | None:
@@ -369,17 +240,6 @@ def _checked_operation_id(operation_id: str | None) -> str:
         message = f"An operation's id has at most {_MOST_OPERATION_ID_CHARS} characters, none of them NUL."
         raise HttpRefusal(400, "BAD_USER_INPUT", message)
     return operation_id
-
-
-def _encode_subscription(operation: Operation, start: str) -> str:
-    return json.dumps(
-        [operation.query, operation.name, dict(operation.variables), operation.request_id, start]
-    )
-
-
-def _decode_subscription(content: str) -> tuple[Operation, str]:
-    query, name, variables, request_id, start = json.loads(content)
-    return Operation(query, name, variables, request_id), start
 
 
 def _hash(token: str) -> str:

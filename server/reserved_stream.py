@@ -1,0 +1,139 @@
+"""The one stream of single connection mode, in the process that serves it."""
+
+import asyncio
+import json
+from contextlib import aclosing
+from uuid import UUID
+
+from starlette.types import Receive
+
+from db import reservations
+from db.engine import DatabaseUnavailable
+from db.records import User
+from db.reservations import Mail, State
+from realtime.backoff import Backoff
+from realtime.subscribers import Subscriber
+from schema.answers import Answer
+from schema.api import Operation
+from server.event_stream import ResponseStream, SlowReader
+from server.execution import Execution, is_unavailable, session_ended
+from server.sse import Sse, operation_complete, operation_next
+from server.streams import EndReason, OpenStream, OpenStreams
+
+
+class ReservedStream:
+    """A stream that does what it finds in its reservation's mailbox, until it ends."""
+
+    def __init__(
+        self, execution: Execution, viewer: User, reservation_id: UUID, response: ResponseStream
+    ) -> None:
+        """Execute operations for the viewer, and send their events on the response."""
+        self._execution = execution
+        self._viewer = viewer
+        self._reservation_id = reservation_id
+        self._response = response
+        self._subscriptions: dict[str, asyncio.Task[None]] = {}
+
+    async def serve(
+        self, streams: OpenStreams, session_id: UUID | None, receive: Receive, heartbeat_seconds: float
+    ) -> None:
+        """Serve the stream until the client goes, or the session or this process ends."""
+        await self._response.hold_open(
+            streams=streams,
+            session_id=session_id,
+            receive=receive,
+            heartbeat_seconds=heartbeat_seconds,
+            send_events=self._send_events,
+            say_session_ended=self._say_session_ended,
+        )
+
+    async def _send_events(self, stream: OpenStream) -> None:
+        async with (
+            self._execution.broadcaster.subscribe(self._reservation_id) as mailbox,
+            asyncio.TaskGroup() as tasks,
+        ):
+            # Shows that the stream is open; some browsers wait for the first bytes.
+            await self._write(stream, Sse.heartbeat)
+            await self._read_mail(mailbox, stream, tasks)
+
+    async def _read_mail(self, mailbox: Subscriber, stream: OpenStream, tasks: asyncio.TaskGroup) -> None:
+        """Do what the mail says, as it comes, without end."""
+        while True:
+            for mail in await self._take_mail():
+                if mail.state is State.NEW:
+                    running = tasks.create_task(self._run(mail, stream))
+                    self._subscriptions[mail.operation_id] = running
+                    continue
+                stopped = self._subscriptions.pop(mail.operation_id, None)
+                if stopped is not None:
+                    stopped.cancel()
+                if mail.state is State.ANSWERED:
+                    answer: Answer = json.loads(mail.content or "null")
+                    await self._write(stream, operation_next(mail.operation_id, answer))
+                await self._write(stream, operation_complete(mail.operation_id))
+            await mailbox.next()
+
+    async def _take_mail(self) -> list[Mail]:
+        backoff = Backoff()
+        while True:
+            try:
+                async with self._execution.database.transaction() as connection:
+                    return list(await reservations.take_mail(connection, self._reservation_id))
+            except DatabaseUnavailable:
+                await backoff.wait()
+
+    async def _run(self, mail: Mail, stream: OpenStream) -> None:
+        """Send a subscription's events until it is over or stopped."""
+        operation, start = _decode_subscription(mail.content or "")
+        answers = self._execution.events(operation, self._viewer, None, _Unplaced(), start=start)
+        async with aclosing(answers):
+            async for answer in answers:
+                if is_unavailable(answer):
+                    # The event is still to come: the client returns for it.
+                    stream.end(EndReason.UNAVAILABLE)
+                    return
+                await self._write(stream, operation_next(mail.operation_id, answer))
+        try:
+            async with self._execution.database.transaction() as connection:
+                await reservations.remove_operation(connection, self._reservation_id, mail.operation_id)
+        except DatabaseUnavailable:
+            stream.end(EndReason.UNAVAILABLE)
+            return
+        # Its id is free when the client hears of it.
+        self._subscriptions.pop(mail.operation_id, None)
+        await self._write(stream, operation_complete(mail.operation_id))
+
+    async def _write(self, stream: OpenStream, event: bytes) -> None:
+        """Send an event; where the client does not read, end the stream, which cancels whoever waits here."""
+        try:
+            await self._response.write(event)
+        except SlowReader:
+            stream.end(EndReason.SLOW_READER)
+            await asyncio.get_running_loop().create_future()
+
+    async def _say_session_ended(self) -> None:
+        for operation_id in self._subscriptions:
+            await self._response.write(operation_next(operation_id, session_ended()))
+            await self._response.write(operation_complete(operation_id))
+
+
+class _Unplaced:
+    """Takes no part in a subscription's places: its events carry them as `cursor` alone."""
+
+    async def begin(self, cursor: str) -> None:
+        """Do nothing: the 202 has told the client."""
+
+    def reach(self, cursor: str) -> None:
+        """Do nothing."""
+
+
+def encode_subscription(operation: Operation, start: str) -> str:
+    """Return a subscription as the content of a mail; it begins at `start` where it does not say itself."""
+    return json.dumps(
+        [operation.query, operation.name, dict(operation.variables), operation.request_id, start]
+    )
+
+
+def _decode_subscription(content: str) -> tuple[Operation, str]:
+    query, name, variables, request_id, start = json.loads(content)
+    return Operation(query, name, variables, request_id), start
