@@ -95,11 +95,11 @@ def naming_outages() -> Generator[None]:
     """Raise what shows that the database does not answer as `DatabaseUnavailable`."""
     try:
         yield
-    except (OSError, TimeoutError, PoolTimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-        # Connecting fails with the driver's own errors; a statement's, SQLAlchemy wraps.
+    except (OSError, TimeoutError, PoolTimeoutError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
     except DBAPIError as error:
-        if error.connection_invalidated or _is_shutdown(error):
+        # Without a statement, it was connecting that failed.
+        if error.connection_invalidated or error.statement is None or _is_shutdown(error):
             raise DatabaseUnavailable(str(error.orig)) from error
         raise
 

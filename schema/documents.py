@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cachetools import LRUCache
+from graphql.validation.rules import overlapping_fields_can_be_merged
+from strawberry.extensions import SchemaExtension
+
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -17,11 +20,19 @@ from graphql import (
     specified_rules,
     validate,
 )
-from strawberry.extensions import SchemaExtension
-
-from schema.limits import DocumentLimits, DocumentTooComplex, check_document
+from schema.limits import DocumentLimits, DocumentTooComplex, check_answer, check_document
 
 _CACHED_CHARS = 256 * 1024
+
+_NESTED_TOO_DEEPLY = "The document is nested too deeply."
+# What graphql-core says when it gives up, by the words for the client.
+_TOO_COMPLEX = {
+    "Validation aborted.": "The document selects the same fields too often, or has too many fragments.",
+    "Maximum introspection depth exceeded": "The introspection is circular.",
+}
+# Fields that are to become one are compared in pairs, while the process does nothing else: for a second up to
+# the library's own limit, for a fifth of one up to this, which allows 130 fragments on one object.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,8 @@ class DocumentCache:
     def __init__(self, limits: DocumentLimits, *, introspection: bool) -> None:
         """Make an empty cache; without `introspection` a document that introspects is not valid."""
         self._limits = limits
-        self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
+        self._hides_schema = not introspection
+        self._rules = [*specified_rules, *([NoSchemaIntrospectionCustomRule] if self._hides_schema else [])]
         self._documents: LRUCache[str, Document] = LRUCache(_CACHED_CHARS, getsizeof=_size)
 
     def prepare(self, schema: GraphQLSchema, text: str) -> Document:
@@ -91,7 +103,7 @@ class DocumentCache:
             try:
                 document = self._prepare(schema, text)
             except RecursionError as error:
-                raise DocumentTooComplex("The document is nested too deeply.") from error
+                raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
             if len(text) <= _CACHED_CHARS // 16:
                 self._documents[text] = document
         return document
@@ -102,6 +114,8 @@ class DocumentCache:
         except GraphQLSyntaxError as error:
             if "tokens. Parsing aborted" in error.message:
                 raise DocumentTooComplex(f"The document has over {self._limits.tokens} tokens.") from error
+            if "nested too deeply" in error.message:
+                raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
             raise
         check_document(node, self._limits)
         operations = {
@@ -109,7 +123,13 @@ class DocumentCache:
             for definition in node.definitions
             if isinstance(definition, OperationDefinitionNode)
         }
-        return Document(text, node, tuple(validate(schema, node, self._rules)), operations)
+        errors = validate(schema, node, self._rules, hide_suggestions=self._hides_schema)
+        for error in errors:
+            if error.message in _TOO_COMPLEX:
+                raise DocumentTooComplex(_TOO_COMPLEX[error.message])
+        if not errors:
+            check_answer(schema, node, self._limits)
+        return Document(text, node, tuple(errors), operations)
 
 
 def _size(document: Document) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 
 @dataclass(frozen=True, slots=True)
 class _Range:
@@ -17,6 +19,11 @@ class _Range:
         if self.media_type == offer.split("/", 1)[0] + "/*":
             return 2
         return int(self.media_type == "*/*")
+
+
+def accept_of(request: Request) -> str | None:
+    """Return what the request accepts; several lines are one list."""
+    return ", ".join(request.headers.getlist("accept")) or None
 
 
 def best_match(accept: str | None, offers: Sequence[str]) -> str | None:

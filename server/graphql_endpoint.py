@@ -15,13 +15,14 @@ from db.engine import DatabaseUnavailable
 from schema.answers import Answer, invalid, refusal
 from schema.documents import is_subscription
 from server import multipart, sse
+from server.accept import accept_of
 from server.event_stream import ResponseStream, StreamFormat
 from server.execution import Execution, is_unavailable, session_ended
 from server.graphql_request import (
     HTML,
     JSON,
     GraphQLRequest,
-    SyntaxRefusal,
+    NothingToExecute,
     negotiate,
     read_graphql_request,
 )
@@ -80,7 +81,7 @@ class GraphQLEndpoint:
         identity = await self._identities.of(request)
         try:
             asked = await read_graphql_request(request, self._execution.api, self._settings.max_body_bytes)
-        except SyntaxRefusal as refused:
+        except NothingToExecute as refused:
             answer = invalid([refused.error])
             return _answer(answer, _plain(media_type), 200 if media_type == JSON else 400)
         if is_subscription(asked.node) and not asked.errors:
@@ -150,7 +151,7 @@ class GraphQLEndpoint:
 
 
 def _stream_format(request: Request, media_type: str) -> StreamFormat:
-    if multipart.is_accepted(request.headers.get("accept")):
+    if multipart.is_accepted(accept_of(request)):
         return Multipart()
     if media_type == sse.MEDIA_TYPE:
         return Sse()

@@ -14,7 +14,7 @@ from schema.api import Api, Operation
 from schema.documents import OperationUnknown, is_mutation
 from schema.limits import DocumentTooComplex
 from server import sse
-from server.accept import best_match
+from server.accept import accept_of, best_match
 from server.bodies import parse_json_object, read_json_object
 from server.refusals import HttpRefusal
 
@@ -23,10 +23,10 @@ GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
 
-class SyntaxRefusal(Exception):
-    """The document cannot be parsed."""
+class NothingToExecute(Exception):
+    """The document cannot be parsed, or does not tell which of its operations to execute."""
 
-    def __init__(self, error: GraphQLSyntaxError) -> None:
+    def __init__(self, error: GraphQLError) -> None:
         super().__init__(error.message)
         self.error = error
 
@@ -52,7 +52,7 @@ def negotiate(request: Request) -> str:
             405, "BAD_USER_INPUT", "GraphQL is answered to GET and POST.", {"allow": "GET, POST, PUT, DELETE"}
         )
     offers = [JSON, GRAPHQL_JSON, sse.MEDIA_TYPE, *([HTML] if request.method == "GET" else [])]
-    media_type = best_match(request.headers.get("accept"), offers)
+    media_type = best_match(accept_of(request), offers)
     if media_type is None:
         raise HttpRefusal(406, "BAD_USER_INPUT", f"The answer can be {', '.join(offers)}.")
     return media_type
@@ -63,7 +63,7 @@ async def read_graphql_request(request: Request, api: Api, max_body_bytes: int) 
 
     Raises:
         HttpRefusal: it is not well-formed, too complex, or a mutation by GET.
-        SyntaxRefusal: the document cannot be parsed.
+        NothingToExecute: the document cannot be parsed, or which operation is meant cannot be told.
     """
     given = await _given(request, max_body_bytes)
     query = _checked(given, "query", str)
@@ -76,11 +76,11 @@ async def read_graphql_request(request: Request, api: Api, max_body_bytes: int) 
         document = api.prepare(query)
         node = document.operation(operation_name)
     except GraphQLSyntaxError as error:
-        raise SyntaxRefusal(error) from error
+        raise NothingToExecute(error) from error
     except DocumentTooComplex as error:
         raise HttpRefusal(400, "TOO_COMPLEX", str(error)) from error
     except OperationUnknown as error:
-        raise HttpRefusal(400, "BAD_USER_INPUT", str(error)) from error
+        raise NothingToExecute(GraphQLError(str(error))) from error
     if request.method == "GET" and is_mutation(node):
         raise HttpRefusal(
             405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}

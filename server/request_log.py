@@ -30,6 +30,8 @@ class RequestLog:
             return
         request_id = uuid7().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        # Where there is an application, Starlette's router raises what it turns down, and we answer in JSON.
+        scope["app"] = self
         started = time.perf_counter()
         status = 0
         is_stream = False

@@ -29,10 +29,10 @@ from resolvers.context import Context
 from schema.answers import invalid
 from schema.documents import is_subscription
 from server import sse
-from server.accept import best_match
+from server.accept import accept_of, best_match
 from server.event_stream import ResponseStream
 from server.execution import Execution
-from server.graphql_request import GraphQLRequest, SyntaxRefusal, read_graphql_request
+from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
 from server.identity import Identities
 from server.refusals import HttpRefusal, cannot_answer_now
 from server.reserved_stream import ReservedStream, encode_subscription
@@ -114,7 +114,7 @@ class SingleConnections:
             await asyncio.sleep(every_seconds)
 
     async def _reserve(self, request: Request, viewer: User) -> Response:
-        if best_match(request.headers.get("accept"), ["text/plain"]) is None:
+        if best_match(accept_of(request), ["text/plain"]) is None:
             raise HttpRefusal(406, "BAD_USER_INPUT", "A reservation's token is text/plain.")
         if _token_of(request) is not None and await self._find(request, viewer) is not None:
             raise HttpRefusal(409, "BAD_USER_INPUT", "This stream has been reserved already.")
@@ -143,7 +143,7 @@ class SingleConnections:
         """Take an operation: begin a subscription where the stream is, answer anything else here."""
         try:
             asked = await read_graphql_request(request, self._execution.api, self._settings.max_body_bytes)
-        except SyntaxRefusal as refused:
+        except NothingToExecute as refused:
             return json_response(invalid([refused.error]), 400)
         if asked.errors:
             return json_response(invalid(asked.errors), 400)
@@ -224,7 +224,7 @@ def _token_of(request: Request) -> str | None:
 
 def _wants_stream(request: Request) -> bool:
     media_type = best_match(
-        request.headers.get("accept"),
+        accept_of(request),
         ["application/json", "application/graphql-response+json", sse.MEDIA_TYPE],
     )
     if media_type is None:
