@@ -86,7 +86,10 @@ async def read_graphql_request(request: Request, api: Api, max_body_bytes: int) 
             405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}
         )
     operation = Operation(query, operation_name, variables, request.state.request_id)
-    return GraphQLRequest(operation, node, document.errors, _checked(extensions, "operationId", str))
+    operation_id: object = extensions.get("operationId")
+    return GraphQLRequest(
+        operation, node, document.errors, None if operation_id is None else str(operation_id)
+    )
 
 
 async def _given(request: Request, max_body_bytes: int) -> Mapping[str, Any]:
