@@ -49,6 +49,8 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
+            # Errors are logged, and what people write is not.
+            hide_parameters=True,
             connect_args={"timeout": 10, **(_BEHIND_POOLER if behind_pooler else _DIRECT)},
         )
         self._reading = self.engine.execution_options(

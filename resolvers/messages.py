@@ -1,5 +1,6 @@
 """Writing messages, and what they show."""
 
+import re
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from realtime.hints import Hint
 from resolvers.content import check_content
 from resolvers.context import Context, present
 from resolvers.errors import UserError, UserErrorCode
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
 async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Message]:
@@ -83,10 +86,10 @@ async def create_message(
 def _idempotency_key(text: str | None) -> UUID | None:
     if text is None:
         return None
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise UserError(UserErrorCode.INVALID, "The key must be a UUID.", "idempotencyKey") from error
+    # `UUID` itself also takes braces, signs, underscores and digits of other scripts.
+    if not _UUID.fullmatch(text):
+        raise UserError(UserErrorCode.INVALID, "The key must be a UUID.", "idempotencyKey")
+    return UUID(text)
 
 
 def _no_such_conversation() -> UserError:

@@ -21,6 +21,7 @@ from schema.limits import DocumentLimits
 from server.execution import Execution
 from server.graphiql import BUILT, GraphiQLFiles, graphiql_page
 from server.graphql_endpoint import GraphQLEndpoint
+from server.heads import HeadLimit
 from server.identity import Identities
 from server.operations import OperatorEndpoints
 from server.refusals import HttpRefusal, database_unavailable
@@ -85,7 +86,7 @@ def build_application(
             allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER],
             expose_headers=["x-request-id"],
         )
-    return Application(RequestLog(app), streams, single_connections)
+    return Application(RequestLog(HeadLimit(app)), streams, single_connections)
 
 
 def offers_dev_login(settings: Settings, public_url: str) -> bool:
@@ -102,6 +103,7 @@ def _api(settings: Settings) -> Api:
         fields=settings.max_query_fields,
         aliases=settings.max_query_aliases,
         directives=settings.max_query_directives,
+        answer_fields=settings.max_answer_fields,
     )
     return Api(limits, introspection=settings.introspection)
 

@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     max_stream_operations: int = Field(
         100, ge=1, description="The most operations that share one stream in single connection mode."
     )
+    max_answer_fields: int = Field(
+        125_000, ge=1, description="The most fields in an answer, if all of its pages were full."
+    )
     heartbeat_seconds: float = Field(
         12, gt=0, le=15, description="How often an idle stream shows that it is alive, in seconds."
     )
