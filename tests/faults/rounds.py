@@ -1,0 +1,167 @@
+"""A round: people talk while faults strike; then everything is mended, and the invariant must hold."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.faults.accounts import gather_company
+from tests.faults.devices import Device
+from tests.faults.faults import Fault
+from tests.faults.invariant import Breach, Violation, read_truth, violations
+from tests.faults.senders import Sender
+from tests.faults.world import World
+
+# Between blows everything has to come to work again.
+_MESSAGES_BETWEEN_BLOWS = 8
+_RECOVERY_SECONDS = 40
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a round is played, and which protections the clients use."""
+
+    blows: int = 3
+    people: int = 4
+    devices_each: int = 3
+    patience_seconds: float = 20
+    """How long after the last news a device is waited for."""
+    devices_keep_cursors: bool = True
+    senders_have_keys: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round has shown."""
+
+    violations: Sequence[Violation]
+    messages: int
+    deliveries: int
+    reconnections: int
+    seconds: float
+    catch_up_seconds: float
+    """From the moment when everything was mended to the last device's last message."""
+
+    @property
+    def breaches(self) -> set[Breach]:
+        return {violation.breach for violation in self.violations}
+
+    def __str__(self) -> str:
+        figures = (
+            f"{self.messages} messages, {self.deliveries} deliveries, {self.reconnections} reconnections,"
+            f" {self.seconds:.1f} s, caught up after {self.catch_up_seconds:.2f} s"
+        )
+        return "\n".join([figures, *map(str, self.violations[:20])])
+
+
+@dataclass
+class _Stage:
+    """When senders stop: while every fault's last blow is being dealt."""
+
+    senders: Sequence[Sender]
+    curtain: asyncio.Event
+    last_blows: asyncio.Barrier
+    dice: Random
+    mended: float = field(default=0)
+
+    async def deal(self, fault: Fault, world: World, blows: int) -> None:
+        """Deal the fault's blows, and have everything work again after each."""
+        for number in range(1, blows + 1):
+            async with fault.blow(world, self.dice):
+                await asyncio.sleep(self.dice.uniform(0.4, 0.9))
+                if number == blows:
+                    await self.last_blows.wait()
+                    self.curtain.set()
+            self.mended = time.monotonic()
+            if number < blows:
+                await self._work_goes_on()
+
+    async def _work_goes_on(self) -> None:
+        enough = self._acknowledged() + _MESSAGES_BETWEEN_BLOWS
+        async with asyncio.timeout(_RECOVERY_SECONDS):
+            while self._acknowledged() < enough:
+                await asyncio.sleep(0.02)
+
+    def _acknowledged(self) -> int:
+        return sum(sender.acknowledged for sender in self.senders)
+
+
+async def play(
+    world: World, faults: Sequence[Fault], dice: Random, conduct: Conduct | None = None
+) -> Outcome:
+    """Play a round in a world that is whole, and leave it whole."""
+    conduct = conduct or Conduct()
+    started = time.monotonic()
+    company = await gather_company(world.database, conduct.people)
+    news, curtain = asyncio.Event(), asyncio.Event()
+    devices = [
+        Device(
+            account,
+            world.doors,
+            Random(dice.getrandbits(32)),
+            news,
+            include_mine=number % 2 == 0,
+            keeps_cursor=conduct.devices_keep_cursors,
+        )
+        for account in company.accounts
+        for number in range(conduct.devices_each)
+    ]
+    senders = [
+        Sender(
+            f"sender {number}",
+            account,
+            company.talks_of(account.user_id),
+            world.doors,
+            Random(dice.getrandbits(32)),
+            curtain,
+            has_keys=conduct.senders_have_keys,
+        )
+        for number, account in enumerate([*company.accounts, *company.accounts])
+    ]
+    stage = _Stage(senders, curtain, asyncio.Barrier(len(faults)), dice)
+    async with _listening(devices):
+        async with asyncio.TaskGroup() as tasks:
+            for sender in senders:
+                tasks.create_task(sender.send())
+            for fault in faults:
+                tasks.create_task(stage.deal(fault, world, conduct.blows))
+        found: list[Violation] = []
+        caught_up = time.monotonic()
+        while time.monotonic() < caught_up + conduct.patience_seconds:
+            news.clear()
+            # First the devices, then the truth: what they have seen by now, it must hold.
+            seen = {device: list(device.received) for device in devices}
+            truth = await read_truth(world.database, company)
+            found = violations(truth, company, senders, seen)
+            # What is not there yet may still come; anything else stays wrong.
+            if {violation.breach for violation in found} != {Breach.MISSED}:
+                break
+            if await _within(0.2, news):
+                caught_up = time.monotonic()
+    return Outcome(
+        found,
+        messages=sum(len(sender.sent) for sender in senders),
+        deliveries=sum(len(device.received) for device in devices),
+        reconnections=sum(device.connections - 1 for device in devices),
+        seconds=time.monotonic() - started,
+        catch_up_seconds=max(0, caught_up - stage.mended),
+    )
+
+
+@asynccontextmanager
+async def _listening(devices: Sequence[Device]) -> AsyncGenerator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        listening = [tasks.create_task(device.listen()) for device in devices]
+        yield
+        for task in listening:
+            task.cancel()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
