@@ -39,30 +39,38 @@ async def _nothing(world: World, dice: Random) -> AsyncGenerator[None]:
 async def _kill_servers(world: World, dice: Random) -> AsyncGenerator[None]:
     victims = dice.sample(range(len(world.servers)), dice.randint(1, len(world.servers)))
     await asyncio.gather(*(world.servers[number].kill() for number in victims))
-    yield
-    await asyncio.gather(*(world.start_server(number) for number in victims))
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(world.start_server(number) for number in victims))
 
 
 @asynccontextmanager
 async def _roll_servers(world: World, dice: Random) -> AsyncGenerator[None]:
     number = dice.randrange(len(world.servers))
     await world.servers[number].stop()
-    yield
-    await world.start_server(number)
+    try:
+        yield
+    finally:
+        await world.start_server(number)
 
 
 @asynccontextmanager
 async def _restart_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
     await world.postgres.stop()
-    yield
-    await world.postgres.start()
+    try:
+        yield
+    finally:
+        await world.postgres.start()
 
 
 @asynccontextmanager
 async def _crash_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
     await world.postgres.stop(crash=True)
-    yield
-    await world.postgres.start()
+    try:
+        yield
+    finally:
+        await world.postgres.start()
 
 
 _TERMINATE = text("""
@@ -82,9 +90,11 @@ async def _terminate_connections(world: World, dice: Random) -> AsyncGenerator[N
             await asyncio.sleep(dice.uniform(0.05, 0.3))
 
     terminating = asyncio.create_task(terminate())
-    yield
-    terminating.cancel()
-    await asyncio.wait([terminating])
+    try:
+        yield
+    finally:
+        terminating.cancel()
+        await asyncio.wait([terminating])
 
 
 @asynccontextmanager
@@ -93,26 +103,32 @@ async def _kill_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
     victims = dice.sample(world.nats.nodes, dice.randint(1, 3))
     for node in victims:
         await node.kill()
-    yield
-    for node in victims:
-        await world.nats.start(node)
+    try:
+        yield
+    finally:
+        for node in victims:
+            await world.nats.start(node)
 
 
 @asynccontextmanager
 async def _part_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
     assert world.nats is not None
     world.nats.part()
-    yield
-    world.nats.join()
+    try:
+        yield
+    finally:
+        world.nats.join()
 
 
 @asynccontextmanager
 async def _cut_clients(world: World, dice: Random) -> AsyncGenerator[None]:
     for proxy in world.proxies:
         proxy.cut_at_random(dice, most_bytes=6000)
-    yield
-    for proxy in world.proxies:
-        proxy.spare()
+    try:
+        yield
+    finally:
+        for proxy in world.proxies:
+            proxy.spare()
 
 
 CALM = Fault("nothing", _nothing)

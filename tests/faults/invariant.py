@@ -31,6 +31,8 @@ class Breach(Enum):
     DISORDER = "seen in another order than the inbox's"
     PHANTOM = "seen by a device and not in its inbox"
     TOLD_OFF = "answered with an error that is no outage"
+    DIED = "a server has ended by itself"
+    STUCK = "nothing is acknowledged any more"
 
 
 @dataclass(frozen=True)

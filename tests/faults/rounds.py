@@ -16,7 +16,7 @@ from tests.faults.world import World
 
 # Between blows everything has to come to work again.
 _MESSAGES_BETWEEN_BLOWS = 8
-_RECOVERY_SECONDS = 40
+_RECOVERY_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,18 @@ async def play(
         for number, account in enumerate([*company.accounts, *company.accounts])
     ]
     stage = _Stage(senders, curtain, asyncio.Barrier(len(faults)), dice)
+    stuck: list[Violation] = []
     async with _listening(devices):
-        async with asyncio.TaskGroup() as tasks:
-            for sender in senders:
-                tasks.create_task(sender.send())
-            for fault in faults:
-                tasks.create_task(stage.deal(fault, world, conduct.blows))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = [tasks.create_task(sender.send()) for sender in senders]
+                async with asyncio.TaskGroup() as dealing:
+                    for fault in faults:
+                        dealing.create_task(stage.deal(fault, world, conduct.blows))
+                async with asyncio.timeout(_RECOVERY_SECONDS):
+                    await asyncio.wait(sending)
+        except* TimeoutError:
+            stuck = [Violation(Breach.STUCK, f"after {fault.name}") for fault in faults]
         found: list[Violation] = []
         caught_up = time.monotonic()
         while time.monotonic() < caught_up + conduct.patience_seconds:
@@ -134,7 +140,10 @@ async def play(
             # First the devices, then the truth: what they have seen by now, it must hold.
             seen = {device: list(device.received) for device in devices}
             truth = await read_truth(world.database, company)
-            found = violations(truth, company, senders, seen)
+            found = [*stuck, *violations(truth, company, senders, seen)]
+            found += [
+                Violation(Breach.DIED, server.last_words()) for server in world.servers if server.has_ended
+            ]
             # What is not there yet may still come; anything else stays wrong.
             if {violation.breach for violation in found} != {Breach.MISSED}:
                 break

@@ -79,6 +79,9 @@ class Sender:
             return None
         if response.status_code == 503:
             return None
+        if not response.headers["content-type"].startswith("application/json"):
+            self.told_off.append(f"{response.status_code} {response.text}")
+            return None
         answer: dict[str, Any] = response.json()
         codes = [error["extensions"]["code"] for error in answer.get("errors", [])]
         if codes == ["UNAVAILABLE"]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.serving import MESSENGER
 
+_START_SECONDS = 40
+
 
 @dataclass
 class Server:
@@ -26,7 +28,12 @@ class Server:
         return self._process.pid
 
     async def start(self) -> None:
-        """Start it and wait until it answers requests."""
+        """Start it and wait until it answers requests; one that cannot start is started again, as by systemd."""
+        async with asyncio.timeout(_START_SECONDS):
+            while not await self._starts():
+                pass
+
+    async def _starts(self) -> bool:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
         environment |= {f"MESSENGER_{name.upper()}": value for name, value in self.settings.items()}
         sabotaged = [sys.executable, "-m", "tests.faults.sabotage", *self.sabotage, "--"]
@@ -44,17 +51,28 @@ class Server:
         assert self._process.stdout is not None
         # "The messenger is at http://localhost:PORT/graphql"
         said = (await self._process.stdout.readline()).decode()
-        assert said, (self.folder / "server.log").read_text()[-2000:]
+        if not said:
+            await self._process.wait()
+            return False
         self.port = int(said.rsplit(":", 1)[1].split("/")[0])
+        return True
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process is None or self._process.returncode is not None
 
     async def kill(self) -> None:
         """End it as `kill -9` does."""
-        if self._process is not None:
+        if self._process is not None and not self.has_ended:
             self._process.kill()
             await self._process.wait()
 
     async def stop(self) -> None:
         """End it by SIGTERM."""
-        if self._process is not None:
+        if self._process is not None and not self.has_ended:
             self._process.terminate()
             await self._process.wait()
+
+    def last_words(self) -> str:
+        """Return the end of the log."""
+        return (self.folder / "server.log").read_text()[-2000:]
