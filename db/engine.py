@@ -28,6 +28,17 @@ _BEHIND_POOLER: Mapping[str, Any] = {
 }
 
 
+# What asyncpg raises when it cannot connect or its connection is lost; the last one when that happens just as
+# it begins a statement.
+CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresError,
+    asyncpg.InternalClientError,
+)
+
+
 class DatabaseUnavailable(Exception):
     """The database does not answer: it is down, restarting, out of reach, or all connections are taken."""
 
@@ -95,7 +106,7 @@ def naming_outages() -> Generator[None]:
     """Raise what shows that the database does not answer as `DatabaseUnavailable`."""
     try:
         yield
-    except (OSError, TimeoutError, PoolTimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+    except (*CONNECTION_ERRORS, PoolTimeoutError) as error:
         # Connecting fails with the driver's own errors; a statement's, SQLAlchemy wraps.
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
     except DBAPIError as error:
