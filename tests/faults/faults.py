@@ -123,7 +123,7 @@ async def _part_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def _cut_clients(world: World, dice: Random) -> AsyncGenerator[None]:
     for proxy in world.proxies:
-        proxy.cut_at_random(dice, most_bytes=6000)
+        proxy.cut_at_random(dice, most_bytes=3000)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ import random
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
 from schema.answers import Answer
-from server.event_stream import SseStream
+from server.event_stream import ResponseStream
 from tests.faults.sabotage.registry import sabotage
 
 _offer = Subscriber.offer
@@ -44,17 +44,17 @@ def reorder_hints() -> None:
 @sabotage
 def fill_buffers() -> None:
     """Write events more slowly than hints come in, into buffers of one."""
-    start, write = Subscribers.__init__, SseStream.next
+    start, write = Subscribers.__init__, ResponseStream.next
 
     def start_small(self: Subscribers, *, backlog: int = 100) -> None:
         start(self, backlog=1)
 
-    async def write_slowly(self: SseStream, answer: Answer) -> None:
-        await asyncio.sleep(0.05)
+    async def write_slowly(self: ResponseStream, answer: Answer) -> None:
+        await asyncio.sleep(0.03)
         await write(self, answer)
 
     Subscribers.__init__ = start_small
-    SseStream.next = write_slowly
+    ResponseStream.next = write_slowly
 
 
 @sabotage

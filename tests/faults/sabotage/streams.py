@@ -1,16 +1,16 @@
 """Streams that end wrongly."""
 
-from server.event_stream import SseStream
+from server.event_stream import ResponseStream
 from tests.faults.sabotage.registry import sabotage
 
 
 @sabotage
 def complete_on_shutdown() -> None:
     """Say `complete` when the server stops, which a client takes as final."""
-    finish = SseStream.finish
+    finish = ResponseStream.finish
 
-    async def complete_and_finish(self: SseStream) -> None:
+    async def complete_and_finish(self: ResponseStream) -> None:
         await self.complete()
         await finish(self)
 
-    SseStream.finish = complete_and_finish
+    ResponseStream.finish = complete_and_finish
