@@ -63,7 +63,9 @@ async def gather_company(database: Database, size: int) -> Company:
         # The API opens conversations of two only; the tables hold larger ones.
         everybody = Talk(new_id(), frozenset(account.user_id for account in accounts))
         await connection.execute(insert(conversations_table).values(id=everybody.id))
-        members = [{"conversation_id": everybody.id, "user_id": user_id} for user_id in everybody.participants]
+        members = [
+            {"conversation_id": everybody.id, "user_id": user_id} for user_id in everybody.participants
+        ]
         await connection.execute(insert(participants), members)
         talks.append(everybody)
     return Company(accounts, talks)

@@ -1,8 +1,8 @@
 """The faults. A blow breaks something when it is entered, and mends it when it is left."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -21,7 +21,9 @@ class Fault:
     name: str
     blow: Blow
     nats: bool = False
-    """Whether it takes the NATS cluster as the broadcaster."""
+    """Whether it needs the NATS cluster as the broadcaster."""
+    breaks_postgres: bool = False
+    """Whether it needs a PostgreSQL of its own."""
     sabotage: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -37,22 +39,35 @@ async def _nothing(world: World, dice: Random) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def _kill_servers(world: World, dice: Random) -> AsyncGenerator[None]:
-    victims = dice.sample(range(len(world.servers)), dice.randint(1, len(world.servers)))
-    await asyncio.gather(*(world.servers[number].kill() for number in victims))
-    try:
-        yield
-    finally:
-        await asyncio.gather(*(world.start_server(number) for number in victims))
+    with _taking(world, dice.randint(1, len(world.servers))) as victims:
+        await asyncio.gather(*(world.servers[number].kill() for number in victims))
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(world.start_server(number) for number in victims))
 
 
 @asynccontextmanager
 async def _roll_servers(world: World, dice: Random) -> AsyncGenerator[None]:
-    number = dice.randrange(len(world.servers))
-    await world.servers[number].stop()
+    with _taking(world, 1) as victims:
+        await asyncio.gather(*(world.servers[number].stop() for number in victims))
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(world.start_server(number) for number in victims))
+
+
+@contextmanager
+def _taking(world: World, most: int) -> Generator[Sequence[int]]:
+    """Take the busiest servers, so that it hurts, of those that no other fault has taken."""
+    victims: list[int] = []
+    while len(victims) < most and (number := world.busiest()) is not None:
+        victims.append(number)
+        world.down.add(number)
     try:
-        yield
+        yield victims
     finally:
-        await world.start_server(number)
+        world.down.difference_update(victims)
 
 
 @asynccontextmanager
@@ -100,7 +115,7 @@ async def _terminate_connections(world: World, dice: Random) -> AsyncGenerator[N
 @asynccontextmanager
 async def _kill_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
     assert world.nats is not None
-    victims = dice.sample(world.nats.nodes, dice.randint(1, 3))
+    victims = dice.sample(world.nats.nodes, dice.randint(2, 3))
     for node in victims:
         await node.kill()
     try:
@@ -134,9 +149,9 @@ async def _cut_clients(world: World, dice: Random) -> AsyncGenerator[None]:
 CALM = Fault("nothing", _nothing)
 KILLED = Fault("servers killed", _kill_servers)
 ROLLED = Fault("servers rolled", _roll_servers)
-RESTARTED = Fault("PostgreSQL restarted", _restart_postgres)
-CRASHED = Fault("PostgreSQL crashed", _crash_postgres)
-TERMINATED = Fault("connections terminated", _terminate_connections)
+RESTARTED = Fault("PostgreSQL restarted", _restart_postgres, breaks_postgres=True)
+CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
+TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, nats=True)
 NATS_PARTED = Fault("NATS nodes parted", _part_nats_nodes, nats=True)
 CUT = Fault("clients cut", _cut_clients, settings=NO_CHECKS)
@@ -146,7 +161,7 @@ REORDERED = Fault("hints reordered", _nothing, sabotage=("reorder_hints",))
 OVERFLOWING = Fault("buffers overflowing", _nothing, sabotage=("fill_buffers",), settings=NO_CHECKS)
 CLOCKS = Fault("clocks apart", _nothing, sabotage=("set_clock",))
 
-FAULTS = (
+FAULTS: Sequence[Fault] = (
     KILLED,
     ROLLED,
     RESTARTED,

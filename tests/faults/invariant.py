@@ -82,7 +82,10 @@ async def read_truth(database: Database, company: Company) -> Truth:
         rows = await connection.execute(_MESSAGES, {"ids": [talk.id for talk in company.talks]})
         messages = {
             row.id: Stored(
-                Seen(NodeType.MESSAGE.encode(row.id), row.content), row.conversation_id, row.seq, row.author_id
+                Seen(NodeType.MESSAGE.encode(row.id), row.content),
+                row.conversation_id,
+                row.seq,
+                row.author_id,
             )
             for row in rows
         }
@@ -101,11 +104,7 @@ def violations(
         *_of_storage(truth, [sent for sender in senders for sent in sender.sent]),
         *_of_inboxes(truth, company.talks),
         *(breach for device, received in seen.items() for breach in _of_device(truth, device, received)),
-        *(
-            Violation(Breach.TOLD_OFF, told)
-            for one in (*senders, *seen)
-            for told in one.told_off
-        ),
+        *(Violation(Breach.TOLD_OFF, told) for one in (*senders, *seen) for told in one.told_off),
     ]
 
 

@@ -8,6 +8,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +54,23 @@ class Postgres:
         self._program.stdin.close()
         await self._program.wait()
         self._program = None
+
+
+@asynccontextmanager
+async def running_postgres(
+    folder: Path, binaries: Path, *, like: Path | None = None
+) -> AsyncGenerator[Postgres]:
+    """Run a server until the block ends, on a copy of the data in the folder `like` if that is given."""
+    if like is not None:
+        # With owners and modes as they are, which PostgreSQL insists on.
+        copying = await asyncio.create_subprocess_exec("cp", "-a", str(like), str(folder))
+        assert await copying.wait() == 0
+    postgres = Postgres(folder, binaries)
+    await postgres.start()
+    try:
+        yield postgres
+    finally:
+        await postgres.stop()
 
 
 def main() -> None:

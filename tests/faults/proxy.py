@@ -30,6 +30,10 @@ class Proxy:
             server.close()
             self.cut_all()
 
+    def __len__(self) -> int:
+        """Return how many connections are open."""
+        return len(self._links)
+
     def cut_at_random(self, dice: random.Random, most_bytes: int) -> None:
         """From now on, cut each connection after at most that many bytes more, either way."""
         self._dice, self._most_bytes = dice, most_bytes

@@ -1,13 +1,12 @@
-"""A `messenger serve` that can be killed, stopped, started again, and sabotaged."""
+"""A server that can be killed, stopped, and started again."""
 
 import asyncio
 import os
-import sys
-from collections.abc import Mapping, Sequence
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.serving import MESSENGER
+from tests.faults.parent import Order
 
 _START_SECONDS = 40
 
@@ -16,16 +15,13 @@ _START_SECONDS = 40
 class Server:
     """One serving process, and its successors with the same settings."""
 
-    folder: Path
-    settings: Mapping[str, str]
-    sabotage: Sequence[str] = ()
+    parent: Path
+    """The socket of the parent of all servers."""
+    order: Order
     port: int = 0
-    _process: asyncio.subprocess.Process | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+    pid: int = 0
+    _output: asyncio.StreamReader | None = None
+    _connection: asyncio.StreamWriter | None = None
 
     async def start(self) -> None:
         """Start it and wait until it answers requests; one that cannot start is started again, as by systemd."""
@@ -34,45 +30,41 @@ class Server:
                 pass
 
     async def _starts(self) -> bool:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
-        environment |= {f"MESSENGER_{name.upper()}": value for name, value in self.settings.items()}
-        sabotaged = [sys.executable, "-m", "tests.faults.sabotage", *self.sabotage, "--"]
-        program = sabotaged if self.sabotage else [MESSENGER]
-        with (self.folder / "server.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *program,
-                "serve",
-                "--port=0",
-                env=environment,
-                cwd=self.folder,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        assert self._process.stdout is not None
+        self._output, self._connection = await asyncio.open_unix_connection(self.parent)
+        self._connection.write(self.order.encode())
+        self.pid = int(await self._output.readline())
         # "The messenger is at http://localhost:PORT/graphql"
-        said = (await self._process.stdout.readline()).decode()
+        said = (await self._output.readline()).decode()
         if not said:
-            await self._process.wait()
+            await self._wait()
             return False
         self.port = int(said.rsplit(":", 1)[1].split("/")[0])
         return True
 
-    @property
     def has_ended(self) -> bool:
-        return self._process is None or self._process.returncode is not None
+        """Say whether it has ended by itself."""
+        return self._output is not None and self._output.at_eof()
 
     async def kill(self) -> None:
         """End it as `kill -9` does."""
-        if self._process is not None and not self.has_ended:
-            self._process.kill()
-            await self._process.wait()
+        await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
         """End it by SIGTERM."""
-        if self._process is not None and not self.has_ended:
-            self._process.terminate()
-            await self._process.wait()
+        await self._end(signal.SIGTERM)
+
+    async def _end(self, signum: signal.Signals) -> None:
+        if self._output is not None and not self._output.at_eof():
+            os.kill(self.pid, signum)
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait for its end."""
+        assert self._output is not None
+        assert self._connection is not None
+        await self._output.read()
+        self._connection.close()
 
     def last_words(self) -> str:
         """Return the end of the log."""
-        return (self.folder / "server.log").read_text()[-2000:]
+        return (self.order.folder / "server.log").read_text()[-2000:]

@@ -11,6 +11,7 @@ import httpx
 
 from db.engine import Database, open_database
 from tests.faults.nats_cluster import NatsCluster, running_nats_cluster
+from tests.faults.parent import Order
 from tests.faults.postgres import Postgres
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Server
@@ -29,6 +30,13 @@ class World:
     proxies: list[Proxy]
     doors: list[httpx.AsyncClient]
     nats: NatsCluster | None
+    down: set[int]
+    """The servers that a fault has in its hands."""
+
+    def busiest(self) -> int | None:
+        """Return the number of the server with the most clients, of those that are up; None without any."""
+        up = set(range(len(self.proxies))) - self.down
+        return max(up, key=lambda number: len(self.proxies[number]), default=None)
 
     async def start_server(self, number: int) -> None:
         """Start a server, and have its door lead to it."""
@@ -39,6 +47,7 @@ class World:
 @asynccontextmanager
 async def open_world(
     folder: Path,
+    parent: Path,
     postgres: Postgres,
     *,
     dice: Random,
@@ -47,11 +56,14 @@ async def open_world(
     sabotage: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[World]:
-    """Run servers on the database until the block ends, each with a proxy in front."""
+    """Run servers on the database until the block ends, each with a proxy in front.
+
+    `parent` is the socket of the parent of all servers.
+    """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(postgres.url))
         cluster = await stack.enter_async_context(running_nats_cluster(folder)) if nats else None
-        world = World(postgres, database, [], [], [], cluster)
+        world = World(postgres, database, [], [], [], cluster, set())
         for number in range(servers):
             # Each knows one node at first, and hears of the others from it.
             broadcast_url = cluster.nodes[number % 3].url if cluster else "postgresql://"
@@ -68,8 +80,7 @@ async def open_world(
                 "log_format": "json",
                 **(settings or {}),
             }
-            names = [*sabotage, f"seed={dice.getrandbits(32)}"] if sabotage else []
-            server = Server(home, given, names)
+            server = Server(parent, Order(home, given, sabotage, number, dice.getrandbits(32)))
             proxy = await stack.enter_async_context(Proxy().open())
             door = httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{proxy.port}",

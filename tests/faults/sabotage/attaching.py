@@ -7,7 +7,6 @@ from uuid import UUID
 
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
-from tests.faults.sabotage.registry import sabotage
 
 _WINDOW_SECONDS = 1
 
@@ -30,8 +29,7 @@ class _LateSubscriber(Subscriber):
 _attached = Subscribers.attached
 
 
-@sabotage
-def read_before_attach() -> None:
+def read_before_attach(number: int) -> None:
     """Read the log, and attach to the broadcaster a moment later."""
 
     @contextmanager

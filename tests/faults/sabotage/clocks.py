@@ -17,13 +17,11 @@ from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
 from resolvers import inbox, retention
 from server import identity
-from tests.faults.sabotage.registry import sabotage
 
 
-@sabotage
-def set_clock() -> None:
-    """Set this process's clock up to an hour ahead or behind, wherever the product reads it."""
-    ahead_seconds = random.uniform(-3600, 3600)
+def set_clock(number: int) -> None:
+    """Set every other process's clock ahead, up to an hour, wherever the product reads it."""
+    ahead_seconds = random.uniform(60, 3600) * (number % 2)
     now, now_ns = time.time, time.time_ns
 
     def shifted() -> float:
@@ -55,8 +53,7 @@ _READ_BY_ID = text("""
 """)
 
 
-@sabotage
-def order_by_id() -> None:
+def order_by_id(number: int) -> None:
     """Order inboxes by the messages' ids, which begin with the time, instead of by position."""
 
     async def read(

@@ -7,11 +7,9 @@ from realtime import follower
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
 from resolvers import inbox
-from tests.faults.sabotage.registry import sabotage
 
 
-@sabotage
-def pass_every_hint() -> None:
+def pass_every_hint(number: int) -> None:
     """Pass each hint on as it comes, whatever its position."""
 
     async def follow(
@@ -32,8 +30,7 @@ def pass_every_hint() -> None:
     inbox.follow = follow
 
 
-@sabotage
-def resume_one_early() -> None:
+def resume_one_early(number: int) -> None:
     """Begin with the entry that the cursor stands at instead of the one after it."""
 
     def follow(read: InboxLog, subscriber: Subscriber, *, after: int) -> AsyncGenerator[InboxEntry]:

@@ -2,47 +2,48 @@
 
 import asyncio
 import random
+from weakref import WeakSet
 
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
 from schema.answers import Answer
 from server.event_stream import ResponseStream
-from tests.faults.sabotage.registry import sabotage
-
-_offer = Subscriber.offer
 
 
-@sabotage
-def drop_hints() -> None:
+def drop_hints(number: int) -> None:
     """Lose half of all hints."""
+    offer = Subscriber.offer
 
-    def offer(self: Subscriber, hint: Hint) -> None:
+    def offer_by_chance(self: Subscriber, hint: Hint) -> None:
         if random.random() < 0.5:
-            _offer(self, hint)
+            offer(self, hint)
 
-    Subscriber.offer = offer
+    Subscriber.offer = offer_by_chance
 
 
-@sabotage
-def double_hints() -> None:
+def double_hints(number: int) -> None:
     """Offer each hint twice, and once more later."""
+    offer = Subscriber.offer
 
-    def offer(self: Subscriber, hint: Hint) -> None:
-        _offer(self, hint)
-        _offer(self, hint)
-        _offer_later(self, hint)
+    def offer_thrice(self: Subscriber, hint: Hint) -> None:
+        offer(self, hint)
+        offer(self, hint)
+        asyncio.get_running_loop().call_later(random.uniform(0, 0.1), offer, self, hint)
 
-    Subscriber.offer = offer
+    Subscriber.offer = offer_thrice
 
 
-@sabotage
-def reorder_hints() -> None:
+def reorder_hints(number: int) -> None:
     """Hold each hint back for a time of its own."""
-    Subscriber.offer = _offer_later
+    offer = Subscriber.offer
+
+    def offer_later(self: Subscriber, hint: Hint) -> None:
+        asyncio.get_running_loop().call_later(random.uniform(0, 0.1), offer, self, hint)
+
+    Subscriber.offer = offer_later
 
 
-@sabotage
-def fill_buffers() -> None:
+def fill_buffers(number: int) -> None:
     """Write events more slowly than hints come in, into buffers of one."""
     start, write = Subscribers.__init__, ResponseStream.next
 
@@ -57,23 +58,18 @@ def fill_buffers() -> None:
     ResponseStream.next = write_slowly
 
 
-@sabotage
-def overflow_silently() -> None:
+def overflow_silently(number: int) -> None:
     """Forget, when a buffer is full, to have its reader look at the log."""
+    offer, take = Subscriber.offer, Subscriber.next
+    full: WeakSet[Subscriber] = WeakSet()
 
-    def offer(self: Subscriber, hint: Hint) -> None:
-        # Only the first is taken while the reader is busy.
-        if getattr(self, "waiting", True):
-            self.waiting = False
-            _offer(self, hint)
+    def offer_while_there_is_room(self: Subscriber, hint: Hint) -> None:
+        if self not in full:
+            full.add(self)
+            offer(self, hint)
 
-    async def next_hint(self: Subscriber) -> Hint | None:
-        self.waiting = True
-        return await _next(self)
+    async def take_and_make_room(self: Subscriber) -> Hint | None:
+        full.discard(self)
+        return await take(self)
 
-    _next = Subscriber.next
-    Subscriber.offer, Subscriber.next = offer, next_hint
-
-
-def _offer_later(subscriber: Subscriber, hint: Hint) -> None:
-    asyncio.get_running_loop().call_later(random.uniform(0, 0.1), _offer, subscriber, hint)
+    Subscriber.offer, Subscriber.next = offer_while_there_is_room, take_and_make_room

@@ -1,11 +1,9 @@
 """Streams that end wrongly."""
 
 from server.event_stream import ResponseStream
-from tests.faults.sabotage.registry import sabotage
 
 
-@sabotage
-def complete_on_shutdown() -> None:
+def complete_on_shutdown(number: int) -> None:
     """Say `complete` when the server stops, which a client takes as final."""
     finish = ResponseStream.finish
 

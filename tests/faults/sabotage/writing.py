@@ -20,13 +20,11 @@ from realtime.hints import Hint
 from realtime.subscribers import Subscribers
 from resolvers.context import Context
 from resolvers.errors import Unavailable
-from tests.faults.sabotage.registry import sabotage
 
 _WINDOW_SECONDS = 0.1
 
 
-@sabotage
-def publish_before_commit() -> None:
+def publish_before_commit(number: int) -> None:
     """Announce a message while its transaction can still fail."""
     broadcasters: list[Broadcaster] = []
     start, deliver = Broadcaster.__init__, inboxes.deliver
@@ -55,8 +53,7 @@ def publish_before_commit() -> None:
     inboxes.deliver = deliver_and_publish
 
 
-@sabotage
-def answer_before_commit() -> None:
+def answer_before_commit(number: int) -> None:
     """Acknowledge and announce a message, and commit it a moment later."""
     committing: set[asyncio.Task[None]] = set()
 
@@ -110,8 +107,7 @@ _STORE = text("""
 _APPEND = text("INSERT INTO inbox_entries (user_id, position, message_id) VALUES (:user_id, :position, :id)")
 
 
-@sabotage
-def position_without_lock() -> None:
+def position_without_lock(number: int) -> None:
     """Take positions in a transaction of their own: they become visible in any order."""
 
     async def deliver(
@@ -140,8 +136,7 @@ def position_without_lock() -> None:
     inboxes.deliver = deliver
 
 
-@sabotage
-def commit_without_disk() -> None:
+def commit_without_disk(number: int) -> None:
     """Have PostgreSQL acknowledge commits before they are on disk."""
     create = engine.create_async_engine
 
