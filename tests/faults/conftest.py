@@ -38,11 +38,8 @@ class Rounds:
 @pytest.fixture(scope="session")
 async def rounds(request: pytest.FixtureRequest) -> AsyncGenerator[Rounds]:
     """Begin the rounds of all tests that were asked for."""
-    scenes = [
-        item.callspec.params["scene"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and "scene" in item.fixturenames
-    ]
+    parameters = [item.callspec.params for item in request.session.items if isinstance(item, pytest.Function)]
+    scenes = [scene for given in parameters if isinstance(scene := given.get("scene"), Scene)]
     binaries: Path = request.config.getoption("--postgres") or embedded.wheel_binaries()
     with tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         async with open_harness(Path(folder), binaries) as harness:

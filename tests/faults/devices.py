@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -49,10 +49,8 @@ class Device:
         self._cursor = self.account.start
         over = False
         while not over:
-            try:
+            with suppress(httpx.HTTPError):
                 over = await self._stay_connected(self.dice.choice(self.doors))
-            except httpx.HTTPError:
-                pass
             if not self.keeps_cursor:
                 self._cursor = ""
             await asyncio.sleep(self.dice.uniform(0, 0.1))

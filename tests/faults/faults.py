@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from sqlalchemy import text
@@ -30,6 +30,11 @@ class Fault:
 
 # Where nothing but hints may tell of a message: a check would make up for any that is lost.
 NO_CHECKS = {"inbox_check_seconds": "3600"}
+
+
+def with_checks(fault: Fault) -> Fault:
+    """Return the fault as it is where another one may lose hints."""
+    return replace(fault, settings={})
 
 
 @asynccontextmanager

@@ -70,7 +70,8 @@ _MESSAGES = text("""
     WHERE conversation_id = ANY(:ids) ORDER BY conversation_id, seq
 """)
 _ENTRIES = text("""
-    SELECT user_id, position, message_id FROM inbox_entries WHERE user_id = ANY(:ids) ORDER BY user_id, position
+    SELECT user_id, position, message_id FROM inbox_entries
+    WHERE user_id = ANY(:ids) ORDER BY user_id, position
 """)
 _ENDS = text("SELECT user_id, last_position FROM inboxes WHERE user_id = ANY(:ids)")
 

@@ -52,7 +52,10 @@ class _Birth(socketserver.StreamRequestHandler):
     """Runs in a process of its own, which has been forked for the connection."""
 
     def handle(self) -> None:
-        order = Order.decode(self.rfile.readline())
+        line = self.rfile.readline()
+        if not line:
+            return
+        order = Order.decode(line)
         os.dup2(self.connection.fileno(), sys.stdout.fileno())
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         print(os.getpid(), flush=True)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from tests.faults.accounts import gather_company
@@ -14,7 +14,6 @@ from tests.faults.invariant import Breach, Violation, read_truth, violations
 from tests.faults.senders import Sender
 from tests.faults.world import World
 
-# Before a blow everything has to work.
 _MESSAGES_BEFORE_BLOW = 8
 _RECOVERY_SECONDS = 30
 
@@ -58,36 +57,53 @@ class Outcome:
         return "\n".join([figures, *map(str, self.violations[:20])])
 
 
-@dataclass
 class _Strikes:
-    """When senders stop: while every fault's last blow is being dealt."""
+    """Deals the blows of a round, and tells the senders that it is enough while everything is broken."""
 
-    senders: Sequence[Sender]
-    enough: asyncio.Event
-    last_blows: asyncio.Barrier
-    dice: Random
-    mended: float = field(default=0)
+    def __init__(
+        self, world: World, faults: Sequence[Fault], dice: Random, senders: Sequence[Sender]
+    ) -> None:
+        self._world = world
+        self._faults = faults
+        self._dice = dice
+        self._senders = senders
+        self.mended = 0.0
+        """When the last of the faults had been mended."""
 
-    async def deal(self, fault: Fault, world: World, blows: int) -> None:
-        """Deal the fault's blows, each when everything works."""
-        for number in range(1, blows + 1):
+    async def deal(self, blows: int, enough: asyncio.Event) -> None:
+        """Have each fault strike that often, the last time all together."""
+        async with asyncio.TaskGroup() as tasks:
+            for fault in self._faults:
+                tasks.create_task(self._deal_alone(fault, blows - 1))
+        await self._work_goes_on()
+        all_broken = asyncio.Barrier(len(self._faults))
+        async with asyncio.TaskGroup() as tasks:
+            for fault in self._faults:
+                tasks.create_task(self._deal_last(fault, all_broken, enough))
+        self.mended = time.monotonic()
+
+    async def _deal_alone(self, fault: Fault, blows: int) -> None:
+        for _ in range(blows):
             await self._work_goes_on()
-            async with fault.blow(world, self.dice):
-                await asyncio.sleep(self.dice.uniform(0.3, 0.8))
-                if number == blows:
-                    await self.last_blows.wait()
-                    self.enough.set()
-            self.mended = time.monotonic()
+            async with fault.blow(self._world, self._dice):
+                await self._hold()
+
+    async def _deal_last(self, fault: Fault, all_broken: asyncio.Barrier, enough: asyncio.Event) -> None:
+        async with fault.blow(self._world, self._dice):
+            await self._hold()
+            await all_broken.wait()
+            enough.set()
+
+    async def _hold(self) -> None:
+        await asyncio.sleep(self._dice.uniform(0.3, 0.8))
 
     async def _work_goes_on(self) -> None:
-        """Wait until more has been acknowledged."""
-        enough = self._acknowledged() + _MESSAGES_BEFORE_BLOW
+        """Wait until more has been acknowledged: before a blow everything has to work."""
+        progress = sum(sender.acknowledged for sender in self._senders) + _MESSAGES_BEFORE_BLOW
         async with asyncio.timeout(_RECOVERY_SECONDS):
-            while self._acknowledged() < enough:
-                await asyncio.sleep(0.02)
-
-    def _acknowledged(self) -> int:
-        return sum(sender.acknowledged for sender in self.senders)
+            while sum(sender.acknowledged for sender in self._senders) < progress:
+                self._news.clear()
+                await self._news.wait()
 
 
 async def play(
@@ -118,19 +134,18 @@ async def play(
             world.doors[:1] if conduct.apart else world.doors,
             Random(dice.getrandbits(32)),
             enough,
+            news,
             has_keys=conduct.senders_have_keys,
         )
         for number, account in enumerate([*company.accounts, *company.accounts])
     ]
-    strikes = _Strikes(senders, enough, asyncio.Barrier(len(faults)), dice)
+    strikes = _Strikes(world, faults, dice, senders, news)
     stuck: list[Violation] = []
     async with _listening(devices):
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = [tasks.create_task(sender.send()) for sender in senders]
-                async with asyncio.TaskGroup() as dealing:
-                    for fault in faults:
-                        dealing.create_task(strikes.deal(fault, world, conduct.blows))
+                await strikes.deal(conduct.blows, enough)
                 async with asyncio.timeout(_RECOVERY_SECONDS):
                     await asyncio.wait(sending)
         except* TimeoutError:

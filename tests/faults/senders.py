@@ -39,6 +39,7 @@ class Sender:
     doors: Sequence[httpx.AsyncClient]
     dice: Random
     stop: asyncio.Event
+    news: asyncio.Event
     has_keys: bool = True
     pause_seconds: float = 0.06
     sent: list[Sent] = field(default_factory=list[Sent])
@@ -60,6 +61,7 @@ class Sender:
                 if message.acknowledged is None:
                     await asyncio.sleep(self.dice.uniform(0, 0.1))
             self.acknowledged += message.acknowledged is not None
+            self.news.set()
             await asyncio.sleep(self.dice.uniform(0, 2 * self.pause_seconds))
 
     async def _try(self, message: Sent, key: str | None) -> str | None:

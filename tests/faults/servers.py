@@ -24,7 +24,7 @@ class Server:
     _connection: asyncio.StreamWriter | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it answers requests; one that cannot start is started again, as by systemd."""
+        """Start it and wait until it answers requests; one that cannot is started again, as systemd does."""
         async with asyncio.timeout(_START_SECONDS):
             while not await self._starts():
                 pass

@@ -1,4 +1,4 @@
-"""Whatever breaks, every message reaches every device once and in order; and the harness would notice if not."""
+"""Whatever breaks, every message reaches every device once and in order; and if not, it is noticed."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """Sabotage: the product with one of its parts broken or held up on purpose, by name.
 
-`python -m tests.faults.sabotage NAME... -- serve` does as `messenger serve` with the named parts broken in its
-own process. The product knows nothing of it.
+`python -m tests.faults.sabotage NAME... -- serve` does as `messenger serve` with the named parts broken in
+its own process. The product knows nothing of it.
 """
 
 import random

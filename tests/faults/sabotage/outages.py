@@ -3,6 +3,7 @@
 import asyncio
 
 from nats.aio.client import Client
+
 from realtime import postgres
 from realtime.backoff import Backoff
 from realtime.subscribers import Subscribers

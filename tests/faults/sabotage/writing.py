@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from db import engine, inboxes
-from db.ids import new_id
 from db.engine import DatabaseUnavailable, naming_outages
+from db.ids import new_id
 from db.inboxes import Delivered
 from db.records import InboxEntry, Message
 from realtime.broadcaster import Broadcaster, Relay
