@@ -61,8 +61,14 @@ class _Strikes:
     """Deals the blows of a round, and tells the senders that it is enough while everything is broken."""
 
     def __init__(
-        self, world: World, faults: Sequence[Fault], dice: Random, senders: Sequence[Sender]
+        self,
+        world: World,
+        faults: Sequence[Fault],
+        dice: Random,
+        senders: Sequence[Sender],
+        news: asyncio.Event,
     ) -> None:
+        self._news = news
         self._world = world
         self._faults = faults
         self._dice = dice
