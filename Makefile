@@ -8,10 +8,11 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 GRAPHIQL := server/static/graphiql/index.html
 
-.PHONY: help run test setup check format lock
+.PHONY: help run test faults setup check format lock
 help:
 	@echo "make run      install what is needed, then serve; MESSENGER_PORT=9000 make run, or .env, for settings"
 	@echo "make test     install what is needed, then run every check and every test"
+	@echo "make faults   break things at random for ten minutes; MINUTES=60 make faults for longer"
 	@echo "make check    only the checks"
 	@echo "make format   format the Python code"
 	@echo "make lock     write the requirements files from pyproject.toml"
@@ -86,6 +87,10 @@ test: setup check
 	@[ -x $(POSTGRES_15)/postgres ] || $(call apt,postgresql-15) \
 		|| echo "Not tested on PostgreSQL 15: apt-get install postgresql-15 (as root) for that."
 	@[ ! -x $(POSTGRES_15)/postgres ] || $(BIN)/pytest --postgres=$(POSTGRES_15)
+
+MINUTES ?= 10
+faults: .venv/dev .venv/project
+	$(BIN)/python -m tests.faults --minutes $(MINUTES)
 
 # Versions stay as they are where they may; for the newest, remove requirements-dev.txt first.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

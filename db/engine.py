@@ -28,6 +28,17 @@ _BEHIND_POOLER: Mapping[str, Any] = {
 }
 
 
+# What asyncpg raises when it cannot connect or its connection is lost; the last one when that happens just as
+# it begins a statement.
+CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresError,
+    asyncpg.InternalClientError,
+)
+
+
 class DatabaseUnavailable(Exception):
     """The database does not answer: it is down, restarting, out of reach, or all connections are taken."""
 
@@ -97,7 +108,7 @@ def naming_outages() -> Generator[None]:
     """Raise what shows that the database does not answer as `DatabaseUnavailable`."""
     try:
         yield
-    except (OSError, TimeoutError, PoolTimeoutError, asyncpg.InterfaceError) as error:
+    except (*CONNECTION_ERRORS, PoolTimeoutError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
     except DBAPIError as error:
         # Without a statement, it was connecting that failed.

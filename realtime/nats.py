@@ -112,13 +112,13 @@ class NatsRelay:
         backoff = Backoff()
         while True:
             try:
-                await self._connected(servers, options)
+                await self._connected(servers, options, backoff)
             except (OSError, TimeoutError, nats.errors.Error) as error:
                 # The client connects again by itself; here it has given up, on credentials for example.
                 log.warning("NATS turns us away", error=str(error) or type(error).__name__)
             await backoff.wait()
 
-    async def _connected(self, servers: Sequence[str], options: Mapping[str, Any]) -> None:
+    async def _connected(self, servers: Sequence[str], options: Mapping[str, Any], backoff: Backoff) -> None:
         client = Client()
         await client.connect(
             list(servers),
@@ -134,17 +134,27 @@ class NatsRelay:
             reconnected_cb=self._look_at_logs,
             disconnected_cb=self._note_disconnected,
             error_cb=self._note_error,
+            closed_cb=self._note_closed,
             **options,
         )
+        backoff.reset()
         try:
+            self._subscribe_anew()
+            await self._subscribe(client)
             await self._look_at_logs()
-            while True:
+            while not client.is_closed:
                 await self._work.wait()
                 self._work.clear()
                 await self._publish(client)
                 await self._subscribe(client)
         finally:
             await client.close()
+
+    def _subscribe_anew(self) -> None:
+        """Forget what an earlier client has subscribed."""
+        for user_id, interest in self._interests.items():
+            interest.subscription = None
+            self._changed[user_id] = None
 
     async def _publish(self, client: Client) -> None:
         hints, self._hints = self._hints, []
@@ -197,6 +207,12 @@ class NatsRelay:
 
     async def _note_disconnected(self) -> None:
         log.warning("the connection to NATS is lost")
+
+    async def _note_closed(self) -> None:
+        # For good: after most errors that a server sends, slow consumers and credentials that have expired
+        # among them, the client does not connect again. We make another one.
+        log.warning("NATS has turned us away")
+        self._work.set()
 
     async def _note_error(self, error: Exception) -> None:
         # A slow consumer among them: what the library has dropped is in the log.

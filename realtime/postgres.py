@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from db.engine import CONNECTION_ERRORS
 from realtime import wire
 from realtime.backoff import Backoff
 from realtime.hints import Hint
@@ -81,7 +82,7 @@ class PostgresRelay:
         while True:
             try:
                 await self._connected(backoff)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except CONNECTION_ERRORS as error:
                 log.warning("the connection for hints is lost", error=str(error) or type(error).__name__)
             await backoff.wait()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -134,7 +134,9 @@ class Context:
         async with self._turn:
             self._connection = None
             self.loaders = Loaders(self)
-            await self._open.aclose()
+            # What was read stays true when the connection is lost before it is given back.
+            with suppress(DatabaseUnavailable):
+                await self._open.aclose()
 
 
 @contextmanager

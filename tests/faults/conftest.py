@@ -1,0 +1,52 @@
+"""The rounds of this run, some of them played at the same time: they wait more than they work."""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from db import embedded
+from tests.faults.harness import Harness, open_harness
+from tests.faults.rounds import Outcome
+from tests.faults.scenes import Scene
+
+_AT_A_TIME = 4
+
+
+@dataclass
+class Rounds:
+    """Plays scenes, each once, as soon as there is room."""
+
+    harness: Harness
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_A_TIME))
+    seeds: dict[str, int] = field(default_factory=dict[str, int])
+    outcomes: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict[str, asyncio.Task[Outcome]])
+
+    def begin(self, scene: Scene) -> None:
+        self.seeds[scene.name] = random.SystemRandom().randrange(2**32)
+        self.outcomes[scene.name] = asyncio.create_task(self._play(scene))
+
+    async def _play(self, scene: Scene) -> Outcome:
+        async with self.room:
+            return await self.harness.play([scene.fault], self.seeds[scene.name], scene.conduct)
+
+
+@pytest.fixture(scope="session")
+async def rounds(request: pytest.FixtureRequest) -> AsyncGenerator[Rounds]:
+    """Begin the rounds of all tests that were asked for."""
+    parameters = [item.callspec.params for item in request.session.items if isinstance(item, pytest.Function)]
+    scenes = [scene for given in parameters if isinstance(scene := given.get("scene"), Scene)]
+    binaries: Path = request.config.getoption("--postgres") or embedded.wheel_binaries()
+    with tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        async with open_harness(Path(folder), binaries) as harness:
+            rounds = Rounds(harness)
+            for scene in scenes:
+                rounds.begin(scene)
+            yield rounds
+            for task in rounds.outcomes.values():
+                task.cancel()
+            await asyncio.wait(rounds.outcomes.values())

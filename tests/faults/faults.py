@@ -1,0 +1,183 @@
+"""The faults. A blow breaks something when it is entered, and mends it when it is left."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from sqlalchemy import text
+
+from db.engine import DatabaseUnavailable
+from tests.faults.world import World
+
+Blow = Callable[[World, Random], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What breaks: by blows while the servers run, by sabotage inside them, or both."""
+
+    name: str
+    blow: Blow
+    nats: bool = False
+    """Whether it needs the NATS cluster as the broadcaster."""
+    breaks_postgres: bool = False
+    """Whether it needs a PostgreSQL of its own."""
+    sabotage: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+# Where nothing but hints may tell of a message: a check would make up for any that is lost.
+NO_CHECKS = {"inbox_check_seconds": "3600"}
+
+
+def with_checks(fault: Fault) -> Fault:
+    """Return the fault as it is where another one may lose hints."""
+    return replace(fault, settings={})
+
+
+@asynccontextmanager
+async def _nothing(world: World, dice: Random) -> AsyncGenerator[None]:
+    yield
+
+
+@asynccontextmanager
+async def _kill_servers(world: World, dice: Random) -> AsyncGenerator[None]:
+    with _taking(world, dice.randint(1, len(world.servers))) as victims:
+        await asyncio.gather(*(world.servers[number].kill() for number in victims))
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(world.start_server(number) for number in victims))
+
+
+@asynccontextmanager
+async def _roll_servers(world: World, dice: Random) -> AsyncGenerator[None]:
+    with _taking(world, 1) as victims:
+        await asyncio.gather(*(world.servers[number].stop() for number in victims))
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(world.start_server(number) for number in victims))
+
+
+@contextmanager
+def _taking(world: World, most: int) -> Generator[Sequence[int]]:
+    """Take the busiest servers, so that it hurts, of those that no other fault has taken."""
+    victims: list[int] = []
+    while len(victims) < most and (number := world.busiest()) is not None:
+        victims.append(number)
+        world.down.add(number)
+    try:
+        yield victims
+    finally:
+        world.down.difference_update(victims)
+
+
+@asynccontextmanager
+async def _restart_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
+    await world.postgres.stop()
+    try:
+        yield
+    finally:
+        await world.postgres.start()
+
+
+@asynccontextmanager
+async def _crash_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
+    await world.postgres.stop(crash=True)
+    try:
+        yield
+    finally:
+        await world.postgres.start()
+
+
+_TERMINATE = text("""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+""")
+
+
+@asynccontextmanager
+async def _terminate_connections(world: World, dice: Random) -> AsyncGenerator[None]:
+    async def terminate() -> None:
+        while True:
+            # Another fault may have taken the database away.
+            with suppress(DatabaseUnavailable):
+                async with world.database.transaction() as connection:
+                    await connection.execute(_TERMINATE)
+            await asyncio.sleep(dice.uniform(0.05, 0.3))
+
+    terminating = asyncio.create_task(terminate())
+    try:
+        yield
+    finally:
+        terminating.cancel()
+        await asyncio.wait([terminating])
+
+
+@asynccontextmanager
+async def _kill_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
+    assert world.nats is not None
+    victims = dice.sample(world.nats.nodes, dice.randint(2, 3))
+    for node in victims:
+        await node.kill()
+    try:
+        yield
+    finally:
+        for node in victims:
+            await world.nats.start(node)
+
+
+@asynccontextmanager
+async def _part_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
+    assert world.nats is not None
+    world.nats.part()
+    try:
+        yield
+    finally:
+        world.nats.join()
+
+
+@asynccontextmanager
+async def _cut_clients(world: World, dice: Random) -> AsyncGenerator[None]:
+    for proxy in world.proxies:
+        proxy.cut_at_random(dice, most_bytes=3000)
+    try:
+        yield
+    finally:
+        for proxy in world.proxies:
+            proxy.spare()
+
+
+CALM = Fault("nothing", _nothing)
+KILLED = Fault("servers killed", _kill_servers)
+ROLLED = Fault("servers rolled", _roll_servers)
+RESTARTED = Fault("PostgreSQL restarted", _restart_postgres, breaks_postgres=True)
+CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
+TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
+NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, nats=True)
+NATS_PARTED = Fault("NATS nodes parted", _part_nats_nodes, nats=True)
+CUT = Fault("clients cut", _cut_clients, settings=NO_CHECKS)
+DROPPED = Fault("hints dropped", _nothing, sabotage=("drop_hints",))
+DOUBLED = Fault("hints doubled", _nothing, sabotage=("double_hints",))
+REORDERED = Fault("hints reordered", _nothing, sabotage=("reorder_hints",))
+OVERFLOWING = Fault("buffers overflowing", _nothing, sabotage=("fill_buffers",), settings=NO_CHECKS)
+CLOCKS = Fault("clocks apart", _nothing, sabotage=("set_clock",))
+
+FAULTS: Sequence[Fault] = (
+    KILLED,
+    ROLLED,
+    RESTARTED,
+    CRASHED,
+    TERMINATED,
+    NATS_KILLED,
+    NATS_PARTED,
+    CUT,
+    DROPPED,
+    DOUBLED,
+    REORDERED,
+    OVERFLOWING,
+    CLOCKS,
+)

@@ -1,0 +1,81 @@
+"""The parent of all servers: it has imported the product once, so that each of them starts in no time.
+
+As a program, `python -m tests.faults.parent SOCKET`, it listens on a Unix socket. Who connects and sends an
+`Order` gets a process that does as `messenger serve`, sabotaged as told. The connection is that process's
+standard output, and ends when it does.
+"""
+
+import json
+import os
+import signal
+import socketserver
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.commands import app
+from tests.faults.sabotage import sabotage
+
+
+@dataclass(frozen=True)
+class Order:
+    """A server as it is wanted. Its log goes to `server.log` in its folder."""
+
+    folder: Path
+    settings: Mapping[str, str]
+    sabotage: Sequence[str]
+    number: int
+    seed: int
+
+    def encode(self) -> bytes:
+        """Return one line."""
+        values = [str(self.folder), dict(self.settings), list(self.sabotage), self.number, self.seed]
+        return json.dumps(values).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Order":
+        folder, *others = json.loads(line)
+        return cls(Path(folder), *others)
+
+    def carry_out(self) -> None:
+        """Serve in this process."""
+        os.chdir(self.folder)
+        os.environ.update({f"MESSENGER_{name.upper()}": value for name, value in self.settings.items()})
+        log = os.open("server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, sys.stderr.fileno())
+        sabotage(self.sabotage, number=self.number, seed=self.seed)
+        app(["serve", "--port=0"])
+
+
+class _Birth(socketserver.StreamRequestHandler):
+    """Runs in a process of its own, which has been forked for the connection."""
+
+    def handle(self) -> None:
+        line = self.rfile.readline()
+        if not line:
+            return
+        order = Order.decode(line)
+        os.dup2(self.connection.fileno(), sys.stdout.fileno())
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        print(os.getpid(), flush=True)
+        order.carry_out()
+
+
+class _Parent(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
+    request_queue_size = 100
+    block_on_close = False
+
+
+def main() -> None:
+    """Have children until told to stop."""
+    # What is in the environment is not for the servers.
+    for name in [name for name in os.environ if name.startswith("MESSENGER_")]:
+        del os.environ[name]
+    with _Parent(sys.argv[1], _Birth) as parent:
+        print("ready", flush=True)
+        parent.serve_forever(poll_interval=0.1)
+
+
+if __name__ == "__main__":
+    main()

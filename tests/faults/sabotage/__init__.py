@@ -1,0 +1,39 @@
+"""Sabotage: the product with one of its parts broken or held up on purpose, by name.
+
+`python -m tests.faults.sabotage NAME... -- serve` does as `messenger serve` with the named parts broken in
+its own process. The product knows nothing of it.
+"""
+
+import random
+from collections.abc import Iterable
+
+from tests.faults.sabotage import attaching, clocks, following, hints, outages, streams, writing
+
+_BY_NAME = {
+    break_it.__name__: break_it
+    for break_it in (
+        attaching.read_before_attach,
+        clocks.set_clock,
+        clocks.order_by_id,
+        following.pass_every_hint,
+        following.resume_one_early,
+        hints.drop_hints,
+        hints.double_hints,
+        hints.reorder_hints,
+        hints.fill_buffers,
+        hints.overflow_silently,
+        outages.stay_deaf,
+        streams.complete_on_shutdown,
+        writing.publish_before_commit,
+        writing.answer_before_commit,
+        writing.position_without_lock,
+        writing.commit_without_disk,
+    )
+}
+
+
+def sabotage(names: Iterable[str], *, number: int = 0, seed: int = 0) -> None:
+    """Break what is named, in the process that is the server of that number."""
+    random.seed(seed)
+    for name in names:
+        _BY_NAME[name](number)

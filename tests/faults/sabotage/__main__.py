@@ -1,0 +1,11 @@
+"""The messenger's command line, sabotaged: the names, `--`, and its own arguments."""
+
+import sys
+
+from server.commands import app
+from tests.faults.sabotage import sabotage
+
+if __name__ == "__main__":
+    end = sys.argv.index("--")
+    sabotage(sys.argv[1:end])
+    app(sys.argv[end + 1 :])

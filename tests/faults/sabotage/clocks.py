@@ -1,0 +1,78 @@
+"""Clocks that go wrong, and an order that trusts them."""
+
+import random
+import time
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime, tzinfo
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from db import ids, inboxes
+from db.records import InboxEntry, Message
+from realtime.follower import InboxLog
+from realtime.subscribers import Subscriber
+from resolvers import inbox, retention
+from server import identity
+
+
+def set_clock(number: int) -> None:
+    """Set every other process's clock ahead, up to an hour, wherever the product reads it."""
+    ahead_seconds = random.uniform(60, 3600) * (number % 2)
+    now, now_ns = time.time, time.time_ns
+
+    def shifted() -> float:
+        return now() + ahead_seconds
+
+    def shifted_ns() -> int:
+        return now_ns() + int(ahead_seconds * 10**9)
+
+    def shifted_uuid7() -> UUID:
+        return uuid7(nanoseconds=shifted_ns())
+
+    class ShiftedDatetime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(shifted(), tz)
+
+    time.time, time.time_ns = shifted, shifted_ns
+    ids.uuid7 = shifted_uuid7
+    identity.datetime = retention.datetime = ShiftedDatetime
+
+
+_READ_BY_ID = text("""
+    SELECT * FROM (
+        SELECT row_number() OVER (ORDER BY messages.id) AS place, messages.id, messages.conversation_id,
+               messages.seq, messages.author_id, messages.content, messages.created_at
+        FROM inbox_entries JOIN messages ON messages.id = inbox_entries.message_id
+        WHERE inbox_entries.user_id = :user_id) AS entry
+    WHERE place > :after ORDER BY place LIMIT :limit
+""")
+
+
+def order_by_id(number: int) -> None:
+    """Order inboxes by the messages' ids, which begin with the time, instead of by position."""
+
+    async def read(
+        connection: AsyncConnection, user_id: UUID, *, after: int, limit: int
+    ) -> Sequence[InboxEntry]:
+        values = {"user_id": user_id, "after": after, "limit": limit}
+        return [
+            InboxEntry(row[0], Message(*row[1:])) for row in await connection.execute(_READ_BY_ID, values)
+        ]
+
+    async def follow(
+        read: InboxLog, subscriber: Subscriber, *, after: int, page_size: int = 100
+    ) -> AsyncGenerator[InboxEntry]:
+        position = after
+        while True:
+            for entry in await read(after=position, limit=page_size):
+                position = entry.position
+                yield entry
+            await subscriber.next()
+
+    inboxes.read = read
+    inbox.follow = follow

@@ -1,0 +1,39 @@
+"""Followers that trust hints, or begin in the wrong place."""
+
+from collections.abc import AsyncGenerator
+
+from db.records import InboxEntry
+from realtime import follower
+from realtime.follower import InboxLog
+from realtime.subscribers import Subscriber
+from resolvers import inbox
+
+
+def pass_every_hint(number: int) -> None:
+    """Pass each hint on as it comes, whatever its position."""
+
+    async def follow(
+        read: InboxLog, subscriber: Subscriber, *, after: int, page_size: int = 100
+    ) -> AsyncGenerator[InboxEntry]:
+        position = after
+        while True:
+            page = await read(after=position, limit=page_size)
+            for entry in page:
+                position = entry.position
+                yield entry
+            if len(page) == page_size:
+                continue
+            while (hint := await subscriber.next()) is not None:
+                position = hint.entry.position
+                yield hint.entry
+
+    inbox.follow = follow
+
+
+def resume_one_early(number: int) -> None:
+    """Begin with the entry that the cursor stands at instead of the one after it."""
+
+    def follow(read: InboxLog, subscriber: Subscriber, *, after: int) -> AsyncGenerator[InboxEntry]:
+        return follower.follow(read, subscriber, after=max(0, after - 1))
+
+    inbox.follow = follow

@@ -1,0 +1,75 @@
+"""Hints that get lost, come twice, come in another order, or are too many."""
+
+import asyncio
+import random
+from weakref import WeakSet
+
+from realtime.hints import Hint
+from realtime.subscribers import Subscriber, Subscribers
+from schema.answers import Answer
+from server.event_stream import ResponseStream
+
+
+def drop_hints(number: int) -> None:
+    """Lose half of all hints."""
+    offer = Subscriber.offer
+
+    def offer_by_chance(self: Subscriber, hint: Hint) -> None:
+        if random.random() < 0.5:
+            offer(self, hint)
+
+    Subscriber.offer = offer_by_chance
+
+
+def double_hints(number: int) -> None:
+    """Offer each hint twice, and once more later."""
+    offer = Subscriber.offer
+
+    def offer_thrice(self: Subscriber, hint: Hint) -> None:
+        offer(self, hint)
+        offer(self, hint)
+        asyncio.get_running_loop().call_later(random.uniform(0, 0.1), offer, self, hint)
+
+    Subscriber.offer = offer_thrice
+
+
+def reorder_hints(number: int) -> None:
+    """Hold each hint back for a time of its own."""
+    offer = Subscriber.offer
+
+    def offer_later(self: Subscriber, hint: Hint) -> None:
+        asyncio.get_running_loop().call_later(random.uniform(0, 0.1), offer, self, hint)
+
+    Subscriber.offer = offer_later
+
+
+def fill_buffers(number: int) -> None:
+    """Write events more slowly than hints come in, into buffers of one."""
+    start, write = Subscribers.__init__, ResponseStream.next
+
+    def start_small(self: Subscribers, *, backlog: int = 100) -> None:
+        start(self, backlog=1)
+
+    async def write_slowly(self: ResponseStream, answer: Answer) -> None:
+        await asyncio.sleep(0.03)
+        await write(self, answer)
+
+    Subscribers.__init__ = start_small
+    ResponseStream.next = write_slowly
+
+
+def overflow_silently(number: int) -> None:
+    """Forget, when a buffer is full, to have its reader look at the log."""
+    offer, take = Subscriber.offer, Subscriber.next
+    full: WeakSet[Subscriber] = WeakSet()
+
+    def offer_while_there_is_room(self: Subscriber, hint: Hint) -> None:
+        if self not in full:
+            full.add(self)
+            offer(self, hint)
+
+    async def take_and_make_room(self: Subscriber) -> Hint | None:
+        full.discard(self)
+        return await take(self)
+
+    Subscriber.offer, Subscriber.next = offer_while_there_is_room, take_and_make_room

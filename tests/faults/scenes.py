@@ -1,0 +1,102 @@
+"""What is played: each fault, which must not break the invariant, and its twins and planted bugs, which must.
+
+A twin is the same fault with a protection taken off, so that the fault is known to be real.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from tests.faults import faults
+from tests.faults.faults import NO_CHECKS, Fault
+from tests.faults.invariant import Breach
+from tests.faults.rounds import Conduct, Outcome
+
+# Where nothing comes to tell of a message, a device waits for ever: no need to wait with it for long.
+_IMPATIENT = Conduct(patience_seconds=3.5)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A fault, and how the invariant is broken in it: at least in one of these ways, or not at all."""
+
+    name: str
+    fault: Fault
+    expected: Set[Breach] = frozenset()
+    conduct: Conduct = _IMPATIENT
+
+    def is_as_expected(self, outcome: Outcome) -> bool:
+        """Say whether the round went as it must."""
+        return bool(outcome.breaches & self.expected) if self.expected else not outcome.violations
+
+
+def _without(fault: Fault, *sabotage: str, checks: bool = True) -> Fault:
+    settings = fault.settings if checks else {**fault.settings, **NO_CHECKS}
+    return replace(fault, sabotage=(*fault.sabotage, *sabotage), settings=settings)
+
+
+_NO_CURSORS = replace(_IMPATIENT, devices_keep_cursors=False)
+_NO_KEYS = replace(_IMPATIENT, senders_have_keys=False)
+_APART = replace(_IMPATIENT, apart=True)
+_MISSED = {Breach.MISSED}
+
+ENDURED: Sequence[Scene] = [Scene(fault.name, fault, conduct=Conduct()) for fault in faults.FAULTS]
+
+TWINS: Sequence[Scene] = (
+    Scene("servers killed, devices without cursors", faults.KILLED, _MISSED, _NO_CURSORS),
+    Scene("servers rolled, saying complete", _without(faults.ROLLED, "complete_on_shutdown"), _MISSED),
+    Scene(
+        "PostgreSQL restarted, nobody woken afterwards",
+        _without(faults.RESTARTED, "stay_deaf", checks=False),
+        _MISSED,
+        _APART,
+    ),
+    Scene(
+        "PostgreSQL crashed, commits not on disk",
+        _without(faults.CRASHED, "commit_without_disk"),
+        {Breach.LOST, Breach.PHANTOM},
+    ),
+    Scene(
+        "connections terminated, nobody woken afterwards",
+        _without(faults.TERMINATED, "stay_deaf", checks=False),
+        _MISSED,
+        _APART,
+    ),
+    Scene(
+        "NATS nodes killed, nobody woken afterwards",
+        _without(faults.NATS_KILLED, "stay_deaf", checks=False),
+        _MISSED,
+        _APART,
+    ),
+    Scene("NATS nodes parted, no checks", _without(faults.NATS_PARTED, checks=False), _MISSED, _APART),
+    Scene("clients cut, no idempotency keys", faults.CUT, {Breach.STORED_TWICE}, _NO_KEYS),
+    Scene("clients cut, devices without cursors", faults.CUT, _MISSED, _NO_CURSORS),
+    Scene(
+        "hints doubled, every hint passed on", _without(faults.DOUBLED, "pass_every_hint"), {Breach.REPEATED}
+    ),
+    Scene(
+        "hints reordered, every hint passed on",
+        _without(faults.REORDERED, "pass_every_hint"),
+        {Breach.DISORDER, Breach.REPEATED},
+    ),
+    Scene("buffers overflowing silently", _without(faults.OVERFLOWING, "overflow_silently"), _MISSED),
+    Scene(
+        "clocks apart, inboxes in the order of ids",
+        _without(faults.CLOCKS, "order_by_id"),
+        {Breach.DISORDER, Breach.REPEATED, Breach.MISSED},
+    ),
+)
+
+PLANTED: Sequence[Scene] = (
+    Scene("publish before commit", _without(faults.TERMINATED, "publish_before_commit"), {Breach.PHANTOM}),
+    Scene("answer before commit", _without(faults.TERMINATED, "answer_before_commit"), {Breach.LOST}),
+    Scene("read before attach", _without(faults.CUT, "read_before_attach", checks=False), _MISSED),
+    Scene(
+        "position without the lock",
+        _without(faults.CALM, "position_without_lock"),
+        {Breach.MISSED, Breach.DISORDER, Breach.HOLES},
+    ),
+    Scene("duplicate on resume", _without(faults.CUT, "resume_one_early"), {Breach.REPEATED}),
+    Scene("hint dropped with no check", _without(faults.DROPPED, checks=False), _MISSED),
+)
+
+SCENES: Mapping[str, Scene] = {scene.name: scene for scene in (*ENDURED, *TWINS, *PLANTED)}

@@ -1,0 +1,70 @@
+"""A server that can be killed, stopped, and started again."""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.parent import Order
+
+_START_SECONDS = 40
+
+
+@dataclass
+class Server:
+    """One serving process, and its successors with the same settings."""
+
+    parent: Path
+    """The socket of the parent of all servers."""
+    order: Order
+    port: int = 0
+    pid: int = 0
+    _output: asyncio.StreamReader | None = None
+    _connection: asyncio.StreamWriter | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers requests; one that cannot is started again, as systemd does."""
+        async with asyncio.timeout(_START_SECONDS):
+            while not await self._starts():
+                pass
+
+    async def _starts(self) -> bool:
+        self._output, self._connection = await asyncio.open_unix_connection(self.parent)
+        self._connection.write(self.order.encode())
+        self.pid = int(await self._output.readline())
+        # "The messenger is at http://localhost:PORT/graphql"
+        said = (await self._output.readline()).decode()
+        if not said:
+            await self._wait()
+            return False
+        self.port = int(said.rsplit(":", 1)[1].split("/")[0])
+        return True
+
+    def has_ended(self) -> bool:
+        """Say whether it has ended by itself."""
+        return self._output is not None and self._output.at_eof()
+
+    async def kill(self) -> None:
+        """End it as `kill -9` does."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """End it by SIGTERM."""
+        await self._end(signal.SIGTERM)
+
+    async def _end(self, signum: signal.Signals) -> None:
+        if self._output is not None and not self._output.at_eof():
+            os.kill(self.pid, signum)
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait for its end."""
+        assert self._output is not None
+        assert self._connection is not None
+        await self._output.read()
+        self._connection.close()
+
+    def last_words(self) -> str:
+        """Return the end of the log."""
+        return (self.order.folder / "server.log").read_text()[-2000:]
