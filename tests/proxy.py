@@ -1,0 +1,84 @@
+"""A bad connection: what lies between a client and the server, and breaks when a test says so."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Proxy:
+    """Passes connections on to the server."""
+
+    server_port: int
+    url: str = ""
+    _is_down: bool = False
+    _breaking_at: bytes | None = None
+    _connections: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
+
+    def cut(self) -> None:
+        """Break all connections."""
+        for writer in self._connections:
+            writer.transport.abort()
+
+    @contextmanager
+    def down(self) -> Generator[None]:
+        """Break all connections, and refuse new ones while the block runs."""
+        self._is_down = True
+        self.cut()
+        try:
+            yield
+        finally:
+            self._is_down = False
+
+    def cut_within(self, text: bytes) -> None:
+        """Break all connections once, when half of this text has gone through to a client."""
+        self._breaking_at = text
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection until either end closes it."""
+        if self._is_down:
+            writer.transport.abort()
+            return
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self.server_port)
+        both = {writer, to_server}
+        self._connections |= both
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pass_on(reader, to_server))
+                tasks.create_task(self._pass_on(from_server, writer, breakable=True))
+        except* ConnectionError:
+            pass
+        finally:
+            self._connections -= both
+            for each in both:
+                each.transport.abort()
+
+    async def _pass_on(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, breakable: bool = False
+    ) -> None:
+        while chunk := await source.read(65536):
+            text = self._breaking_at
+            if breakable and text is not None and (start := chunk.find(text)) >= 0:
+                self._breaking_at = None
+                target.write(chunk[: start + len(text) // 2])
+                await target.drain()
+                self.cut()
+            target.write(chunk)
+            await target.drain()
+        # A browser that goes away takes the whole connection with it.
+        raise ConnectionResetError
+
+
+@asynccontextmanager
+async def proxy_before(server_port: int) -> AsyncGenerator[Proxy]:
+    """Listen on a free port, in front of the server, while the block runs."""
+    proxy = Proxy(server_port)
+    listening = await asyncio.start_server(proxy.connect, "127.0.0.1", 0)
+    async with listening:
+        host, port = listening.sockets[0].getsockname()
+        proxy.url = f"http://{host}:{port}"
+        try:
+            yield proxy
+        finally:
+            proxy.cut()
