@@ -1,8 +1,8 @@
 """A bad connection: what lies between a client and the server, and breaks when a test says so."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 
@@ -12,7 +12,7 @@ class Proxy:
 
     server_port: int
     url: str = ""
-    _is_down: bool = False
+    _turned_away: asyncio.Event | None = None
     _breaking_at: bytes | None = None
     _connections: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
 
@@ -21,15 +21,16 @@ class Proxy:
         for writer in self._connections:
             writer.transport.abort()
 
-    @contextmanager
-    def down(self) -> Generator[None]:
-        """Break all connections, and refuse new ones while the block runs."""
-        self._is_down = True
+    @asynccontextmanager
+    async def outage(self) -> AsyncGenerator[None]:
+        """Break all connections, and answer 503 until the block is done and somebody has been turned away."""
+        self._turned_away = asyncio.Event()
         self.cut()
         try:
             yield
+            await self._turned_away.wait()
         finally:
-            self._is_down = False
+            self._turned_away = None
 
     def cut_within(self, text: bytes) -> None:
         """Break all connections once, when half of this text has gone through to a client."""
@@ -37,8 +38,8 @@ class Proxy:
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection until either end closes it."""
-        if self._is_down:
-            writer.transport.abort()
+        if self._turned_away:
+            await self._turn_away(self._turned_away, reader, writer)
             return
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self.server_port)
         both = {writer, to_server}
@@ -53,6 +54,15 @@ class Proxy:
             self._connections -= both
             for each in both:
                 each.transport.abort()
+
+    async def _turn_away(
+        self, turned_away: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        turned_away.set()
 
     async def _pass_on(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, breakable: bool = False

@@ -20,7 +20,15 @@ from tests.proxy import Proxy, proxy_before
 from tests.serving import Server
 
 GRAPHQL = Path(__file__).parent.parent / "graphql"
-EXAMPLES = ["apollo.ts"]
+EXAMPLES = [
+    "apollo.ts",
+    "urql.ts",
+    "urql.ts own-reader",
+    "relay/Chat.js",
+    "graphql-sse.ts",
+    "eventsource.ts",
+    "python/chat.py",
+]
 
 
 @dataclass
@@ -48,11 +56,13 @@ class Terminal:
 @asynccontextmanager
 async def running(example: str, *arguments: str) -> AsyncGenerator[Terminal]:
     binaries = Path(sys.executable).parent
-    command = [sys.executable] if example.endswith(".py") else ["node", "--import", "tsx"]
+    script, *options = example.split()
+    command = [sys.executable] if script.endswith(".py") else ["node", "--import", "tsx"]
     process = await asyncio.create_subprocess_exec(
         *command,
-        f"examples/{example}",
+        f"examples/{script}",
         *arguments,
+        *options,
         cwd=GRAPHQL,
         env=os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
         stdin=PIPE,
@@ -91,7 +101,7 @@ async def test_it_pages_sends_hears_and_misses_nothing(server: Server, http, dat
 
         await grace.sends("live", to=conversation)
         await terminal.shows(f"{grace.username}: live")
-        with proxy.down():
+        async with proxy.outage():
             missed = [f"missed {number}" for number in range(3)]
             for content in missed:
                 await grace.sends(content, to=conversation)
