@@ -1,25 +1,25 @@
 """The examples for frontends, each in its own process, over a connection that breaks."""
 
 import asyncio
-import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from db.engine import Database
 from db.tables import sessions, users
 from tests.conftest import sign_in
+from tests.frontends import ENVIRONMENT, GRAPHQL
 from tests.people import PATIENCE_SECONDS, Person
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server
 
-GRAPHQL = Path(__file__).parent.parent / "graphql"
 EXAMPLES = [
     "apollo.ts",
     "urql.ts",
@@ -29,6 +29,7 @@ EXAMPLES = [
     "eventsource.ts",
     "python/chat.py",
 ]
+HISTORY = [f"old {number}" for number in range(55)]  # more than two pages
 
 
 @dataclass
@@ -42,20 +43,22 @@ class Terminal:
         self.process.stdin.write(f"{line}\n".encode())
         await self.process.stdin.drain()
 
-    async def line(self) -> str:
-        assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return (await self.process.stdout.readline()).decode().rstrip("\n")
-
     async def shows(self, *lines: str) -> None:
-        """Accept these lines as the next ones, each once and in this order."""
+        """Accept these as the next lines, each once and in this order."""
+        assert self.process.stdout is not None
         for line in lines:
-            assert await self.line() == line
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert (await self.process.stdout.readline()).decode() == f"{line}\n"
+
+    async def ends(self) -> None:
+        """Accept that it has no more to say, about errors neither."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await self.process.communicate() == (b"", b"")
+        assert self.process.returncode == 0
 
 
 @asynccontextmanager
 async def running(example: str, *arguments: str) -> AsyncGenerator[Terminal]:
-    binaries = Path(sys.executable).parent
     script, *options = example.split()
     command = [sys.executable] if script.endswith(".py") else ["node", "--import", "tsx"]
     process = await asyncio.create_subprocess_exec(
@@ -64,59 +67,122 @@ async def running(example: str, *arguments: str) -> AsyncGenerator[Terminal]:
         *arguments,
         *options,
         cwd=GRAPHQL,
-        env=os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+        env=ENVIRONMENT,
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
     )
     try:
         yield Terminal(process)
-        assert process.stderr is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert (await process.stderr.read()).decode() == ""
-            assert await process.wait() == 0
     except BaseException as error:
         if process.returncode is None:
             process.kill()
         output, errors = await process.communicate()
-        error.add_note(f"It goes on:\n{output.decode()}\n{errors.decode()}")
+        error.add_note(f"{example} goes on:\n{output.decode()}{errors.decode()}")
         raise
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-async def test_it_pages_sends_hears_and_misses_nothing(server: Server, http, database: Database, example: str):
+@dataclass
+class Talk:
+    """Ada, who uses an example, and Grace, who writes to her."""
+
+    ada: Person
+    grace: Person
+    conversation: str
+    terminal: Terminal
+    proxy: Proxy
+
+    async def grace_writes(self, *contents: str) -> None:
+        for content in contents:
+            await self.grace.sends(content, to=self.conversation)
+
+    async def shows_of_grace(self, *contents: str) -> None:
+        await self.terminal.shows(*(f"{self.grace.username}: {content}" for content in contents))
+
+    async def pages_through_what_there_is(self) -> None:
+        await self.shows_of_grace(*HISTORY)
+
+    async def sends_optimistically(self) -> None:
+        await self.terminal.types("hello")
+        await self.terminal.shows(f"{self.ada.username}: hello (sending)", f"{self.ada.username}: hello")
+
+    async def shows_what_to_put_right(self) -> None:
+        await self.terminal.types("  ")
+        await self.terminal.shows(
+            f"{self.ada.username}:    (sending)", "! BLANK: Write something: the message is empty."
+        )
+
+    async def hears_live(self) -> None:
+        await self.grace_writes("live 1", "live 2")
+        await self.shows_of_grace("live 1", "live 2")
+
+    async def resumes_after_an_outage(self) -> None:
+        async with self.proxy.outage():
+            await self.grace_writes("missed 1", "missed 2", "missed 3")
+        await self.shows_of_grace("missed 1", "missed 2", "missed 3")
+
+    async def resumes_after_a_cut_within_an_event(self) -> None:
+        self.proxy.cut_within(b"broken off")
+        await self.grace_writes("broken off", "and after")
+        await self.shows_of_grace("broken off", "and after")
+
+    async def sends_once_though_the_answer_is_lost(self) -> None:
+        self.proxy.cut_within(b"said once")
+        await self.terminal.types("said once")
+        await self.terminal.shows(
+            f"{self.ada.username}: said once (sending)", f"{self.ada.username}: said once"
+        )
+        answer = await self.grace.asks(
+            "query ($id: ID!) { conversation(id: $id) { messages(last: 2) { edges { node { content } } } } }",
+            id=self.conversation,
+        )
+        contents = [edge["node"]["content"] for edge in answer["conversation"]["messages"]["edges"]]
+        assert contents == ["and after", "said once"]
+        # The stream broke as well.
+        await self.grace_writes("heard")
+        await self.shows_of_grace("heard")
+
+    async def shows_why_the_stream_is_over(self, database: Database) -> None:
+        async with database.transaction() as connection:
+            her_id = select(users.c.id).where(users.c.username == self.ada.username).scalar_subquery()
+            ended = update(sessions).where(sessions.c.user_id == her_id)
+            await connection.execute(ended.values(revoked_at=sessions.c.created_at))
+        await self.terminal.shows("! UNAUTHENTICATED: Your session has ended: sign in again.")
+        await self.terminal.ends()
+
+
+async def talk(example: str, server: Server, http: httpx.AsyncClient, database: Database) -> None:
     ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
     conversation = await grace.opens_conversation_with(ada)
-    history = [f"old {number}" for number in range(55)]
-    for content in history:
+    for content in HISTORY:
         await grace.sends(content, to=conversation)
+    async with (
+        proxy_before(server.port) as proxy,
+        running(example, proxy.url, ada.username, grace.username) as terminal,
+    ):
+        example_talks = Talk(ada, grace, conversation, terminal, proxy)
+        await example_talks.pages_through_what_there_is()
+        await example_talks.sends_optimistically()
+        await example_talks.shows_what_to_put_right()
+        await example_talks.hears_live()
+        await example_talks.resumes_after_an_outage()
+        await example_talks.resumes_after_a_cut_within_an_event()
+        await example_talks.sends_once_though_the_answer_is_lost()
+        await example_talks.shows_why_the_stream_is_over(database)
 
-    async with proxy_before(server.port) as proxy, running(example, proxy.url, ada.username, grace.username) as terminal:
-        await terminal.shows(*(f"{grace.username}: {content}" for content in history))
 
-        await terminal.types("hello")
-        await terminal.shows(f"{ada.username}: hello (sending)", f"{ada.username}: hello")
-        await terminal.types("   ")
-        await terminal.shows(f"{ada.username}:     (sending)", "! BLANK: Write something: the message is empty.")
+@pytest.fixture(scope="module")
+async def talks(
+    server: Server, http: httpx.AsyncClient, database: Database, generated: Path
+) -> AsyncGenerator[Mapping[str, asyncio.Task[None]]]:
+    """Run all examples at the same time, as they spend most of it waiting to connect again."""
+    tasks = {each: asyncio.create_task(talk(each, server, http, database)) for each in EXAMPLES}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-        await grace.sends("live", to=conversation)
-        await terminal.shows(f"{grace.username}: live")
-        async with proxy.outage():
-            missed = [f"missed {number}" for number in range(3)]
-            for content in missed:
-                await grace.sends(content, to=conversation)
-        await terminal.shows(*(f"{grace.username}: {content}" for content in missed))
-        proxy.cut_within(b"broken off")
-        await grace.sends("broken off", to=conversation)
-        await terminal.shows(f"{grace.username}: broken off")
 
-        proxy.cut_within(b"said once")
-        await terminal.types("said once")
-        await terminal.shows(f"{ada.username}: said once (sending)", f"{ada.username}: said once")
-        await grace.sends("heard", to=conversation)
-        await terminal.shows(f"{grace.username}: heard")
-
-        async with database.transaction() as connection:
-            its = sessions.c.user_id.in_(users.select().with_only_columns(users.c.id).where(users.c.username == ada.username))
-            await connection.execute(update(sessions).where(its).values(revoked_at=sessions.c.created_at))
-        await terminal.shows("! UNAUTHENTICATED: Your session has ended: sign in again.", "")
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_an_example_misses_nothing(talks: Mapping[str, asyncio.Task[None]], example: str):
+    await talks[example]

@@ -1,8 +1,20 @@
-/** Apollo Client 4: queries and mutations by HttpLink, subscriptions by a link over graphql-sse. */
-import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, Observable } from '@apollo/client';
+/**
+ * Apollo Client 4: queries and mutations by HttpLink, subscriptions by a link over graphql-sse; or, with `multipart`
+ * as the last argument, subscriptions by HttpLink too.
+ */
+import {
+  ApolloClient,
+  ApolloLink,
+  CombinedGraphQLErrors,
+  HttpLink,
+  InMemoryCache,
+  Observable,
+  ServerError,
+} from '@apollo/client';
 import { RetryLink } from '@apollo/client/link/retry';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { OperationTypeNode, print } from 'graphql';
+import { tap } from 'rxjs';
 
 import { createResumingClient } from '../client/resuming.ts';
 import {
@@ -15,25 +27,36 @@ import {
 } from '../generated/graphql.ts';
 import { complain, endpoint, peer, pendingId, show, signIn, typed } from './terminal.ts';
 
+const multipart = process.argv.at(-1) === 'multipart';
 const headers = await signIn();
 const live = createResumingClient({ url: endpoint, headers: () => headers });
 
 const sseLink = new ApolloLink(
-  ({ query, variables }) =>
-    new Observable((observer) => live.subscribe({ query: print(query), variables }, observer)),
+  ({ query, variables, operationName }) =>
+    new Observable((observer) =>
+      live.subscribe({ query: print(query), variables, operationName }, observer),
+    ),
 );
-const httpLink = ApolloLink.from([
-  // Sends again what got no answer; a message has its idempotencyKey for that.
-  new RetryLink({ attempts: { max: 6 } }),
-  new HttpLink({ uri: endpoint, headers }),
-]);
+// Sends again what got no answer; a message has its idempotencyKey for that.
+const retryLink = new RetryLink({
+  attempts: { max: Infinity, retryIf: (error) => !ServerError.is(error) || error.statusCode >= 500 },
+  delay: { initial: 300, max: 5000 },
+});
+// When that sends a subscription again, it is from the last cursor on.
+const resumeLink = new ApolloLink((operation, forward) =>
+  forward(operation).pipe(
+    tap(({ data }) => {
+      const after: unknown = data?.['messageCreated']?.cursor;
+      if (after) operation.variables = { ...operation.variables, after };
+    }),
+  ),
+);
+const httpLink = ApolloLink.from([retryLink, resumeLink, new HttpLink({ uri: endpoint, headers })]);
+const isSubscription = ({ operationType }: ApolloLink.Operation) =>
+  operationType === OperationTypeNode.SUBSCRIPTION;
 
 const client = new ApolloClient({
-  link: ApolloLink.split(
-    ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
-    sseLink,
-    httpLink,
-  ),
+  link: multipart ? httpLink : ApolloLink.split(isSubscription, sseLink, httpLink),
   cache: new InMemoryCache({
     typePolicies: {
       Query: { fields: { conversations: relayStylePagination() } },

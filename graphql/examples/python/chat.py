@@ -121,7 +121,9 @@ async def main(url: str = "http://localhost:8000", username: str = "john", peer:
         viewer = (await execute(client, VIEWER))["viewer"]
         opened = (await execute(client, OPEN_CONVERSATION, input={"username": peer}))["createConversation"]
         for error in opened["userErrors"]:
-            return complain(error["code"], error["message"])
+            complain(error["code"], error["message"])
+        if opened["conversation"] is None:
+            return
         conversation_id = opened["conversation"]["id"]
 
         newest = await execute(client, CONVERSATION, id=conversation_id)
