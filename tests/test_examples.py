@@ -22,6 +22,8 @@ from tests.serving import Server
 
 EXAMPLES = [
     "apollo.ts",
+    "apollo.ts multipart",
+    "apollo.ts single-connection",
     "urql.ts",
     "urql.ts own-reader",
     "relay/Chat.js",

@@ -243,6 +243,14 @@ for (const singleConnection of [false, true]) {
       assert.deepEqual(heard.ends, []);
     });
 
+    it('leaves the headers as they are', async () => {
+      const headers = { authorization: 'Bearer token' };
+      listen(connect({ headers: () => headers }));
+      inbox.add('heard');
+      await until(() => heard.texts.length === 1);
+      assert.deepEqual(headers, { authorization: 'Bearer token' });
+    });
+
     it('passes errors on as results, which end it', async () => {
       inbox.trimmedTo = 1;
       listen(connect());

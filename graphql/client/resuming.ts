@@ -50,7 +50,8 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
     return createClient<boolean>({
       url: options.url,
       singleConnection,
-      headers: options.headers ?? {},
+      // A copy, because the client puts its reservation's token into it.
+      headers: async () => ({ ...(await options.headers?.()) }),
       credentials: options.credentials ?? 'same-origin',
       retryAttempts: 0,
       fetchFn: watched(options.fetch ?? fetch, options.silenceMs ?? 45_000),

@@ -1,6 +1,6 @@
 /**
- * Apollo Client 4: queries and mutations by HttpLink, subscriptions by a link over graphql-sse; or, with `multipart`
- * as the last argument, subscriptions by HttpLink too.
+ * Apollo Client 4: queries and mutations by HttpLink, subscriptions by a link over graphql-sse. With `multipart` as the
+ * last argument, subscriptions go by HttpLink too; with `single-connection`, graphql-sse works in that mode.
  */
 import {
   ApolloClient,
@@ -27,9 +27,13 @@ import {
 } from '../generated/graphql.ts';
 import { complain, endpoint, peer, pendingId, show, signIn, typed } from './terminal.ts';
 
-const multipart = process.argv.at(-1) === 'multipart';
+const transport = process.argv.at(-1);
 const headers = await signIn();
-const live = createResumingClient({ url: endpoint, headers: () => headers });
+const live = createResumingClient({
+  url: endpoint,
+  headers: () => headers,
+  singleConnection: transport === 'single-connection',
+});
 
 const sseLink = new ApolloLink(
   ({ query, variables, operationName }) =>
@@ -56,7 +60,7 @@ const isSubscription = ({ operationType }: ApolloLink.Operation) =>
   operationType === OperationTypeNode.SUBSCRIPTION;
 
 const client = new ApolloClient({
-  link: multipart ? httpLink : ApolloLink.split(isSubscription, sseLink, httpLink),
+  link: transport === 'multipart' ? httpLink : ApolloLink.split(isSubscription, sseLink, httpLink),
   cache: new InMemoryCache({
     typePolicies: {
       Query: { fields: { conversations: relayStylePagination() } },
