@@ -1,7 +1,7 @@
 """A bad connection: what lies between a client and the server, and breaks when a test says so."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,8 +12,12 @@ class Proxy:
 
     server_port: int
     url: str = ""
+    passed_on: bytearray = field(default_factory=bytearray)
+    """What went through to clients."""
     _turned_away: asyncio.Event | None = None
     _breaking_at: bytes | None = None
+    _awaited: bytes | None = None
+    _meanwhile: Callable[[], Awaitable[object]] | None = None
     _connections: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
 
     def cut(self) -> None:
@@ -36,6 +40,10 @@ class Proxy:
         """Break all connections once, when half of this text has gone through to a client."""
         self._breaking_at = text
 
+    def hold_back(self, text: bytes, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        """Once, before this text goes through to a client, do something."""
+        self._awaited, self._meanwhile = text, meanwhile
+
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection until either end closes it."""
         if self._turned_away:
@@ -46,8 +54,8 @@ class Proxy:
         self._connections |= both
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pass_on(reader, to_server))
-                tasks.create_task(self._pass_on(from_server, writer, breakable=True))
+                tasks.create_task(self._pass_to_server(reader, to_server))
+                tasks.create_task(self._pass_to_client(from_server, writer))
         except* ConnectionError:
             pass
         finally:
@@ -64,19 +72,27 @@ class Proxy:
         writer.close()
         turned_away.set()
 
-    async def _pass_on(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, breakable: bool = False
-    ) -> None:
+    async def _pass_to_server(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while chunk := await source.read(65536):
-            text = self._breaking_at
-            if breakable and text is not None and (start := chunk.find(text)) >= 0:
-                self._breaking_at = None
-                target.write(chunk[: start + len(text) // 2])
-                await target.drain()
-                self.cut()
             target.write(chunk)
             await target.drain()
-        # A browser that goes away takes the whole connection with it.
+        raise ConnectionResetError  # The other way is closed too.
+
+    async def _pass_to_client(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while chunk := await source.read(65536):
+            if self._awaited and self._meanwhile and self._awaited in chunk:
+                self._awaited = None
+                await self._meanwhile()
+            text = self._breaking_at
+            breaks = text is not None and text in chunk
+            if text is not None and breaks:
+                self._breaking_at = None
+                chunk = chunk[: chunk.index(text) + len(text) // 2]
+            self.passed_on += chunk
+            target.write(chunk)
+            await target.drain()
+            if breaks:
+                self.cut()
         raise ConnectionResetError
 
 

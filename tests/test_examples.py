@@ -16,7 +16,7 @@ from db.engine import Database
 from db.tables import sessions, users
 from tests.conftest import sign_in
 from tests.frontends import ENVIRONMENT, GRAPHQL
-from tests.people import PATIENCE_SECONDS, Person
+from tests.people import Person
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server
 
@@ -31,6 +31,7 @@ EXAMPLES = [
     "eventsource.ts",
     "python/chat.py",
 ]
+PATIENCE_SECONDS = 60  # all of them start at the same time
 HISTORY = [f"old {number}" for number in range(55)]  # more than two pages
 
 
@@ -49,8 +50,11 @@ class Terminal:
         """Accept these as the next lines, each once and in this order."""
         assert self.process.stdout is not None
         for line in lines:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                assert (await self.process.stdout.readline()).decode() == f"{line}\n"
+            try:
+                shown = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_SECONDS)
+            except TimeoutError:
+                shown = b"(nothing)"
+            assert shown.decode().rstrip("\n") == line
 
     async def ends(self) -> None:
         """Accept that it has no more to say, about errors neither."""
@@ -102,7 +106,8 @@ class Talk:
         await self.terminal.shows(*(f"{self.grace.username}: {content}" for content in contents))
 
     async def pages_through_what_there_is(self) -> None:
-        await self.shows_of_grace(*HISTORY)
+        """Meanwhile Grace writes: what comes after the cursor is an event, and may be on a page too."""
+        await self.shows_of_grace(*HISTORY, "meanwhile")
 
     async def sends_optimistically(self) -> None:
         await self.terminal.types("hello")
@@ -144,6 +149,11 @@ class Talk:
         await self.grace_writes("heard")
         await self.shows_of_grace("heard")
 
+    def got_each_event_once(self) -> None:
+        contents = ["meanwhile", "live 1", "live 2", "missed 1", "missed 2", "missed 3"]
+        contents += ["broken off", "broken off", "and after", "heard"]
+        assert self.proxy.passed_on.count(b'"messageCreated"') == len(contents)
+
     async def shows_why_the_stream_is_over(self, database: Database) -> None:
         async with database.transaction() as connection:
             her_id = select(users.c.id).where(users.c.username == self.ada.username).scalar_subquery()
@@ -158,19 +168,19 @@ async def talk(example: str, server: Server, http: httpx.AsyncClient, database: 
     conversation = await grace.opens_conversation_with(ada)
     for content in HISTORY:
         await grace.sends(content, to=conversation)
-    async with (
-        proxy_before(server.port) as proxy,
-        running(example, proxy.url, ada.username, grace.username) as terminal,
-    ):
-        example_talks = Talk(ada, grace, conversation, terminal, proxy)
-        await example_talks.pages_through_what_there_is()
-        await example_talks.sends_optimistically()
-        await example_talks.shows_what_to_put_right()
-        await example_talks.hears_live()
-        await example_talks.resumes_after_an_outage()
-        await example_talks.resumes_after_a_cut_within_an_event()
-        await example_talks.sends_once_though_the_answer_is_lost()
-        await example_talks.shows_why_the_stream_is_over(database)
+    async with proxy_before(server.port) as proxy:
+        proxy.hold_back(b'"inboxCursor"', lambda: grace.sends("meanwhile", to=conversation))
+        async with running(example, proxy.url, ada.username, grace.username) as terminal:
+            its_talk = Talk(ada, grace, conversation, terminal, proxy)
+            await its_talk.pages_through_what_there_is()
+            await its_talk.sends_optimistically()
+            await its_talk.shows_what_to_put_right()
+            await its_talk.hears_live()
+            await its_talk.resumes_after_an_outage()
+            await its_talk.resumes_after_a_cut_within_an_event()
+            await its_talk.sends_once_though_the_answer_is_lost()
+            its_talk.got_each_event_once()
+            await its_talk.shows_why_the_stream_is_over(database)
 
 
 @pytest.fixture(scope="module")

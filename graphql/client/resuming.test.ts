@@ -130,7 +130,8 @@ for (const singleConnection of [false, true]) {
       client.subscribe({ query, variables: { after: inbox.cursor } }, listener);
 
     it('gets every event once and in order over cuts', async () => {
-      listen(connect());
+      const failures = new Set<number>();
+      listen(connect({ wait: async (count) => void failures.add(count) }));
       for (let round = 1; round <= 10; round++) {
         inbox.add(`${round}a`, `${round}b`);
         await until(() => heard.texts.length === 2 * round);
@@ -141,6 +142,8 @@ for (const singleConnection of [false, true]) {
         heard.texts,
         rounds.flatMap((round) => [`${round}a`, `${round}b`]),
       );
+      // Each event starts the count anew.
+      assert.deepEqual([...failures], [1]);
       assert.deepEqual(heard.ends, []);
     });
 
@@ -268,6 +271,16 @@ for (const singleConnection of [false, true]) {
       await until(() => heard.ends.length === 1);
       assert.deepEqual(heard.results, [{ errors }]);
       assert.deepEqual(heard.ends, ['complete']);
+    });
+
+    it('takes an unknown reservation for a cut, and an unknown address for what it is', async () => {
+      let left = 1;
+      meddle = ({ method }, response) =>
+        method === 'POST' && left-- > 0 && Boolean(response.writeHead(404).end());
+      listen(connect());
+      inbox.add('heard');
+      await until(() => heard.ends.length === 1 || heard.texts.length === 1);
+      assert.equal(heard.texts.length, singleConnection ? 1 : 0);
     });
 
     it('reports a refusal that says nothing', async () => {
