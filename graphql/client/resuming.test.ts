@@ -305,20 +305,40 @@ for (const singleConnection of [false, true]) {
       assert.match(String(signedOut.ends), /signed out/);
     });
 
-    it('stops when told to, also while it waits', async () => {
-      const client = connect({ wait: () => new Promise(() => {}) });
-      const stop = listen(client);
+    it('stops when told to', async () => {
+      const stop = listen(connect());
       await until(() => streams.length === 1);
       stop();
       stop();
       assert.deepEqual(heard.ends, ['complete']);
       await until(() => streams[0]?.closed === true);
+    });
 
-      const waiting = new Heard();
+    it('stops while it waits, and does not come back', async () => {
+      let goOn = () => {};
+      const client = connect({ wait: () => new Promise((resolve) => (goOn = resolve)) });
+      const stop = listen(client);
+      await until(() => streams.length === 1);
+      const before = goOn;
+      streams[0]?.end();
+      await until(() => goOn !== before);
+      stop();
+      goOn();
+      assert.deepEqual(heard.ends, ['complete']);
+      const other = new Heard();
+      listen(client, other);
+      inbox.add('to the other');
+      await until(() => other.texts.length === 1);
+      assert.deepEqual(heard.texts, []);
+      assert.equal(streams.length, 2);
+    });
+
+    it('stops everything when it is disposed of', async () => {
       meddle = (_, response) => Boolean(response.writeHead(503).end());
-      listen(client, waiting);
+      const client = connect({ wait: () => new Promise(() => {}) });
+      listen(client);
       client.dispose();
-      assert.deepEqual(waiting.ends, ['complete']);
+      assert.deepEqual(heard.ends, ['complete']);
     });
   });
 }

@@ -44,26 +44,15 @@ export type ResumingClient = Pick<Client, 'subscribe' | 'dispose'>;
 export function createResumingClient(options: ResumingOptions): ResumingClient {
   const { singleConnection = false, refetch, wait = backOff } = options;
   const stops = new Set<() => void>();
-  let client = connect();
-
-  function connect(): Client<boolean> {
-    return createClient<boolean>({
-      url: options.url,
-      singleConnection,
-      // A copy, because the client puts its reservation's token into it.
-      headers: async () => ({ ...(await options.headers?.()) }),
-      credentials: options.credentials ?? 'same-origin',
-      retryAttempts: 0,
-      fetchFn: watched(options.fetch ?? fetch, options.silenceMs ?? 45_000),
-    });
-  }
-
-  /** After a cut, the single connection's client may wait for ever; what else it carries comes along. */
-  function replace(broken: Client<boolean>): void {
-    if (!singleConnection || broken !== client) return;
-    client = connect();
-    broken.dispose();
-  }
+  const client = createClient<boolean>({
+    url: options.url,
+    singleConnection,
+    // A copy, because the client puts its reservation's token into it.
+    headers: async () => ({ ...(await options.headers?.()) }),
+    credentials: options.credentials ?? 'same-origin',
+    retryAttempts: 0,
+    fetchFn: watched(options.fetch ?? fetch, options.silenceMs ?? 45_000),
+  });
 
   function subscribe<Data = Record<string, unknown>, Extensions = unknown>(
     request: RequestParams,
@@ -85,13 +74,11 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
     const fail = (reason: unknown) => end(() => sink.error(reason));
 
     function attempt(): void {
-      const used = client;
       const since = Date.now();
       let expired = false;
 
       async function comeBack(): Promise<void> {
         unsubscribe(); // What it waits for without an answer is given up.
-        replace(used);
         failures = Date.now() - since > LONGEST_WAIT_MS ? 1 : failures + 1;
         await wait(failures);
         if (!over) attempt();
@@ -102,7 +89,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
         if (!over) attempt();
       }
 
-      unsubscribe = used.subscribe<Data, Extensions>(
+      unsubscribe = client.subscribe<Data, Extensions>(
         { ...request, variables },
         {
           next(result) {
@@ -114,8 +101,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
           },
           complete() {
             if (over) return;
-            if (used !== client) comeBack().catch(fail);
-            else if (expired && refetch) startAnew(refetch).catch(fail);
+            if (expired && refetch) startAnew(refetch).catch(fail);
             else stop();
           },
           error(reason) {
@@ -189,7 +175,10 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** A fetch whose event streams end in an error: a cut when they just end, or are silent for too long. */
+/**
+ * A fetch whose event streams end in an error: a cut when they just end, or are silent for too long. In single
+ * connection mode, graphql-sse's client does not notice an end that comes before its first wait for an event.
+ */
 function watched(fetchFn: typeof fetch, silenceMs: number): typeof fetch {
   return async (input, init) => {
     const response = await within(silenceMs, fetchFn(input, init));
