@@ -53,16 +53,31 @@ CANNOT_INSTALL := Not installed, see above. With PyPI (or pip's index) in reach,
 # remembers where it found a command.
 NODE_FITS := command -v npm && node -e 'const [major, minor] = process.versions.node.split(".").map(Number); \
 	process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+WITH_NODE = export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	( $(NODE_FITS) ) >/dev/null 2>&1 || $(PIP) install --require-hashes -r requirements-node.txt \
+		$(call or_say,Node is missing: install 20.19 or later with npm; or have PyPI in reach. Then run make again.)
+NPM_CI = npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \
+	$(call or_say,Not installed; see above. With the npm registry in reach run make again.)
 $(GRAPHIQL): $(wildcard web/graphiql/*.* web/graphiql/src web/graphiql/src/*) | .venv/made
 	@echo "Building the GraphiQL page ..."
-	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	( $(NODE_FITS) ) >/dev/null 2>&1 || $(PIP) install --require-hashes -r requirements-node.txt \
-		$(call or_say,Node is missing: install 20.19 or later with npm; or have PyPI in reach. Then run make again.); \
+	@$(WITH_NODE); \
 	cd web/graphiql; \
-	npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \
-		$(call or_say,Not installed; see above. With the npm registry in reach run make again.); \
+	$(NPM_CI); \
 	npm run --silent build -- --logLevel=warn \
 		$(call or_say,The page in web/graphiql does not build: see above.)
+
+# What frontends use, for the tests: packages of theirs, and a generator that does not go with our packages.
+CLIENTS := graphql/node_modules/.package-lock.json
+$(CLIENTS): graphql/package-lock.json | .venv/made
+	@echo "Installing the packages of frontends ..."
+	@$(WITH_NODE); cd graphql; $(NPM_CI)
+	@touch $@
+
+.venv/ariadne/made: requirements-ariadne.txt .venv/made
+	@$(PYTHON) -m venv --clear .venv/ariadne
+	@.venv/ariadne/$(subst .venv/,,$(PIP)) install --require-hashes -r requirements-ariadne.txt \
+		$(call or_say,$(CANNOT_INSTALL))
+	@touch $@
 
 check: .venv/dev .venv/project
 	$(BIN)/ruff format --check .
@@ -78,7 +93,7 @@ format: .venv/dev
 CHROMIUM := /usr/bin/chromium
 PGBOUNCER := /usr/sbin/pgbouncer
 POSTGRES_15 := /usr/lib/postgresql/15/bin
-test: setup check
+test: setup check $(CLIENTS) .venv/ariadne/made
 	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
 		|| echo "Not tested in a browser: apt-get install chromium (as root) for that."
 	@[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \
@@ -101,3 +116,4 @@ lock:
 	$(LOCK) pyproject.toml -c requirements-dev.txt -o requirements.txt
 	$(LOCK) --group build -c requirements-dev.txt -o requirements-build.txt
 	$(LOCK) --group node -c requirements-dev.txt -o requirements-node.txt
+	$(LOCK) --group ariadne -o requirements-ariadne.txt

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graphql import GraphQLError, GraphQLSyntaxError, OperationDefinitionNode
 from starlette.requests import Request
 
-from graphql import GraphQLError, GraphQLSyntaxError, OperationDefinitionNode
 from schema.api import Api, Operation
 from schema.documents import OperationUnknown, is_mutation
 from schema.limits import DocumentTooComplex

@@ -11,6 +11,7 @@ from db import embedded, users
 from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
+from tests.frontends import GRAPHQL, run
 from tests.people import Person
 from tests.serving import Server, running_server
 
@@ -79,3 +80,10 @@ def signs_in(http: httpx.AsyncClient) -> SignIn:
         return await sign_in(http, name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+async def generated() -> Path:
+    """Generate what frontends generate, and return the folder."""
+    await run("npm", "run", "generate")
+    return GRAPHQL / "generated"

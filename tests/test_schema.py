@@ -9,6 +9,7 @@ from graphql import (
     GraphQLObjectType,
     build_schema,
 )
+
 from schema.api import Api
 
 PRINTED = Path(__file__).parent.parent / "graphql" / "schema.graphql"

@@ -1,0 +1,111 @@
+"""The base of the client that ariadne-codegen generates: subscriptions over SSE, which resume after a cut.
+
+The generator copies this file into its package.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from httpx_sse import aconnect_sse
+from pydantic import BaseModel
+
+from .base_model import UNSET
+
+
+class GraphQLErrors(Exception):
+    """What the server refuses: each error has a message, and a code in its extensions."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        """Carry the errors as they were answered."""
+        super().__init__("; ".join(error["message"] for error in errors))
+        self.errors = errors
+
+
+class SseClient:
+    """Executes operations, for the generated methods."""
+
+    def __init__(self, http_client: httpx.AsyncClient, url: str = "/graphql") -> None:
+        """Use a client that has the base URL and the headers; it is closed with this one."""
+        self.http_client = http_client
+        self.url = url
+
+    async def __aenter__(self) -> Self:
+        """Open nothing yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.http_client.aclose()
+
+    async def execute(
+        self, query: str, operation_name: str, variables: dict[str, Any], **kwargs: Any
+    ) -> httpx.Response:
+        """Execute a query or mutation."""
+        return await self.http_client.post(self.url, json=_body(query, operation_name, variables), **kwargs)
+
+    def get_data(self, response: httpx.Response) -> dict[str, Any]:
+        """Return the data of an answer.
+
+        Raises:
+            GraphQLErrors: there are errors.
+        """
+        return _data(response.content)
+
+    async def execute_ws(
+        self, query: str, operation_name: str, variables: dict[str, Any], **kwargs: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield each event of a subscription once, over SSE: the name is the generator's choice.
+
+        After a cut it comes back from the last event. Give the first `after`, so that none is missed.
+
+        Raises:
+            GraphQLErrors: the subscription is over.
+        """
+        body = _body(query, operation_name, variables)
+        headers: dict[str, str] = {}
+        while True:
+            try:
+                connection = aconnect_sse(
+                    self.http_client, "POST", self.url, json=body, headers=headers, **kwargs
+                )
+                async with connection as source:
+                    if source.response.is_client_error:
+                        _data(await source.response.aread())
+                    async for event in source.aiter_sse():
+                        if event.event == "next":
+                            yield _data(event.data)
+                            headers["last-event-id"] = event.id
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(random.uniform(0, 1))
+
+
+def _body(query: str, operation_name: str, variables: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "query": query,
+        "operationName": operation_name,
+        "variables": {name: _plain(value) for name, value in variables.items() if value is not UNSET},
+    }
+
+
+def _plain(value: object) -> object:
+    # What is left out of an input stays out: null says something else.
+    return (
+        value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if isinstance(value, BaseModel)
+        else value
+    )
+
+
+def _data(answer: bytes | str) -> dict[str, Any]:
+    parsed = json.loads(answer)
+    if errors := parsed.get("errors"):
+        raise GraphQLErrors(errors)
+    return parsed["data"]

@@ -1,0 +1,87 @@
+/** A conversation kept by hand, for clients that bring no cache: queries and mutations by fetch. */
+import type { ResultOf, TypedDocumentNode, VariablesOf } from '@graphql-typed-document-node/core';
+import { print } from 'graphql';
+
+import { retryingFetch } from '../client/retrying.ts';
+import {
+  ConversationDocument,
+  InboxDocument,
+  type MessageFieldsFragment,
+  OpenConversationDocument,
+  SendMessageDocument,
+} from '../generated/graphql.ts';
+import { complain, endpoint, pendingId, show, type ShownMessage } from './terminal.ts';
+
+type GraphQLErrors = readonly { message: string; extensions?: { code?: unknown } }[];
+
+export class Chat {
+  private messages: ShownMessage[] = [];
+
+  private constructor(
+    private readonly headers: { authorization: string },
+    private readonly viewer: { username: string },
+    private readonly conversationId: string,
+    /** Where the viewer's inbox stood before the messages were loaded. */
+    readonly inboxCursor: string,
+  ) {}
+
+  /** Opens the conversation with that person and shows it, loaded page by page from its end. */
+  static async open(headers: { authorization: string }, username: string): Promise<Chat> {
+    const { viewer, inboxCursor } = await execute(headers, InboxDocument, {});
+    const { createConversation } = await execute(headers, OpenConversationDocument, { input: { username } });
+    createConversation.userErrors.forEach(complain);
+    if (!viewer || !createConversation.conversation) process.exit(1);
+    const chat = new Chat(headers, viewer, createConversation.conversation.id, inboxCursor);
+    await chat.load();
+    return chat;
+  }
+
+  /** Adds a message that came live, unless it is there already. */
+  add(message: MessageFieldsFragment, conversationId: string): void {
+    if (conversationId !== this.conversationId || this.messages.some(({ id }) => id === message.id)) return;
+    this.update([...this.messages, message]);
+  }
+
+  /** Shows the message at once, and with its own id when it is sent; takes it back when it cannot be. */
+  async send(content: string): Promise<void> {
+    const idempotencyKey = crypto.randomUUID();
+    const pending = { id: pendingId(idempotencyKey), content, author: this.viewer };
+    this.update([...this.messages, pending]);
+    const input = { conversationId: this.conversationId, content, idempotencyKey };
+    const { createMessage } = await execute(this.headers, SendMessageDocument, { input });
+    createMessage.userErrors.forEach(complain);
+    this.update(this.messages.flatMap((each) => (each === pending ? (createMessage.message ?? []) : each)));
+  }
+
+  private async load(): Promise<void> {
+    let before: string | null | undefined;
+    do {
+      const { conversation } = await execute(this.headers, ConversationDocument, { id: this.conversationId, before });
+      if (!conversation) return;
+      const { edges, pageInfo } = conversation.messages;
+      this.messages.unshift(...edges.map(({ node }) => node));
+      before = pageInfo.hasPreviousPage ? pageInfo.startCursor : undefined;
+    } while (before);
+    show(this.messages);
+  }
+
+  private update(messages: ShownMessage[]): void {
+    this.messages = messages;
+    show(messages);
+  }
+}
+
+async function execute<Document extends TypedDocumentNode<unknown, never>>(
+  headers: { authorization: string },
+  document: Document,
+  variables: VariablesOf<Document>,
+): Promise<ResultOf<Document>> {
+  const response = await retryingFetch(endpoint, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ query: print(document), variables }),
+  });
+  const { data, errors = [] } = (await response.json()) as { data?: ResultOf<Document>; errors?: GraphQLErrors };
+  errors.forEach(complain);
+  return data ?? process.exit(1);
+}

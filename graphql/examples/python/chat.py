@@ -1,0 +1,154 @@
+"""httpx and httpx-sse: python chat.py [URL] [USERNAME] [WHOM TO WRITE TO]."""
+
+import asyncio
+import json
+import random
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from httpx_sse import aconnect_sse
+
+MESSAGE = "fragment MessageFields on Message { id content author { username } }"
+VIEWER = "{ viewer { username } }"
+OPEN_CONVERSATION = """
+    mutation ($input: CreateConversationInput!) {
+        createConversation(input: $input) { conversation { id } userErrors { code message } }
+    }
+"""
+CONVERSATION = f"""{MESSAGE}
+    query ($id: ID!, $before: String) {{
+        inboxCursor
+        conversation(id: $id) {{
+            messages(last: 25, before: $before) {{
+                edges {{ node {{ ...MessageFields }} }} pageInfo {{ hasPreviousPage startCursor }}
+            }}
+        }}
+    }}
+"""
+SEND_MESSAGE = f"""{MESSAGE}
+    mutation ($input: CreateMessageInput!) {{
+        createMessage(input: $input) {{ message {{ ...MessageFields }} userErrors {{ code message }} }}
+    }}
+"""
+MESSAGE_CREATED = f"""{MESSAGE}
+    subscription ($after: String) {{
+        messageCreated(after: $after) {{ message {{ ...MessageFields conversation {{ id }} }} }}
+    }}
+"""
+
+
+class GraphQLErrors(Exception):
+    """What the server refuses: each error has a message, and a code in its extensions."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+def data_of(answer: dict[str, Any]) -> dict[str, Any]:
+    if errors := answer.get("errors"):
+        raise GraphQLErrors(errors)
+    return answer["data"]
+
+
+async def execute(client: httpx.AsyncClient, query: str, **variables: Any) -> dict[str, Any]:
+    """Ask until there is an answer; a message sent again with its idempotencyKey is still one message."""
+    while True:
+        try:
+            response = await client.post("/graphql", json={"query": query, "variables": variables})
+            if response.status_code < 500:
+                return data_of(response.json())
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(random.uniform(0, 1))
+
+
+async def events(client: httpx.AsyncClient, query: str, after: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield each event once; after a cut, come back from the last one's id."""
+    while True:
+        request = {"query": query, "variables": {"after": after}}
+        try:
+            async with aconnect_sse(client, "POST", "/graphql", json=request) as source:
+                if source.response.is_client_error:
+                    data_of(json.loads(await source.response.aread()))
+                async for event in source.aiter_sse():
+                    if event.event == "next":
+                        yield data_of(json.loads(event.data))
+                        after = event.id
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(random.uniform(0, 1))
+
+
+def show(username: str, content: str, note: str = "") -> None:
+    print(f"{username}: {content}{note}", flush=True)
+
+
+def complain(code: str, message: str) -> None:
+    print(f"! {code}: {message}", flush=True)
+
+
+async def listen(client: httpx.AsyncClient, conversation_id: str, after: str) -> None:
+    async for event in events(client, MESSAGE_CREATED, after):
+        message = event["messageCreated"]["message"]
+        if message["conversation"]["id"] == conversation_id:
+            show(message["author"]["username"], message["content"])
+
+
+async def send_what_is_typed(client: httpx.AsyncClient, conversation_id: str, username: str) -> None:
+    typed = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(typed), sys.stdin)
+    while line := await typed.readline():
+        content = line.decode().rstrip("\n")
+        show(username, content, " (sending)")
+        message = {"conversationId": conversation_id, "content": content, "idempotencyKey": str(uuid4())}
+        sent = (await execute(client, SEND_MESSAGE, input=message))["createMessage"]
+        for error in sent["userErrors"]:
+            complain(error["code"], error["message"])
+        if sent["message"]:
+            show(username, sent["message"]["content"])
+
+
+async def main(url: str = "http://localhost:8000", username: str = "john", peer: str = "jane") -> None:
+    # Longer than the server is ever silent, so that a dead connection is noticed.
+    async with httpx.AsyncClient(base_url=url, timeout=45) as client:
+        signed_in = await client.post("/auth/dev/login", json={"username": username})
+        client.headers["authorization"] = f"Bearer {signed_in.raise_for_status().json()['token']}"
+
+        viewer = (await execute(client, VIEWER))["viewer"]
+        opened = (await execute(client, OPEN_CONVERSATION, input={"username": peer}))["createConversation"]
+        for error in opened["userErrors"]:
+            complain(error["code"], error["message"])
+        if opened["conversation"] is None:
+            return
+        conversation_id = opened["conversation"]["id"]
+
+        newest = await execute(client, CONVERSATION, id=conversation_id)
+        page = newest["conversation"]["messages"]
+        history = page["edges"]
+        while page["pageInfo"]["hasPreviousPage"]:
+            before = page["pageInfo"]["startCursor"]
+            answer = await execute(client, CONVERSATION, id=conversation_id, before=before)
+            page = answer["conversation"]["messages"]
+            history = page["edges"] + history
+        for edge in history:
+            show(edge["node"]["author"]["username"], edge["node"]["content"])
+
+        # From the cursor that came with the newest page: nothing in between is missed, or comes twice.
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(listen(client, conversation_id, newest["inboxCursor"]))
+            await send_what_is_typed(client, conversation_id, viewer["username"])
+            listening.cancel()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(*sys.argv[1:]))
+    except* GraphQLErrors as group:
+        for failure in group.exceptions:
+            assert isinstance(failure, GraphQLErrors)
+            for error in failure.errors:
+                complain(error["extensions"]["code"], error["message"])

@@ -1,0 +1,161 @@
+/**
+ * urql with its normalised cache. Subscriptions go over graphql-sse, or with `own-reader` as the last argument
+ * over urql's own reader of event streams, `fetchSubscriptions`.
+ */
+import {
+  type AnyVariables,
+  Client,
+  CombinedError,
+  type Exchange,
+  fetchExchange,
+  makeOperation,
+  mapExchange,
+  subscriptionExchange,
+} from '@urql/core';
+import { type Cache, cacheExchange } from '@urql/exchange-graphcache';
+import { relayPagination } from '@urql/exchange-graphcache/extras';
+import { retryExchange } from '@urql/exchange-retry';
+
+import { createResumingClient } from '../client/resuming.ts';
+import {
+  ConversationDocument,
+  ConversationFieldsFragmentDoc,
+  type CreateMessageInput,
+  InboxDocument,
+  MessageCreatedDocument,
+  type MessageCreatedSubscription,
+  type MessageFieldsFragment,
+  OpenConversationDocument,
+  SendMessageDocument,
+  type SendMessageMutation,
+} from '../generated/graphql.ts';
+import { complain, endpoint, peer, pendingId, show, signIn, typed } from './terminal.ts';
+
+const ownReader = process.argv.at(-1) === 'own-reader';
+const headers = await signIn();
+
+/** Adds a message to its conversation, unless it is there already. */
+function add(cache: Cache, message: MessageFieldsFragment, conversationId: string): void {
+  cache.updateQuery({ query: ConversationDocument, variables: { id: conversationId } }, (data) => {
+    if (!data?.conversation) return data;
+    const { messages } = data.conversation;
+    if (messages.edges.some(({ node }) => node.id === message.id)) return data;
+    const edges = [...messages.edges, { __typename: 'MessageEdge' as const, node: message }];
+    return { ...data, conversation: { ...data.conversation, messages: { ...messages, edges } } };
+  });
+}
+
+const cache = cacheExchange({
+  resolvers: {
+    Query: { conversations: relayPagination() },
+    Conversation: { messages: relayPagination() },
+  },
+  optimistic: {
+    createMessage(args, cache) {
+      const { conversationId, content, idempotencyKey } = args['input'] as CreateMessageInput;
+      return {
+        __typename: 'CreateMessagePayload',
+        message: {
+          __typename: 'Message',
+          id: pendingId(idempotencyKey ?? ''),
+          content,
+          createdAt: new Date().toISOString(),
+          mine: true,
+          readByOthers: false,
+          author: cache.readQuery({ query: InboxDocument })?.viewer,
+          conversation: cache.readFragment(ConversationFieldsFragmentDoc, {
+            __typename: 'Conversation',
+            id: conversationId,
+          }),
+        },
+        userErrors: [],
+      };
+    },
+  },
+  updates: {
+    Mutation: {
+      createMessage({ createMessage }: SendMessageMutation, _args, cache) {
+        const { message } = createMessage;
+        if (message) add(cache, message, message.conversation.id);
+      },
+    },
+    Subscription: {
+      messageCreated({ messageCreated: { message } }: MessageCreatedSubscription, _args, cache) {
+        add(cache, message, message.conversation.id);
+      },
+    },
+  },
+});
+
+/** Has retryExchange bring urql's own reader back to where it was, also when a stream just ends. */
+function resumeExchange(): Exchange {
+  const cursors = new Map<number, string>();
+  return mapExchange({
+    onOperation(operation) {
+      const after = cursors.get(operation.key);
+      if (operation.kind !== 'subscription' || after === undefined) return operation;
+      const variables: AnyVariables = { ...operation.variables, after };
+      return makeOperation(operation.kind, { ...operation, variables }, operation.context);
+    },
+    onResult(result) {
+      if (result.operation.kind !== 'subscription' || result.error?.graphQLErrors.length) return result;
+      if (!result.hasNext)
+        return { ...result, error: new CombinedError({ networkError: new Error('The stream has ended.') }) };
+      const { messageCreated } = result.data as MessageCreatedSubscription;
+      cursors.set(result.operation.key, messageCreated.cursor);
+      return result;
+    },
+  });
+}
+
+function graphqlSseExchange(): Exchange {
+  const live = createResumingClient({ url: endpoint, headers: () => headers });
+  return subscriptionExchange({
+    forwardSubscription: ({ query = '', variables = {} }) => ({
+      subscribe: (sink) => ({ unsubscribe: live.subscribe({ query, variables }, sink) }),
+    }),
+  });
+}
+
+const client = new Client({
+  url: endpoint,
+  fetchOptions: { headers },
+  fetchSubscriptions: ownReader,
+  exchanges: [
+    cache,
+    // Sends again what got no answer; a message has its idempotencyKey for that.
+    retryExchange({ maxNumberAttempts: Infinity }),
+    ownReader ? resumeExchange() : graphqlSseExchange(),
+    fetchExchange,
+  ],
+});
+
+// The cursor comes with what is shown first, so that nothing between the two is missed.
+const { data: inbox } = await client.query(InboxDocument, {});
+const { data: opened } = await client.mutation(OpenConversationDocument, { input: { username: peer } });
+opened?.createConversation.userErrors.forEach(complain);
+const conversation = opened?.createConversation.conversation;
+if (!inbox || !conversation) process.exit(1);
+
+let before: string | null | undefined;
+do {
+  const { data } = await client.query(ConversationDocument, { id: conversation.id, before });
+  const page = data?.conversation?.messages.pageInfo;
+  before = page?.hasPreviousPage ? page.startCursor : undefined;
+} while (before);
+client.query(ConversationDocument, { id: conversation.id }).subscribe(({ data }) => {
+  show(data?.conversation?.messages.edges.map(({ node }) => node) ?? []);
+});
+
+client.subscription(MessageCreatedDocument, { after: inbox.inboxCursor }).subscribe(({ error }) => {
+  if (!error) return;
+  error.graphQLErrors.forEach((each) => complain(each));
+  process.exit();
+});
+
+for await (const content of typed()) {
+  const input = { conversationId: conversation.id, content, idempotencyKey: crypto.randomUUID() };
+  const { data } = await client.mutation(SendMessageDocument, { input });
+  data?.createMessage.userErrors.forEach(complain);
+}
+process.exit();

@@ -1,0 +1,167 @@
+"""The contract as its readers take it: generators, trusted documents, and clients that are out already."""
+
+import importlib
+import json
+import re
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from graphql import (
+    OperationDefinitionNode,
+    build_schema,
+    concat_ast,
+    find_breaking_changes,
+    parse,
+    validate,
+)
+
+from schema.api import Api
+from tests.conftest import SignIn
+from tests.frontends import GRAPHQL, OPERATIONS, run
+from tests.people import Person
+from tests.proxy import proxy_before
+from tests.serving import Server
+
+SCHEMA = build_schema(Api().sdl())
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def breaking_changes(released: str, current: str) -> list[str]:
+    return [
+        change.description for change in find_breaking_changes(build_schema(released), build_schema(current))
+    ]
+
+
+def test_nothing_breaks_the_clients_of_the_released_schema():
+    found = breaking_changes((GRAPHQL / "released.graphql").read_text(), Api().sdl())
+    assert found == [], (
+        "Clients that are out rely on what these changes take away. Add beside it and deprecate it; or, to"
+        " part with such clients, say so in CHANGELOG.md and copy schema.graphql to released.graphql."
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("avatarUrl: String", "picture: String", "Field User.avatarUrl was removed."),
+        (
+            "  unreadCount: Int!",
+            "  unreadCount: Int",
+            "Field Conversation.unreadCount changed type from Int! to Int.",
+        ),
+        ("TAKEN", "IN_USE", "Enum value UserErrorCode.TAKEN was removed."),
+        (
+            "    search: String!",
+            "    search: String!\n    language: String!",
+            "A required argument Query.searchUsers(language:) was added.",
+        ),
+    ],
+)
+def test_a_breaking_change_is_named(before: str, after: str, named: str):
+    assert named in breaking_changes(Api().sdl(), Api().sdl().replace(before, after))
+
+
+def test_what_is_added_breaks_nobody():
+    changed = Api().sdl().replace("  unreadCount: Int!", "  unreadCount: Int!\n  title: String")
+    assert breaking_changes(Api().sdl(), changed) == []
+
+
+def test_the_operations_are_valid():
+    document = concat_ast([parse(path.read_text()) for path in OPERATIONS])
+    assert validate(SCHEMA, document) == []
+
+
+def test_trusted_documents_are_valid_and_named_by_their_hash(generated: Path):
+    manifest: dict[str, str] = json.loads((generated / "persisted-documents.json").read_text())
+    for name, text in manifest.items():
+        assert name == f"sha256:{sha256(text.encode()).hexdigest()}"
+        assert validate(SCHEMA, parse(text)) == []
+    trusted = {name for text in manifest.values() for name in operation_names(text)}
+    assert trusted == {name for path in OPERATIONS for name in operation_names(path.read_text())}
+
+
+def operation_names(text: str) -> list[str]:
+    operations = [node for node in parse(text).definitions if isinstance(node, OperationDefinitionNode)]
+    return [operation.name.value for operation in operations if operation.name]
+
+
+async def test_everything_compiles_strictly(generated: Path):
+    await run("node_modules/.bin/tsc")
+
+
+async def test_the_resuming_client_keeps_its_promises():
+    await run("npm", "test")
+
+
+async def test_a_python_generator_makes_a_client_that_works(
+    server: Server, signs_in: SignIn, generated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Every operation, called as a typed method; the subscription over a connection that breaks."""
+    (generated / "python").mkdir(exist_ok=True)
+    await run("../.venv/ariadne/bin/ariadne-codegen", "--config", "ariadne.toml")
+    monkeypatch.setattr(sys, "path", [str(generated / "python"), *sys.path])
+    messenger: Any = importlib.import_module("messenger_client")
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+
+    async with proxy_before(server.port) as proxy, client_of(ada, proxy.url, messenger) as its:
+        inbox = await its.inbox(first=25)
+        assert (inbox.viewer.username, inbox.conversations.edges) == (ada.username, [])
+        [found] = (await its.search_users(search=grace.username.upper(), first=5)).search_users
+        opened = await its.open_conversation(messenger.CreateConversationInput(username=found.username))
+        conversation_id = opened.create_conversation.conversation.id
+        blank = messenger.CreateMessageInput(conversation_id=conversation_id, content=" ")
+        [error] = (await its.send_message(blank)).create_message.user_errors
+        assert (error.code, error.path) == (messenger.UserErrorCode.BLANK, ["input", "content"])
+
+        hello = messenger.CreateMessageInput(
+            conversation_id=conversation_id, content="hello", idempotency_key=str(uuid4())
+        )
+        sent = [(await its.send_message(hello)).create_message.message for _ in range(2)]
+        assert sent[0].id == sent[1].id
+        events = its.message_created(after=inbox.inbox_cursor, include_mine=True)
+        assert (await anext(events)).message_created.message.created_at == sent[0].created_at
+        proxy.cut_within(b"broken off")
+        for content in ["broken off", "and after"]:
+            await grace.sends(content, to=conversation_id)
+            assert (await anext(events)).message_created.message.content == content
+        await events.aclose()
+
+        page = (await its.conversation(id=conversation_id, last=2)).conversation
+        assert [edge.node.content for edge in page.messages.edges] == ["broken off", "and after"]
+        assert (page.unread_count, page.messages.page_info.has_previous_page) == (2, True)
+        read = await its.read_messages(messenger.ReadMessagesInput(conversation_id=conversation_id))
+        assert read.read_messages.conversation.unread_count == 0
+        [edge] = (await its.inbox(first=25)).conversations.edges
+        assert edge.node.last_message.content == "and after"
+
+        picture = "https://example.com/ada.png"
+        await its.update_profile(messenger.UpdateProfileInput(avatar_url=picture))
+        # What is left out is not sent, so the picture stays.
+        await its.update_profile(messenger.UpdateProfileInput(username=f"{ada.username}-2"))
+        viewer = (await its.viewer()).viewer
+        assert (viewer.username, viewer.avatar_url) == (f"{ada.username}-2", picture)
+
+        with pytest.raises(messenger.sse_client.GraphQLErrors, match="first") as refused:
+            await its.more_conversations(first=0, after=inbox.conversations.page_info.end_cursor or "MQ==")
+        assert refused.value.errors[0]["extensions"]["code"] == "BAD_USER_INPUT"
+        with pytest.raises(messenger.sse_client.GraphQLErrors) as refused:
+            await anext(its.message_created(after="made up", include_mine=False))
+        assert refused.value.errors[0]["extensions"]["code"] == "CURSOR_INVALID"
+
+
+def client_of(person: Person, url: str, messenger: Any) -> Any:
+    return messenger.Client(httpx.AsyncClient(base_url=url, headers=person.headers, timeout=30))
+
+
+def test_the_guide_shows_what_the_examples_do():
+    files = [*GRAPHQL.glob("examples/*.ts"), *GRAPHQL.glob("examples/*/*.*"), *GRAPHQL.glob("client/*")]
+    sources = [path.read_text() for path in files if path.is_file()]
+    excerpts: list[str] = re.findall(r"```(?:ts|py)\n(.*?)```", (DOCS / "clients.md").read_text(), re.DOTALL)
+    assert excerpts
+    for excerpt in excerpts:
+        assert any(excerpt in source for source in sources), excerpt

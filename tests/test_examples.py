@@ -1,0 +1,200 @@
+"""The examples for frontends, each in its own process, over a connection that breaks."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from db.engine import Database
+from db.tables import sessions, users
+from tests.conftest import sign_in
+from tests.frontends import ENVIRONMENT, GRAPHQL
+from tests.people import Person
+from tests.proxy import Proxy, proxy_before
+from tests.serving import Server
+
+EXAMPLES = [
+    "apollo.ts",
+    "apollo.ts multipart",
+    "apollo.ts single-connection",
+    "urql.ts",
+    "urql.ts own-reader",
+    "relay/Chat.js",
+    "graphql-sse.ts",
+    "eventsource.ts",
+    "python/chat.py",
+]
+PATIENCE_SECONDS = 60  # all of them start at the same time
+HISTORY = [f"old {number}" for number in range(55)]  # more than two pages
+
+
+@dataclass
+class Terminal:
+    """A running example, and what one types and reads there."""
+
+    process: Process
+
+    async def types(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        await self.process.stdin.drain()
+
+    async def shows(self, *lines: str) -> None:
+        """Accept these as the next lines, each once and in this order."""
+        assert self.process.stdout is not None
+        for line in lines:
+            try:
+                shown = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_SECONDS)
+            except TimeoutError:
+                shown = b"(nothing)"
+            assert shown.decode().rstrip("\n") == line
+
+    async def ends(self) -> None:
+        """Accept that it has no more to say, about errors neither."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await self.process.communicate() == (b"", b"")
+        assert self.process.returncode == 0
+
+
+@asynccontextmanager
+async def running(example: str, *arguments: str) -> AsyncGenerator[Terminal]:
+    script, *options = example.split()
+    command = [sys.executable] if script.endswith(".py") else ["node", "--import", "tsx"]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        f"examples/{script}",
+        *arguments,
+        *options,
+        cwd=GRAPHQL,
+        env=ENVIRONMENT,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        yield Terminal(process)
+    except BaseException as error:
+        if process.returncode is None:
+            process.kill()
+        output, errors = await process.communicate()
+        error.add_note(f"{example} goes on:\n{output.decode()}{errors.decode()}")
+        raise
+
+
+@dataclass
+class Talk:
+    """Ada, who uses an example, and Grace, who writes to her."""
+
+    ada: Person
+    grace: Person
+    conversation: str
+    terminal: Terminal
+    proxy: Proxy
+
+    async def grace_writes(self, *contents: str) -> None:
+        for content in contents:
+            await self.grace.sends(content, to=self.conversation)
+
+    async def shows_of_grace(self, *contents: str) -> None:
+        await self.terminal.shows(*(f"{self.grace.username}: {content}" for content in contents))
+
+    async def pages_through_what_there_is(self) -> None:
+        """Meanwhile Grace writes: what comes after the cursor is an event, and may be on a page too."""
+        await self.shows_of_grace(*HISTORY, "meanwhile")
+
+    async def sends_optimistically(self) -> None:
+        await self.terminal.types("hello")
+        await self.terminal.shows(f"{self.ada.username}: hello (sending)", f"{self.ada.username}: hello")
+
+    async def shows_what_to_put_right(self) -> None:
+        await self.terminal.types("  ")
+        await self.terminal.shows(
+            f"{self.ada.username}:    (sending)", "! BLANK: Write something: the message is empty."
+        )
+
+    async def hears_live(self) -> None:
+        await self.grace_writes("live 1", "live 2")
+        await self.shows_of_grace("live 1", "live 2")
+
+    async def resumes_after_an_outage(self) -> None:
+        async with self.proxy.outage():
+            await self.grace_writes("missed 1", "missed 2", "missed 3")
+        await self.shows_of_grace("missed 1", "missed 2", "missed 3")
+
+    async def resumes_after_a_cut_within_an_event(self) -> None:
+        self.proxy.cut_within(b"broken off")
+        await self.grace_writes("broken off", "and after")
+        await self.shows_of_grace("broken off", "and after")
+
+    async def sends_once_though_the_answer_is_lost(self) -> None:
+        self.proxy.cut_within(b"said once")
+        await self.terminal.types("said once")
+        await self.terminal.shows(
+            f"{self.ada.username}: said once (sending)", f"{self.ada.username}: said once"
+        )
+        answer = await self.grace.asks(
+            "query ($id: ID!) { conversation(id: $id) { messages(last: 2) { edges { node { content } } } } }",
+            id=self.conversation,
+        )
+        contents = [edge["node"]["content"] for edge in answer["conversation"]["messages"]["edges"]]
+        assert contents == ["and after", "said once"]
+        # The stream broke as well.
+        await self.grace_writes("heard")
+        await self.shows_of_grace("heard")
+
+    def got_each_event_once(self) -> None:
+        contents = ["meanwhile", "live 1", "live 2", "missed 1", "missed 2", "missed 3"]
+        contents += ["broken off", "broken off", "and after", "heard"]
+        assert self.proxy.passed_on.count(b'"messageCreated"') == len(contents)
+
+    async def shows_why_the_stream_is_over(self, database: Database) -> None:
+        async with database.transaction() as connection:
+            her_id = select(users.c.id).where(users.c.username == self.ada.username).scalar_subquery()
+            ended = update(sessions).where(sessions.c.user_id == her_id)
+            await connection.execute(ended.values(revoked_at=sessions.c.created_at))
+        await self.terminal.shows("! UNAUTHENTICATED: Your session has ended: sign in again.")
+        await self.terminal.ends()
+
+
+async def talk(example: str, server: Server, http: httpx.AsyncClient, database: Database) -> None:
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await grace.opens_conversation_with(ada)
+    for content in HISTORY:
+        await grace.sends(content, to=conversation)
+    async with proxy_before(server.port) as proxy:
+        proxy.hold_back(b'"inboxCursor"', lambda: grace.sends("meanwhile", to=conversation))
+        async with running(example, proxy.url, ada.username, grace.username) as terminal:
+            its_talk = Talk(ada, grace, conversation, terminal, proxy)
+            await its_talk.pages_through_what_there_is()
+            await its_talk.sends_optimistically()
+            await its_talk.shows_what_to_put_right()
+            await its_talk.hears_live()
+            await its_talk.resumes_after_an_outage()
+            await its_talk.resumes_after_a_cut_within_an_event()
+            await its_talk.sends_once_though_the_answer_is_lost()
+            its_talk.got_each_event_once()
+            await its_talk.shows_why_the_stream_is_over(database)
+
+
+@pytest.fixture(scope="module")
+async def talks(
+    server: Server, http: httpx.AsyncClient, database: Database, generated: Path
+) -> AsyncGenerator[Mapping[str, asyncio.Task[None]]]:
+    """Run all examples at the same time, as they spend most of it waiting to connect again."""
+    tasks = {each: asyncio.create_task(talk(each, server, http, database)) for each in EXAMPLES}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_an_example_misses_nothing(talks: Mapping[str, asyncio.Task[None]], example: str):
+    await talks[example]
