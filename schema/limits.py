@@ -16,6 +16,7 @@ from graphql import (
     SelectionSetNode,
     is_composite_type,
 )
+
 from resolvers.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 # What a list without arguments is taken to hold: participants, or the fields of a type.

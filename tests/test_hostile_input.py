@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from graphql import get_introspection_query
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from db.engine import Database
 from db.tables import messages
-from graphql import get_introspection_query
 from schema.node import NodeType
 from tests.conftest import SignIn, sign_in
 from tests.people import Person

@@ -14,10 +14,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
-
-from db.embedded import Cluster
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -28,6 +24,10 @@ from graphql import (
     build_schema,
     get_introspection_query,
 )
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from db.embedded import Cluster
 from tests.conftest import SignIn, sign_in
 from tests.people import CREATE_CONVERSATION, CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person
 from tests.serving import Server, eventually, running_server
