@@ -212,11 +212,12 @@ for (const singleConnection of [false, true]) {
     });
 
     it('gives up on a request that is not answered', async () => {
-      let unanswered = 0;
-      meddle = () => ++unanswered <= 2;
+      const unanswered: ServerResponse[] = [];
+      meddle = (_, response) => unanswered.length < 2 && Boolean(unanswered.push(response));
       listen(connect({ silenceMs: 100 }));
       inbox.add('heard');
       await until(() => heard.texts.length === 1);
+      await until(() => unanswered.every(({ closed }) => closed));
     });
 
     it('tries again while the server cannot answer', async () => {

@@ -84,8 +84,8 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
         if (!over) attempt();
       }
 
-      async function startAnew(fetchCursor: () => Promise<string>): Promise<void> {
-        variables['after'] = await fetchCursor();
+      async function startAnew(refetched: Promise<string>): Promise<void> {
+        variables['after'] = await refetched;
         if (!over) attempt();
       }
 
@@ -101,7 +101,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
           },
           complete() {
             if (over) return;
-            if (expired && refetch) startAnew(refetch).catch(fail);
+            if (expired && refetch) startAnew(refetch()).catch(fail);
             else stop();
           },
           error(reason) {

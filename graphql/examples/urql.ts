@@ -34,12 +34,11 @@ import { complain, endpoint, peer, pendingId, show, signIn, typed } from './term
 const ownReader = process.argv.at(-1) === 'own-reader';
 const headers = await signIn();
 
-/** Adds a message to its conversation, unless it is there already. */
+/** Adds a message to its conversation; where it is there already, relayPagination shows it once. */
 function add(cache: Cache, message: MessageFieldsFragment, conversationId: string): void {
   cache.updateQuery({ query: ConversationDocument, variables: { id: conversationId } }, (data) => {
     if (!data?.conversation) return data;
     const { messages } = data.conversation;
-    if (messages.edges.some(({ node }) => node.id === message.id)) return data;
     const edges = [...messages.edges, { __typename: 'MessageEdge' as const, node: message }];
     return { ...data, conversation: { ...data.conversation, messages: { ...messages, edges } } };
   });
