@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,9 @@ from tests.faults.rounds import Outcome
 from tests.faults.scenes import Scene
 
 _AT_A_TIME = 4
+
+
+_NONE = SimpleNamespace(params={})
 
 
 @dataclass
@@ -38,8 +42,12 @@ class Rounds:
 @pytest.fixture(scope="session")
 async def rounds(request: pytest.FixtureRequest) -> AsyncGenerator[Rounds]:
     """Begin the rounds of all tests that were asked for."""
-    parameters = [item.callspec.params for item in request.session.items if isinstance(item, pytest.Function)]
-    scenes = [scene for given in parameters if isinstance(scene := given.get("scene"), Scene)]
+    scenes = [
+        scene
+        for item in request.session.items
+        # A test without parameters has no call specification.
+        if isinstance(scene := getattr(item, "callspec", _NONE).params.get("scene"), Scene)
+    ]
     binaries: Path = request.config.getoption("--postgres") or embedded.wheel_binaries()
     with tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         async with open_harness(Path(folder), binaries) as harness:
