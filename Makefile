@@ -79,6 +79,13 @@ $(CLIENTS): graphql/package-lock.json | .venv/made
 		$(call or_say,$(CANNOT_INSTALL))
 	@touch $@
 
+# An OpenID provider that the tests start.
+PROVIDER := tests/oidc-provider/node_modules/.package-lock.json
+$(PROVIDER): tests/oidc-provider/package-lock.json | .venv/made
+	@echo "Installing an OpenID provider for the tests ..."
+	@$(WITH_NODE); cd tests/oidc-provider; $(NPM_CI)
+	@touch $@
+
 check: .venv/dev .venv/project
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -95,8 +102,9 @@ PGBOUNCER := /usr/sbin/pgbouncer
 POSTGRES_15 := /usr/lib/postgresql/15/bin
 # What a version of PostgreSQL can make a difference to.
 TESTS_OF_SQL := $(addprefix tests/test_,migrations.py embedded_postgres.py inboxes.py delivery.py reading.py \
-	retention.py relays.py single_connection.py sign_in.py)
-test: setup check $(CLIENTS) .venv/ariadne/made
+	retention.py relays.py single_connection.py sign_in.py sessions.py limits.py \
+	provider_sign_in.py)
+test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
 	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
 		|| echo "Not tested in a browser: apt-get install chromium (as root) for that."
 	@[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \

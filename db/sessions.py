@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, func, insert, or_, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.ids import new_id
 from db.records import Session, User
 from db.tables import sessions, users
+from db.time import after
 from db.users import USER_COLUMNS
 
 _IS_OPEN = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > func.now())
@@ -19,7 +20,7 @@ async def create(connection: AsyncConnection, user: User, token_hash: str, lasts
     """Open a session for the user."""
     statement = (
         insert(sessions)
-        .values(id=new_id(), token_hash=token_hash, user_id=user.id, expires_at=_after(lasts))
+        .values(id=new_id(), token_hash=token_hash, user_id=user.id, expires_at=after(lasts))
         .returning(sessions.c.id, sessions.c.expires_at)
     )
     session_id, expires_at = (await connection.execute(statement)).one()
@@ -57,8 +58,8 @@ async def replace_token(
         .values(
             token_hash=new_hash,
             previous_token_hash=token_hash,
-            previous_token_until=_after(grace),
-            expires_at=_after(lasts),
+            previous_token_until=after(grace),
+            expires_at=after(lasts),
         )
         .returning(sessions.c.id)
     )
@@ -78,7 +79,3 @@ async def open_among(connection: AsyncConnection, ids: Sequence[UUID]) -> set[UU
     """Return those of the sessions that have neither been ended nor expired."""
     query = select(sessions.c.id).where(sessions.c.id == func.any(list(ids)), _IS_OPEN)
     return set((await connection.scalars(query)).all())
-
-
-def _after(time: timedelta):
-    return func.now() + bindparam(None, time, Interval)

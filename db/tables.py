@@ -51,6 +51,7 @@ users = Table(
     UniqueConstraint("username_key"),
 )
 
+# `provider` is the issuer's URL: subjects are unique within one issuer only.
 identities = Table(
     "identities",
     metadata,
@@ -58,6 +59,17 @@ identities = Table(
     Column("subject", Text, nullable=False),
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     PrimaryKeyConstraint("provider", "subject"),
+)
+
+# What a frontend of another origin gets in place of a cookie, for a minute at most.
+sign_in_codes = Table(
+    "sign_in_codes",
+    metadata,
+    Column("code_hash", Text, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("code_challenge", Text, nullable=False),
+    _moment("expires_at"),
+    Index("sign_in_codes_expires_at_idx", "expires_at"),
 )
 
 sessions = Table(

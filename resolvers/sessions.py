@@ -1,10 +1,8 @@
 """Signing in and out: random tokens, of which the database keeps only hashes."""
 
-import secrets
 from collections.abc import Collection, Set
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from uuid import UUID
 
 from db import sessions, users
@@ -12,6 +10,7 @@ from db.engine import Database
 from db.records import Session, User
 from db.users import UsernameTaken
 from resolvers.errors import Unauthenticated
+from resolvers.tokens import hash_of, new_token
 from resolvers.users import check_username
 
 REFRESH_GRACE = timedelta(seconds=30)
@@ -49,9 +48,9 @@ async def sign_in_by_name(database: Database, username: str, lasts: timedelta) -
 
 async def open_session(database: Database, user: User, lasts: timedelta) -> SignIn:
     """Open a session for the user."""
-    token = _new_token()
+    token = new_token()
     async with database.transaction() as connection:
-        session = await sessions.create(connection, user, _hash(token), lasts)
+        session = await sessions.create(connection, user, hash_of(token), lasts)
     return SignIn(session, token)
 
 
@@ -62,7 +61,7 @@ async def authenticate(database: Database, token: str) -> Session:
         Unauthenticated: the token is wrong, has been refreshed, or its session has ended or expired.
     """
     async with database.snapshot() as connection:
-        session = await sessions.by_token(connection, _hash(token))
+        session = await sessions.by_token(connection, hash_of(token))
     if session is None:
         raise Unauthenticated(_NOT_GOOD)
     return session
@@ -76,12 +75,12 @@ async def refresh(database: Database, token: str, lasts: timedelta) -> SignIn:
     Raises:
         Unauthenticated: the token is not the newest of an open session.
     """
-    new = _new_token()
+    new = new_token()
     async with database.transaction() as connection:
         replaced = await sessions.replace_token(
-            connection, _hash(token), _hash(new), lasts=lasts, grace=REFRESH_GRACE
+            connection, hash_of(token), hash_of(new), lasts=lasts, grace=REFRESH_GRACE
         )
-        session = await sessions.by_token(connection, _hash(new)) if replaced else None
+        session = await sessions.by_token(connection, hash_of(new)) if replaced else None
     if session is None:
         raise Unauthenticated(_NOT_GOOD)
     return SignIn(session, new)
@@ -102,12 +101,3 @@ async def ended_among(database: Database, ids: Collection[UUID]) -> Set[UUID]:
 async def _user_named(database: Database, username: str) -> User | None:
     async with database.snapshot() as connection:
         return await users.by_username(connection, username)
-
-
-def _new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def _hash(token: str) -> str:
-    # The tokens are random and long: a slow hash or a salt would add nothing.
-    return sha256(token.encode()).hexdigest()

@@ -14,6 +14,7 @@ from resolvers.errors import Unauthenticated, UserError, UserErrorCode
 from resolvers.pages import check_page_size
 
 MAX_FOUND = 20
+MAX_USERNAME_CHARS = 39
 MAX_AVATAR_URL_CHARS = 2000
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,38}")
 
@@ -100,8 +101,9 @@ def check_username(username: str) -> None:
     """
     if not username.strip():
         raise UserError(UserErrorCode.BLANK, "Give a name.", "username")
-    if len(username) > 39:
-        raise UserError(UserErrorCode.TOO_LONG, "A name has at most 39 characters.", "username")
+    if len(username) > MAX_USERNAME_CHARS:
+        message = f"A name has at most {MAX_USERNAME_CHARS} characters."
+        raise UserError(UserErrorCode.TOO_LONG, message, "username")
     if not is_username(username):
         raise UserError(
             UserErrorCode.INVALID,
@@ -110,14 +112,22 @@ def check_username(username: str) -> None:
         )
 
 
+def is_avatar_url(url: str | None) -> bool:
+    """Say whether somebody's picture may be there: a full https address that can be stored and shown."""
+    if url is None or len(url) > MAX_AVATAR_URL_CHARS or not is_storable(url):
+        return False
+    if any(char.isspace() or not char.isprintable() for char in url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname)
+
+
 def _check_avatar_url(url: str) -> None:
     if len(url) > MAX_AVATAR_URL_CHARS:
         message = f"The picture's address has over {MAX_AVATAR_URL_CHARS} characters."
         raise UserError(UserErrorCode.TOO_LONG, message, "avatarUrl")
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme == "https" and bool(parts.hostname)
-    except ValueError:
-        is_good = False
-    if not is_good or not is_storable(url) or any(char.isspace() or not char.isprintable() for char in url):
+    if not is_avatar_url(url):
         raise UserError(UserErrorCode.INVALID, "Give the picture's full address, with https.", "avatarUrl")

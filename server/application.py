@@ -19,14 +19,19 @@ from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
 from server.execution import Execution
+from server.github import GitHub
 from server.graphiql import BUILT, GraphiQLFiles, graphiql_page
 from server.graphql_endpoint import GraphQLEndpoint
 from server.heads import HeadLimit
 from server.identity import Identities
+from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
 from server.refusals import HttpRefusal, database_unavailable
+from server.provider_sign_in import ProviderSignIn
+from server.providers import Provider
 from server.request_log import RequestLog
 from server.responses import refusal_response
+from server.secret_key import Seal, secret_key
 from server.settings import LOCAL_HOSTS, Settings
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections
@@ -68,6 +73,15 @@ def build_application(
             Route("/graphql", graphql),
             Route("/graphql/stream", graphql),
             *SignInEndpoints(database, identities, streams, settings, dev_login=dev_login).routes(),
+            *ProviderSignIn(
+                database,
+                identities,
+                _providers(settings, public_url),
+                seal=Seal(secret_key(settings), "sign-in under way"),
+                settings=settings,
+                public_url=public_url,
+                dev_login=dev_login,
+            ).routes(),
             *OperatorEndpoints(database, streams).routes(),
             *page_routes,
         ],
@@ -106,6 +120,31 @@ def _api(settings: Settings) -> Api:
         answer_fields=settings.max_answer_fields,
     )
     return Api(limits, introspection=settings.introspection)
+
+
+def _providers(settings: Settings, public_url: str) -> list[Provider]:
+    providers: list[Provider] = []
+    if settings.github_client_id is not None and settings.github_client_secret is not None:
+        providers.append(
+            GitHub(
+                settings.github_url,
+                settings.github_client_id,
+                settings.github_client_secret.get_secret_value(),
+                f"{public_url}/auth/github/callback",
+            )
+        )
+    if settings.oidc_issuer is not None and settings.oidc_client_id is not None:
+        secret = settings.oidc_client_secret
+        providers.append(
+            OpenIdProvider(
+                settings.oidc_issuer,
+                settings.oidc_name or urlsplit(settings.oidc_issuer).hostname or settings.oidc_issuer,
+                settings.oidc_client_id,
+                secret.get_secret_value() if secret else None,
+                f"{public_url}/auth/oidc/callback",
+            )
+        )
+    return providers
 
 
 def _graphiql(settings: Settings) -> tuple[Response | None, Sequence[BaseRoute]]:

@@ -44,6 +44,6 @@ def set_up_logging(log_format: LogFormat) -> None:
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     # Requests are logged by us, with their id; the libraries' own starts and stops are noise.
-    for name in ("uvicorn", "uvicorn.error", "alembic"):
+    for name in ("uvicorn", "uvicorn.error", "alembic", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True

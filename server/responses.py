@@ -5,6 +5,9 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
+from resolvers.sessions import SignIn
+from schema.date_time import format_date_time
+from schema.users import User
 from server.refusals import HttpRefusal
 
 
@@ -28,3 +31,15 @@ def refusal_response(refusal: HttpRefusal) -> Response:
     """Answer with `{"error": {"code", "message"}}`."""
     error = {"code": refusal.code, "message": refusal.message}
     return json_response({"error": error}, refusal.status, refusal.headers)
+
+
+def sign_in_response(sign_in: SignIn) -> Response:
+    """Answer with the token, until when it is good, and whose it is."""
+    user = User.of(sign_in.session.user)
+    return json_response(
+        {
+            "token": sign_in.token,
+            "expiresAt": format_date_time(sign_in.session.expires_at),
+            "user": {"id": user.id, "username": user.username, "avatarUrl": user.avatar_url},
+        }
+    )

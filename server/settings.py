@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, FilePath, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     inbox_retention_days: float = Field(
         30, gt=0, description="How many days an inbox keeps its entries; messages are kept for good."
     )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="What seals the cookies of sign-ins under way: at least 32 random characters, the same"
+        " for all processes. Default: made once, beside the embedded database.",
+    )
     dev_login: bool | None = Field(
         None,
         description="Sign-in by name alone, for development. Default: on where the public URL is localhost.",
@@ -89,6 +94,24 @@ class Settings(BaseSettings):
         [],
         description="Origins of frontends elsewhere that browsers may call from, separated by commas, such"
         " as https://app.example.com.",
+    )
+    github_client_id: str | None = Field(
+        None, description="Sign-in with GitHub: the client id of the OAuth app."
+    )
+    github_client_secret: SecretStr | None = Field(None, description="The OAuth app's client secret.")
+    github_url: str = Field(
+        "https://github.com", description="Where GitHub is: another for a GitHub Enterprise Server."
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="Sign-in with an OpenID provider: its issuer, such as https://id.example.com/realms/team.",
+    )
+    oidc_client_id: str | None = Field(None, description="The client id that the provider knows us by.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="The client secret; without one we are a public client."
+    )
+    oidc_name: str | None = Field(
+        None, description="What to call the provider to people. Default: the issuer's host."
     )
     graphiql: bool = Field(True, description="Show GraphiQL to a browser at /graphql.")
     introspection: bool = Field(True, description="Answer questions about the schema itself.")
@@ -147,6 +170,20 @@ class Settings(BaseSettings):
             raise ValueError("write it like https://chat.example.com, without a path")
         return url.rstrip("/") if url else url
 
+    @field_validator("secret_key")
+    @classmethod
+    def _check_secret_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 32:
+            raise ValueError("give at least 32 random characters, as `openssl rand -hex 32` makes them")
+        return key
+
+    @field_validator("github_url", "oidc_issuer")
+    @classmethod
+    def _check_provider(cls, url: str | None) -> str | None:
+        if url is not None and not _is_safe_url(url):
+            raise ValueError("write it like https://id.example.com; plain http is for localhost only")
+        return url
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, url: str | None) -> str | None:
@@ -184,14 +221,36 @@ def load_settings(**flags: Any) -> Settings:
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else None
         # What is wrong with several together is named in the type of our own error.
-        name = PREFIX + str(first["loc"][0] if first["loc"] else first["type"]).upper()
+        name = PREFIX + (field or first["type"]).upper()
         reason = first["msg"].removeprefix("Value error, ")
-        value = f" (it is {first['input']!r})" if first["loc"] else ""
-        raise SettingsError(f"{name} is wrong: {reason}{value}") from error
+        shown = "" if field is None or _is_secret(field) else f" (it is {first['input']!r})"
+        raise SettingsError(f"{name} is wrong: {reason}{shown}") from error
+    _check_complete(settings)
+    return settings
+
+
+def _check_complete(settings: Settings) -> None:
+    """Refuse settings of which one needs another that is not there."""
+    needs = [
+        ("github_client_id", "github_client_secret"),
+        ("github_client_secret", "github_client_id"),
+        ("oidc_issuer", "oidc_client_id"),
+        ("oidc_client_id", "oidc_issuer"),
+    ]
+    # Without a place of our own to keep one, and with several processes, it has to be given.
+    if settings.database_url is not None:
+        needs += [("github_client_id", "secret_key"), ("oidc_issuer", "secret_key")]
+    for one, other in needs:
+        if getattr(settings, one) is not None and getattr(settings, other) is None:
+            raise SettingsError(
+                f"{PREFIX}{other.upper()} is missing: with {PREFIX}{one.upper()} it has to be set"
+                + (" (`openssl rand -hex 32` makes one)" if other == "secret_key" else "")
+            )
 
 
 def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -214,6 +273,18 @@ def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
     return str(default.value if isinstance(default, Enum) else default)
+
+
+def _is_secret(field: str) -> bool:
+    return field == "database_url" or "SecretStr" in str(Settings.model_fields[field].annotation)
+
+
+def _is_safe_url(url: str) -> bool:
+    """Say whether a server of others can be asked there without anybody in between."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
 
 
 def _origin_of(url: str) -> str | None:

@@ -10,13 +10,11 @@ from db.engine import Database
 from resolvers import sessions
 from resolvers.errors import Unauthenticated, UserError
 from resolvers.sessions import SignIn
-from schema.date_time import format_date_time
-from schema.users import User
 from server.bodies import read_json_object
 from server.identity import Identities
 from server.origins import is_for_local_host
 from server.refusals import HttpRefusal
-from server.responses import json_response
+from server.responses import sign_in_response
 from server.settings import Settings
 from server.streams import OpenStreams
 
@@ -94,14 +92,7 @@ class SignInEndpoints:
         return response
 
     def _signed_in(self, sign_in: SignIn) -> Response:
-        user = User.of(sign_in.session.user)
-        response = json_response(
-            {
-                "token": sign_in.token,
-                "expiresAt": format_date_time(sign_in.session.expires_at),
-                "user": {"id": user.id, "username": user.username, "avatarUrl": user.avatar_url},
-            }
-        )
+        response = sign_in_response(sign_in)
         self._identities.set_cookie(response, sign_in)
         return response
 

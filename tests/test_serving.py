@@ -147,6 +147,18 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         ({"allowed_origins": "https://a.example,b"}, "MESSENGER_ALLOWED_ORIGINS is wrong: 'b' is no origin"),
         ({"heartbeat_seconds": "16"}, "MESSENGER_HEARTBEAT_SECONDS is wrong: "),
         ({"dev_login": "perhaps"}, "MESSENGER_DEV_LOGIN is wrong: "),
+        ({"secret_key": "short"}, "MESSENGER_SECRET_KEY is wrong: give at least 32 random characters"),
+        (
+            {"github_client_id": "x"},
+            "MESSENGER_GITHUB_CLIENT_SECRET is missing: with MESSENGER_GITHUB_CLIENT_ID",
+        ),
+        ({"oidc_issuer": "https://id.example"}, "MESSENGER_OIDC_CLIENT_ID is missing: "),
+        ({"oidc_issuer": "http://id.example"}, "MESSENGER_OIDC_ISSUER is wrong: write it like https://"),
+        ({"github_url": "https://a:b@github.example"}, "MESSENGER_GITHUB_URL is wrong: "),
+        (
+            {"oidc_issuer": "https://id.example", "oidc_client_id": "x", "database_url": "postgresql://x"},
+            "MESSENGER_SECRET_KEY is missing: with MESSENGER_OIDC_ISSUER it has to be set (`openssl rand",
+        ),
         ({"host": "192.0.2.1", "database_url": "postgresql://x"}, "cannot listen on 192.0.2.1:8000"),
         (
             {"port": "0", "database_url": "postgresql://nobody@127.0.0.1:1/none"},
@@ -162,6 +174,13 @@ def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
     assert done.stderr.startswith(f"messenger: {complaint}"), done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_a_complaint_about_a_secret_does_not_show_it(tmp_path: Path):
+    for settings in ({"secret_key": "hunter2"}, {"database_url": "mysql://me:hunter2@host/x"}):
+        complaint = run(tmp_path, "serve", **settings).stderr
+        assert " is wrong: " in complaint
+        assert "hunter2" not in complaint
 
 
 def test_settings_come_from_flags_then_the_environment_then_the_file(tmp_path: Path):

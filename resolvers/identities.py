@@ -1,0 +1,117 @@
+"""Users whom others vouch for: sign-in providers, and the accounts of an existing product."""
+
+import re
+import secrets
+import unicodedata
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import identities, users
+from db.engine import Database
+from db.identities import AlreadyLinked
+from db.records import User
+from db.users import UsernameTaken
+from resolvers.content import is_storable
+from resolvers.errors import Unauthenticated
+from resolvers.tokens import hash_of, new_token
+from resolvers.users import MAX_USERNAME_CHARS, is_avatar_url
+
+CODE_LASTS = timedelta(seconds=60)
+MAX_SUBJECT_CHARS = 255
+_NAMELESS = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a provider tells of somebody: names, the best first, and a picture."""
+
+    names: Sequence[str] = ()
+    avatar_url: str | None = None
+
+
+class SubjectRefused(Exception):
+    """A provider's name for somebody that cannot be kept."""
+
+
+async def user_for(database: Database, provider: str, subject: str, profile: Profile) -> User:
+    """Return the user whom the provider knows by this subject, made from the profile on first sight.
+
+    `provider` is the issuer's URL. However many ask at once for the same subject, they get one user.
+
+    Raises:
+        SubjectRefused: the subject is empty, over 255 characters, or cannot be stored.
+    """
+    if not subject or len(subject) > MAX_SUBJECT_CHARS or not is_storable(subject):
+        raise SubjectRefused(f"a subject has 1 to {MAX_SUBJECT_CHARS} characters")
+    while True:
+        async with database.snapshot() as connection:
+            user = await identities.user_of(connection, provider, subject)
+            if user is not None:
+                return user
+            username = await _free_username(connection, profile.names)
+        try:
+            async with database.transaction() as connection:
+                avatar_url = profile.avatar_url if is_avatar_url(profile.avatar_url) else None
+                user = await users.create(connection, username, avatar_url)
+                await identities.link(connection, provider, subject, user.id)
+                return user
+        except (UsernameTaken, AlreadyLinked):
+            # Somebody was quicker: what is there now decides.
+            continue
+
+
+async def make_code(database: Database, user: User, code_challenge: str) -> str:
+    """Return a code that signs the user in once, within a minute, for who has the challenge's verifier."""
+    code = new_token()
+    async with database.transaction() as connection:
+        await identities.keep_code(connection, hash_of(code), user.id, code_challenge, CODE_LASTS)
+    return code
+
+
+async def redeem_code(database: Database, code: str, code_verifier: str) -> User:
+    """Return whom the code signs in. It is used up, also where the verifier is not its own.
+
+    The challenge is the verifier's SHA-256: https://www.rfc-editor.org/rfc/rfc7636#section-4.6.
+
+    Raises:
+        Unauthenticated: the code is wrong, used or expired, or the verifier is another's.
+    """
+    async with database.transaction() as connection:
+        taken = await identities.take_code(connection, hash_of(code))
+    challenge = urlsafe_b64encode(sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
+    if taken is None or not secrets.compare_digest(taken[1], challenge):
+        raise Unauthenticated("The code is wrong, used or expired: sign in again.")
+    return taken[0]
+
+
+def possible_usernames(names: Sequence[str]) -> Iterator[str]:
+    """Yield allowed names that are like these, the most alike first, without end."""
+    bases = [base for name in names if (base := _as_username(name))] or [_NAMELESS]
+    yield from bases
+    for number in range(2, 10):
+        yield _with_ending(bases[0], f"-{number}")
+    while True:
+        yield _with_ending(bases[0], f"-{secrets.token_hex(3)}")
+
+
+async def _free_username(connection: AsyncConnection, names: Sequence[str]) -> str:
+    for username in possible_usernames(names):
+        if await users.by_username(connection, username) is None:
+            return username
+    raise AssertionError("there is always another name")
+
+
+def _as_username(name: str) -> str:
+    """Return the name in the letters that a username may have; empty where nothing is left of it."""
+    # An address of e-mail is not for everybody to see: what stands before the @ is the name in it.
+    plain = unicodedata.normalize("NFKD", name.partition("@")[0]).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:MAX_USERNAME_CHARS].rstrip("._-")
+
+
+def _with_ending(base: str, ending: str) -> str:
+    return base[: MAX_USERNAME_CHARS - len(ending)] + ending

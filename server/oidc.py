@@ -1,0 +1,149 @@
+"""Sign-in with an OpenID provider.
+
+https://openid.net/specs/openid-connect-core-1_0.html and openid-connect-discovery-1_0.html
+"""
+
+# Authlib has no types: what comes out of it is given one here.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+from authlib.oidc.core import CodeIDToken
+from joserfc.errors import JoseError
+
+from resolvers.identities import Profile
+from server.json_web_keys import JsonWebKeys, TokenNotTrusted
+from server.oauth import CodeGrant
+from server.outbound import Unavailable, get_json
+from server.providers import Identified, Secrets
+
+_LEEWAY_SECONDS = 60
+_METADATA_SECONDS = 3600
+
+
+class OpenIdProvider:
+    """A provider that is found by its issuer."""
+
+    id = "oidc"
+
+    def __init__(
+        self, issuer: str, name: str, client_id: str, client_secret: str | None, redirect_uri: str
+    ) -> None:
+        """Be the client of that id; nothing is asked of the provider before somebody signs in."""
+        self.name = name
+        self._issuer = issuer
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._redirect_uri = redirect_uri
+        self._metadata: dict[str, Any] = {}
+        self._discovered = float("-inf")
+        self._keys = JsonWebKeys(self._fetch_keys)
+
+    async def authorization_url(self, of: Secrets) -> str:
+        """Return the provider's page that asks the person."""
+        metadata = await self._discover()
+        return self._grant(metadata).authorization_url(
+            _endpoint(metadata, "authorization_endpoint"),
+            state=of.state,
+            code_verifier=of.code_verifier,
+            nonce=of.nonce,
+        )
+
+    async def check_issuer(self, issuer: str | None) -> None:
+        """Accept an answer that names this provider, or none where it does not say that it names itself.
+
+        Authlib's client does not look at it: https://www.rfc-editor.org/rfc/rfc9207#section-2.4.
+        """
+        metadata = await self._discover()
+        if issuer is None and not metadata.get("authorization_response_iss_parameter_supported"):
+            return
+        if issuer != self._issuer:
+            raise TokenNotTrusted(f"the answer is from {issuer!r}, not from {self._issuer!r}")
+
+    async def identify(self, of: Secrets, code: str) -> Identified:
+        """Return whom the ID token names, with what it or the userinfo endpoint tells of them."""
+        metadata = await self._discover()
+        tokens = await self._grant(metadata).exchange(
+            _endpoint(metadata, "token_endpoint"), code, of.code_verifier
+        )
+        claims = await self._claims_of_id_token(metadata, tokens, of.nonce)
+        subject = str(claims["sub"])
+        if not _profile(claims).names and "userinfo_endpoint" in metadata:
+            bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+            told = await get_json(_endpoint(metadata, "userinfo_endpoint"), bearer)
+            # https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse: of somebody else, maybe.
+            if told.get("sub") != subject:
+                raise TokenNotTrusted("the userinfo endpoint speaks of another subject")
+            claims = told
+        return Identified(self._issuer, subject, _profile(claims))
+
+    async def _claims_of_id_token(
+        self, metadata: Mapping[str, Any], tokens: Mapping[str, Any], nonce: str
+    ) -> Mapping[str, Any]:
+        id_token = tokens.get("id_token")
+        if not isinstance(id_token, str):
+            raise TokenNotTrusted("there is no ID token")
+        named = metadata.get("id_token_signing_alg_values_supported")
+        algorithms = cast("list[str]", named) if isinstance(named, list) else ["RS256"]
+        header, claims = await self._keys.claims_of(id_token, algorithms)
+        options = {
+            "iss": {"essential": True, "value": self._issuer},
+            "sub": {"essential": True},
+            "aud": {"essential": True, "value": self._client_id},
+        }
+        expected = {
+            "nonce": nonce,
+            "client_id": self._client_id,
+            "access_token": tokens["access_token"],
+        }
+        try:
+            CodeIDToken(claims, header, options, expected).validate(leeway=_LEEWAY_SECONDS)
+        except JoseError as error:
+            raise TokenNotTrusted(f"{type(error).__name__}: {error}") from error
+        return claims
+
+    async def _discover(self) -> dict[str, Any]:
+        """Return what the provider says of itself, asked at most once an hour."""
+        if time.monotonic() - self._discovered > _METADATA_SECONDS:
+            found = await get_json(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+            if found.get("issuer") != self._issuer:
+                raise Unavailable(f"{self._issuer} says to be {found.get('issuer')!r}")
+            self._metadata, self._discovered = found, time.monotonic()
+        return self._metadata
+
+    async def _fetch_keys(self) -> dict[str, Any]:
+        return await get_json(_endpoint(await self._discover(), "jwks_uri"))
+
+    def _grant(self, metadata: Mapping[str, Any]) -> CodeGrant:
+        return CodeGrant(
+            self._client_id,
+            self._client_secret,
+            self._redirect_uri,
+            "openid profile",
+            self._authentication(metadata),
+        )
+
+    def _authentication(self, metadata: Mapping[str, Any]) -> str:
+        if self._client_secret is None:
+            return "none"
+        named = metadata.get("token_endpoint_auth_methods_supported")
+        takes_basic = not isinstance(named, list) or "client_secret_basic" in named
+        return "client_secret_basic" if takes_basic else "client_secret_post"
+
+
+def _endpoint(metadata: Mapping[str, Any], name: str) -> str:
+    url = metadata.get(name)
+    if not isinstance(url, str):
+        raise Unavailable(f"the provider names no {name}")
+    return url
+
+
+def _profile(claims: Mapping[str, Any]) -> Profile:
+    keys = ("preferred_username", "nickname", "name", "given_name")
+    picture = claims.get("picture")
+    return Profile(
+        tuple(name for key in keys if isinstance(name := claims.get(key), str) and name),
+        picture if isinstance(picture, str) else None,
+    )
