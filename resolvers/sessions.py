@@ -94,8 +94,18 @@ async def end(database: Database, session_id: UUID) -> None:
 
 async def ended_among(database: Database, ids: Collection[UUID]) -> Set[UUID]:
     """Return those of the sessions that have been ended or have expired; one statement for all."""
+    if not ids:
+        return set()
     async with database.snapshot() as connection:
         return set(ids) - await sessions.open_among(connection, list(ids))
+
+
+async def removed_among(database: Database, user_ids: Collection[UUID]) -> Set[UUID]:
+    """Return those of the users who are no more; one statement for all."""
+    if not user_ids:
+        return set()
+    async with database.snapshot() as connection:
+        return set(user_ids) - {user.id for user in await users.by_ids(connection, list(user_ids))}
 
 
 async def _user_named(database: Database, username: str) -> User | None:

@@ -26,9 +26,9 @@ from server.heads import HeadLimit
 from server.identity import Identities
 from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
-from server.refusals import HttpRefusal, database_unavailable
 from server.provider_sign_in import ProviderSignIn
 from server.providers import Provider
+from server.refusals import HttpRefusal, database_unavailable
 from server.request_log import RequestLog
 from server.responses import refusal_response
 from server.secret_key import Seal, secret_key
@@ -36,6 +36,7 @@ from server.settings import LOCAL_HOSTS, Settings
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
+from server.token_issuer import TokenIssuer
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -54,7 +55,7 @@ def build_application(
 ) -> Application:
     """Build the application that browsers reach at `public_url`."""
     streams = OpenStreams()
-    identities = Identities(database, public_url, settings.allowed_origins)
+    identities = Identities(database, public_url, settings.allowed_origins, _token_issuer(settings))
     dev_login = offers_dev_login(settings, public_url)
     page, page_routes = _graphiql(settings)
     execution = Execution(_api(settings), database, broadcaster)
@@ -120,6 +121,12 @@ def _api(settings: Settings) -> Api:
         answer_fields=settings.max_answer_fields,
     )
     return Api(limits, introspection=settings.introspection)
+
+
+def _token_issuer(settings: Settings) -> TokenIssuer | None:
+    if settings.jwt_issuer is None or settings.jwt_audience is None or settings.jwt_jwks_url is None:
+        return None
+    return TokenIssuer(settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url)
 
 
 def _providers(settings: Settings, public_url: str) -> list[Provider]:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
-from uuid import UUID
 
 from starlette.types import Receive, Send
 
 from schema.answers import Answer
+from server.identity import Identity
 from server.streams import EndReason, OpenStream, OpenStreams
 
 
@@ -86,7 +86,7 @@ class ResponseStream:
         self,
         *,
         streams: OpenStreams,
-        session_id: UUID | None,
+        identity: Identity,
         receive: Receive,
         heartbeat_seconds: float,
         send_events: Callable[[OpenStream], Awaitable[None]],
@@ -97,7 +97,7 @@ class ResponseStream:
         It ends when the client goes away or does not read, when its session ends, which
         `say_session_ended` tells the client, and when the server stops.
         """
-        with streams.opened(session_id) as stream:
+        with streams.opened(identity) as stream:
             async with asyncio.TaskGroup() as tasks:
                 keeping_alive = tasks.create_task(self._keep_alive(receive, stream, heartbeat_seconds))
                 try:

@@ -99,8 +99,7 @@ class GraphQLEndpoint:
         if asked.errors:
             answer = invalid(asked.errors)
         else:
-            viewer = identity.session.user if identity.session else None
-            answer = await self._execution.answer(asked, viewer, identity.refused)
+            answer = await self._execution.answer(asked, identity.user, identity.refused)
         if media_type == sse.MEDIA_TYPE:
             return Response(Sse().next(answer) + Sse.complete, headers=Sse.headers)
         return _answer(answer, media_type, 200 if media_type == JSON or "data" in answer else 400)
@@ -120,7 +119,7 @@ class GraphQLEndpoint:
         async def send_events(stream: OpenStream) -> None:
             answers = self._execution.events(
                 asked.operation,
-                identity.session.user if identity.session else None,
+                identity.user,
                 identity.refused,
                 events,
                 last_event_id=request.headers.get("last-event-id"),
@@ -140,7 +139,7 @@ class GraphQLEndpoint:
 
         reason = await events.hold_open(
             streams=self._streams,
-            session_id=identity.session.id if identity.session else None,
+            identity=identity,
             receive=request.receive,
             heartbeat_seconds=self._settings.heartbeat_seconds,
             send_events=send_events,

@@ -3,32 +3,51 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from db.engine import Database
-from db.records import Session
+from db.records import Session, User
 from resolvers import sessions
 from resolvers.errors import Unauthenticated
 from resolvers.sessions import SignIn
+from server.cookies import cookie_of
+from server.json_web_keys import TokenNotTrusted
 from server.origins import is_cross_site
+from server.outbound import Unavailable
 from server.refusals import HttpRefusal
+from server.token_issuer import TokenIssuer, looks_like_jwt
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose session it is, or why the token that came is not good; neither for nobody."""
+    """Who it is and until when, or why the token that came is not good; neither for nobody.
 
+    Who signed in here has a session; whom another issuer vouches for has none.
+    """
+
+    user: User | None = None
     session: Session | None = None
+    expires_at: datetime | None = None
     refused: str | None = None
 
 
 class Identities:
     """Reads tokens from requests and puts them in cookies."""
 
-    def __init__(self, database: Database, public_url: str, allowed_origins: list[str]) -> None:
-        """Take cookies only from pages of `public_url` and `allowed_origins`."""
+    def __init__(
+        self,
+        database: Database,
+        public_url: str,
+        allowed_origins: list[str],
+        token_issuer: TokenIssuer | None = None,
+    ) -> None:
+        """Take cookies only from pages of `public_url` and `allowed_origins`, and the issuer's tokens."""
         self._database = database
+        self._token_issuer = token_issuer
         self._public_url = public_url
         self._allowed_origins = frozenset(allowed_origins)
         self._secure = public_url.startswith("https://")
@@ -39,7 +58,8 @@ class Identities:
         """Say who sent the request.
 
         Raises:
-            HttpRefusal: 403, its cookie came from a page of another origin.
+            HttpRefusal: 403, its cookie came from a page of another origin; 503, the keys to check its token
+                with cannot be had.
         """
         authorization = request.headers.get("authorization")
         if authorization is not None and not _is_bearer(authorization):
@@ -47,10 +67,27 @@ class Identities:
         token = self.token_of(request)
         if token is None:
             return Identity()
+        if self._token_issuer is not None and authorization is not None and looks_like_jwt(token):
+            return await self._vouched_for(self._token_issuer, token)
         try:
-            return Identity(await sessions.authenticate(self._database, token))
+            session = await sessions.authenticate(self._database, token)
         except Unauthenticated as refusal:
             return Identity(refused=str(refusal))
+        return Identity(session.user, session, session.expires_at)
+
+    async def _vouched_for(self, issuer: TokenIssuer, token: str) -> Identity:
+        try:
+            vouched = await issuer.user_of(self._database, token)
+        except TokenNotTrusted as error:
+            log.info("a token was not believed", error=str(error))
+            return Identity(
+                refused="The token is not signed by its issuer, not for this server, or not for now."
+            )
+        except Unavailable as error:
+            raise HttpRefusal(
+                503, "UNAVAILABLE", "The token cannot be checked now: try again.", {"retry-after": "5"}
+            ) from error
+        return Identity(vouched.user, None, vouched.expires_at)
 
     def token_of(self, request: HTTPConnection) -> str | None:
         """Return the request's token: the bearer's, or without that header the cookie's.
@@ -61,22 +98,10 @@ class Identities:
         authorization = request.headers.get("authorization")
         if authorization is not None:
             return authorization[7:].strip() if _is_bearer(authorization) else None
-        token = self._cookie_of(request)
+        token = cookie_of(request, self._cookie)
         if token is not None:
             self.refuse_cross_site(request)
         return token
-
-    def _cookie_of(self, request: HTTPConnection) -> str | None:
-        """Return our cookie's value, read as it was set: without quotes or escapes.
-
-        Starlette would undo these, which takes Python 3.11 minutes for a header of a million backslashes.
-        """
-        for header in request.headers.getlist("cookie"):
-            for pair in header.split(";"):
-                name, _, value = pair.partition("=")
-                if name.strip() == self._cookie:
-                    return value.strip()
-        return None
 
     def refuse_cross_site(self, request: HTTPConnection) -> None:
         """Accept a request that no other site's page has made.

@@ -78,7 +78,10 @@ class JsonWebKeys:
                 self._surprised = time.monotonic()
                 await self._refresh(since=seen)
                 verified = jwt.decode(token, self._keys, registry=registry)
-        except (JoseError, ValueError) as error:
+        except Unavailable:
+            raise
+        except Exception as error:
+            # The library stumbles over some headers that nobody honest writes, each in its own way.
             raise TokenNotTrusted(f"{type(error).__name__}: {error}") from error
         return verified.header, verified.claims
 

@@ -13,10 +13,10 @@ from typing import Any, cast
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from resolvers.identities import Profile
 from server.json_web_keys import JsonWebKeys, TokenNotTrusted
 from server.oauth import CodeGrant
 from server.outbound import Unavailable, get_json
+from server.profiles import profile_of
 from server.providers import Identified, Secrets
 
 _LEEWAY_SECONDS = 60
@@ -70,14 +70,14 @@ class OpenIdProvider:
         )
         claims = await self._claims_of_id_token(metadata, tokens, of.nonce)
         subject = str(claims["sub"])
-        if not _profile(claims).names and "userinfo_endpoint" in metadata:
+        if not profile_of(claims).names and "userinfo_endpoint" in metadata:
             bearer = {"authorization": f"Bearer {tokens['access_token']}"}
             told = await get_json(_endpoint(metadata, "userinfo_endpoint"), bearer)
             # https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse: of somebody else, maybe.
             if told.get("sub") != subject:
                 raise TokenNotTrusted("the userinfo endpoint speaks of another subject")
             claims = told
-        return Identified(self._issuer, subject, _profile(claims))
+        return Identified(self._issuer, subject, profile_of(claims))
 
     async def _claims_of_id_token(
         self, metadata: Mapping[str, Any], tokens: Mapping[str, Any], nonce: str
@@ -138,12 +138,3 @@ def _endpoint(metadata: Mapping[str, Any], name: str) -> str:
     if not isinstance(url, str):
         raise Unavailable(f"the provider names no {name}")
     return url
-
-
-def _profile(claims: Mapping[str, Any]) -> Profile:
-    keys = ("preferred_username", "nickname", "name", "given_name")
-    picture = claims.get("picture")
-    return Profile(
-        tuple(name for key in keys if isinstance(name := claims.get(key), str) and name),
-        picture if isinstance(picture, str) else None,
-    )

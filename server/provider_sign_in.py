@@ -18,12 +18,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from db.engine import Database
+from db.engine import Database, DatabaseUnavailable
 from db.records import User
 from resolvers import identities, sessions
 from resolvers.errors import Unauthenticated
 from resolvers.identities import SubjectRefused
 from server.bodies import read_json_object
+from server.cookies import cookie_of
 from server.identity import Identities
 from server.json_web_keys import TokenNotTrusted
 from server.oauth import CodeRefused
@@ -78,6 +79,13 @@ class _Failure(Exception):
     title: str
     text: str
     status: int
+
+
+_CANNOT_ANSWER = _Failure(
+    "You could not be signed in just now",
+    "The server has a problem of its own that should pass soon. Please try again in a few minutes.",
+    503,
+)
 
 
 class ProviderSignIn:
@@ -164,6 +172,8 @@ class ProviderSignIn:
             response = await self._finish(self._provider(request), pending, request.query_params)
         except _Failure as failure:
             response = self._page(failure, request, pending.destination if pending else None)
+        except DatabaseUnavailable:
+            response = self._page(_CANNOT_ANSWER, request, pending.destination if pending else None)
         response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
         return response
 
@@ -238,7 +248,6 @@ class ProviderSignIn:
             return False
         return (
             f"{parts.scheme}://{parts.netloc}" in {*self._settings.allowed_origins, self._public_url}
-            and "\\" not in address
             and not parts.fragment
             and address.isprintable()
             and len(address) <= _MAX_ADDRESS_CHARS
@@ -246,7 +255,7 @@ class ProviderSignIn:
 
     def _pending(self, request: Request) -> _Pending | None:
         """Return the sign-in that this browser has under way with this state, None when there is none."""
-        value = self._seal.open(request.cookies.get(self._cookie, ""))
+        value = self._seal.open(cookie_of(request, self._cookie) or "")
         pending = None if value is None else _Pending.of(value)
         if pending is None or pending.provider != _provider_id(request):
             return None

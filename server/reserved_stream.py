@@ -17,6 +17,7 @@ from schema.answers import Answer
 from schema.api import Operation
 from server.event_stream import ResponseStream, SlowReader
 from server.execution import Execution, is_unavailable, session_ended
+from server.identity import Identity
 from server.sse import Sse, operation_complete, operation_next
 from server.streams import EndReason, OpenStream, OpenStreams
 
@@ -35,12 +36,12 @@ class ReservedStream:
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
 
     async def serve(
-        self, streams: OpenStreams, session_id: UUID | None, receive: Receive, heartbeat_seconds: float
+        self, streams: OpenStreams, identity: Identity, receive: Receive, heartbeat_seconds: float
     ) -> None:
         """Serve the stream until the client goes, or the session or this process ends."""
         await self._response.hold_open(
             streams=streams,
-            session_id=session_id,
+            identity=identity,
             receive=receive,
             heartbeat_seconds=heartbeat_seconds,
             send_events=self._send_events,

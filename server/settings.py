@@ -113,6 +113,14 @@ class Settings(BaseSettings):
     oidc_name: str | None = Field(
         None, description="What to call the provider to people. Default: the issuer's host."
     )
+    jwt_issuer: str | None = Field(
+        None,
+        description="An existing product whose JWTs sign its people in as bearer tokens: their `iss` claim.",
+    )
+    jwt_audience: str | None = Field(None, description="What their `aud` claim has to hold.")
+    jwt_jwks_url: str | None = Field(
+        None, description="Where the issuer's public keys are, as a JSON Web Key Set."
+    )
     graphiql: bool = Field(True, description="Show GraphiQL to a browser at /graphql.")
     introspection: bool = Field(True, description="Answer questions about the schema itself.")
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="The largest request body, in bytes.")
@@ -177,7 +185,7 @@ class Settings(BaseSettings):
             raise ValueError("give at least 32 random characters, as `openssl rand -hex 32` makes them")
         return key
 
-    @field_validator("github_url", "oidc_issuer")
+    @field_validator("github_url", "oidc_issuer", "jwt_jwks_url")
     @classmethod
     def _check_provider(cls, url: str | None) -> str | None:
         if url is not None and not _is_safe_url(url):
@@ -241,6 +249,9 @@ def _check_complete(settings: Settings) -> None:
         ("github_client_secret", "github_client_id"),
         ("oidc_issuer", "oidc_client_id"),
         ("oidc_client_id", "oidc_issuer"),
+        ("jwt_issuer", "jwt_audience"),
+        ("jwt_audience", "jwt_jwks_url"),
+        ("jwt_jwks_url", "jwt_issuer"),
     ]
     # Without a place of our own to keep one, and with several processes, it has to be given.
     if settings.database_url is not None:

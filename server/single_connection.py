@@ -33,7 +33,7 @@ from server.accept import accept_of, best_match
 from server.event_stream import ResponseStream
 from server.execution import Execution
 from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
-from server.identity import Identities
+from server.identity import Identities, Identity
 from server.refusals import HttpRefusal, cannot_answer_now
 from server.reserved_stream import ReservedStream, encode_subscription
 from server.responses import json_response
@@ -74,7 +74,7 @@ class SingleConnections:
             HttpRefusal: among others 404, the reservation does not exist, is spent, or somebody else's.
         """
         identity = await self._identities.of(request)
-        viewer = identity.session.user if identity.session else None
+        viewer = identity.user
         if request.method == "PUT":
             if viewer is None:
                 message = identity.refused or "Sign in first: a stream is reserved for somebody."
@@ -91,8 +91,7 @@ class SingleConnections:
         if _wants_stream(request):
             response = ResponseStream(send, Sse(), self._settings.write_timeout_seconds)
             stream = ReservedStream(self._execution, viewer, reservation_id, response)
-            session_id = identity.session.id if identity.session else None
-            return await self._serve(request, stream, reservation_id, session_id)
+            return await self._serve(request, stream, reservation_id, identity)
         return await self._accept(request, viewer, reservation_id)
 
     async def keep(self, every_seconds: float = 2) -> None:
@@ -194,7 +193,7 @@ class SingleConnections:
             raise
 
     async def _serve(
-        self, request: Request, stream: ReservedStream, reservation_id: UUID, session_id: UUID | None
+        self, request: Request, stream: ReservedStream, reservation_id: UUID, identity: Identity
     ) -> None:
         if self._streams.closing:
             raise cannot_answer_now()
@@ -205,7 +204,7 @@ class SingleConnections:
             raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
         self._served.add(reservation_id)
         try:
-            await stream.serve(self._streams, session_id, request.receive, self._settings.heartbeat_seconds)
+            await stream.serve(self._streams, identity, request.receive, self._settings.heartbeat_seconds)
         finally:
             self._served.discard(reservation_id)
             await self._release(reservation_id)

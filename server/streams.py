@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import Enum
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import structlog
 
 from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
+from server.identity import Identity
 from server.metrics import OPEN_STREAMS, STREAMS_ENDED
 
 _DRAIN_STEP_SECONDS = 0.05
@@ -32,9 +34,12 @@ class EndReason(Enum):
 class OpenStream:
     """A stream while its task sends events, which others can ask to end."""
 
-    def __init__(self, session_id: UUID | None, task: asyncio.Task[object]) -> None:
-        """Stand for the stream of that session (None for nobody's) that the task serves."""
-        self.session_id = session_id
+    def __init__(self, identity: Identity, task: asyncio.Task[object]) -> None:
+        """Stand for the stream of that identity's that the task serves."""
+        self.session_id = identity.session.id if identity.session else None
+        # Who has no session is watched by themselves, and by the end of what vouches for them.
+        self.user_id = identity.user.id if identity.user and self.session_id is None else None
+        self.expires_at = identity.expires_at
         self.end_reason: EndReason | None = None
         self._task = task
 
@@ -70,12 +75,12 @@ class OpenStreams:
         self.closing = False
 
     @contextmanager
-    def opened(self, session_id: UUID | None) -> Generator[OpenStream]:
+    def opened(self, identity: Identity) -> Generator[OpenStream]:
         """Count the current task's stream among the open ones while the block runs."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a stream is opened by a task")
-        stream = OpenStream(session_id, task)
+        stream = OpenStream(identity, task)
         self._streams.add(stream)
         OPEN_STREAMS.inc()
         try:
@@ -110,19 +115,40 @@ class OpenStreams:
         """Return the sessions that have a stream."""
         return {stream.session_id for stream in self._streams if stream.session_id is not None}
 
+    def end_user(self, user_id: UUID) -> None:
+        """End the streams of somebody without a session who is no more."""
+        for stream in list(self._streams):
+            if stream.user_id == user_id:
+                stream.end(EndReason.SESSION_ENDED)
+
+    def user_ids(self) -> set[UUID]:
+        """Return the users who have a stream without a session."""
+        return {stream.user_id for stream in self._streams if stream.user_id is not None}
+
+    def end_expired(self) -> None:
+        """End the streams of those for whom nobody vouches any more."""
+        now = datetime.now(UTC)
+        for stream in list(self._streams):
+            if stream.user_id is not None and stream.expires_at is not None and stream.expires_at <= now:
+                stream.end(EndReason.SESSION_ENDED)
+
 
 async def end_with_their_sessions(streams: OpenStreams, database: Database, every_seconds: float) -> None:
-    """End each stream within `every_seconds` of its session's end or expiry, wherever that happened."""
+    """End each stream within `every_seconds` of its session's, token's or user's end, wherever that was."""
     while True:
         await asyncio.sleep(every_seconds)
-        watched = streams.session_ids()
-        if not watched:
+        streams.end_expired()
+        watched, vouched_for = streams.session_ids(), streams.user_ids()
+        if not watched and not vouched_for:
             continue
         try:
             ended = await sessions.ended_among(database, watched)
+            removed = await sessions.removed_among(database, vouched_for)
         except DatabaseUnavailable as error:
             # Nobody is signed out by a database that does not answer; the next round asks again.
             log.warning("cannot tell which sessions have ended", error=str(error))
             continue
         for session_id in ended:
             streams.end_session(session_id)
+        for user_id in removed:
+            streams.end_user(user_id)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode
 
 import uvicorn
 from joserfc import jwk, jwt
-from joserfc.jwk import RSAKey
+from joserfc.jwk import Key, OctKey, RSAKey
 from joserfc.jws import JWSRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -124,7 +124,7 @@ class Issuer:
     """An OpenID provider and issuer of tokens that can be told to misbehave."""
 
     url: str = ""
-    keys: list[RSAKey] = field(default_factory=lambda: [new_key()])
+    keys: list[Key] = field(default_factory=lambda: [new_key()])
     claims: dict[str, Any] = field(default_factory=dict[str, Any])
     header: dict[str, Any] = field(default_factory=dict[str, Any])
     signing_key: Any = None
@@ -189,7 +189,8 @@ class Issuer:
         bound = await self._codes.take(request)
         if bound is None:
             return JSONResponse({"error": "invalid_grant"}, 400)
-        id_token = self.token(**{"nonce": bound["nonce"], **self.claims})
+        told = {"nonce": bound["nonce"], "preferred_username": "ada", **self.claims}
+        id_token = self.token(**told)
         if self.resign is not None:
             id_token = self.resign(id_token)
         return JSONResponse({"access_token": "an access token", "token_type": "Bearer", "id_token": id_token})
@@ -207,3 +208,10 @@ class Issuer:
 
 def new_key() -> RSAKey:
     return jwk.RSAKey.generate_key(2048, auto_kid=True)
+
+
+def public_pem(issuer: Issuer) -> bytes:
+    """Return the issuer's newest public key in the text form that everybody has."""
+    key = issuer.keys[-1]
+    assert not isinstance(key, OctKey)
+    return key.as_pem(private=False)

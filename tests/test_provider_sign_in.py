@@ -32,7 +32,7 @@ from resolvers.users import is_username
 from server.secret_key import Seal
 from tests.browser import Browser
 from tests.serving import Server, running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, Issuer, new_key, served
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, Issuer, new_key, public_pem, served
 
 PROVIDER = Path(__file__).parent / "oidc-provider"
 # The system's, or where it has none the one that the build has brought.
@@ -401,7 +401,7 @@ def answering(**response: str) -> Callable[[Issuer], None]:
 
 
 def with_hmac_of_the_public_key(issuer: Issuer) -> None:
-    password = issuer.keys[-1].as_pem(private=False)
+    password = public_pem(issuer)
 
     def resign(token: str) -> str:
         signed = f"{base64url(HS256)}.{token.split('.')[1]}"
@@ -419,6 +419,7 @@ def without_iss(issuer: Issuer) -> None:
 
 
 def of_somebody_else_in_userinfo(issuer: Issuer) -> None:
+    issuer.claims = {"preferred_username": None}
     issuer.userinfo = {"sub": "grace", "name": "Grace"}
 
 
@@ -435,6 +436,7 @@ FAR_AHEAD = 100_000_000_000
         pytest.param(unsigned, id="not signed"),
         pytest.param(claiming(iss="https://evil.example"), id="of another issuer"),
         pytest.param(claiming(aud="somebody else"), id="for somebody else"),
+        pytest.param(claiming(aud="somebody else", azp=CLIENT_ID), id="for somebody else, made for us"),
         pytest.param(claiming(aud=None), id="for nobody"),
         pytest.param(claiming(aud=[CLIENT_ID, "another"]), id="for several without saying for whom"),
         pytest.param(claiming(azp="another"), id="made for another client"),
@@ -484,11 +486,12 @@ async def test_the_same_provider_when_it_behaves_signs_in(browser: Browser, sign
 async def test_a_provider_may_change_its_keys(browser: Browser, signing: Signing, issuer: Issuer):
     await browser.goes_to(signing.login("oidc"))
     issuer.keys = [new_key()]
-    issuer.claims = {"sub": uuid4().hex, "name": f"Rotated {uuid4().hex[:12]}"}
+    named = f"Rotated {uuid4().hex[:12]}"
+    issuer.claims = {"sub": uuid4().hex, "preferred_username": None, "name": named}
     await browser.goes_to(signing.login("oidc"))
     found = await viewer(browser.http, signing.url)
     assert found is not None
-    assert found["username"] == issuer.claims["name"].replace(" ", "-")
+    assert found["username"] == named.replace(" ", "-")
 
 
 @pytest.mark.parametrize(
@@ -648,6 +651,13 @@ async def test_many_first_sign_ins_of_one_person_at_once_make_one_user(database:
         *(user_for(database, "https://id.example", subject, Profile([name])) for _ in range(20))
     )
     assert {user.username for user in made} == {name}
+    called_differently = await asyncio.gather(
+        *(
+            user_for(database, "https://id.example", f"{subject}-2", Profile([f"{name}-{number}"]))
+            for number in range(20)
+        )
+    )
+    assert len({user.id for user in called_differently}) == 1
     others = await asyncio.gather(
         *(user_for(database, "https://id.example", uuid4().hex, Profile([name])) for _ in range(20))
     )

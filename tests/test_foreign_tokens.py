@@ -1,0 +1,385 @@
+"""The tokens of an existing product: whom they sign in, and which ones sign in nobody."""
+
+import asyncio
+import hmac
+import json
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
+from sqlalchemy import delete
+
+from db.embedded import Cluster
+from db.engine import Database
+from db.tables import users
+from server.json_web_keys import JsonWebKeys, TokenNotTrusted
+from server.outbound import Unavailable
+from tests.people import Person
+from tests.serving import Server, running_server
+from tests.stand_ins import CLIENT_ID, Issuer, new_key, public_pem, served
+
+VIEWER = {"query": "{ viewer { username avatarUrl } }"}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Generator[Issuer]:
+    issuer = Issuer()
+    with served(issuer.app()) as issuer.url:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def server(
+    issuer: Issuer, cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    """A server that takes the issuer's tokens."""
+    with running_server(
+        tmp_path_factory.mktemp("foreign"),
+        database_url=cluster.url(),
+        heartbeat_seconds="1",
+        jwt_issuer=issuer.url,
+        jwt_audience=CLIENT_ID,
+        jwt_jwks_url=f"{issuer.url}/jwks",
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+async def http(server: Server):
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+async def ask(http: httpx.AsyncClient, token: str) -> dict[str, Any]:
+    response = await http.post("/graphql", json=VIEWER, headers={"authorization": f"Bearer {token}"})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def username(http: httpx.AsyncClient, token: str) -> str:
+    answer = await ask(http, token)
+    assert "errors" not in answer, answer
+    return answer["data"]["viewer"]["username"]
+
+
+async def test_a_token_signs_its_subject_in_who_is_made_on_first_sight(
+    http: httpx.AsyncClient, issuer: Issuer
+):
+    subject, name = f"customer|{uuid4()}", f"ada-{uuid4().hex[:12]}"
+    picture = f"https://pictures.example/{name}.png"
+    answer = await ask(http, issuer.token(sub=subject, name=name, picture=picture))
+    assert answer == {"data": {"viewer": {"username": name, "avatarUrl": picture}}}
+    # The product may call them otherwise later: they are who they were.
+    assert await username(http, issuer.token(sub=subject, name="renamed")) == name
+    assert await username(http, issuer.token(sub=f"another|{uuid4()}", name=name)) == f"{name}-2"
+
+
+async def test_many_first_requests_at_once_make_one_user(http: httpx.AsyncClient, issuer: Issuer):
+    token = issuer.token(sub=uuid4().hex, name=f"ada-{uuid4().hex[:12]}")
+    assert len(set(await asyncio.gather(*(username(http, token) for _ in range(20))))) == 1
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": ["another", CLIENT_ID]},
+        {"iat": None},
+        {"exp": int(time.time()) + 10**15},
+        {"exp": time.time() + 60.5},
+        {"nbf": int(time.time()) + 5, "iat": int(time.time()) + 5},
+        {"scope": "openid", "roles": ["x"], "name": 7, "picture": None},
+    ],
+    ids=str,
+)
+async def test_a_token_may_be_good_in_its_own_way(
+    http: httpx.AsyncClient, issuer: Issuer, claims: dict[str, Any]
+):
+    await username(http, issuer.token(**{"sub": uuid4().hex, **claims}))
+
+
+async def test_a_clock_that_is_a_little_behind_does_no_harm(http: httpx.AsyncClient, issuer: Issuer):
+    await username(http, issuer.token(exp=int(time.time()) - 5))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"aud": "another"},
+        {"aud": ["another"]},
+        {"aud": []},
+        {"aud": None},
+        {"aud": {CLIENT_ID: 1}},
+        {"exp": int(time.time()) - 60},
+        {"exp": None},
+        {"exp": "tomorrow"},
+        {"exp": float("nan")},
+        {"exp": True},
+        {"nbf": int(time.time()) + 3600},
+        {"iat": int(time.time()) + 3600},
+        {"sub": None},
+        {"sub": ""},
+        {"sub": 7},
+        {"sub": ["ada"]},
+        {"sub": "x" * 256},
+        {"sub": "a\0b"},
+    ],
+    ids=str,
+)
+async def test_a_token_of_others_for_others_or_not_for_now_signs_nobody_in(
+    http: httpx.AsyncClient, issuer: Issuer, claims: dict[str, Any]
+):
+    assert await refused(http, issuer.token(**claims))
+
+
+async def refused(http: httpx.AsyncClient, token: str) -> bool:
+    answer = await ask(http, token)
+    assert answer.get("data") in (None, {"viewer": None}), answer
+    return answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+def encoded(value: object) -> str:
+    return urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def with_a_password(issuer: Issuer, password: bytes) -> str:
+    signed = f"{encoded({'alg': 'HS256', 'kid': issuer.keys[-1].kid})}.{issuer.token().split('.')[1]}"
+    signature = urlsafe_b64encode(hmac.digest(password, signed.encode(), "sha256")).rstrip(b"=").decode()
+    return f"{signed}.{signature}"
+
+
+def signed_with_header(issuer: Issuer, header: dict[str, Any]) -> str:
+    """Return a token whose header Authlib and its like would not make, with a good signature."""
+    key = issuer.keys[-1]
+    assert isinstance(key, RSAKey)
+    assert key.private_key is not None
+    signed = f"{encoded({'alg': 'RS256', 'kid': key.kid, **header})}.{issuer.token().split('.')[1]}"
+    signature = key.private_key.sign(signed.encode(), PKCS1v15(), SHA256())
+    return f"{signed}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def of_another_key(issuer: Issuer) -> str:
+    mallory = Issuer(url=issuer.url, header={"kid": issuer.keys[-1].kid})
+    return mallory.token()
+
+
+FORGERIES: dict[str, Callable[[Issuer], str]] = {
+    "signed by another key": of_another_key,
+    "signed with the public key as a password": lambda issuer: with_a_password(issuer, public_pem(issuer)),
+    "signed with an empty password": lambda issuer: with_a_password(issuer, b""),
+    "unsigned": lambda issuer: f"{encoded({'alg': 'none'})}.{issuer.token().split('.')[1]}.",
+    "unsigned in capitals": lambda issuer: f"{encoded({'alg': 'NONE'})}.{issuer.token().split('.')[1]}.",
+    "with other claims": lambda issuer: ".".join(
+        (
+            (parts := issuer.token().split("."))[0],
+            encoded({"iss": issuer.url, "aud": CLIENT_ID, "sub": "grace", "exp": 10**10}),
+            parts[2],
+        )
+    ),
+    "without a signature": lambda issuer: issuer.token().rpartition(".")[0] + ".",
+    "with a key of its own": lambda issuer: Issuer(
+        url=issuer.url, header={"jwk": new_key().as_dict(private=False)}
+    ).token(),
+    "what must be understood and is not": lambda issuer: signed_with_header(issuer, {"crit": ["x"], "x": 1}),
+    "no header": lambda issuer: f".{issuer.token().split('.')[1]}.x",
+    "a list for a header": lambda issuer: f"{encoded(['RS256'])}.{encoded({})}.x",
+    "a number for a header": lambda issuer: f"{encoded(1)}.{encoded({})}.x",
+    "no algorithm": lambda issuer: f"{encoded({})}.{encoded({})}.x",
+    "a strange algorithm": lambda issuer: f"{encoded({'alg': ['RS256']})}.{encoded({})}.x",
+    "a strange key name": lambda issuer: f"{encoded({'alg': 'RS256', 'kid': [1]})}.{encoded({})}.x",
+    "a strange critical": lambda issuer: signed_with_header(issuer, {"crit": 1}),
+    "dots": lambda issuer: "..",
+    "not base64": lambda issuer: "§.§.§".encode().decode("latin-1"),
+    "deeply nested": lambda issuer: f"{urlsafe_b64encode(b'[' * 9000).decode()}.{encoded({})}.x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
+async def test_a_forged_or_broken_token_signs_nobody_in(
+    http: httpx.AsyncClient, issuer: Issuer, forge: Callable[[Issuer], str]
+):
+    headers = [(b"authorization", b"Bearer " + forge(issuer).encode("latin-1"))]
+    response = await http.post("/graphql", json=VIEWER, headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    # The message does not help who tries.
+    assert "error" not in response.json()["errors"][0]["message"].lower()
+
+
+async def test_a_token_counts_only_as_a_bearer_token(http: httpx.AsyncClient, issuer: Issuer):
+    token = issuer.token()
+    in_cookie = await http.post("/graphql", json=VIEWER, headers={"cookie": f"messenger-session={token}"})
+    assert in_cookie.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    for name in ("access_token", "token", "authorization"):
+        in_url = await http.post(f"/graphql?{name}={token}", json=VIEWER)
+        assert in_url.json() == {"data": {"viewer": None}}
+
+
+async def test_a_token_has_no_session_to_refresh_or_end(http: httpx.AsyncClient, issuer: Issuer):
+    for path in ("/auth/refresh", "/auth/logout"):
+        response = await http.post(path, headers={"authorization": f"Bearer {issuer.token()}"})
+        assert response.status_code == 401
+
+
+async def test_a_new_key_is_good_at_once_and_unknown_ones_cost_few_fetches(
+    server: Server, http: httpx.AsyncClient, issuer: Issuer
+):
+    await username(http, issuer.token())
+    issuer.keys = [*issuer.keys, ECKey.generate_key("P-256", auto_kid=True)]
+    issuer.header = {"alg": "ES256"}
+    assert await username(http, issuer.token(sub="by elliptic curve", name=f"curve-{uuid4().hex[:8]}"))
+    fetches = issuer.key_fetches
+    for _ in range(20):
+        issuer.header = {"alg": "ES256", "kid": uuid4().hex}
+        assert await refused(http, issuer.token())
+    issuer.header = {}
+    issuer.keys = issuer.keys[:1]
+    assert issuer.key_fetches <= fetches + 1
+
+
+async def test_while_the_issuer_is_down_its_tokens_stay_good(http: httpx.AsyncClient, issuer: Issuer):
+    await username(http, issuer.token())
+    issuer.is_down = True
+    try:
+        await username(http, issuer.token(sub=uuid4().hex))
+    finally:
+        issuer.is_down = False
+
+
+async def test_a_server_that_has_never_seen_the_keys_says_to_come_back(
+    cluster: Cluster, issuer: Issuer, tmp_path: Path
+):
+    issuer.is_down = True
+    settings = {"jwt_issuer": issuer.url, "jwt_audience": CLIENT_ID, "jwt_jwks_url": f"{issuer.url}/jwks"}
+    try:
+        with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+            async with httpx.AsyncClient(base_url=server.url) as http:
+                headers = {"authorization": f"Bearer {issuer.token()}"}
+                response = await http.post("/graphql", json=VIEWER, headers=headers)
+                assert response.status_code == 503
+                assert response.headers["retry-after"] == "5"
+                assert response.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+    finally:
+        issuer.is_down = False
+
+
+async def person(http: httpx.AsyncClient, issuer: Issuer, lasts_seconds: int) -> Person:
+    token = issuer.token(sub=uuid4().hex, name=f"ada-{uuid4().hex[:8]}", exp=int(time.time()) + lasts_seconds)
+    return Person(await username(http, token), token, http)
+
+
+async def test_a_stream_ends_with_its_token(http: httpx.AsyncClient, issuer: Issuer):
+    ada = await person(http, issuer, lasts_seconds=3)
+    async with ada.listening() as stream:
+        answer = await stream.answer()
+        assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        assert (await stream.event()).event == "complete"
+
+
+async def test_a_stream_ends_with_its_user(http: httpx.AsyncClient, issuer: Issuer, database: Database):
+    ada = await person(http, issuer, lasts_seconds=300)
+    grace = await person(http, issuer, lasts_seconds=300)
+    async with ada.listening() as at_ada, grace.listening() as at_grace:
+        async with database.transaction() as connection:
+            await connection.execute(delete(users).where(users.c.username == ada.username))
+        assert (await at_ada.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        assert (await at_ada.event()).event == "complete"
+        # Others hear on.
+        other = await person(http, issuer, lasts_seconds=300)
+        conversation = await other.opens_conversation_with(grace)
+        await other.sends("hello", to=conversation)
+        assert await at_grace.contents(1) == ["hello"]
+
+
+class KeyServer:
+    """What a signer's address answers: its keys, or nothing."""
+
+    def __init__(self, *keys: Key) -> None:
+        self.keys: list[Key] = list(keys)
+        self.is_down = False
+        self.fetches = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        self.fetches += 1
+        # Others come meanwhile.
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise Unavailable("down")
+        return dict(KeySet(self.keys).as_dict(private=True))
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (RSAKey.generate_key(2048, auto_kid=True), "PS256"),
+        (ECKey.generate_key("P-384", auto_kid=True), "ES384"),
+        (OKPKey.generate_key("Ed25519", auto_kid=True), "EdDSA"),
+        (OKPKey.generate_key("Ed25519", auto_kid=True), "Ed25519"),
+    ],
+)
+async def test_keys_of_every_kind_check_signatures(key: Key, algorithm: str):
+    keys = JsonWebKeys(KeyServer(key))
+    _, claims = await keys.claims_of(Issuer(url="x", keys=[key], header={"alg": algorithm}).token())
+    assert claims["sub"] == "ada"
+
+
+async def test_a_secret_among_the_public_keys_checks_nothing():
+    secret = OctKey.generate_key(256, auto_kid=True)
+    served_keys = KeyServer(new_key())
+    keys = JsonWebKeys(served_keys)
+    served_keys.keys.append(secret)
+    with pytest.raises(TokenNotTrusted):
+        await keys.claims_of(Issuer(url="x", keys=[secret], header={"alg": "HS256"}).token())
+
+
+async def test_keys_that_are_gone_are_good_no_longer_once_they_are_fetched_anew():
+    old, new = new_key(), new_key()
+    served_keys = KeyServer(old)
+    keys = JsonWebKeys(served_keys, fresh_seconds=0)
+    token = Issuer(url="x", keys=[old]).token()
+    await keys.claims_of(token)
+    served_keys.keys = [new]
+    with pytest.raises(TokenNotTrusted):
+        await keys.claims_of(token)
+
+
+async def test_keys_are_good_for_a_while_without_their_server_and_not_for_ever():
+    served_keys = KeyServer(new_key())
+    token = Issuer(url="x", keys=served_keys.keys).token()
+    patient = JsonWebKeys(served_keys, fresh_seconds=0, retry_seconds=0)
+    impatient = JsonWebKeys(served_keys, fresh_seconds=0, stale_seconds=0, retry_seconds=0)
+    for keys in (patient, impatient):
+        await keys.claims_of(token)
+    served_keys.is_down = True
+    await patient.claims_of(token)
+    with pytest.raises(Unavailable):
+        await impatient.claims_of(token)
+
+
+async def test_a_server_that_is_down_is_not_asked_by_every_request():
+    served_keys = KeyServer(new_key())
+    token = Issuer(url="x", keys=served_keys.keys).token()
+    served_keys.is_down = True
+    keys = JsonWebKeys(served_keys)
+    for _ in range(10):
+        with pytest.raises(Unavailable):
+            await keys.claims_of(token)
+    assert served_keys.fetches == 1
+
+
+async def test_many_who_come_at_once_share_one_fetch():
+    served_keys = KeyServer(new_key())
+    keys = JsonWebKeys(served_keys)
+    token = Issuer(url="x", keys=served_keys.keys).token()
+    await asyncio.gather(*(keys.claims_of(token) for _ in range(10)))
+    assert served_keys.fetches == 1
