@@ -1,7 +1,7 @@
 """The rows that `db` functions return, as small immutable records."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 
@@ -68,8 +68,22 @@ class InboxState:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in: whom it speaks for and until when."""
+    """A sign-in: whom it speaks for, since and until when, and what the browser called itself.
+
+    `last_used_at` is noted about once an hour.
+    """
 
     id: UUID
     user: User
+    created_at: datetime
+    last_used_at: datetime
     expires_at: datetime
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTime:
+    """How long a session lasts: after its last use, and at most, however much it is used."""
+
+    unused: timedelta
+    at_most: timedelta

@@ -84,8 +84,18 @@ sessions = Table(
     _moment("created_at", made_now=True),
     _moment("expires_at"),
     _moment("revoked_at", nullable=True),
+    _moment("last_used_at", made_now=True),
+    Column("user_agent", Text),
     UniqueConstraint("token_hash"),
     UniqueConstraint("previous_token_hash"),
+)
+
+# The tokens that refreshes have replaced: one that comes back tells that somebody else has had it.
+replaced_tokens = Table(
+    "replaced_tokens",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
 conversations = Table(

@@ -68,9 +68,14 @@ async def create(connection: AsyncConnection, username: str, avatar_url: str | N
 
 
 async def set_profile(
-    connection: AsyncConnection, user_id: UUID, *, username: str, avatar_url: str | None
+    connection: AsyncConnection,
+    user_id: UUID,
+    *,
+    username: str | None,
+    avatar_url: str | None,
+    keep_avatar: bool,
 ) -> User:
-    """Change a user's name and picture.
+    """Change a user's name, where one is given, and picture, where `keep_avatar` is false.
 
     Raises:
         UsernameTaken: the transaction is then over.
@@ -78,7 +83,10 @@ async def set_profile(
     statement = (
         update(users)
         .where(users.c.id == user_id)
-        .values(username=username, avatar_url=avatar_url)
+        .values(
+            username=users.c.username if username is None else username,
+            avatar_url=users.c.avatar_url if keep_avatar else avatar_url,
+        )
         .returning(*USER_COLUMNS)
     )
     try:

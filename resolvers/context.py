@@ -1,7 +1,7 @@
 """What a resolver works with: who asks, a consistent view of the database, and loaders that batch."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -34,6 +34,18 @@ class EventStream(Protocol):
         ...
 
 
+class SessionsEnded(Protocol):
+    """Hears that sessions have ended: what this process remembers of them goes, and their streams end."""
+
+    def __call__(self, ids: Collection[UUID], /) -> None:
+        """Let go of them."""
+        ...
+
+
+def _nobody_to_tell(ids: Collection[UUID], /) -> None:
+    """Do nothing: this process serves no streams."""
+
+
 @dataclass(slots=True)
 class Context:
     """One request's view of the world, from `async with` to its end.
@@ -42,6 +54,7 @@ class Context:
     back. `refused` is the reason why the request's token was turned down, None where it brought none or a
     good one. `stream` is there when the answer is a stream of events, `last_event_id` when
     the client says which of them it saw last, `start` where it begins when its operation does not say.
+    Of the viewer only the id is sure to be current. `session_id` is the session that asks, if it is one.
     """
 
     database: Database
@@ -51,6 +64,8 @@ class Context:
     stream: EventStream | None = None
     last_event_id: str | None = None
     start: str | None = None
+    session_id: UUID | None = None
+    sessions_ended: SessionsEnded = _nobody_to_tell
     loaders: "Loaders" = field(init=False)
     _connection: AsyncConnection | None = field(default=None, init=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)

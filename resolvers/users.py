@@ -19,15 +19,19 @@ MAX_AVATAR_URL_CHARS = 2000
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,38}")
 
 
-def viewer(context: Context) -> User | None:
-    """Return who is signed in; None for nobody.
+async def viewer(context: Context) -> User | None:
+    """Return who is signed in, as they are called now; None for nobody.
 
     Raises:
-        Unauthenticated: the request brought a token that is not good, which must not look like nobody.
+        Unauthenticated: the request brought a token that is not good, which must not look like nobody; or
+            they have just been removed.
     """
-    if context.refused is not None:
-        raise Unauthenticated(context.refused)
-    return context.viewer
+    if context.refused is None and context.viewer is None:
+        return None
+    user = await context.loaders.users.load(context.require_viewer().id)
+    if user is None:
+        raise Unauthenticated("Your account is no more.")
+    return user
 
 
 async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[User]:
@@ -78,13 +82,13 @@ async def update_profile(
             changed = await users.set_profile(
                 connection,
                 viewer.id,
-                username=viewer.username if username is None else username,
-                avatar_url=viewer.avatar_url if keep_avatar else avatar_url,
+                username=username,
+                avatar_url=avatar_url,
+                keep_avatar=keep_avatar,
             )
     except UsernameTaken as error:
         message = f"Somebody else is called {username}: choose another name."
         raise UserError(UserErrorCode.TAKEN, message, "username") from error
-    context.viewer = changed
     return changed
 
 

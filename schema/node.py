@@ -23,6 +23,7 @@ class NodeType(Enum):
     USER = "U"
     CONVERSATION = "C"
     MESSAGE = "M"
+    SESSION = "S"
 
     def encode(self, key: UUID) -> strawberry.ID:
         """Return the id of the node with that primary key: 23 characters that need no escape in a URL."""

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers import conversations, messages, users
+from resolvers import conversations, messages, sessions, users
 from resolvers.pages import check_page_size
 from schema.conversations import Conversation
 from schema.info import Info
 from schema.messages import Message
 from schema.node import Node, NodeType
+from schema.sessions import Session
 from schema.users import User
 
 
@@ -40,13 +41,14 @@ class NodeQueries:
 
 
 async def _nodes(info: Info, ids: Sequence[str]) -> list[Node | None]:
-    """Find each: one statement for each of the three types."""
+    """Find each: one statement for each type that is asked for."""
     context = info.context
     keys = {node_type: {key for i in ids if (key := node_type.decode(i))} for node_type in NodeType}
     found: list[Node] = [
         *map(User.of, await users.by_ids(context, keys[NodeType.USER])),
         *map(Conversation.of, await conversations.by_ids(context, keys[NodeType.CONVERSATION])),
         *map(Message.of, await messages.by_ids(context, keys[NodeType.MESSAGE])),
+        *map(Session.of, await sessions.by_ids(context, keys[NodeType.SESSION])),
     ]
     by_id = {node.id: node for node in found}
     return [by_id.get(strawberry.ID(i)) for i in ids]

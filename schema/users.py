@@ -40,7 +40,7 @@ class UserQueries:
     @strawberry.field(description="Who is signed in; null for nobody.")
     async def viewer(self, info: Info) -> User | None:
         """Resolve the field."""
-        return User.of_optional(users.viewer(info.context))
+        return User.of_optional(await users.viewer(info.context))
 
     @strawberry.field(description="The user of that name, whatever its case; null when nobody has it.")
     async def user(

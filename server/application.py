@@ -1,8 +1,9 @@
 """The ASGI application, put together from its parts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -55,10 +56,15 @@ def build_application(
 ) -> Application:
     """Build the application that browsers reach at `public_url`."""
     streams = OpenStreams()
-    identities = Identities(database, public_url, settings.allowed_origins, _token_issuer(settings))
+    identities = Identities(database, public_url, settings, _token_issuer(settings))
+
+    def sessions_ended(ids: Collection[UUID]) -> None:
+        identities.forget(ids)
+        streams.end_sessions(ids)
+
     dev_login = offers_dev_login(settings, public_url)
     page, page_routes = _graphiql(settings)
-    execution = Execution(_api(settings), database, broadcaster)
+    execution = Execution(_api(settings), database, broadcaster, sessions_ended)
     single_connections = SingleConnections(execution, identities, streams, settings)
     graphql = GraphQLEndpoint(
         execution=execution,
@@ -73,7 +79,7 @@ def build_application(
             Route("/", _to_graphql),
             Route("/graphql", graphql),
             Route("/graphql/stream", graphql),
-            *SignInEndpoints(database, identities, streams, settings, dev_login=dev_login).routes(),
+            *SignInEndpoints(database, identities, sessions_ended, settings, dev_login=dev_login).routes(),
             *ProviderSignIn(
                 database,
                 identities,

@@ -140,7 +140,7 @@ def token(username: Annotated[str, typer.Argument(help="Who the token is for, in
             user = await users.by_username(connection, username)
         if user is None:
             raise CannotStart(f"nobody is called {username!r}")
-        signed_in = await sessions.open_session(database, user, timedelta(days=settings.session_days))
+        signed_in = await sessions.open_session(database, user, settings.session_time(), "messenger token")
         typer.echo(signed_in.token)
 
     _with_database(sign_in)

@@ -5,13 +5,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from db.engine import Database
-from db.records import User
 from realtime.broadcaster import Broadcaster
-from resolvers.context import Context, EventStream
+from resolvers.context import Context, EventStream, SessionsEnded
 from schema.answers import Answer, codes, refusal
 from schema.api import Api, Operation
 from schema.documents import root_fields
 from server.graphql_request import GraphQLRequest
+from server.identity import Identity
 from server.metrics import OPERATIONS
 
 
@@ -22,10 +22,18 @@ class Execution:
     api: Api
     database: Database
     broadcaster: Broadcaster
+    sessions_ended: SessionsEnded
 
-    async def answer(self, asked: GraphQLRequest, viewer: User | None, refused: str | None) -> Answer:
+    async def answer(self, asked: GraphQLRequest, identity: Identity) -> Answer:
         """Execute a query or mutation."""
-        async with Context(self.database, self.broadcaster, viewer=viewer, refused=refused) as context:
+        async with Context(
+            self.database,
+            self.broadcaster,
+            viewer=identity.user,
+            refused=identity.refused,
+            session_id=identity.session.id if identity.session else None,
+            sessions_ended=self.sessions_ended,
+        ) as context:
             answer = await self.api.execute(asked.operation, context)
         self._count(asked.operation, answer)
         return answer
@@ -33,8 +41,7 @@ class Execution:
     async def events(
         self,
         operation: Operation,
-        viewer: User | None,
-        refused: str | None,
+        identity: Identity,
         stream: EventStream,
         *,
         last_event_id: str | None = None,
@@ -47,8 +54,8 @@ class Execution:
         async with Context(
             self.database,
             self.broadcaster,
-            viewer=viewer,
-            refused=refused,
+            viewer=identity.user,
+            refused=identity.refused,
             stream=stream,
             last_event_id=last_event_id,
             start=start,

@@ -87,7 +87,9 @@ class GraphQLEndpoint:
         if is_subscription(asked.node) and not asked.errors:
             stream_format = _stream_format(request, media_type)
             return await self._stream(request, send, identity, asked, stream_format)
-        return await self._answer(identity, asked, media_type)
+        response = await self._answer(identity, asked, media_type)
+        self._identities.renew_cookie(response, identity)
+        return response
 
     def _page(self) -> Response:
         if self._graphiql is None:
@@ -99,7 +101,7 @@ class GraphQLEndpoint:
         if asked.errors:
             answer = invalid(asked.errors)
         else:
-            answer = await self._execution.answer(asked, identity.user, identity.refused)
+            answer = await self._execution.answer(asked, identity)
         if media_type == sse.MEDIA_TYPE:
             return Response(Sse().next(answer) + Sse.complete, headers=Sse.headers)
         return _answer(answer, media_type, 200 if media_type == JSON or "data" in answer else 400)
@@ -119,8 +121,7 @@ class GraphQLEndpoint:
         async def send_events(stream: OpenStream) -> None:
             answers = self._execution.events(
                 asked.operation,
-                identity.user,
-                identity.refused,
+                identity,
                 events,
                 last_event_id=request.headers.get("last-event-id"),
             )

@@ -1,9 +1,12 @@
 """Who a request speaks for: the bearer token's session, or the cookie's."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import structlog
+from cachetools import TTLCache
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -12,11 +15,13 @@ from db.records import Session, User
 from resolvers import sessions
 from resolvers.errors import Unauthenticated
 from resolvers.sessions import SignIn
+from resolvers.tokens import hash_of
 from server.cookies import cookie_of
 from server.json_web_keys import TokenNotTrusted
 from server.origins import is_cross_site
 from server.outbound import Unavailable
 from server.refusals import HttpRefusal
+from server.settings import Settings
 from server.token_issuer import TokenIssuer, looks_like_jwt
 
 log = structlog.stdlib.get_logger(__name__)
@@ -26,13 +31,43 @@ log = structlog.stdlib.get_logger(__name__)
 class Identity:
     """Who it is and until when, or why the token that came is not good; neither for nobody.
 
-    Who signed in here has a session; whom another issuer vouches for has none.
+    Who signed in here has a session; whom another issuer vouches for has none. `renews_cookie` is the token
+    whose cookie has to last longer, because its session does.
     """
 
     user: User | None = None
     session: Session | None = None
     expires_at: datetime | None = None
     refused: str | None = None
+    renews_cookie: str | None = None
+
+
+class KnownIdentities:
+    """Whose the tokens were that came a few seconds ago: a bounded number, by the tokens' hashes."""
+
+    def __init__(self, seconds: float, most: int = 10_000) -> None:
+        """Know each for that long."""
+        self._known = TTLCache[str, Identity](most, seconds)
+        self.times_forgotten = 0
+
+    def get(self, token: str) -> Identity | None:
+        """Return whose the token was, if that is known and still so."""
+        known = self._known.get(hash_of(token))
+        if known is None or known.expires_at is None or known.expires_at <= datetime.now(UTC):
+            return None
+        return known
+
+    def learn(self, token: str, identity: Identity, *, times_forgotten: int) -> None:
+        """Note whose the token is, unless sessions have ended since `times_forgotten`: maybe its own."""
+        if identity.user is not None and times_forgotten == self.times_forgotten:
+            self._known[hash_of(token)] = replace(identity, renews_cookie=None)
+
+    def forget(self, session_ids: Collection[UUID]) -> None:
+        """Forget the tokens of these sessions."""
+        self.times_forgotten += 1
+        for key, known in list(self._known.items()):
+            if known.session is not None and known.session.id in session_ids:
+                del self._known[key]
 
 
 class Identities:
@@ -42,14 +77,16 @@ class Identities:
         self,
         database: Database,
         public_url: str,
-        allowed_origins: list[str],
+        settings: Settings,
         token_issuer: TokenIssuer | None = None,
     ) -> None:
-        """Take cookies only from pages of `public_url` and `allowed_origins`, and the issuer's tokens."""
+        """Take cookies only from pages of `public_url` and the allowed origins, and the issuer's tokens."""
         self._database = database
+        self._time = settings.session_time()
+        self._known = KnownIdentities(settings.session_cache_seconds)
         self._token_issuer = token_issuer
         self._public_url = public_url
-        self._allowed_origins = frozenset(allowed_origins)
+        self._allowed_origins = frozenset(settings.allowed_origins)
         self._secure = public_url.startswith("https://")
         # The prefix makes browsers refuse a cookie that another host or plain HTTP has set.
         self._cookie = "__Host-messenger-session" if self._secure else "messenger-session"
@@ -67,13 +104,34 @@ class Identities:
         token = self.token_of(request)
         if token is None:
             return Identity()
-        if self._token_issuer is not None and authorization is not None and looks_like_jwt(token):
-            return await self._vouched_for(self._token_issuer, token)
+        # Another issuer's are good in the header only, and so are not known by what a cookie holds.
+        issuer = self._token_issuer if authorization is not None and looks_like_jwt(token) else None
+        known = self._known.get(token)
+        if known is not None and (known.session is not None or issuer is not None):
+            return known
+        times_forgotten = self._known.times_forgotten
+        if issuer is not None:
+            identity = await self._vouched_for(issuer, token)
+        else:
+            identity = await self._signed_in(token, renew_cookie=authorization is None)
+        self._known.learn(token, identity, times_forgotten=times_forgotten)
+        return identity
+
+    def forget(self, session_ids: Collection[UUID]) -> None:
+        """Have the tokens of these sessions looked up again: they have ended."""
+        self._known.forget(session_ids)
+
+    async def _signed_in(self, token: str, *, renew_cookie: bool) -> Identity:
         try:
-            session = await sessions.authenticate(self._database, token)
+            session, extended = await sessions.authenticate(self._database, token, self._time)
         except Unauthenticated as refusal:
             return Identity(refused=str(refusal))
-        return Identity(session.user, session, session.expires_at)
+        return Identity(
+            session.user,
+            session,
+            session.expires_at,
+            renews_cookie=token if extended and renew_cookie else None,
+        )
 
     async def _vouched_for(self, issuer: TokenIssuer, token: str) -> Identity:
         try:
@@ -119,10 +177,18 @@ class Identities:
 
     def set_cookie(self, response: Response, sign_in: SignIn) -> None:
         """Have the browser keep the session's token, out of reach of scripts."""
+        self._set_cookie(response, sign_in.token, sign_in.session.expires_at)
+
+    def renew_cookie(self, response: Response, identity: Identity) -> None:
+        """Have the browser keep the cookie as long as its session lasts, where that has changed."""
+        if identity.renews_cookie is not None and identity.expires_at is not None:
+            self._set_cookie(response, identity.renews_cookie, identity.expires_at)
+
+    def _set_cookie(self, response: Response, token: str, expires_at: datetime) -> None:
         response.set_cookie(
             self._cookie,
-            sign_in.token,
-            max_age=max(0, int((sign_in.session.expires_at - datetime.now(UTC)).total_seconds())),
+            token,
+            max_age=max(0, int((expires_at - datetime.now(UTC)).total_seconds())),
             path="/",
             secure=self._secure,
             httponly=True,

@@ -8,7 +8,6 @@ minutes. Kept in the database instead, it would let anybody fill that, who needs
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -110,7 +109,7 @@ class ProviderSignIn:
         self._settings = settings
         self._public_url = public_url
         self._dev_login = dev_login
-        self._lasts = timedelta(days=settings.session_days)
+        self._time = settings.session_time()
         self._secure = public_url.startswith("https://")
         self._cookie = "__Host-messenger-sign-in" if self._secure else "messenger-sign-in"
 
@@ -169,7 +168,7 @@ class ProviderSignIn:
         """Take the person who comes back from the provider, and sign them in."""
         pending = self._pending(request)
         try:
-            response = await self._finish(self._provider(request), pending, request.query_params)
+            response = await self._finish(self._provider(request), pending, request)
         except _Failure as failure:
             response = self._page(failure, request, pending.destination if pending else None)
         except DatabaseUnavailable:
@@ -190,7 +189,8 @@ class ProviderSignIn:
             user = await identities.redeem_code(self._database, code, verifier)
         except Unauthenticated as error:
             raise HttpRefusal(400, "CODE_INVALID", str(error)) from error
-        sign_in = await sessions.open_session(self._database, user, self._lasts)
+        user_agent = request.headers.get("user-agent")
+        sign_in = await sessions.open_session(self._database, user, self._time, user_agent)
         response = sign_in_response(sign_in)
         self._identities.set_cookie(response, sign_in)
         return response
@@ -271,7 +271,7 @@ class ProviderSignIn:
             )
         return provider
 
-    async def _finish(self, provider: Provider, pending: _Pending | None, given: QueryParams) -> Response:
+    async def _finish(self, provider: Provider, pending: _Pending | None, request: Request) -> Response:
         """Let the person go on, signed in; a frontend of another origin has a code to exchange first."""
         if pending is None:
             raise _Failure(
@@ -280,12 +280,14 @@ class ProviderSignIn:
                 " before. Nothing has happened to your account: please sign in again.",
                 400,
             )
-        user = await self._identify(provider, pending, given)
+        user = await self._identify(provider, pending, request.query_params)
         destination = pending.destination
         if destination.code_challenge is not None:
             code = await identities.make_code(self._database, user, destination.code_challenge)
             return _redirect(destination.with_code(code))
-        sign_in = await sessions.open_session(self._database, user, self._lasts)
+        sign_in = await sessions.open_session(
+            self._database, user, self._time, request.headers.get("user-agent")
+        )
         response = _redirect(destination.address)
         self._identities.set_cookie(response, sign_in)
         return response

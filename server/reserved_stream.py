@@ -9,7 +9,6 @@ from starlette.types import Receive
 
 from db import reservations
 from db.engine import DatabaseUnavailable
-from db.records import User
 from db.reservations import Mail, State
 from realtime.backoff import Backoff
 from realtime.subscribers import Subscriber
@@ -26,22 +25,20 @@ class ReservedStream:
     """A stream that does what it finds in its reservation's mailbox, until it ends."""
 
     def __init__(
-        self, execution: Execution, viewer: User, reservation_id: UUID, response: ResponseStream
+        self, execution: Execution, identity: Identity, reservation_id: UUID, response: ResponseStream
     ) -> None:
-        """Execute operations for the viewer, and send their events on the response."""
+        """Execute operations for whom it was opened by, and send their events on the response."""
         self._execution = execution
-        self._viewer = viewer
+        self._identity = identity
         self._reservation_id = reservation_id
         self._response = response
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
 
-    async def serve(
-        self, streams: OpenStreams, identity: Identity, receive: Receive, heartbeat_seconds: float
-    ) -> None:
+    async def serve(self, streams: OpenStreams, receive: Receive, heartbeat_seconds: float) -> None:
         """Serve the stream until the client goes, or the session or this process ends."""
         await self._response.hold_open(
             streams=streams,
-            identity=identity,
+            identity=self._identity,
             receive=receive,
             heartbeat_seconds=heartbeat_seconds,
             send_events=self._send_events,
@@ -86,7 +83,7 @@ class ReservedStream:
     async def _run(self, mail: Mail, stream: OpenStream) -> None:
         """Send a subscription's events until it is over or stopped."""
         operation, start = _decode_subscription(mail.content or "")
-        answers = self._execution.events(operation, self._viewer, None, _Unplaced(), start=start)
+        answers = self._execution.events(operation, self._identity, _Unplaced(), start=start)
         async with aclosing(answers):
             async for answer in answers:
                 if is_unavailable(answer):

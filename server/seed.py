@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from db.engine import Database
-from db.records import User
+from db.records import SessionTime, User
 from realtime.broadcaster import Broadcaster
 from resolvers import conversations, messages, sessions
 from resolvers.context import Context
@@ -46,7 +46,9 @@ async def sow(database: Database, broadcaster: Broadcaster) -> str:
 
 
 async def _person(database: Database, name: str) -> User:
-    signed_in = await sessions.sign_in_by_name(database, name, timedelta(seconds=1))
+    signed_in = await sessions.sign_in_by_name(
+        database, name, SessionTime(timedelta(seconds=1), timedelta(seconds=1))
+    )
     return signed_in.session.user
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from db.records import SessionTime
 
 PREFIX = "MESSENGER_"
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -88,7 +91,17 @@ class Settings(BaseSettings):
         description="Sign-in by name alone, for development. Default: on where the public URL is localhost.",
     )
     session_days: float = Field(
-        14, gt=0, le=3650, description="How many days a session lasts after its last refresh."
+        14, gt=0, le=3650, description="How many days a session lasts after its last use."
+    )
+    session_max_days: float = Field(
+        180, gt=0, le=3650, description="How many days a session lasts at most, however much it is used."
+    )
+    session_cache_seconds: float = Field(
+        5,
+        ge=0,
+        le=60,
+        description="How long a process goes on believing a token without looking, in seconds. Signing out on"
+        " another process is noticed after that.",
     )
     allowed_origins: Annotated[list[str], NoDecode] = Field(
         [],
@@ -155,6 +168,10 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console in a terminal and json elsewhere."
     )
+
+    def session_time(self) -> SessionTime:
+        """Return how long a session lasts."""
+        return SessionTime(timedelta(days=self.session_days), timedelta(days=self.session_max_days))
 
     @field_validator("allowed_origins", mode="before")
     @classmethod

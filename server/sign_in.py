@@ -1,22 +1,23 @@
 """Signing in and out over HTTP."""
 
-from datetime import timedelta
-
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from db.engine import Database
 from resolvers import sessions
+from resolvers.context import SessionsEnded
 from resolvers.errors import Unauthenticated, UserError
-from resolvers.sessions import SignIn
+from resolvers.sessions import SignIn, TokenReused
 from server.bodies import read_json_object
 from server.identity import Identities
 from server.origins import is_for_local_host
 from server.refusals import HttpRefusal
 from server.responses import sign_in_response
 from server.settings import Settings
-from server.streams import OpenStreams
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class SignInEndpoints:
@@ -26,7 +27,7 @@ class SignInEndpoints:
         self,
         database: Database,
         identities: Identities,
-        streams: OpenStreams,
+        sessions_ended: SessionsEnded,
         settings: Settings,
         *,
         dev_login: bool,
@@ -34,10 +35,10 @@ class SignInEndpoints:
         """Offer sign-in by name only with `dev_login`."""
         self._database = database
         self._identities = identities
-        self._streams = streams
+        self._sessions_ended = sessions_ended
         self._settings = settings
         self._dev_login = dev_login
-        self._lasts = timedelta(days=settings.session_days)
+        self._time = settings.session_time()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -65,7 +66,9 @@ class SignInEndpoints:
         if not isinstance(username, str):
             raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"username": "..."}.')
         try:
-            sign_in = await sessions.sign_in_by_name(self._database, username, self._lasts)
+            sign_in = await sessions.sign_in_by_name(
+                self._database, username, self._time, request.headers.get("user-agent")
+            )
         except UserError as error:
             raise HttpRefusal(400, error.code.value, error.message) from error
         return self._signed_in(sign_in)
@@ -74,8 +77,12 @@ class SignInEndpoints:
         """Give a new token for the request's, and the session its full time again."""
         try:
             sign_in = await sessions.refresh(
-                self._database, self._identities.token_of(request) or "", self._lasts
+                self._database, self._identities.token_of(request) or "", self._time
             )
+        except TokenReused as reused:
+            log.warning("a token was used again after its refresh", session=str(reused.session_id))
+            self._sessions_ended([reused.session_id])
+            raise _unauthenticated(str(reused)) from reused
         except Unauthenticated as refusal:
             raise _unauthenticated(str(refusal)) from refusal
         return self._signed_in(sign_in)
@@ -85,8 +92,8 @@ class SignInEndpoints:
         identity = await self._identities.of(request)
         if identity.session is None:
             raise _unauthenticated(identity.refused or "The request has no token: there is nothing to end.")
-        await sessions.end(self._database, identity.session.id)
-        self._streams.end_session(identity.session.id)
+        await sessions.end(self._database, identity.session)
+        self._sessions_ended([identity.session.id])
         response = Response(status_code=204)
         self._identities.delete_cookie(response)
         return response

@@ -90,9 +90,9 @@ class SingleConnections:
             raise HttpRefusal(405, "BAD_USER_INPUT", "This method is not answered.", allowed)
         if _wants_stream(request):
             response = ResponseStream(send, Sse(), self._settings.write_timeout_seconds)
-            stream = ReservedStream(self._execution, viewer, reservation_id, response)
-            return await self._serve(request, stream, reservation_id, identity)
-        return await self._accept(request, viewer, reservation_id)
+            stream = ReservedStream(self._execution, identity, reservation_id, response)
+            return await self._serve(request, stream, reservation_id)
+        return await self._accept(request, identity, viewer, reservation_id)
 
     async def keep(self, every_seconds: float = 2) -> None:
         """Say that this process is alive, look for mail that no wake-up told of, and sweep, without end."""
@@ -138,7 +138,9 @@ class SingleConnections:
         self._broadcaster.wake(reservation_id)
         return Response(status_code=200)
 
-    async def _accept(self, request: Request, viewer: User, reservation_id: UUID) -> Response:
+    async def _accept(
+        self, request: Request, identity: Identity, viewer: User, reservation_id: UUID
+    ) -> Response:
         """Take an operation: begin a subscription where the stream is, answer anything else here."""
         try:
             asked = await read_graphql_request(request, self._execution.api, self._settings.max_body_bytes)
@@ -152,7 +154,7 @@ class SingleConnections:
             await self._add(reservation_id, operation_id, State.NEW, content)
         else:
             await self._add(reservation_id, operation_id, State.EXECUTING, None)
-            await self._answer(asked, viewer, reservation_id, operation_id)
+            await self._answer(asked, identity, reservation_id, operation_id)
         self._broadcaster.wake(reservation_id)
         return Response(status_code=202)
 
@@ -178,10 +180,10 @@ class SingleConnections:
             raise HttpRefusal(409, "BAD_USER_INPUT", message)
 
     async def _answer(
-        self, asked: GraphQLRequest, viewer: User, reservation_id: UUID, operation_id: str
+        self, asked: GraphQLRequest, identity: Identity, reservation_id: UUID, operation_id: str
     ) -> None:
         try:
-            answer = await self._execution.answer(asked, viewer, None)
+            answer = await self._execution.answer(asked, identity)
             async with self._database.transaction() as connection:
                 await reservations.answer_operation(
                     connection, reservation_id, operation_id, json.dumps(answer)
@@ -192,9 +194,7 @@ class SingleConnections:
                 await reservations.remove_operation(connection, reservation_id, operation_id)
             raise
 
-    async def _serve(
-        self, request: Request, stream: ReservedStream, reservation_id: UUID, identity: Identity
-    ) -> None:
+    async def _serve(self, request: Request, stream: ReservedStream, reservation_id: UUID) -> None:
         if self._streams.closing:
             raise cannot_answer_now()
         async with self._database.transaction() as connection:
@@ -204,7 +204,7 @@ class SingleConnections:
             raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
         self._served.add(reservation_id)
         try:
-            await stream.serve(self._streams, identity, request.receive, self._settings.heartbeat_seconds)
+            await stream.serve(self._streams, request.receive, self._settings.heartbeat_seconds)
         finally:
             self._served.discard(reservation_id)
             await self._release(reservation_id)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
@@ -90,10 +90,10 @@ class OpenStreams:
             OPEN_STREAMS.dec()
             STREAMS_ENDED.labels((stream.end_reason or EndReason.CLIENT_GONE).value).inc()
 
-    def end_session(self, session_id: UUID) -> None:
-        """End the streams of a session that has ended."""
+    def end_sessions(self, ids: Collection[UUID]) -> None:
+        """End the streams of sessions that have ended."""
         for stream in list(self._streams):
-            if stream.session_id == session_id:
+            if stream.session_id in ids:
                 stream.end(EndReason.SESSION_ENDED)
 
     async def drain(self, seconds: float) -> None:
@@ -115,10 +115,10 @@ class OpenStreams:
         """Return the sessions that have a stream."""
         return {stream.session_id for stream in self._streams if stream.session_id is not None}
 
-    def end_user(self, user_id: UUID) -> None:
-        """End the streams of somebody without a session who is no more."""
+    def end_users(self, ids: Collection[UUID]) -> None:
+        """End the streams of those without a session who are no more."""
         for stream in list(self._streams):
-            if stream.user_id == user_id:
+            if stream.user_id in ids:
                 stream.end(EndReason.SESSION_ENDED)
 
     def user_ids(self) -> set[UUID]:
@@ -148,7 +148,5 @@ async def end_with_their_sessions(streams: OpenStreams, database: Database, ever
             # Nobody is signed out by a database that does not answer; the next round asks again.
             log.warning("cannot tell which sessions have ended", error=str(error))
             continue
-        for session_id in ended:
-            streams.end_session(session_id)
-        for user_id in removed:
-            streams.end_user(user_id)
+        streams.end_sessions(ended)
+        streams.end_users(removed)

@@ -1,4 +1,4 @@
-"""Keeping the inboxes to their retention time while the server runs."""
+"""Keeping the inboxes to their retention time, and dropping sessions that are over, while the server runs."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from db.engine import Database, DatabaseUnavailable
-from resolvers import retention
+from resolvers import retention, sessions
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -15,13 +15,14 @@ _EVERY_SECONDS = 3600
 
 
 async def keep_trimming(database: Database, keep: timedelta) -> None:
-    """Trim the inboxes about once an hour, without end; one process at a time does."""
+    """Trim about once an hour, without end."""
     while True:
         # Not all processes at once, and not each time it is started.
         await asyncio.sleep(_EVERY_SECONDS * random.uniform(0.5, 1))
         try:
             dropped = await retention.trim(database, keep)
+            over = await sessions.drop_over(database)
         except DatabaseUnavailable as error:
             log.warning("inboxes were not trimmed", error=str(error))
         else:
-            log.info("trimmed inboxes", entries=dropped)
+            log.info("trimmed inboxes", entries=dropped, sessions=over)

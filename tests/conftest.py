@@ -53,7 +53,9 @@ def server(
     cluster: embedded.Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    with running_server(folder, database_url=cluster.url(), heartbeat_seconds="1") as running:
+    with running_server(
+        folder, database_url=cluster.url(), heartbeat_seconds="1", session_cache_seconds="0"
+    ) as running:
         yield running
 
 

@@ -216,10 +216,11 @@ async def test_a_forged_or_broken_token_signs_nobody_in(
 
 
 async def test_a_token_counts_only_as_a_bearer_token(http: httpx.AsyncClient, issuer: Issuer):
-    token = issuer.token()
+    token = issuer.token(sub=uuid4().hex)
+    await username(http, token)
     in_cookie = await http.post("/graphql", json=VIEWER, headers={"cookie": f"messenger-session={token}"})
     assert in_cookie.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
-    for name in ("access_token", "token", "authorization"):
+    for name in ("access_token", "bearer", "authorization"):
         in_url = await http.post(f"/graphql?{name}={token}", json=VIEWER)
         assert in_url.json() == {"data": {"viewer": None}}
 

@@ -11,10 +11,13 @@ from sqlalchemy import insert
 from db import conversations, inboxes, users
 from db.engine import Database
 from db.ids import new_id
+from db.records import SessionTime
 from db.tables import conversations as conversations_table
 from db.tables import participants
 from resolvers.cursors import InboxCursor
 from resolvers.sessions import open_session
+
+A_DAY = SessionTime(timedelta(days=1), timedelta(days=1))
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ async def gather_company(database: Database, size: int) -> Company:
         async with database.transaction() as connection:
             user = await users.create(connection, f"p-{uuid4().hex[:16]}")
             state = await inboxes.state(connection, user.id)
-        signed_in = await open_session(database, user, timedelta(days=1))
+        signed_in = await open_session(database, user, A_DAY)
         start = InboxCursor(state.epoch, 0).encode(user.id)
         accounts.append(Account(user.id, signed_in.token, start))
     talks: list[Talk] = []

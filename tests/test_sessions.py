@@ -1,0 +1,405 @@
+"""Sessions: they last while they are used, can be seen and ended, and tell when somebody else has a token."""
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from http.cookies import SimpleCookie
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import delete, func, select, text, update
+from starlette.requests import Request
+
+from db.embedded import Cluster
+from db.engine import Database
+from db.records import SessionTime
+from db.tables import replaced_tokens, sessions, users
+from resolvers.sessions import drop_over, open_session, sign_in_by_name
+from server.identity import Identities, Identity, KnownIdentities
+from server.settings import load_settings
+from tests.people import Person, StreamOver
+from tests.serving import Server, running_server
+from tests.test_reading import counting_statements
+
+SESSIONS = "{ sessions { id createdAt lastUsedAt expiresAt userAgent current } }"
+END = (
+    "mutation ($id: ID!) { endSession(input: {sessionId: $id}) { endedSessionId userErrors { code path } } }"
+)
+END_OTHERS = "mutation { endOtherSessions { endedSessionIds userErrors { code } } }"
+COOKIE = "messenger-session"
+
+
+@pytest.fixture(scope="module")
+def server(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    """A process that believes a token for a minute: what it notices sooner, it has not just looked up."""
+    folder = tmp_path_factory.mktemp("believing")
+    with running_server(folder, database_url=cluster.url(), session_cache_seconds="60") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def other_process(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    """Another process on the same database, with the time that it believes a token as it is by default."""
+    with running_server(tmp_path_factory.mktemp("other"), database_url=cluster.url()) as running:
+        yield running
+
+
+@pytest.fixture
+async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def elsewhere(other_process: Server) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=other_process.url, timeout=30) as client:
+        yield client
+
+
+def a_name() -> str:
+    return f"ada-{uuid4().hex[:12]}"
+
+
+async def signs_in(http: httpx.AsyncClient, name: str, user_agent: str = "A browser") -> Person:
+    headers = {"user-agent": user_agent}
+    response = await http.post("/auth/dev/login", json={"username": name}, headers=headers)
+    http.cookies.clear()
+    return Person(name, response.json()["token"], http)
+
+
+async def is_signed_in(person: Person) -> bool:
+    answer = await person.answer("{ viewer { username } }")
+    if "errors" in answer:
+        assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        return False
+    return answer["data"]["viewer"] is not None
+
+
+async def session_id(person: Person) -> str:
+    found = (await person.asks(SESSIONS))["sessions"]
+    return next(each["id"] for each in found if each["current"])
+
+
+async def refreshed(person: Person) -> httpx.Response:
+    response = await person.http.post("/auth/refresh", headers=person.headers)
+    person.http.cookies.clear()
+    return response
+
+
+def hash_of(token: str) -> str:
+    return sha256(token.encode()).hexdigest()
+
+
+async def change(database: Database, person: Person, **values: Any) -> None:
+    """Move the times of the person's session, which is quicker than to wait for them."""
+    async with database.transaction() as connection:
+        mine = sessions.c.token_hash == hash_of(person.token)
+        assert (await connection.execute(update(sessions).where(mine).values(**values))).rowcount == 1
+
+
+async def session_of(database: Database, person: Person) -> Any:
+    async with database.snapshot() as connection:
+        query = select(sessions).where(sessions.c.token_hash == hash_of(person.token))
+        return (await connection.execute(query)).one()
+
+
+def since_now(**time: float) -> datetime:
+    return datetime.now(UTC) + timedelta(**time)
+
+
+async def test_one_sees_where_one_is_signed_in_and_nobody_else_does(http: httpx.AsyncClient):
+    name = a_name()
+    phone = await signs_in(http, name, "A phone")
+    laptop = await signs_in(http, name, "x" * 500)
+    await signs_in(http, a_name(), "Somebody else's")
+    found = (await laptop.asks(SESSIONS))["sessions"]
+    assert [(each["userAgent"], each["current"]) for each in found] == [("x" * 200, True), ("A phone", False)]
+    assert [each["current"] for each in (await phone.asks(SESSIONS))["sessions"]] == [False, True]
+    lasts = datetime.fromisoformat(found[0]["expiresAt"]) - datetime.fromisoformat(found[0]["createdAt"])
+    assert timedelta(days=13, hours=23) < lasts <= timedelta(days=14)
+
+
+async def test_ending_a_session_ends_its_token_and_streams_at_once_and_no_others(http: httpx.AsyncClient):
+    name = a_name()
+    phone, laptop = await signs_in(http, name), await signs_in(http, name)
+    assert await is_signed_in(phone)
+    ended = await session_id(phone)
+    async with phone.listening() as stream:
+        payload = (await laptop.asks(END, id=ended))["endSession"]
+        assert payload == {"endedSessionId": ended, "userErrors": []}
+        assert not await is_signed_in(phone)
+        assert (await stream.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        assert (await stream.event()).event == "complete"
+    assert [each["current"] for each in (await laptop.asks(SESSIONS))["sessions"]] == [True]
+
+
+async def test_a_session_may_end_itself(http: httpx.AsyncClient):
+    ada = await signs_in(http, a_name())
+    mine = await session_id(ada)
+    assert (await ada.asks(END, id=mine))["endSession"]["endedSessionId"] == mine
+    assert not await is_signed_in(ada)
+
+
+async def test_ending_the_others_keeps_the_one_that_asks(http: httpx.AsyncClient):
+    name = a_name()
+    here, there, everywhere = [await signs_in(http, name) for _ in range(3)]
+    stranger = await signs_in(http, a_name())
+    assert all([await is_signed_in(each) for each in (here, there, everywhere, stranger)])
+    others = {await session_id(there), await session_id(everywhere)}
+    async with here.listening() as mine, there.listening() as theirs:
+        payload = (await here.asks(END_OTHERS))["endOtherSessions"]
+        assert (set(payload["endedSessionIds"]), payload["userErrors"]) == (others, [])
+        assert (await theirs.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        signed_in = [await is_signed_in(each) for each in (here, there, everywhere, stranger)]
+        assert signed_in == [True, False, False, True]
+        conversation = await stranger.opens_conversation_with(here)
+        await stranger.sends("still there?", to=conversation)
+        assert await mine.contents(1) == ["still there?"]
+    assert (await here.asks(END_OTHERS))["endOtherSessions"]["endedSessionIds"] == []
+
+
+async def test_what_is_no_open_session_of_ones_own_cannot_be_ended(http: httpx.AsyncClient):
+    ada, eve = await signs_in(http, a_name()), await signs_in(http, a_name())
+    foreign = await session_id(ada)
+    user = (await eve.asks("{ viewer { id } }"))["viewer"]["id"]
+    for wrong in (foreign, user, "S", "nonsense", f"S{'A' * 22}"):
+        payload = (await eve.asks(END, id=wrong))["endSession"]
+        assert payload == {
+            "endedSessionId": None,
+            "userErrors": [{"code": "NOT_FOUND", "path": ["input", "sessionId"]}],
+        }
+    assert await is_signed_in(ada)
+
+
+async def test_a_session_is_a_node_for_its_user_alone(http: httpx.AsyncClient):
+    ada, eve = await signs_in(http, a_name(), "Ada's"), await signs_in(http, a_name())
+    mine = await session_id(ada)
+    query = "query ($id: ID!) { node(id: $id) { id ... on Session { userAgent current } } }"
+    assert await ada.asks(query, id=mine) == {"node": {"id": mine, "userAgent": "Ada's", "current": True}}
+    assert await eve.asks(query, id=mine) == {"node": None}
+
+
+async def test_another_process_notices_within_seconds(http: httpx.AsyncClient, elsewhere: httpx.AsyncClient):
+    ada = await signs_in(http, a_name())
+    there = Person(ada.username, ada.token, elsewhere)
+    async with there.listening() as stream:
+        assert await is_signed_in(there)
+        assert (await http.post("/auth/logout", headers=ada.headers)).status_code == 204
+        assert not await is_signed_in(ada)
+        assert (await stream.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    end = since_now(seconds=10)
+    while await is_signed_in(there):
+        assert datetime.now(UTC) < end, "the other process goes on believing the token"
+
+
+async def test_a_session_that_expires_is_over_though_its_token_is_remembered(
+    http: httpx.AsyncClient, database: Database
+):
+    ada = await signs_in(http, a_name())
+    await change(database, ada, expires_at=since_now(seconds=2))
+    assert await is_signed_in(ada)
+    end = since_now(seconds=10)
+    while await is_signed_in(ada):
+        assert datetime.now(UTC) < end
+
+
+async def test_use_gives_a_session_its_full_time_again_and_is_noted_once_an_hour(
+    http: httpx.AsyncClient, database: Database
+):
+    ada = await signs_in(http, a_name())
+    used = since_now(hours=-2)
+    await change(database, ada, last_used_at=used, expires_at=since_now(minutes=1))
+    assert await is_signed_in(ada)
+    after = await session_of(database, ada)
+    assert after.last_used_at > since_now(minutes=-1)
+    assert after.expires_at > since_now(days=13, hours=23)
+    # Less than an hour ago: nothing is written.
+    ada = await signs_in(http, ada.username)
+    used = since_now(minutes=-50).replace(microsecond=0)
+    await change(database, ada, last_used_at=used, expires_at=since_now(minutes=1))
+    assert await is_signed_in(ada)
+    after = await session_of(database, ada)
+    assert after.last_used_at == used
+    assert after.expires_at < since_now(minutes=2)
+
+
+async def test_a_session_ends_at_last_however_much_it_is_used(http: httpx.AsyncClient, database: Database):
+    ada = await signs_in(http, a_name())
+    opened = since_now(days=-179)
+    await change(database, ada, created_at=opened, last_used_at=since_now(days=-1))
+    assert await is_signed_in(ada)
+    last = opened + timedelta(days=180)
+    assert abs((await session_of(database, ada)).expires_at - last) < timedelta(seconds=1)
+    ada.token = (await refreshed(ada)).json()["token"]
+    assert abs((await session_of(database, ada)).expires_at - last) < timedelta(seconds=1)
+
+
+async def test_the_cookie_lasts_as_long_as_its_session(http: httpx.AsyncClient, database: Database):
+    async def cookies_set(headers: dict[str, str]) -> list[str]:
+        query = {"query": "{ viewer { username } }"}
+        response = await http.post("/graphql", json=query, headers=headers)
+        http.cookies.clear()
+        return response.headers.get_list("set-cookie")
+
+    ada = await signs_in(http, a_name())
+    assert await cookies_set({"cookie": f"{COOKIE}={ada.token}"}) == []
+    ada = await signs_in(http, a_name())
+    await change(database, ada, last_used_at=since_now(hours=-2), expires_at=since_now(hours=1))
+    [renewed] = await cookies_set({"cookie": f"{COOKIE}={ada.token}"})
+    [morsel] = SimpleCookie(renewed).values()
+    assert (morsel.key, morsel.value, bool(morsel["httponly"])) == (COOKIE, ada.token, True)
+    assert 13.9 * 86400 < int(morsel["max-age"]) <= 14 * 86400
+    # Who sends the token in the header has no cookie, and gets none.
+    ada = await signs_in(http, a_name())
+    await change(database, ada, last_used_at=since_now(hours=-2), expires_at=since_now(hours=1))
+    assert await cookies_set(ada.headers) == []
+
+
+async def test_a_token_that_is_refreshed_twice_ends_the_whole_session(
+    http: httpx.AsyncClient, database: Database
+):
+    """Two have had it, and nobody can tell who is who."""
+    ada = await signs_in(http, a_name())
+    thief = Person(ada.username, ada.token, http)
+    ada.token = (await refreshed(ada)).json()["token"]
+    async with ada.listening() as stream:
+        # A retry of one's own, within the grace, ends nothing.
+        assert (await refreshed(thief)).status_code == 401
+        assert await is_signed_in(ada)
+        await change(database, ada, previous_token_until=since_now())
+        assert (await refreshed(thief)).status_code == 401
+        assert not await is_signed_in(ada)
+        assert (await stream.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert (await refreshed(ada)).status_code == 401
+
+
+async def test_a_token_replaced_long_ago_ends_the_session_too(http: httpx.AsyncClient):
+    ada = await signs_in(http, a_name())
+    thief = Person(ada.username, ada.token, http)
+    for _ in range(3):
+        ada.token = (await refreshed(ada)).json()["token"]
+    other = await signs_in(http, ada.username)
+    assert (await refreshed(thief)).status_code == 401
+    assert [await is_signed_in(each) for each in (ada, other)] == [False, True]
+
+
+async def test_the_database_keeps_nothing_from_which_a_token_could_be_made(
+    http: httpx.AsyncClient, database: Database
+):
+    ada = await signs_in(http, a_name())
+    tokens = [ada.token]
+    for _ in range(3):
+        ada.token = (await refreshed(ada)).json()["token"]
+        tokens.append(ada.token)
+    async with database.snapshot() as connection:
+        for table in (sessions, replaced_tokens):
+            for token in tokens:
+                holding = text(f"SELECT count(*) FROM {table.name} AS t WHERE strpos(t::text, :token) > 0")
+                assert await connection.scalar(holding, {"token": token}) == 0
+        kept = replaced_tokens.c.token_hash.in_([hash_of(each) for each in tokens])
+        assert await connection.scalar(select(func.count()).where(kept)) == 3
+
+
+async def test_one_is_called_by_ones_newest_name_though_the_token_is_remembered(http: httpx.AsyncClient):
+    ada = await signs_in(http, a_name())
+    assert await is_signed_in(ada)
+    renamed = f"{ada.username}-2"
+    picture = "https://pictures.example/ada.png"
+    change_profile = """
+        mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { user { id } } }
+    """
+    await ada.asks(change_profile, input={"username": renamed})
+    await ada.asks(change_profile, input={"avatarUrl": picture})
+    seen = (await ada.asks("{ viewer { username avatarUrl } }"))["viewer"]
+    assert seen == {"username": renamed, "avatarUrl": picture}
+
+
+async def test_who_is_removed_is_nobody_at_once(http: httpx.AsyncClient, database: Database):
+    ada = await signs_in(http, a_name())
+    assert await is_signed_in(ada)
+    async with database.transaction() as connection:
+        await connection.execute(delete(users).where(users.c.username == ada.username))
+    assert not await is_signed_in(ada)
+
+
+def request_with(token: str) -> Request:
+    return Request({"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]})
+
+
+async def test_a_request_costs_one_read_and_mostly_none(database: Database):
+    time = SessionTime(timedelta(days=14), timedelta(days=180))
+    signed_in = await sign_in_by_name(database, a_name(), time)
+    identities = Identities(database, "http://localhost", load_settings())
+    counts: list[int] = []
+    for _ in range(5):
+        with counting_statements(database) as statements:
+            identity = await identities.of(request_with(signed_in.token))
+        assert identity.session is not None
+        assert identity.session.id == signed_in.session.id
+        counts.append(len(statements))
+    assert counts == [1, 0, 0, 0, 0]
+    identities.forget([signed_in.session.id])
+    with counting_statements(database) as statements:
+        await identities.of(request_with(signed_in.token))
+    assert len(statements) == 1
+    # What is wrong is not remembered: it may become right, and there is no end to it.
+    for _ in range(2):
+        with counting_statements(database) as statements:
+            assert (await identities.of(request_with("wrong"))).refused
+        assert len(statements) == 1
+
+
+async def test_what_was_read_before_a_session_ended_is_not_remembered(database: Database):
+    time = SessionTime(timedelta(days=14), timedelta(days=180))
+    session = (await sign_in_by_name(database, a_name(), time)).session
+    identity = Identity(session.user, session, session.expires_at)
+    known = KnownIdentities(60)
+    before = known.times_forgotten
+    known.forget([session.id])
+    known.learn("a token", identity, times_forgotten=before)
+    assert known.get("a token") is None
+    known.learn("a token", identity, times_forgotten=known.times_forgotten)
+    assert known.get("a token") == identity
+    known.forget([uuid4()])
+    assert known.get("a token") == identity
+    known.forget([session.id])
+    assert known.get("a token") is None
+
+
+async def test_sessions_that_have_been_over_for_a_day_are_dropped(database: Database):
+    time = SessionTime(timedelta(days=14), timedelta(days=180))
+    user = (await sign_in_by_name(database, a_name(), time)).session.user
+    opened, just_over, expired, ended = [
+        (await open_session(database, user, time)).session.id for _ in range(4)
+    ]
+    async with database.transaction() as connection:
+        for session, values in (
+            (just_over, {"revoked_at": since_now(hours=-23)}),
+            (expired, {"expires_at": since_now(hours=-25)}),
+            (ended, {"revoked_at": since_now(hours=-25)}),
+        ):
+            await connection.execute(update(sessions).where(sessions.c.id == session).values(**values))
+    assert await drop_over(database, batch=1) >= 2
+    async with database.snapshot() as connection:
+        left = await connection.scalars(select(sessions.c.id).where(sessions.c.user_id == user.id))
+        assert {opened, just_over} <= (remaining := set(left))
+        assert not {expired, ended} & remaining
+
+
+async def test_a_stream_stays_when_its_token_is_refreshed_and_ends_when_the_stream_s_client_signs_out(
+    http: httpx.AsyncClient,
+):
+    ada = await signs_in(http, a_name())
+    async with ada.listening() as stream:
+        ada.token = (await refreshed(ada)).json()["token"]
+        assert (await http.post("/auth/logout", headers=ada.headers)).status_code == 204
+        assert (await stream.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        assert (await stream.event()).event == "complete"
+        with pytest.raises(StreamOver):
+            await stream.event()
