@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -96,6 +97,16 @@ replaced_tokens = Table(
     metadata,
     Column("token_hash", Text, primary_key=True),
     Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+# Counted for a minute or so, and not worth a place in the write-ahead log.
+rate_counts = Table(
+    "rate_counts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("hits", Integer, nullable=False),
+    _moment("expires_at"),
+    prefixes=["UNLOGGED"],
 )
 
 conversations = Table(

@@ -46,6 +46,22 @@ def _nobody_to_tell(ids: Collection[UUID], /) -> None:
     """Do nothing: this process serves no streams."""
 
 
+class MessageLimit(Protocol):
+    """Counts what a user writes."""
+
+    async def __call__(self, user_id: UUID, /) -> None:
+        """Count a message.
+
+        Raises:
+            RateLimited: the user has written too many of late.
+        """
+        ...
+
+
+async def _no_limit(user_id: UUID, /) -> None:
+    """Let everybody write as much as they like."""
+
+
 @dataclass(slots=True)
 class Context:
     """One request's view of the world, from `async with` to its end.
@@ -66,6 +82,7 @@ class Context:
     start: str | None = None
     session_id: UUID | None = None
     sessions_ended: SessionsEnded = _nobody_to_tell
+    count_message: MessageLimit = _no_limit
     loaders: "Loaders" = field(init=False)
     _connection: AsyncConnection | None = field(default=None, init=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)

@@ -40,6 +40,17 @@ class Unavailable(Refusal):
     code = "UNAVAILABLE"
 
 
+class RateLimited(Refusal):
+    """Too much in too short a time: the message says of what, `retry_after_seconds` when to come back."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        """Say what is too much, and when to come back."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class UserErrorCode(Enum):
     """What is wrong with a mutation's input."""
 

@@ -53,9 +53,11 @@ async def create_message(
     Raises:
         UserError: the content cannot be stored, the viewer has no such conversation (None: its id could
             not be read), or the key is no UUID or stands for another message.
+        RateLimited: the viewer has written too many messages of late.
     """
     viewer = context.require_viewer()
     text = check_content(content)
+    await context.count_message(viewer.id)
     key = _idempotency_key(idempotency_key)
     if conversation_id is None:
         raise _no_such_conversation()

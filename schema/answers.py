@@ -7,7 +7,7 @@ import structlog
 from graphql import GraphQLError, GraphQLFormattedError
 from strawberry.types import ExecutionResult
 
-from resolvers.errors import Refusal
+from resolvers.errors import RateLimited, Refusal
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -20,6 +20,7 @@ class Answer(TypedDict, total=False):
 
     data: dict[str, object] | None
     errors: list[GraphQLFormattedError]
+    extensions: dict[str, object]
 
 
 def answer_of(result: ExecutionResult, request_id: str) -> Answer:
@@ -54,6 +55,8 @@ def _formatted(error: GraphQLError, request_id: str) -> GraphQLFormattedError:
     cause = error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
+    if isinstance(cause, RateLimited):
+        return _coded(error, cause.code, retryAfter=cause.retry_after_seconds)
     if isinstance(cause, Refusal):
         return _coded(error, cause.code)
     # The library raises nothing else for arguments and variables that do not fit the schema.
@@ -68,7 +71,7 @@ def _formatted(error: GraphQLError, request_id: str) -> GraphQLFormattedError:
     return _coded(masked, "INTERNAL", requestId=request_id)
 
 
-def _coded(error: GraphQLError, code: str, **more: str) -> GraphQLFormattedError:
+def _coded(error: GraphQLError, code: str, **more: object) -> GraphQLFormattedError:
     formatted = error.formatted
     formatted["extensions"] = {"code": code, **more}
     return formatted

@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLSchema, OperationDefinitionNode
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from resolvers.context import Context
 from schema.answers import Answer, answer_of
+from schema.cost import cost_of
 from schema.date_time import DATE_TIME
 from schema.documents import Document, DocumentCache, PreparedDocument
-from schema.limits import DocumentLimits
+from schema.limits import DocumentLimits, DocumentTooComplex
 from schema.root import Mutation, Query, Subscription
 
 
@@ -35,7 +36,9 @@ class Api:
 
     def __init__(self, limits: DocumentLimits | None = None, *, introspection: bool = True) -> None:
         """Build the schema."""
-        self._documents = DocumentCache(limits or DocumentLimits(), introspection=introspection)
+        limits = limits or DocumentLimits()
+        self._documents = DocumentCache(limits, introspection=introspection)
+        self.max_cost = limits.answer_fields
         self._schema = _Schema(
             Query,
             Mutation,
@@ -56,6 +59,21 @@ class Api:
             DocumentTooComplex: it is over a limit.
         """
         return self._documents.prepare(self._schema.core, text)
+
+    def cost(
+        self, document: Document, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> int:
+        """Return what the operation of the document may cost with these variables.
+
+        Raises:
+            DocumentTooComplex: that is over the limit.
+        """
+        cost = cost_of(self._schema.core, document.node, operation, variables)
+        if cost > self.max_cost:
+            raise DocumentTooComplex(
+                f"The answer could have {cost} fields, over {self.max_cost}: ask for smaller pages."
+            )
+        return cost
 
     async def execute(self, operation: Operation, context: Context) -> Answer:
         """Execute a query or mutation."""

@@ -20,7 +20,7 @@ from graphql import (
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.extensions import SchemaExtension
 
-from schema.limits import DocumentLimits, DocumentTooComplex, check_answer, check_document
+from schema.limits import DocumentLimits, DocumentTooComplex, check_document
 
 _CACHED_CHARS = 256 * 1024
 
@@ -127,8 +127,6 @@ class DocumentCache:
         for error in errors:
             if error.message in _TOO_COMPLEX:
                 raise DocumentTooComplex(_TOO_COMPLEX[error.message])
-        if not errors:
-            check_answer(schema, node, self._limits)
         return Document(text, node, tuple(errors), operations)
 
 

@@ -7,20 +7,10 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLField,
-    GraphQLSchema,
     InlineFragmentNode,
-    IntValueNode,
-    ListValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    is_composite_type,
 )
-
-from resolvers.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-
-# What a list without arguments is taken to hold: participants, or the fields of a type.
-_LIST_SIZE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,82 +124,3 @@ class _Measure:
         return DocumentTooComplex(
             f"The operation is over {self._limits.depth} levels deep: fetch in several requests."
         )
-
-
-def check_answer(schema: GraphQLSchema, document: DocumentNode, limits: DocumentLimits) -> None:
-    """Accept a valid document by what its answers may come to: pages within pages multiply.
-
-    Raises:
-        DocumentTooComplex: it is over the limit.
-    """
-    answer = _Answer(schema, document)
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            root = schema.get_root_type(definition.operation)
-            if root is not None and answer.fields(definition.selection_set, root.name) > limits.answer_fields:
-                raise DocumentTooComplex(
-                    f"The answer could have over {limits.answer_fields} fields: ask for smaller pages."
-                )
-
-
-class _Answer:
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
-        self._schema = schema
-        self._fragments = {
-            definition.name.value: definition
-            for definition in document.definitions
-            if isinstance(definition, FragmentDefinitionNode)
-        }
-        self._in_fragments: dict[str, int] = {}
-
-    def fields(self, selection_set: SelectionSetNode | None, type_name: str) -> int:
-        """Return how many fields an object of the type may have in the answer, with all that is below it."""
-        parent = self._schema.get_type(type_name)
-        if selection_set is None or not is_composite_type(parent):
-            return 0
-        total = 0
-        for selection in selection_set.selections:
-            if isinstance(selection, FragmentSpreadNode):
-                total += self._in_fragment(selection.name.value)
-            elif isinstance(selection, InlineFragmentNode):
-                condition = selection.type_condition
-                total += self.fields(
-                    selection.selection_set, condition.name.value if condition else type_name
-                )
-            elif isinstance(selection, FieldNode):
-                field = self._schema.get_field(parent, selection.name.value)
-                if field is not None:
-                    below = self.fields(selection.selection_set, _spelt_type(field).strip("[]!"))
-                    total += _most_items(field, selection) * (1 + below)
-        return total
-
-    def _in_fragment(self, name: str) -> int:
-        if name not in self._in_fragments:
-            fragment = self._fragments[name]
-            self._in_fragments[name] = self.fields(fragment.selection_set, fragment.type_condition.name.value)
-        return self._in_fragments[name]
-
-
-def _most_items(field: GraphQLField, node: FieldNode) -> int:
-    """Return how many items a field may give: those of its page, for a field that is paged."""
-    given = {argument.name.value: argument.value for argument in node.arguments or ()}
-    if "first" in field.args:
-        sizes = [given[name] for name in ("first", "last") if name in given]
-        if not sizes:
-            default = field.args["first"].default_value
-            return default if isinstance(default, int) else DEFAULT_PAGE_SIZE
-        # What is out of range is refused when it comes to that.
-        literals = [int(size.value) if isinstance(size, IntValueNode) else MAX_PAGE_SIZE for size in sizes]
-        return min(max(0, *literals), MAX_PAGE_SIZE)
-    if "ids" in field.args:
-        ids = given["ids"]
-        return len(ids.values) if isinstance(ids, ListValueNode) else MAX_PAGE_SIZE
-    # The edges are as many as the page that they are in.
-    is_list = "[" in _spelt_type(field) and node.name.value != "edges"
-    return _LIST_SIZE if is_list else 1
-
-
-def _spelt_type(field: GraphQLField) -> str:
-    """Return the field's type as in the schema: `[User!]!`."""
-    # graphql-core leaves open what its lists are of.
-    return str(field.type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]

@@ -29,6 +29,7 @@ from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
 from server.provider_sign_in import ProviderSignIn
 from server.providers import Provider
+from server.rate_limits import LimitedRequests, RateLimits
 from server.refusals import HttpRefusal, database_unavailable
 from server.request_log import RequestLog
 from server.responses import refusal_response
@@ -55,8 +56,9 @@ def build_application(
     settings: Settings, public_url: str, database: Database, broadcaster: Broadcaster
 ) -> Application:
     """Build the application that browsers reach at `public_url`."""
-    streams = OpenStreams()
-    identities = Identities(database, public_url, settings, _token_issuer(settings))
+    limits = RateLimits(settings, database)
+    streams = OpenStreams(settings)
+    identities = Identities(database, public_url, settings, limits, _token_issuer(settings))
 
     def sessions_ended(ids: Collection[UUID]) -> None:
         identities.forget(ids)
@@ -64,7 +66,7 @@ def build_application(
 
     dev_login = offers_dev_login(settings, public_url)
     page, page_routes = _graphiql(settings)
-    execution = Execution(_api(settings), database, broadcaster, sessions_ended)
+    execution = Execution(_api(settings), database, broadcaster, sessions_ended, limits.count_message)
     single_connections = SingleConnections(execution, identities, streams, settings)
     graphql = GraphQLEndpoint(
         execution=execution,
@@ -79,11 +81,14 @@ def build_application(
             Route("/", _to_graphql),
             Route("/graphql", graphql),
             Route("/graphql/stream", graphql),
-            *SignInEndpoints(database, identities, sessions_ended, settings, dev_login=dev_login).routes(),
+            *SignInEndpoints(
+                database, identities, sessions_ended, limits, settings, dev_login=dev_login
+            ).routes(),
             *ProviderSignIn(
                 database,
                 identities,
                 _providers(settings, public_url),
+                limits=limits,
                 seal=Seal(secret_key(settings), "sign-in under way"),
                 settings=settings,
                 public_url=public_url,
@@ -95,7 +100,7 @@ def build_application(
         redirect_slashes=False,
     )
     app: ASGIApp = ExceptionMiddleware(
-        router,
+        LimitedRequests(router, limits, settings.trusted_proxies),
         handlers={HttpRefusal: _refused, HTTPException: _not_answered, DatabaseUnavailable: _unavailable},
     )
     if settings.allowed_origins:
@@ -105,7 +110,7 @@ def build_application(
             allow_credentials=True,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER],
-            expose_headers=["x-request-id"],
+            expose_headers=["x-request-id", "retry-after"],
         )
     return Application(RequestLog(HeadLimit(app)), streams, single_connections)
 

@@ -87,6 +87,7 @@ class ResponseStream:
         *,
         streams: OpenStreams,
         identity: Identity,
+        address: str | None,
         receive: Receive,
         heartbeat_seconds: float,
         send_events: Callable[[OpenStream], Awaitable[None]],
@@ -97,7 +98,7 @@ class ResponseStream:
         It ends when the client goes away or does not read, when its session ends, which
         `say_session_ended` tells the client, and when the server stops.
         """
-        with streams.opened(identity) as stream:
+        with streams.opened(identity, address) as stream:
             async with asyncio.TaskGroup() as tasks:
                 keeping_alive = tasks.create_task(self._keep_alive(receive, stream, heartbeat_seconds))
                 try:

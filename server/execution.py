@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from db.engine import Database
 from realtime.broadcaster import Broadcaster
-from resolvers.context import Context, EventStream, SessionsEnded
+from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
 from schema.answers import Answer, codes, refusal
 from schema.api import Api, Operation
 from schema.documents import root_fields
@@ -23,6 +23,7 @@ class Execution:
     database: Database
     broadcaster: Broadcaster
     sessions_ended: SessionsEnded
+    count_message: MessageLimit
 
     async def answer(self, asked: GraphQLRequest, identity: Identity) -> Answer:
         """Execute a query or mutation."""
@@ -33,8 +34,11 @@ class Execution:
             refused=identity.refused,
             session_id=identity.session.id if identity.session else None,
             sessions_ended=self.sessions_ended,
+            count_message=self.count_message,
         ) as context:
             answer = await self.api.execute(asked.operation, context)
+        if asked.cost is not None:
+            answer["extensions"] = {"cost": {"requested": asked.cost, "maximum": self.api.max_cost}}
         self._count(asked.operation, answer)
         return answer
 

@@ -28,6 +28,7 @@ from server.graphql_request import (
 )
 from server.identity import Identities, Identity
 from server.multipart import Multipart
+from server.rate_limits import address_of
 from server.refusals import HttpRefusal, cannot_answer_now, database_unavailable
 from server.responses import encode_json
 from server.settings import Settings
@@ -141,6 +142,7 @@ class GraphQLEndpoint:
         reason = await events.hold_open(
             streams=self._streams,
             identity=identity,
+            address=address_of(request),
             receive=request.receive,
             heartbeat_seconds=self._settings.heartbeat_seconds,
             send_events=send_events,

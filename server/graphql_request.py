@@ -33,12 +33,16 @@ class NothingToExecute(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """An operation to execute, or why it is not valid; with an `operation_id` in single connection mode."""
+    """An operation to execute, or why it is not valid; with an `operation_id` in single connection mode.
+
+    `cost` is there where the client wants to know it.
+    """
 
     operation: Operation
     node: OperationDefinitionNode
     errors: tuple[GraphQLError, ...]
     operation_id: str | None
+    cost: int | None
 
 
 def negotiate(request: Request) -> str:
@@ -75,6 +79,7 @@ async def read_graphql_request(request: Request, api: Api, max_body_bytes: int) 
     try:
         document = api.prepare(query)
         node = document.operation(operation_name)
+        cost = 0 if document.errors else api.cost(document, node, variables)
     except GraphQLSyntaxError as error:
         raise NothingToExecute(error) from error
     except DocumentTooComplex as error:
@@ -88,7 +93,11 @@ async def read_graphql_request(request: Request, api: Api, max_body_bytes: int) 
     operation = Operation(query, operation_name, variables, request.state.request_id)
     operation_id: object = extensions.get("operationId")
     return GraphQLRequest(
-        operation, node, document.errors, None if operation_id is None else str(operation_id)
+        operation,
+        node,
+        document.errors,
+        None if operation_id is None else str(operation_id),
+        cost if extensions.get("cost") is True else None,
     )
 
 

@@ -20,6 +20,7 @@ from server.cookies import cookie_of
 from server.json_web_keys import TokenNotTrusted
 from server.origins import is_cross_site
 from server.outbound import Unavailable
+from server.rate_limits import RateLimits
 from server.refusals import HttpRefusal
 from server.settings import Settings
 from server.token_issuer import TokenIssuer, looks_like_jwt
@@ -78,12 +79,14 @@ class Identities:
         database: Database,
         public_url: str,
         settings: Settings,
+        limits: RateLimits,
         token_issuer: TokenIssuer | None = None,
     ) -> None:
         """Take cookies only from pages of `public_url` and the allowed origins, and the issuer's tokens."""
         self._database = database
         self._time = settings.session_time()
         self._known = KnownIdentities(settings.session_cache_seconds)
+        self._limits = limits
         self._token_issuer = token_issuer
         self._public_url = public_url
         self._allowed_origins = frozenset(settings.allowed_origins)
@@ -92,12 +95,18 @@ class Identities:
         self._cookie = "__Host-messenger-session" if self._secure else "messenger-session"
 
     async def of(self, request: HTTPConnection) -> Identity:
-        """Say who sent the request.
+        """Say who sent the request, and count it as theirs.
 
         Raises:
-            HttpRefusal: 403, its cookie came from a page of another origin; 503, the keys to check its token
-                with cannot be had.
+            HttpRefusal: 403, its cookie came from a page of another origin; 429, they send too many; 503, the
+                keys to check its token with cannot be had.
         """
+        identity = await self._identify(request)
+        if identity.user is not None:
+            await self._limits.count_request_by(identity.user.id)
+        return identity
+
+    async def _identify(self, request: HTTPConnection) -> Identity:
         authorization = request.headers.get("authorization")
         if authorization is not None and not _is_bearer(authorization):
             return Identity(refused="Only `Authorization: Bearer TOKEN` is understood.")

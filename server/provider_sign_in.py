@@ -6,8 +6,8 @@ minutes. Kept in the database instead, it would let anybody fill that, who needs
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -30,6 +30,7 @@ from server.oauth import CodeRefused
 from server.outbound import Unavailable
 from server.pages import problem_page
 from server.providers import Provider, Secrets
+from server.rate_limits import RateLimits, address_of
 from server.refusals import HttpRefusal
 from server.responses import json_response, sign_in_response
 from server.secret_key import Seal
@@ -78,6 +79,7 @@ class _Failure(Exception):
     title: str
     text: str
     status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 _CANNOT_ANSWER = _Failure(
@@ -96,6 +98,7 @@ class ProviderSignIn:
         identities: Identities,
         providers: Sequence[Provider],
         *,
+        limits: RateLimits,
         seal: Seal,
         settings: Settings,
         public_url: str,
@@ -105,6 +108,7 @@ class ProviderSignIn:
         self._database = database
         self._identities = identities
         self._providers = {provider.id: provider for provider in providers}
+        self._limits = limits
         self._seal = seal
         self._settings = settings
         self._public_url = public_url
@@ -142,6 +146,7 @@ class ProviderSignIn:
         """Send the person to the provider."""
         destination = self._destination(request)
         try:
+            await self._count(request)
             provider = self._provider(request)
             secrets = Secrets.make()
             try:
@@ -168,6 +173,7 @@ class ProviderSignIn:
         """Take the person who comes back from the provider, and sign them in."""
         pending = self._pending(request)
         try:
+            await self._count(request)
             response = await self._finish(self._provider(request), pending, request)
         except _Failure as failure:
             response = self._page(failure, request, pending.destination if pending else None)
@@ -179,6 +185,7 @@ class ProviderSignIn:
     async def exchange_code(self, request: Request) -> Response:
         """Give a frontend the token for its one-time code and the verifier of its challenge."""
         self._identities.refuse_cross_site(request)
+        await self._limits.count_sign_in_from(address_of(request))
         body = await read_json_object(request, self._settings.max_body_bytes)
         code, verifier = body.get("code"), body.get("code_verifier")
         if not isinstance(code, str) or not isinstance(verifier, str):
@@ -194,6 +201,12 @@ class ProviderSignIn:
         response = sign_in_response(sign_in)
         self._identities.set_cookie(response, sign_in)
         return response
+
+    async def _count(self, request: Request) -> None:
+        try:
+            await self._limits.count_sign_in_from(address_of(request))
+        except HttpRefusal as refusal:
+            raise _Failure("Too many sign-ins", refusal.message, refusal.status, refusal.headers) from refusal
 
     def _destination(self, request: Request) -> Destination:
         """Read where the sign-in is to end.
@@ -330,7 +343,9 @@ class ProviderSignIn:
         elif destination is not None and links:
             links["Sign in again"] += "?" + urlencode({"next": destination.address})
         note = f"Request {request.state.request_id}"
-        return problem_page(failure.title, failure.text, failure.status, links=links, note=note)
+        page = problem_page(failure.title, failure.text, failure.status, links=links, note=note)
+        page.headers.update(failure.headers)
+        return page
 
 
 def _turned_down(provider: Provider, error: str, description: str) -> _Failure:

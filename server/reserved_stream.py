@@ -34,11 +34,22 @@ class ReservedStream:
         self._response = response
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
 
-    async def serve(self, streams: OpenStreams, receive: Receive, heartbeat_seconds: float) -> None:
+    def check_room(self, streams: OpenStreams, address: str | None) -> None:
+        """Accept that it is opened, which spends the reservation.
+
+        Raises:
+            HttpRefusal: 429, its user or the address has too many streams open.
+        """
+        streams.check_room(self._identity, address)
+
+    async def serve(
+        self, streams: OpenStreams, address: str | None, receive: Receive, heartbeat_seconds: float
+    ) -> None:
         """Serve the stream until the client goes, or the session or this process ends."""
         await self._response.hold_open(
             streams=streams,
             identity=self._identity,
+            address=address,
             receive=receive,
             heartbeat_seconds=heartbeat_seconds,
             send_events=self._send_events,

@@ -100,6 +100,9 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
         log_config=None,
         access_log=False,
         server_header=False,
+        # By default uvicorn believes whatever comes from this machine.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
     )
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -28,6 +29,13 @@ class LogFormat(Enum):
     AUTO = "auto"
     CONSOLE = "console"
     JSON = "json"
+
+
+class RateLimitStore(Enum):
+    """Where is counted what holds for all processes."""
+
+    PROCESS = "process"
+    DATABASE = "database"
 
 
 class Settings(BaseSettings):
@@ -144,6 +152,36 @@ class Settings(BaseSettings):
     )
     max_query_aliases: int = Field(200, ge=0, description="The most aliases in an operation.")
     max_query_directives: int = Field(200, ge=0, description="The most directives in an operation.")
+    rate_limits: bool = Field(
+        True, description="Keep to the limits that follow; off lets everybody do as much as they like."
+    )
+    rate_limit_store: RateLimitStore | None = Field(
+        None,
+        description="Where sign-ins and messages are counted: process, or database for all processes"
+        " together. Default: process for one worker and database for several.",
+    )
+    requests_per_minute_per_user: int = Field(
+        1200, ge=1, description="How many requests one user may send, counted by each process."
+    )
+    requests_per_minute_per_address: int = Field(
+        6000, ge=1, description="How many requests may come from one address, counted by each process."
+    )
+    messages_per_minute_per_user: int = Field(300, ge=1, description="How many messages one user may write.")
+    sign_ins_per_minute_per_address: int = Field(
+        300, ge=1, description="How often one address may try to sign in."
+    )
+    max_streams_per_user: int = Field(
+        100, ge=1, description="The most streams that one user may have open at a process."
+    )
+    max_streams_per_address: int = Field(
+        1000, ge=1, description="The most streams that one address may have open at a process."
+    )
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Addresses or networks of proxies that are believed when they say whom they speak for"
+        " (X-Forwarded-For), separated by commas. Without them all requests that a proxy passes on count as"
+        " its own.",
+    )
     max_reservations: int = Field(
         20, ge=1, description="The most streams in single connection mode that one user may hold."
     )
@@ -173,7 +211,7 @@ class Settings(BaseSettings):
         """Return how long a session lasts."""
         return SessionTime(timedelta(days=self.session_days), timedelta(days=self.session_max_days))
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -187,6 +225,18 @@ class Settings(BaseSettings):
             if _origin_of(origin) != origin:
                 raise ValueError(f"{origin!r} is no origin: write it like https://app.example.com")
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    f"{proxy!r} is no address or network, like 10.0.0.7 or 10.0.0.0/8"
+                ) from error
+        return proxies
 
     @field_validator("public_url")
     @classmethod

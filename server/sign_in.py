@@ -13,6 +13,7 @@ from resolvers.sessions import SignIn, TokenReused
 from server.bodies import read_json_object
 from server.identity import Identities
 from server.origins import is_for_local_host
+from server.rate_limits import RateLimits, address_of
 from server.refusals import HttpRefusal
 from server.responses import sign_in_response
 from server.settings import Settings
@@ -28,6 +29,7 @@ class SignInEndpoints:
         database: Database,
         identities: Identities,
         sessions_ended: SessionsEnded,
+        limits: RateLimits,
         settings: Settings,
         *,
         dev_login: bool,
@@ -36,6 +38,7 @@ class SignInEndpoints:
         self._database = database
         self._identities = identities
         self._sessions_ended = sessions_ended
+        self._limits = limits
         self._settings = settings
         self._dev_login = dev_login
         self._time = settings.session_time()
@@ -61,6 +64,7 @@ class SignInEndpoints:
                 "Development sign-in is for localhost: MESSENGER_DEV_LOGIN=on opens it to other hosts.",
             )
         self._identities.refuse_cross_site(request)
+        await self._limits.count_sign_in_from(address_of(request))
         body = await read_json_object(request, self._settings.max_body_bytes)
         username = body.get("username")
         if not isinstance(username, str):
@@ -75,6 +79,7 @@ class SignInEndpoints:
 
     async def refresh(self, request: Request) -> Response:
         """Give a new token for the request's, and the session its full time again."""
+        await self._limits.count_sign_in_from(address_of(request))
         try:
             sign_in = await sessions.refresh(
                 self._database, self._identities.token_of(request) or "", self._time

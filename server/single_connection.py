@@ -34,6 +34,7 @@ from server.event_stream import ResponseStream
 from server.execution import Execution
 from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
 from server.identity import Identities, Identity
+from server.rate_limits import address_of
 from server.refusals import HttpRefusal, cannot_answer_now
 from server.reserved_stream import ReservedStream, encode_subscription
 from server.responses import json_response
@@ -197,6 +198,7 @@ class SingleConnections:
     async def _serve(self, request: Request, stream: ReservedStream, reservation_id: UUID) -> None:
         if self._streams.closing:
             raise cannot_answer_now()
+        stream.check_room(self._streams, address_of(request))
         async with self._database.transaction() as connection:
             await reservations.note_alive(connection, self._process_id)
             claimed = await reservations.claim(connection, reservation_id, self._process_id)
@@ -204,7 +206,9 @@ class SingleConnections:
             raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
         self._served.add(reservation_id)
         try:
-            await stream.serve(self._streams, request.receive, self._settings.heartbeat_seconds)
+            await stream.serve(
+                self._streams, address_of(request), request.receive, self._settings.heartbeat_seconds
+            )
         finally:
             self._served.discard(reservation_id)
             await self._release(reservation_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,8 +15,11 @@ from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
 from server.identity import Identity
 from server.metrics import OPEN_STREAMS, STREAMS_ENDED
+from server.refusals import HttpRefusal
+from server.settings import Settings
 
 _DRAIN_STEP_SECONDS = 0.05
+_RETRY_STREAM_SECONDS = 10
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -69,26 +73,58 @@ class OpenStream:
 class OpenStreams:
     """All streams of this process."""
 
-    def __init__(self) -> None:
-        """Have none yet."""
+    def __init__(self, settings: Settings) -> None:
+        """Have none yet, and only so many for each user and each address as the settings say."""
         self._streams: set[OpenStream] = set()
+        self._settings = settings
+        self._counts = Counter[UUID | str]()
         self.closing = False
 
     @contextmanager
-    def opened(self, identity: Identity) -> Generator[OpenStream]:
-        """Count the current task's stream among the open ones while the block runs."""
+    def opened(self, identity: Identity, address: str | None) -> Generator[OpenStream]:
+        """Count the current task's stream among the open ones while the block runs.
+
+        Raises:
+            HttpRefusal: 429, its user or its address has too many already.
+        """
+        self.check_room(identity, address)
+        whose = _counted(identity, address)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a stream is opened by a task")
         stream = OpenStream(identity, task)
         self._streams.add(stream)
+        self._counts.update(whose)
         OPEN_STREAMS.inc()
         try:
             yield stream
         finally:
             self._streams.discard(stream)
+            self._counts.subtract(whose)
+            for each in whose:
+                if self._counts[each] <= 0:
+                    del self._counts[each]
             OPEN_STREAMS.dec()
             STREAMS_ENDED.labels((stream.end_reason or EndReason.CLIENT_GONE).value).inc()
+
+    def check_room(self, identity: Identity, address: str | None) -> None:
+        """Accept that a stream is opened for them.
+
+        Raises:
+            HttpRefusal: 429, the user or the address has too many already.
+        """
+        if not self._settings.rate_limits:
+            return
+        for each in _counted(identity, address):
+            by_user = isinstance(each, UUID)
+            most = self._settings.max_streams_per_user if by_user else self._settings.max_streams_per_address
+            if self._counts[each] >= most:
+                raise HttpRefusal(
+                    429,
+                    "RATE_LIMITED",
+                    f"{'You have' if by_user else 'Your address has'} {most} streams open: close one.",
+                    {"retry-after": str(_RETRY_STREAM_SECONDS)},
+                )
 
     def end_sessions(self, ids: Collection[UUID]) -> None:
         """End the streams of sessions that have ended."""
@@ -131,6 +167,10 @@ class OpenStreams:
         for stream in list(self._streams):
             if stream.user_id is not None and stream.expires_at is not None and stream.expires_at <= now:
                 stream.end(EndReason.SESSION_ENDED)
+
+
+def _counted(identity: Identity, address: str | None) -> list[UUID | str]:
+    return [each for each in (identity.user.id if identity.user else None, address) if each is not None]
 
 
 async def end_with_their_sessions(streams: OpenStreams, database: Database, every_seconds: float) -> None:

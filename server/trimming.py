@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from db import rates
 from db.engine import Database, DatabaseUnavailable
 from resolvers import retention, sessions
 
@@ -22,6 +23,8 @@ async def keep_trimming(database: Database, keep: timedelta) -> None:
         try:
             dropped = await retention.trim(database, keep)
             over = await sessions.drop_over(database)
+            async with database.transaction() as connection:
+                await rates.forget(connection)
         except DatabaseUnavailable as error:
             log.warning("inboxes were not trimmed", error=str(error))
         else:

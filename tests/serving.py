@@ -53,6 +53,8 @@ def running_server(folder: Path, **settings: str) -> Generator[Server]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
     environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
     environment.setdefault("MESSENGER_PORT", "0")
+    # Tests are in more of a hurry than anybody.
+    environment.setdefault("MESSENGER_RATE_LIMITS", "off")
     log_path = folder / "server.log"
     with log_path.open("wb") as log_file:
         process = subprocess.Popen(

@@ -147,6 +147,10 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         ({"allowed_origins": "https://a.example,b"}, "MESSENGER_ALLOWED_ORIGINS is wrong: 'b' is no origin"),
         ({"heartbeat_seconds": "16"}, "MESSENGER_HEARTBEAT_SECONDS is wrong: "),
         ({"dev_login": "perhaps"}, "MESSENGER_DEV_LOGIN is wrong: "),
+        (
+            {"trusted_proxies": "10.0.0.1,proxy"},
+            "MESSENGER_TRUSTED_PROXIES is wrong: 'proxy' is no address or",
+        ),
         ({"secret_key": "short"}, "MESSENGER_SECRET_KEY is wrong: give at least 32 random characters"),
         (
             {"github_client_id": "x"},

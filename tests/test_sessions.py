@@ -18,6 +18,7 @@ from db.records import SessionTime
 from db.tables import replaced_tokens, sessions, users
 from resolvers.sessions import drop_over, open_session, sign_in_by_name
 from server.identity import Identities, Identity, KnownIdentities
+from server.rate_limits import RateLimits
 from server.settings import load_settings
 from tests.people import Person, StreamOver
 from tests.serving import Server, running_server
@@ -335,7 +336,8 @@ def request_with(token: str) -> Request:
 async def test_a_request_costs_one_read_and_mostly_none(database: Database):
     time = SessionTime(timedelta(days=14), timedelta(days=180))
     signed_in = await sign_in_by_name(database, a_name(), time)
-    identities = Identities(database, "http://localhost", load_settings())
+    settings = load_settings()
+    identities = Identities(database, "http://localhost", settings, RateLimits(settings, database))
     counts: list[int] = []
     for _ in range(5):
         with counting_statements(database) as statements:

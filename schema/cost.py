@@ -1,0 +1,143 @@
+"""What an operation may cost: how many fields its answer has if every page and list in it is full."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    is_composite_type,
+)
+
+from resolvers.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+
+# What a list without arguments is taken to hold: participants, or the fields of a type.
+_LIST_SIZE = 5
+
+
+def cost_of(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+) -> int:
+    """Return the cost of an operation of a valid document with these variables; pages in pages multiply.
+
+    Every fragment is measured once, so the time is proportional to the document's text.
+    """
+    root = schema.get_root_type(operation.operation)
+    if root is None:
+        return 0
+    return _Answer(schema, document, operation, variables).fields(operation.selection_set, root.name)
+
+
+class _Answer:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+    ) -> None:
+        self._schema = schema
+        self._variables = variables
+        self._defaults = {
+            definition.variable.name.value: definition.default_value
+            for definition in operation.variable_definitions or ()
+        }
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._in_fragments: dict[tuple[str, int], int] = {}
+
+    def fields(self, selection_set: SelectionSetNode | None, type_name: str, edges: int = 0) -> int:
+        """Return how many fields an object of the type may have in the answer, with all that is below it.
+
+        `edges` is the size of the page that it is, for a connection.
+        """
+        parent = self._schema.get_type(type_name)
+        if selection_set is None or not is_composite_type(parent):
+            return 0
+        total = 0
+        for selection in selection_set.selections:
+            if isinstance(selection, FragmentSpreadNode):
+                total += self._in_fragment(selection.name.value, edges)
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                total += self.fields(
+                    selection.selection_set, condition.name.value if condition else type_name, edges
+                )
+            elif isinstance(selection, FieldNode):
+                field = self._schema.get_field(parent, selection.name.value)
+                if field is not None:
+                    total += self._in_field(field, selection, edges)
+        return total
+
+    def _in_fragment(self, name: str, edges: int) -> int:
+        if (name, edges) not in self._in_fragments:
+            fragment = self._fragments[name]
+            type_name = fragment.type_condition.name.value
+            self._in_fragments[name, edges] = self.fields(fragment.selection_set, type_name, edges)
+        return self._in_fragments[name, edges]
+
+    def _in_field(self, field: GraphQLField, node: FieldNode, edges: int) -> int:
+        """Return how many fields the field comes to: itself, and what is in it."""
+        spelt_type = _spelt_type(field)
+        type_name = spelt_type.strip("[]!")
+        if type_name.endswith("Connection"):
+            return 1 + self.fields(node.selection_set, type_name, self._page_size(field, node))
+        if "[" not in spelt_type:
+            items = 1
+        elif node.name.value == "edges":
+            items = edges
+        else:
+            items = self._page_size(field, node)
+        return 1 + items * self.fields(node.selection_set, type_name)
+
+    def _page_size(self, field: GraphQLField, node: FieldNode) -> int:
+        """Return how many items a list or connection gives at most."""
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        if "ids" in field.args:
+            return self._size(given.get("ids")) or 0
+        if "first" not in field.args:
+            return _LIST_SIZE
+        sizes = [self._size(given[name]) for name in ("first", "last") if name in given]
+        found = [size for size in sizes if size is not None]
+        if not found:
+            default = field.args["first"].default_value
+            return default if isinstance(default, int) else DEFAULT_PAGE_SIZE
+        # What is out of range is refused when it comes to that.
+        return min(max(0, *found), MAX_PAGE_SIZE)
+
+    def _size(self, value: ValueNode | None) -> int | None:
+        """Return the number that a size stands for, or how many items a list has; None for no size."""
+        if isinstance(value, VariableNode):
+            name = value.name.value
+            if name not in self._variables:
+                return self._size(self._defaults.get(name))
+            given = self._variables[name]
+            if isinstance(given, list):
+                return len(cast("list[object]", given))
+            return given if isinstance(given, int) or given is None else MAX_PAGE_SIZE
+        if isinstance(value, IntValueNode):
+            return int(value.value)
+        return len(value.values) if isinstance(value, ListValueNode) else None
+
+
+def _spelt_type(field: GraphQLField) -> str:
+    """Return the field's type as in the schema: `[User!]!`."""
+    # graphql-core leaves open what its lists are of.
+    return str(field.type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]

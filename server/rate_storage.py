@@ -1,0 +1,109 @@
+"""Where the library `limits` counts: in this process, or in the database for all processes together."""
+
+import time
+from datetime import timedelta
+
+from cachetools import LRUCache
+from limits.aio.storage import Storage
+
+from db import rates
+from db.engine import Database, DatabaseUnavailable
+
+_MOST_KEYS = 100_000
+
+
+class ProcessCounts(Storage):
+    """Counts of this process. Of more than 100,000 keys those that were counted longest ago are forgotten.
+
+    The library's own storage in memory looks through all its keys at every count, in tasks of its own.
+    """
+
+    STORAGE_SCHEME: list[str] | None = None
+
+    def __init__(self) -> None:
+        """Count from nothing."""
+        super().__init__()
+        self._counts = LRUCache[str, tuple[int, float]](_MOST_KEYS)
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What may go wrong: nothing."""
+        return ArithmeticError
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Add to the key's count, which begins anew after `expiry` seconds."""
+        count, until = self._counts.get(key, (0, 0.0))
+        if until <= time.time():
+            count, until = 0, time.time() + expiry
+        self._counts[key] = count + amount, until
+        return count + amount
+
+    async def get(self, key: str) -> int:
+        """Return the key's count."""
+        count, until = self._counts.get(key, (0, 0.0))
+        return count if until > time.time() else 0
+
+    async def get_expiry(self, key: str) -> float:
+        """Return when the key's count begins anew, in seconds since 1970."""
+        return self._counts.get(key, (0, time.time()))[1]
+
+    async def check(self) -> bool:
+        """Say that it works."""
+        return True
+
+    async def reset(self) -> int:
+        """Forget everything."""
+        count = len(self._counts)
+        self._counts.clear()
+        return count
+
+    async def clear(self, key: str) -> None:
+        """Forget the key."""
+        self._counts.pop(key, None)
+
+
+class DatabaseCounts(Storage):
+    """Counts in a table that a crash of the database may empty: one small statement for each."""
+
+    STORAGE_SCHEME: list[str] | None = None
+
+    def __init__(self, database: Database) -> None:
+        """Count there."""
+        super().__init__()
+        self._database = database
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What may go wrong."""
+        return DatabaseUnavailable
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Add to the key's count, which begins anew after `expiry` seconds."""
+        async with self._database.transaction() as connection:
+            return await rates.count(connection, key, amount, timedelta(seconds=expiry))
+
+    async def get(self, key: str) -> int:
+        """Return the key's count."""
+        async with self._database.snapshot() as connection:
+            counted = await rates.counted(connection, key)
+        return 0 if counted is None else counted[0]
+
+    async def get_expiry(self, key: str) -> float:
+        """Return when the key's count begins anew, in seconds since 1970."""
+        async with self._database.snapshot() as connection:
+            counted = await rates.counted(connection, key)
+        return time.time() if counted is None else counted[1].timestamp()
+
+    async def check(self) -> bool:
+        """Say that it works."""
+        return True
+
+    async def reset(self) -> int:
+        """Forget what is over."""
+        async with self._database.transaction() as connection:
+            return await rates.forget(connection)
+
+    async def clear(self, key: str) -> None:
+        """Forget the key."""
+        async with self._database.transaction() as connection:
+            await rates.forget(connection, key)
