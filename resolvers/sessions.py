@@ -122,6 +122,12 @@ async def end(database: Database, session: Session) -> None:
         await sessions.revoke(connection, session.user.id, session.id)
 
 
+async def end_all(database: Database, user: User) -> int:
+    """End all sessions of the user; return how many."""
+    async with database.transaction() as connection:
+        return len(await sessions.revoke_others(connection, user.id, but=None))
+
+
 async def ended_among(database: Database, ids: Collection[UUID]) -> Set[UUID]:
     """Return those of the sessions that have been ended or have expired; one statement for all."""
     if not ids:

@@ -88,6 +88,7 @@ def build_application(
                 database,
                 identities,
                 _providers(settings, public_url),
+                sessions_ended=sessions_ended,
                 limits=limits,
                 seal=Seal(secret_key(settings), "sign-in under way"),
                 settings=settings,

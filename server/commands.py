@@ -15,6 +15,7 @@ import uvloop
 from db import users
 from db.embedded import EmbeddedPostgresError
 from db.engine import Database, open_database
+from db.records import User
 from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
 from schema.api import Api
@@ -136,14 +137,30 @@ def token(username: Annotated[str, typer.Argument(help="Who the token is for, in
     """Print a new access token for that user, who must exist."""
 
     async def sign_in(settings: Settings, database: Database) -> None:
-        async with database.snapshot() as connection:
-            user = await users.by_username(connection, username)
-        if user is None:
-            raise CannotStart(f"nobody is called {username!r}")
+        user = await _user_called(username, database)
         signed_in = await sessions.open_session(database, user, settings.session_time(), "messenger token")
         typer.echo(signed_in.token)
 
     _with_database(sign_in)
+
+
+@app.command()
+def sign_out(username: Annotated[str, typer.Argument(help="Whom to sign out, in any case.")]) -> None:
+    """End all sessions of that user, and with them their streams."""
+
+    async def end(settings: Settings, database: Database) -> None:
+        ended = await sessions.end_all(database, await _user_called(username, database))
+        typer.echo(f"{ended} sessions have ended.")
+
+    _with_database(end)
+
+
+async def _user_called(username: str, database: Database) -> User:
+    async with database.snapshot() as connection:
+        user = await users.by_username(connection, username)
+    if user is None:
+        raise CannotStart(f"nobody is called {username!r}")
+    return user
 
 
 def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> None:

@@ -126,6 +126,11 @@ class Identities:
         self._known.learn(token, identity, times_forgotten=times_forgotten)
         return identity
 
+    async def session_of_cookie(self, request: HTTPConnection) -> Session | None:
+        """Return the session that the browser has been signed in with, wherever its request comes from."""
+        token = cookie_of(request, self._cookie)
+        return None if token is None else (await self._signed_in(token, renew_cookie=False)).session
+
     def forget(self, session_ids: Collection[UUID]) -> None:
         """Have the tokens of these sessions looked up again: they have ended."""
         self._known.forget(session_ids)

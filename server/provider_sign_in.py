@@ -20,6 +20,7 @@ from starlette.routing import Route
 from db.engine import Database, DatabaseUnavailable
 from db.records import User
 from resolvers import identities, sessions
+from resolvers.context import SessionsEnded
 from resolvers.errors import Unauthenticated
 from resolvers.identities import SubjectRefused
 from server.bodies import read_json_object
@@ -98,6 +99,7 @@ class ProviderSignIn:
         identities: Identities,
         providers: Sequence[Provider],
         *,
+        sessions_ended: SessionsEnded,
         limits: RateLimits,
         seal: Seal,
         settings: Settings,
@@ -108,6 +110,7 @@ class ProviderSignIn:
         self._database = database
         self._identities = identities
         self._providers = {provider.id: provider for provider in providers}
+        self._sessions_ended = sessions_ended
         self._limits = limits
         self._seal = seal
         self._settings = settings
@@ -298,9 +301,14 @@ class ProviderSignIn:
         if destination.code_challenge is not None:
             code = await identities.make_code(self._database, user, destination.code_challenge)
             return _redirect(destination.with_code(code))
+        before = await self._identities.session_of_cookie(request)
         sign_in = await sessions.open_session(
             self._database, user, self._time, request.headers.get("user-agent")
         )
+        if before is not None:
+            # Its cookie is about to be replaced: nobody could end it any more.
+            await sessions.end(self._database, before)
+            self._sessions_ended([before.id])
         response = _redirect(destination.address)
         self._identities.set_cookie(response, sign_in)
         return response

@@ -232,6 +232,27 @@ async def test_somebody_signs_in_with_github(browser: Browser, signing: Signing,
     }
 
 
+async def test_signing_in_again_ends_the_session_that_the_browser_had(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    await browser.goes_to(signing.login("github"))
+    first = browser.http.cookies["messenger-session"]
+    await browser.goes_to(signing.login("github"))
+    second = browser.http.cookies["messenger-session"]
+    async with httpx.AsyncClient(headers={"sec-fetch-site": "same-origin"}) as http:
+        query = {"query": "{ sessions { current } }"}
+        answers = [
+            (
+                await http.post(
+                    f"{signing.url}/graphql", json=query, headers={"authorization": f"Bearer {token}"}
+                )
+            )
+            for token in (first, second)
+        ]
+    assert answers[0].json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert answers[1].json() == {"data": {"sessions": [{"current": True}]}}
+
+
 async def test_who_has_changed_their_name_at_github_is_the_same_user(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):

@@ -131,10 +131,14 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         answer = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
         assert answer["data"]["viewer"] == {"username": "john"}
         assert answer["data"]["conversations"]["pageInfo"] == {"hasNextPage": True}
+        assert run(tmp_path, "sign-out", "John").stdout == "1 sessions have ended.\n"
+        assert run(tmp_path, "sign-out", "john").stdout == "0 sessions have ended.\n"
     # And without a server, they run the database themselves.
     assert run(tmp_path, "migrate").returncode == 0
-    unknown = run(tmp_path, "token", "nobody-has-this-name")
-    assert (unknown.returncode, unknown.stderr) == (1, "messenger: nobody is called 'nobody-has-this-name'\n")
+    for command in ("token", "sign-out"):
+        unknown = run(tmp_path, command, "nobody-has-this-name")
+        complaint = "messenger: nobody is called 'nobody-has-this-name'\n"
+        assert (unknown.returncode, unknown.stderr) == (1, complaint)
 
 
 @pytest.mark.parametrize(
