@@ -1,0 +1,1 @@
+"""Measuring speed: the messenger beside a floor, in turns, as a ratio."""

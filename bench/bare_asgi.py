@@ -1,0 +1,99 @@
+"""The floor below delivery: an ASGI application that only passes on what it is sent.
+
+What is posted to a path goes out as an event on every stream that is open on the path, made once and
+written to each. uvicorn runs it with the messenger's own options.
+"""
+
+import asyncio
+import socket
+import sys
+from collections import defaultdict
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+import uvloop
+from starlette.types import Message, Receive, Scope, Send
+
+from bench.http import Address
+from bench.processes import running
+
+ANSWER = b'{"data":{}}'
+
+_JSON_HEAD: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ANSWER))],
+}
+_STREAM_HEAD: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/event-stream")],
+}
+
+
+class BareApplication:
+    """Streams by path, and what writes to them."""
+
+    def __init__(self) -> None:
+        self._streams: defaultdict[str, set[Send]] = defaultdict(set)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Open a stream for a GET, pass on the body of a POST."""
+        streams = self._streams[scope["path"]]
+        if scope["method"] == "GET":
+            await send(_STREAM_HEAD)
+            await send(_part(b":\n\n"))
+            streams.add(send)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            streams.discard(send)
+            return
+        event = _part(b"event: next\ndata: " + await _body(receive) + b"\n\n")
+        for send_to_stream in list(streams):
+            await send_to_stream(event)
+        await send(_JSON_HEAD)
+        await send({"type": "http.response.body", "body": ANSWER})
+
+
+def _part(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+@contextmanager
+def serving(cores: frozenset[int] | None) -> Generator[tuple[int, Address]]:
+    """Run the application on a free port in a process of its own; yield its process id and address."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        command = [sys.executable, "-m", "bench.bare_asgi", str(listening.fileno())]
+        with running(command, cores, pass_fds=[listening.fileno()]) as process:
+            yield process.pid, listening.getsockname()
+
+
+def _serve(listening: socket.socket) -> None:
+    # As in server/serving.py.
+    config = uvicorn.Config(
+        BareApplication(),
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(uvicorn.Server(config).serve([listening]))
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,41 @@
+"""Which process runs on which core, so that what is measured and what measures do not share one."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Sets of cores; each None where processes cannot be pinned, or there is only one core.
+
+    The subjects, messenger and floors alike, have one core in turns and each to itself. PostgreSQL works
+    on `database`, which is the load generator's core where there are only two.
+    """
+
+    subject: frozenset[int] | None = None
+    load: frozenset[int] | None = None
+    database: frozenset[int] | None = None
+
+    @classmethod
+    def of_this_machine(cls) -> "Cores":
+        """Share out the cores that this process may use."""
+        if sys.platform != "linux":
+            return cls()
+        subject, *others = sorted(os.sched_getaffinity(0))
+        if not others:
+            return cls()
+        return cls(frozenset({subject}), frozenset(others[:1]), frozenset(others[1:] or others))
+
+    def __str__(self) -> str:
+        if self.subject is None:
+            return "not pinned"
+        if self.load == self.database:
+            return "pinned: the subject to one core, the load generator and PostgreSQL to another"
+        return "pinned: the subject, the load generator and PostgreSQL to cores of their own"
+
+
+def pin(pid: int, cores: frozenset[int] | None) -> None:
+    """Keep a process that has just been started on these cores; 0 is our own."""
+    if sys.platform == "linux" and cores is not None:
+        os.sched_setaffinity(pid, cores)
