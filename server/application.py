@@ -39,6 +39,7 @@ from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
 from server.token_issuer import TokenIssuer
+from server.trusted_documents import TrustedDocuments
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -66,7 +67,14 @@ def build_application(
 
     dev_login = offers_dev_login(settings, public_url)
     page, page_routes = _graphiql(settings)
-    execution = Execution(_api(settings), database, broadcaster, sessions_ended, limits.count_message)
+    execution = Execution(
+        _api(settings),
+        database,
+        broadcaster,
+        TrustedDocuments.from_file(settings.trusted_documents),
+        sessions_ended,
+        limits.count_message,
+    )
     single_connections = SingleConnections(execution, identities, streams, settings)
     graphql = GraphQLEndpoint(
         execution=execution,

@@ -13,6 +13,7 @@ from schema.documents import root_fields
 from server.graphql_request import GraphQLRequest
 from server.identity import Identity
 from server.metrics import OPERATIONS
+from server.trusted_documents import TrustedDocuments
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Execution:
     api: Api
     database: Database
     broadcaster: Broadcaster
+    trusted: TrustedDocuments
     sessions_ended: SessionsEnded
     count_message: MessageLimit
 

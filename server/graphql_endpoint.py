@@ -81,7 +81,9 @@ class GraphQLEndpoint:
             return Response(status_code=204)
         identity = await self._identities.of(request)
         try:
-            asked = await read_graphql_request(request, self._execution.api, self._settings.max_body_bytes)
+            asked = await read_graphql_request(
+                request, self._execution.api, self._execution.trusted, self._settings.max_body_bytes
+            )
         except NothingToExecute as refused:
             answer = invalid([refused.error])
             return _answer(answer, _plain(media_type), 200 if media_type == JSON else 400)

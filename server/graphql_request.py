@@ -17,6 +17,7 @@ from server import sse
 from server.accept import accept_of, best_match
 from server.bodies import parse_json_object, read_json_object
 from server.refusals import HttpRefusal
+from server.trusted_documents import TrustedDocuments
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -62,20 +63,20 @@ def negotiate(request: Request) -> str:
     return media_type
 
 
-async def read_graphql_request(request: Request, api: Api, max_body_bytes: int) -> GraphQLRequest:
+async def read_graphql_request(
+    request: Request, api: Api, trusted: TrustedDocuments, max_body_bytes: int
+) -> GraphQLRequest:
     """Read the request and prepare its document.
 
     Raises:
-        HttpRefusal: it is not well-formed, too complex, or a mutation by GET.
+        HttpRefusal: it is not well-formed, not trusted, too complex, or a mutation by GET.
         NothingToExecute: the document cannot be parsed, or which operation is meant cannot be told.
     """
     given = await _given(request, max_body_bytes)
-    query = _checked(given, "query", str)
-    if not query:
-        raise HttpRefusal(400, "BAD_USER_INPUT", "`query` is missing: it is the document to execute.")
     operation_name: str | None = _checked(given, "operationName", str)
     variables: dict[str, Any] = _checked(given, "variables", dict) or {}
     extensions: dict[str, Any] = _checked(given, "extensions", dict) or {}
+    query = trusted.document(_checked(given, "query", str), _checked(given, "documentId", str), extensions)
     try:
         document = api.prepare(query)
         node = document.operation(operation_name)

@@ -42,6 +42,8 @@ class RequestLog:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
+                # What is JSON is not to be taken for anything else.
+                headers.setdefault("x-content-type-options", "nosniff")
                 is_stream = headers.get("content-type", "").startswith("text/event-stream")
             await send(message)
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.records import SessionTime
+from server.trusted_documents import TrustedDocuments
 
 PREFIX = "MESSENGER_"
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -143,6 +144,11 @@ class Settings(BaseSettings):
         None, description="Where the issuer's public keys are, as a JSON Web Key Set."
     )
     graphiql: bool = Field(True, description="Show GraphiQL to a browser at /graphql.")
+    trusted_documents: FilePath | None = Field(
+        None,
+        description="A manifest that a frontend's code generator wrote, a JSON object from hashes to"
+        " documents: nothing else is executed then.",
+    )
     introspection: bool = Field(True, description="Answer questions about the schema itself.")
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="The largest request body, in bytes.")
     max_query_tokens: int = Field(5000, ge=1, description="The most tokens in a document.")
@@ -210,6 +216,12 @@ class Settings(BaseSettings):
     def session_time(self) -> SessionTime:
         """Return how long a session lasts."""
         return SessionTime(timedelta(days=self.session_days), timedelta(days=self.session_max_days))
+
+    @field_validator("trusted_documents")
+    @classmethod
+    def _check_trusted_documents(cls, path: Path | None) -> Path | None:
+        TrustedDocuments.from_file(path)
+        return path
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod

@@ -144,7 +144,9 @@ class SingleConnections:
     ) -> Response:
         """Take an operation: begin a subscription where the stream is, answer anything else here."""
         try:
-            asked = await read_graphql_request(request, self._execution.api, self._settings.max_body_bytes)
+            asked = await read_graphql_request(
+                request, self._execution.api, self._execution.trusted, self._settings.max_body_bytes
+            )
         except NothingToExecute as refused:
             return json_response(invalid([refused.error]), 400)
         if asked.errors:

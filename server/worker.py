@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 import uvloop
+from pydantic import SecretStr
 
 from server.application import Application
 from server.logs import set_up_logging
@@ -30,6 +31,10 @@ class Orders:
     def encode(self) -> bytes:
         """Return one line."""
         settings = self.settings.model_dump(mode="json")
+        # Which are shown as stars, but for those who ask.
+        settings |= {
+            name: value.get_secret_value() for name, value in self.settings if isinstance(value, SecretStr)
+        }
         return json.dumps([settings, self.listening_fd, self.database_url]).encode() + b"\n"
 
     @classmethod

@@ -607,6 +607,7 @@ async def test_every_answer_has_an_id_that_is_in_the_log(
     assert len(set(ids)) == len(responses)
     for response, request_id in zip(responses, ids, strict=True):
         assert re.fullmatch(r"[0-9a-f]{32}", request_id)
+        assert response.headers["x-content-type-options"] == "nosniff"
         [line] = await log_lines(server, request_id)
         assert (line["method"], line["path"]) == (response.request.method, response.request.url.path)
         assert (line["status"], line["level"]) == (response.status_code, "info")

@@ -116,3 +116,20 @@ def test_memory_is_no_broadcaster_for_several_workers(tmp_path: Path):
         running_server(tmp_path, workers="2", broadcast_url="memory://"),
     ):
         pass
+
+
+async def test_workers_are_told_the_secrets_too(cluster: Cluster, database: Database, tmp_path: Path):
+    settings = {
+        "secret_key": "a secret that is long enough for all of us",
+        "github_client_id": "messenger",
+        "github_client_secret": "another one",
+    }
+    with running_server(tmp_path, database_url=cluster.url(), workers="2", **settings) as server:
+        await both_listen(server)
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            providers = await http.get("/auth/providers")
+            assert "github" in providers.text
+            # Sealed with the key by one worker, whichever opens it.
+            begun = await http.get("/auth/github/login")
+            assert begun.headers["location"].startswith("https://github.com/")
+    assert "*****" not in server.log_path.read_text()

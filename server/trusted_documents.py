@@ -1,0 +1,70 @@
+"""Documents that are known beforehand: a frontend's build lists them, and sends their hashes instead of them.
+
+https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#persisted-documents
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from server.refusals import HttpRefusal
+
+
+class TrustedDocuments:
+    """The documents of a manifest, by hash; with a manifest, nothing else is executed."""
+
+    def __init__(self, by_hash: Mapping[str, str] | None = None) -> None:
+        """Trust the texts under these hashes, or without a manifest whatever comes."""
+        self._by_hash = by_hash
+        self._texts = frozenset((by_hash or {}).values())
+
+    @classmethod
+    def from_file(cls, path: Path | None) -> Self:
+        """Read the manifest: a JSON object from hashes to documents.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        if path is None:
+            return cls()
+        by_hash: object = json.loads(path.read_bytes())
+        if not isinstance(by_hash, dict) or not all(
+            isinstance(text, str)
+            for text in by_hash.values()  # pyright: ignore[reportUnknownVariableType]
+        ):
+            raise ValueError(f"{path} is no JSON object from hashes to documents")
+        return cls(by_hash)  # pyright: ignore[reportUnknownArgumentType]
+
+    def document(self, query: str | None, document_id: str | None, extensions: Mapping[str, Any]) -> str:
+        """Return the document that a request means: by its text, or by its hash.
+
+        The hash comes as `documentId`, or as Apollo's `extensions.persistedQuery.sha256Hash`.
+
+        Raises:
+            HttpRefusal: 400, there is none, or it is not trusted.
+        """
+        document_id = document_id or _apollo_hash(extensions)
+        known = self._by_hash or {}
+        if document_id is not None:
+            found = known.get(document_id, known.get(f"sha256:{document_id}"))
+            if found is None and (query is None or self._by_hash is not None):
+                raise HttpRefusal(
+                    400,
+                    "DOCUMENT_NOT_TRUSTED",
+                    f"No document {document_id!r} is known here: deploy its manifest.",
+                )
+            query = found or query
+        if query is None:
+            raise HttpRefusal(400, "BAD_USER_INPUT", "`query` is missing: it is the document to execute.")
+        if self._by_hash is not None and query not in self._texts:
+            raise HttpRefusal(
+                400, "DOCUMENT_NOT_TRUSTED", "Only the documents of the deployed manifest are executed here."
+            )
+        return query
+
+
+def _apollo_hash(extensions: Mapping[str, Any]) -> str | None:
+    persisted: object = extensions.get("persistedQuery")
+    found: object = persisted.get("sha256Hash") if isinstance(persisted, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return found if isinstance(found, str) else None
