@@ -111,7 +111,7 @@ class _Answer:
         """Return how many items a list or connection gives at most."""
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         if "ids" in field.args:
-            return self._size(given.get("ids")) or 0
+            return self._length(given.get("ids"))
         if "first" not in field.args:
             return _LIST_SIZE
         sizes = [self._size(given[name]) for name in ("first", "last") if name in given]
@@ -123,18 +123,24 @@ class _Answer:
         return min(max(0, *found), MAX_PAGE_SIZE)
 
     def _size(self, value: ValueNode | None) -> int | None:
-        """Return the number that a size stands for, or how many items a list has; None for no size."""
+        """Return the number that a size stands for; None where it is not given."""
         if isinstance(value, VariableNode):
             name = value.name.value
             if name not in self._variables:
                 return self._size(self._defaults.get(name))
             given = self._variables[name]
-            if isinstance(given, list):
-                return len(cast("list[object]", given))
             return given if isinstance(given, int) or given is None else MAX_PAGE_SIZE
-        if isinstance(value, IntValueNode):
-            return int(value.value)
-        return len(value.values) if isinstance(value, ListValueNode) else None
+        return int(value.value) if isinstance(value, IntValueNode) else None
+
+    def _length(self, value: ValueNode | None) -> int:
+        """Return how many items a list has; one item need not be in a list."""
+        if isinstance(value, VariableNode):
+            name = value.name.value
+            if name not in self._variables:
+                return self._length(self._defaults.get(name))
+            given = self._variables[name]
+            return len(cast("list[object]", given)) if isinstance(given, list) else 1
+        return len(value.values) if isinstance(value, ListValueNode) else 1
 
 
 def _spelt_type(field: GraphQLField) -> str:

@@ -223,7 +223,7 @@ TOO_COMPLEX = {
 
 @pytest.mark.parametrize("document", TOO_COMPLEX.values(), ids=TOO_COMPLEX.keys())
 async def test_what_would_cost_too_much_is_refused_before_it_does(ada: Person, document: str):
-    response = await asks(ada, document)
+    response = await asks(ada, document, {"n": 100})
     assert response.status_code == 400, response.text[:300]
     assert codes(response) == {"TOO_COMPLEX"}
     assert len(response.content) < 1000
@@ -465,6 +465,7 @@ async def api(http: httpx.AsyncClient, conversation: Conversation) -> Api:
             "id": conversation.id,
             "ids": [conversation.id, conversation.message],
             "conversationId": conversation.id,
+            "sessionId": NodeType.SESSION.encode(uuid4()),
             "upToMessageId": conversation.message,
             "content": "hello",
             "username": conversation.grace.username,

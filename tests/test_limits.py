@@ -308,6 +308,7 @@ async def test_what_a_query_costs_follows_from_the_pages_it_asks_for(signs_in: S
     assert await cost(ada, CONVERSATIONS, first=100, last=100) == 2 + 100 * (each + 100 * 2)
     assert await cost(ada, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=["x"] * 7) == 1 + 7
     assert await cost(ada, '{ nodes(ids: ["x", "y"]) { id } }') == 1 + 2
+    assert await cost(ada, '{ nodes(ids: "x") { id } }') == 1 + 1
     assert await cost(ada, '{ searchUsers(search: "a") { id username } }') == 1 + 5 * 2
     paged = "{ conversations(first: 7) { ...P } } fragment P on ConversationConnection { edges { cursor } }"
     assert await cost(ada, paged) == 2 + 7
