@@ -5,11 +5,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import strawberry
-from graphql import GraphQLSchema, OperationDefinitionNode
+from graphql import Executor, GraphQLSchema, OperationDefinitionNode
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from resolvers.context import Context
@@ -44,6 +45,7 @@ class Api:
             Mutation,
             Subscription,
             extensions=[partial(PreparedDocument, self.prepare)],
+            execution_context_class=_Execution,
             config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
         )
 
@@ -98,6 +100,18 @@ class Api:
                 if not isinstance(result, ExecutionResult):
                     raise TypeError("incremental delivery is not part of this API")
                 yield answer_of(result, operation.request_id)
+
+
+class _Execution(StrawberryGraphQLCoreExecutionContext):
+    def build_per_event_executor(self, payload: Any) -> Executor[Any]:
+        """Execute each event of a subscription with notes of its own.
+
+        graphql-core notes which fields it has collected, under the identity of a list that it makes anew for
+        every event, and keeps the notes for as long as the subscription lasts: about 2 kB for each event.
+        """
+        execution = cast(Executor[Any], super().build_per_event_executor(payload))  # pyright: ignore[reportUnknownMemberType]
+        execution._relevant_sub_fields = {}  # pyright: ignore[reportPrivateUsage]
+        return execution
 
 
 class _Schema(strawberry.Schema):

@@ -1,0 +1,64 @@
+"""A stream may last for months: nothing may pile up with its events."""
+
+import asyncio
+import gc
+from contextlib import aclosing
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from graphql.execution.collect_fields import CollectedFields
+
+from db.engine import Database
+from db.records import InboxEntry, Message
+from realtime.broadcaster import Broadcaster
+from realtime.hints import Hint
+from resolvers.context import Context
+from schema.api import Api, Operation
+from tests.conftest import PersonMaker
+
+
+class NoStream:
+    """Takes what a stream is told, and sends nothing."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def begin(self, cursor: str) -> None:
+        self.begun.set()
+
+    def reach(self, cursor: str) -> None:
+        pass
+
+
+def hint(user_id: UUID, position: int) -> Hint:
+    message = Message(uuid4(), uuid4(), position, uuid4(), "hello", datetime.now(UTC))
+    return Hint(user_id, InboxEntry(position, message))
+
+
+def kept() -> int:
+    gc.collect()
+    return sum(isinstance(each, CollectedFields) for each in gc.get_objects())
+
+
+async def test_a_subscription_keeps_nothing_of_the_events_it_has_executed(
+    database: Database, person: PersonMaker
+):
+    ada = await person("ada")
+    broadcaster = Broadcaster()
+    operation = Operation("subscription { messageCreated { message { content } } }", None, {}, "request")
+    stream = NoStream()
+    counts: list[int] = []
+    async with (
+        Context(database, broadcaster, viewer=ada, stream=stream) as context,
+        aclosing(Api().stream(operation, context)) as answers,
+    ):
+        next_answer = asyncio.ensure_future(anext(answers))
+        await stream.begun.wait()
+        for position in range(1, 51):
+            broadcaster.publish([hint(ada.id, position)])
+            assert await next_answer == {"data": {"messageCreated": {"message": {"content": "hello"}}}}
+            counts.append(kept())
+            next_answer = asyncio.ensure_future(anext(answers))
+        next_answer.cancel()
+        await asyncio.wait([next_answer])
+    assert counts[-1] == counts[10]
