@@ -12,13 +12,14 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
+from db.embedded import Cluster
 from db.engine import Database
 from db.tables import sessions, users
 from tests.conftest import sign_in
 from tests.frontends import ENVIRONMENT, GRAPHQL
 from tests.people import Person
 from tests.proxy import Proxy, proxy_before
-from tests.serving import Server
+from tests.serving import Server, eventually, running_server
 
 EXAMPLES = [
     "apollo.ts",
@@ -31,6 +32,7 @@ EXAMPLES = [
     "eventsource.ts",
     "python/chat.py",
 ]
+ACROSS_WORKERS = ["graphql-sse.ts", "apollo.ts single-connection"]
 PATIENCE_SECONDS = 60  # all of them start at the same time
 HISTORY = [f"old {number}" for number in range(55)]  # more than two pages
 
@@ -198,3 +200,26 @@ async def talks(
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_an_example_misses_nothing(talks: Mapping[str, asyncio.Task[None]], example: str):
     await talks[example]
+
+
+@pytest.fixture(scope="module")
+async def talks_across_workers(
+    cluster: Cluster, database: Database, generated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Mapping[str, asyncio.Task[None]]]:
+    """Run graphql-sse's own client in both modes, each request at whichever of three workers takes it."""
+    folder = tmp_path_factory.mktemp("workers")
+    with running_server(folder, database_url=cluster.url(), workers="3") as server:
+        await eventually(lambda: server.log_path.read_text().count("listening for hints") >= 3)
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            tasks = {each: asyncio.create_task(talk(each, server, http, database)) for each in ACROSS_WORKERS}
+            yield tasks
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize("example", ACROSS_WORKERS)
+async def test_an_example_misses_nothing_across_workers(
+    talks_across_workers: Mapping[str, asyncio.Task[None]], example: str
+):
+    await talks_across_workers[example]
