@@ -120,7 +120,10 @@ async def _terminate_connections(world: World, dice: Random) -> AsyncGenerator[N
 @asynccontextmanager
 async def _kill_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
     assert world.nats is not None
-    victims = dice.sample(world.nats.nodes, dice.randint(2, 3))
+    # The last server's node, and others by chance: that server at least hears nothing for a moment.
+    last = world.nats.nodes[(len(world.servers) - 1) % 3]
+    others = [node for node in world.nats.nodes if node is not last]
+    victims = [last, *dice.sample(others, dice.randint(0, 2))]
     for node in victims:
         await node.kill()
     try:
@@ -143,6 +146,7 @@ async def _part_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def _cut_clients(world: World, dice: Random) -> AsyncGenerator[None]:
     for proxy in world.proxies:
+        proxy.cut_all()
         proxy.cut_at_random(dice, most_bytes=3000)
     try:
         yield

@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
+import asyncpg
+
 from db.engine import open_database
 from db.migrations import migrate
 from tests.faults.faults import Fault
@@ -72,10 +74,18 @@ async def open_harness(folder: Path, binaries: Path) -> AsyncGenerator[Harness]:
             open_database(postgres.url) as database,
         ):
             await migrate(database)
+            await _write_late(postgres)
         shared = running_postgres(folder / "shared", binaries, like=template)
         parent = await stack.enter_async_context(_running_parent(folder / "parent.sock"))
         postgres = await stack.enter_async_context(shared)
         yield Harness(folder, binaries, parent, postgres, template, count(1))
+
+
+async def _write_late(postgres: Postgres) -> None:
+    """Have commits that do not wait for the disk, which ours do, be lost in a crash for certain."""
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+    await connection.close()
 
 
 @asynccontextmanager

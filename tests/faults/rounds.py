@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +14,8 @@ from tests.faults.invariant import Breach, Violation, read_truth, violations
 from tests.faults.senders import Sender
 from tests.faults.world import World
 
-_MESSAGES_BEFORE_BLOW = 8
+# A blow that stops everything lasts no longer than about this.
+_HOLD_SECONDS = 1
 _RECOVERY_SECONDS = 30
 
 
@@ -101,15 +102,23 @@ class _Strikes:
             enough.set()
 
     async def _hold(self) -> None:
-        await asyncio.sleep(self._dice.uniform(0.3, 0.8))
+        """Leave it broken for a while; where messages still get through, until some have."""
+        await asyncio.sleep(self._dice.uniform(0.2, 0.5))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HOLD_SECONDS):
+                await self._acknowledged(2 * len(self._senders))
 
     async def _work_goes_on(self) -> None:
-        """Wait until more has been acknowledged: before a blow everything has to work."""
-        progress = sum(sender.acknowledged for sender in self._senders) + _MESSAGES_BEFORE_BLOW
+        """Wait until everything works."""
         async with asyncio.timeout(_RECOVERY_SECONDS):
-            while sum(sender.acknowledged for sender in self._senders) < progress:
-                self._news.clear()
-                await self._news.wait()
+            await self._acknowledged(len(self._senders))
+
+    async def _acknowledged(self, more: int) -> None:
+        """Wait until so many more messages have been acknowledged."""
+        wanted = sum(sender.acknowledged for sender in self._senders) + more
+        while sum(sender.acknowledged for sender in self._senders) < wanted:
+            self._news.clear()
+            await self._news.wait()
 
 
 async def play(
@@ -165,7 +174,7 @@ async def play(
             truth = await read_truth(world.database, company)
             found = [*stuck, *violations(truth, company, senders, seen)]
             found += [
-                Violation(Breach.DIED, server.last_words()) for server in world.servers if server.has_ended()
+                Violation(Breach.DIED, server.log()[-2000:]) for server in world.servers if server.has_ended()
             ]
             # What is not there yet may still come; anything else stays wrong.
             if {violation.breach for violation in found} != {Breach.MISSED}:

@@ -36,7 +36,9 @@ def _without(fault: Fault, *sabotage: str, checks: bool = True) -> Fault:
 
 _NO_CURSORS = replace(_IMPATIENT, devices_keep_cursors=False)
 _NO_KEYS = replace(_IMPATIENT, senders_have_keys=False)
-_APART = replace(_IMPATIENT, apart=True)
+_PATIENT = replace(_IMPATIENT, patience_seconds=5)
+# One blow: after it, the servers may have found each other by another way.
+_APART = replace(_PATIENT, apart=True, blows=1)
 _MISSED = {Breach.MISSED}
 
 ENDURED: Sequence[Scene] = [Scene(fault.name, fault, conduct=Conduct()) for fault in faults.FAULTS]
@@ -89,7 +91,7 @@ TWINS: Sequence[Scene] = (
 PLANTED: Sequence[Scene] = (
     Scene("publish before commit", _without(faults.TERMINATED, "publish_before_commit"), {Breach.PHANTOM}),
     Scene("answer before commit", _without(faults.TERMINATED, "answer_before_commit"), {Breach.LOST}),
-    Scene("read before attach", _without(faults.CUT, "read_before_attach", checks=False), _MISSED),
+    Scene("read before attach", _without(faults.CUT, "read_before_attach"), _MISSED, _PATIENT),
     Scene(
         "position without the lock",
         _without(faults.CALM, "position_without_lock"),

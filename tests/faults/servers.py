@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,11 @@ class Server:
                 pass
 
     async def _starts(self) -> bool:
-        self._output, self._connection = await asyncio.open_unix_connection(self.parent)
-        self._connection.write(self.order.encode())
-        self.pid = int(await self._output.readline())
+        output, connection = await asyncio.open_unix_connection(self.parent)
+        connection.write(self.order.encode())
+        self.pid = int(await output.readline())
+        # Only now is there somebody to kill: no signal goes to the process before.
+        self._output, self._connection = output, connection
         # "The messenger is at http://localhost:PORT/graphql"
         said = (await self._output.readline()).decode()
         if not said:
@@ -40,6 +43,12 @@ class Server:
             return False
         self.port = int(said.rsplit(":", 1)[1].split("/")[0])
         return True
+
+    async def hears(self) -> None:
+        """Wait until it hears what carries hints."""
+        async with asyncio.timeout(_START_SECONDS):
+            while not re.search("listening for hints|connected to NATS", await asyncio.to_thread(self.log)):
+                pass
 
     def has_ended(self) -> bool:
         """Say whether it has ended by itself."""
@@ -65,6 +74,6 @@ class Server:
         await self._output.read()
         self._connection.close()
 
-    def last_words(self) -> str:
-        """Return the end of the log."""
-        return (self.order.folder / "server.log").read_text()[-2000:]
+    def log(self) -> str:
+        """Return what it and its predecessors have logged."""
+        return (self.order.folder / "server.log").read_text()

@@ -95,4 +95,6 @@ async def open_world(
         async with asyncio.TaskGroup() as tasks:
             for number in range(servers):
                 tasks.create_task(world.start_server(number))
+        for server in world.servers:
+            await server.hears()
         yield world

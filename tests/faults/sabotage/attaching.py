@@ -8,7 +8,7 @@ from uuid import UUID
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
 
-_WINDOW_SECONDS = 1
+_WINDOW_SECONDS = 4
 
 
 class _LateSubscriber(Subscriber):

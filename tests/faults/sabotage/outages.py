@@ -2,31 +2,48 @@
 
 import asyncio
 
+import asyncpg
 from nats.aio.client import Client
-
-from realtime import postgres
 from realtime.backoff import Backoff
+from realtime.postgres import PostgresRelay
 from realtime.subscribers import Subscribers
+
+# Long enough for everybody else to be done by then.
+_LATE_SECONDS = 4
 
 
 def stay_deaf(number: int) -> None:
-    """Come back late to what carries hints, and wake nobody then."""
+    """Come back late to what carries hints, in all processes but the first, and wake nobody then."""
+    Subscribers.wake_all = _wake_nobody
+    if number > 0:
+        PostgresRelay._connected = _listen_late()  # pyright: ignore[reportPrivateUsage]
+        Client._attempt_reconnect = _reconnect_late()  # pyright: ignore[reportPrivateUsage]
 
-    # One process later than the other, which then speaks to nobody.
-    late_seconds = 1 + 2 * number
 
-    class LateBackoff(Backoff):
-        async def wait(self) -> None:
-            await asyncio.sleep(late_seconds)
+def _wake_nobody(self: Subscribers) -> None:
+    pass
 
-    async def attempt_reconnect(self: Client) -> None:
-        await asyncio.sleep(late_seconds)
+
+def _listen_late():
+    listen = PostgresRelay._connected  # pyright: ignore[reportPrivateUsage]
+    has_listened: set[PostgresRelay] = set()
+
+    async def listen_late(self: PostgresRelay, backoff: Backoff) -> None:
+        if self in has_listened:
+            probe = await asyncpg.connect(self._url)  # pyright: ignore[reportPrivateUsage]
+            await probe.close()
+            await asyncio.sleep(_LATE_SECONDS)
+        has_listened.add(self)
+        await listen(self, backoff)
+
+    return listen_late
+
+
+def _reconnect_late():
+    reconnect = Client._attempt_reconnect  # pyright: ignore[reportPrivateUsage]
+
+    async def reconnect_late(self: Client) -> None:
+        await asyncio.sleep(_LATE_SECONDS)
         await reconnect(self)
 
-    def wake_all(self: Subscribers) -> None:
-        pass
-
-    reconnect = Client._attempt_reconnect  # pyright: ignore[reportPrivateUsage]
-    postgres.Backoff = LateBackoff
-    Client._attempt_reconnect = attempt_reconnect  # pyright: ignore[reportPrivateUsage]
-    Subscribers.wake_all = wake_all
+    return reconnect_late

@@ -21,7 +21,7 @@ from realtime.subscribers import Subscribers
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 
-_WINDOW_SECONDS = 0.1
+_WINDOW_SECONDS = 0.4
 
 
 def publish_before_commit(number: int) -> None:
