@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 from nats.aio.client import Client
+
 from realtime.backoff import Backoff
 from realtime.postgres import PostgresRelay
 from realtime.subscribers import Subscribers
