@@ -5,6 +5,7 @@ As a program, `python -m tests.faults.parent SOCKET`, it listens on a Unix socke
 standard output, and ends when it does.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from server.commands import app
 from tests.faults.sabotage import sabotage
+
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class _Birth(socketserver.StreamRequestHandler):
         if not line:
             return
         order = Order.decode(line)
+        _die_with_parent()
         os.dup2(self.connection.fileno(), sys.stdout.fileno())
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         print(os.getpid(), flush=True)
@@ -67,8 +71,15 @@ class _Parent(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     block_on_close = False
 
 
+def _die_with_parent() -> None:
+    """Have Linux end this process when its parent ends, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Have children until told to stop."""
+    _die_with_parent()
     # What is in the environment is not for the servers.
     for name in [name for name in os.environ if name.startswith("MESSENGER_")]:
         del os.environ[name]

@@ -11,11 +11,11 @@ from server.event_stream import ResponseStream
 
 
 def drop_hints(number: int) -> None:
-    """Lose half of all hints."""
+    """Lose nine hints of ten."""
     offer = Subscriber.offer
 
     def offer_by_chance(self: Subscriber, hint: Hint) -> None:
-        if random.random() < 0.5:
+        if random.random() < 0.1:
             offer(self, hint)
 
     Subscriber.offer = offer_by_chance
