@@ -187,7 +187,7 @@ async def play(
         deliveries=sum(len(device.received) for device in devices),
         reconnections=sum(device.connections - 1 for device in devices),
         seconds=time.monotonic() - started,
-        catch_up_seconds=max(0, caught_up - strikes.mended),
+        catch_up_seconds=max(0, caught_up - (strikes.mended or caught_up)),
     )
 
 

@@ -98,6 +98,11 @@ PLANTED: Sequence[Scene] = (
         {Breach.MISSED, Breach.DISORDER, Breach.HOLES},
     ),
     Scene("duplicate on resume", _without(faults.CUT, "resume_one_early"), {Breach.REPEATED}),
+    Scene(
+        "an outage ends the server",
+        _without(faults.TERMINATED, "know_few_errors"),
+        {Breach.DIED},
+    ),
     Scene("hint dropped with no check", _without(faults.DROPPED, checks=False), _MISSED),
 )
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ class Server:
     order: Order
     port: int = 0
     pid: int = 0
-    _output: asyncio.StreamReader | None = None
-    _connection: asyncio.StreamWriter | None = None
+    _life: asyncio.Task[None] | None = None
+    """Ends when the process does."""
 
     async def start(self) -> None:
         """Start it and wait until it answers requests; one that cannot is started again, as systemd does."""
@@ -34,12 +35,11 @@ class Server:
         output, connection = await asyncio.open_unix_connection(self.parent)
         connection.write(self.order.encode())
         self.pid = int(await output.readline())
-        # Only now is there somebody to kill: no signal goes to the process before.
-        self._output, self._connection = output, connection
         # "The messenger is at http://localhost:PORT/graphql"
-        said = (await self._output.readline()).decode()
+        said = (await output.readline()).decode()
+        # Only now is there somebody to kill: no signal goes to the process before.
+        self._life = asyncio.create_task(_until_the_end(output, connection))
         if not said:
-            await self._wait()
             return False
         self.port = int(said.rsplit(":", 1)[1].split("/")[0])
         return True
@@ -52,7 +52,7 @@ class Server:
 
     def has_ended(self) -> bool:
         """Say whether it has ended by itself."""
-        return self._output is not None and self._output.at_eof()
+        return self._life is not None and self._life.done()
 
     async def kill(self) -> None:
         """End it as `kill -9` does."""
@@ -63,17 +63,17 @@ class Server:
         await self._end(signal.SIGTERM)
 
     async def _end(self, signum: signal.Signals) -> None:
-        if self._output is not None and not self._output.at_eof():
+        if self._life is not None and not self._life.done():
             os.kill(self.pid, signum)
-            await self._wait()
-
-    async def _wait(self) -> None:
-        """Wait for its end."""
-        assert self._output is not None
-        assert self._connection is not None
-        await self._output.read()
-        self._connection.close()
+            await self._life
 
     def log(self) -> str:
         """Return what it and its predecessors have logged."""
         return (self.order.folder / "server.log").read_text()
+
+
+async def _until_the_end(output: asyncio.StreamReader, connection: asyncio.StreamWriter) -> None:
+    """Read what a process has to say until it has ended."""
+    with suppress(ConnectionError):
+        await output.read()
+    connection.close()

@@ -23,6 +23,7 @@ _BY_NAME = {
         hints.fill_buffers,
         hints.overflow_silently,
         outages.stay_deaf,
+        outages.know_few_errors,
         streams.complete_on_shutdown,
         writing.publish_before_commit,
         writing.answer_before_commit,

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 from nats.aio.client import Client
 
+from realtime import postgres
 from realtime.backoff import Backoff
 from realtime.postgres import PostgresRelay
 from realtime.subscribers import Subscribers
@@ -48,3 +49,9 @@ def _reconnect_late():
         await reconnect(self)
 
     return reconnect_late
+
+
+def know_few_errors(number: int) -> None:
+    """Let the first process's relay fail on what asyncpg raises in an outage, and the process with it."""
+    if number == 0:
+        postgres.CONNECTION_ERRORS = (OSError, TimeoutError)
