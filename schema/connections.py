@@ -1,5 +1,7 @@
 """What Relay's connections share: https://relay.dev/graphql/connections.htm."""
 
+from collections.abc import Sequence
+
 import strawberry
 
 
@@ -15,3 +17,13 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(
         description="The last edge's cursor, for `after`; null on an empty page."
     )
+
+    @classmethod
+    def of(cls, cursors: Sequence[str], *, has_previous: bool, has_next: bool) -> "PageInfo":
+        """Describe the page whose edges have these cursors."""
+        return cls(
+            has_next_page=has_next,
+            has_previous_page=has_previous,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        )

@@ -79,11 +79,8 @@ class Conversation(Node):
         edges = [MessageEdge(cursor=encode_page_cursor(row.seq), node=Message.of(row)) for row in rows]
         return MessageConnection(
             edges=edges,
-            page_info=PageInfo(
-                has_next_page=page.has_next,
-                has_previous_page=page.has_previous,
-                start_cursor=edges[0].cursor if edges else None,
-                end_cursor=edges[-1].cursor if edges else None,
+            page_info=PageInfo.of(
+                [edge.cursor for edge in edges], has_previous=page.has_previous, has_next=page.has_next
             ),
         )
 
@@ -138,11 +135,8 @@ class ConversationQueries:
         ]
         return ConversationConnection(
             edges=edges,
-            page_info=PageInfo(
-                has_next_page=page.has_next,
-                has_previous_page=page.has_previous,
-                start_cursor=edges[0].cursor if edges else None,
-                end_cursor=edges[-1].cursor if edges else None,
+            page_info=PageInfo.of(
+                [edge.cursor for edge in edges], has_previous=page.has_previous, has_next=page.has_next
             ),
         )
 

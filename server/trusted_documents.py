@@ -3,12 +3,15 @@
 https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#persisted-documents
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from server.refusals import HttpRefusal
+
+_MANIFEST = TypeAdapter(dict[str, str])
 
 
 class TrustedDocuments:
@@ -28,13 +31,10 @@ class TrustedDocuments:
         """
         if path is None:
             return cls()
-        by_hash: object = json.loads(path.read_bytes())
-        if not isinstance(by_hash, dict) or not all(
-            isinstance(text, str)
-            for text in by_hash.values()  # pyright: ignore[reportUnknownVariableType]
-        ):
-            raise ValueError(f"{path} is no JSON object from hashes to documents")
-        return cls(by_hash)  # pyright: ignore[reportUnknownArgumentType]
+        try:
+            return cls(_MANIFEST.validate_json(path.read_bytes()))
+        except ValidationError as error:
+            raise ValueError(f"{path} is no JSON object from hashes to documents") from error
 
     def document(self, query: str | None, document_id: str | None, extensions: Mapping[str, Any]) -> str:
         """Return the document that a request means: by its text, or by its hash.
@@ -65,6 +65,8 @@ class TrustedDocuments:
 
 
 def _apollo_hash(extensions: Mapping[str, Any]) -> str | None:
-    persisted: object = extensions.get("persistedQuery")
-    found: object = persisted.get("sha256Hash") if isinstance(persisted, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return found if isinstance(found, str) else None
+    match extensions.get("persistedQuery"):
+        case {"sha256Hash": str(sha256_hash)}:
+            return sha256_hash
+        case _:
+            return None
