@@ -12,8 +12,8 @@ _TRIM_LOCK = 7_463_901_225_119
 _INBOXES = 50
 _ENTRIES = 200
 
-# The entries go first and the inboxes' rows, which senders wait for, are locked last, in the senders' order.
-# Entries of one inbox are as old as their order says, give or take what two stored at once differ by.
+# The entries go first; the inboxes' rows, which senders wait for, are locked last and in the senders' order. An
+# inbox is trimmed up to its first entry that is not old, whatever comes after it.
 _TRIM = text("""
     WITH chosen AS (
         SELECT user_id, trimmed_to FROM inboxes
@@ -22,12 +22,13 @@ _TRIM = text("""
     ), old AS (
         SELECT chosen.user_id, max(oldest.position) AS up_to, count(*) AS entries
         FROM chosen CROSS JOIN LATERAL (
-            SELECT inbox_entries.position, messages.created_at
+            SELECT inbox_entries.position,
+                   bool_and(messages.created_at < :before) OVER (ORDER BY inbox_entries.position) AS is_old
             FROM inbox_entries JOIN messages ON messages.id = inbox_entries.message_id
             WHERE inbox_entries.user_id = chosen.user_id AND inbox_entries.position > chosen.trimmed_to
             ORDER BY inbox_entries.position LIMIT :entries
         ) AS oldest
-        WHERE oldest.created_at < :before
+        WHERE oldest.is_old
         GROUP BY chosen.user_id
     ), dropped AS (
         DELETE FROM inbox_entries USING old
