@@ -12,8 +12,8 @@ _TRIM_LOCK = 7_463_901_225_119
 _INBOXES = 50
 _ENTRIES = 200
 
-# The entries go first; the inboxes' rows, which senders wait for, are locked last and in the senders' order. An
-# inbox is trimmed up to its first entry that is not old, whatever comes after it.
+# The entries go first; the inboxes' rows, which senders wait for, are locked last, in the senders' order.
+# An inbox is trimmed up to its first entry that is not old, whatever comes after it.
 _TRIM = text("""
     WITH chosen AS (
         SELECT user_id, trimmed_to FROM inboxes
