@@ -1,11 +1,10 @@
 """Answers as they go to the client: results as plain data, with a code in every error."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, Protocol, TypedDict
 
 import structlog
 from graphql import GraphQLError, GraphQLFormattedError
-from strawberry.types import ExecutionResult
 
 from resolvers.errors import RateLimited, Refusal
 
@@ -23,17 +22,32 @@ class Answer(TypedDict, total=False):
     extensions: dict[str, object]
 
 
-def answer_of(result: ExecutionResult, request_id: str) -> Answer:
+class Result(Protocol):
+    """What an execution comes to, be it graphql-core's or Strawberry's."""
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """The response; null when an error has made it so."""
+        ...
+
+    @property
+    def errors(self) -> Sequence[GraphQLError] | None:
+        """What has failed."""
+        ...
+
+
+def answer_of(result: Result, request_id: str) -> Answer:
     """Return what the client is told of an operation.
 
     Without `data` it was not executed: its variables do not fit.
     """
-    if result.data is None and result.errors and all(error.path is None for error in result.errors):
-        return {"errors": [_formatted(error, request_id) for error in result.errors]}
-    answer: Answer = {"data": result.data}
-    if result.errors:
-        answer["errors"] = [_formatted(error, request_id) for error in result.errors]
-    return answer
+    errors = result.errors
+    if not errors:
+        return {"data": result.data}
+    formatted = [_formatted(error, request_id) for error in errors]
+    if result.data is None and all(error.path is None for error in errors):
+        return {"errors": formatted}
+    return {"data": result.data, "errors": formatted}
 
 
 def refusal(message: str, code: str) -> Answer:

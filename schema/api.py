@@ -8,17 +8,18 @@ from functools import partial
 from typing import Any, cast
 
 import strawberry
-from graphql import Executor, GraphQLSchema, OperationDefinitionNode
+from graphql import Executor, GraphQLError, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext, ExecutionResult
 
+from plans import BoundOperation
 from resolvers.context import Context
-from schema.answers import Answer, answer_of
-from schema.cost import cost_of
+from schema.answers import Answer, answer_of, invalid
 from schema.date_time import DATE_TIME
 from schema.documents import Document, DocumentCache, PreparedDocument
 from schema.limits import DocumentLimits, DocumentTooComplex
+from schema.operations import PreparedOperation
 from schema.root import Mutation, Query, Subscription
 
 
@@ -62,15 +63,13 @@ class Api:
         """
         return self._documents.prepare(self._schema.core, text)
 
-    def cost(
-        self, document: Document, operation: OperationDefinitionNode, variables: Mapping[str, Any]
-    ) -> int:
-        """Return what the operation of the document may cost with these variables.
+    def cost(self, operation: PreparedOperation, variables: Mapping[str, Any]) -> int:
+        """Return what the operation may cost with these variables.
 
         Raises:
             DocumentTooComplex: that is over the limit.
         """
-        cost = cost_of(self._schema.core, document.node, operation, variables)
+        cost = operation.cost(variables)
         if cost > self.max_cost:
             raise DocumentTooComplex(
                 f"The answer could have {cost} fields, over {self.max_cost}: ask for smaller pages."
@@ -79,6 +78,11 @@ class Api:
 
     async def execute(self, operation: Operation, context: Context) -> Answer:
         """Execute a query or mutation."""
+        bound = self._bind(operation)
+        if isinstance(bound, list):
+            return invalid(bound)
+        if bound is not None:
+            return answer_of(await bound.execute(context), operation.request_id)
         result = await self._schema.execute(
             operation.query,
             variable_values=dict(operation.variables),
@@ -89,6 +93,20 @@ class Api:
 
     async def stream(self, operation: Operation, context: Context) -> AsyncGenerator[Answer]:
         """Execute any operation: a subscription gives an answer for each event, the others give one."""
+        bound = self._bind(operation)
+        if isinstance(bound, list):
+            yield invalid(bound)
+            return
+        if bound is not None and bound.is_subscription:
+            try:
+                events = await bound.events(context)
+            except GraphQLError as error:
+                yield answer_of(ExecutionResult(None, [error]), operation.request_id)
+                return
+            async with aclosing(events):
+                async for event in events:
+                    yield answer_of(await bound.execute(context, event), operation.request_id)
+            return
         results = await self._schema.stream(
             operation.query,
             variable_values=dict(operation.variables),
@@ -100,6 +118,10 @@ class Api:
                 if not isinstance(result, ExecutionResult):
                     raise TypeError("incremental delivery is not part of this API")
                 yield answer_of(result, operation.request_id)
+
+    def _bind(self, operation: Operation) -> BoundOperation | list[GraphQLError] | None:
+        document = self.prepare(operation.query)
+        return None if document.errors else document.operation(operation.name).bind(operation.variables)
 
 
 class _Execution(StrawberryGraphQLCoreExecutionContext):

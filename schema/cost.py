@@ -1,7 +1,7 @@
 """What an operation may cost: how many fields its answer has if every page and list in it is full."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from graphql import (
     DocumentNode,
@@ -26,32 +26,36 @@ from resolvers.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 _LIST_SIZE = 5
 
 
-def cost_of(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: OperationDefinitionNode,
-    variables: Mapping[str, Any],
-) -> int:
-    """Return the cost of an operation of a valid document with these variables; pages in pages multiply.
+class _Given(NamedTuple):
+    """What a variable's value means to the cost: as a page's size, which may be null, and as a list."""
 
-    Every fragment is measured once, so the time is proportional to the document's text.
-    """
-    root = schema.get_root_type(operation.operation)
-    if root is None:
-        return 0
-    return _Answer(schema, document, operation, variables).fields(operation.selection_set, root.name)
+    size: int | None
+    length: int
+
+    @classmethod
+    def of(cls, value: object) -> "_Given":
+        """Say what a value means."""
+        if isinstance(value, list):
+            return cls(MAX_PAGE_SIZE, len(cast("list[object]", value)))
+        if value is None or isinstance(value, int):
+            return cls(value if value is None else min(max(value, 0), MAX_PAGE_SIZE), 1)
+        return cls(MAX_PAGE_SIZE, 1)
 
 
-class _Answer:
+Sizes: TypeAlias = tuple[_Given | None, ...]
+"""An operation's variables as far as they decide its cost, in their order; None for what is left out."""
+
+
+class Cost:
+    """The cost of an operation of a valid document; pages in pages multiply."""
+
     def __init__(
-        self,
-        schema: GraphQLSchema,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        variables: Mapping[str, Any],
+        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
     ) -> None:
+        """Take the operation; nothing is counted yet."""
         self._schema = schema
-        self._variables = variables
+        self._operation = operation
+        self._variables = [each.variable.name.value for each in operation.variable_definitions or ()]
         self._defaults = {
             definition.variable.name.value: definition.default_value
             for definition in operation.variable_definitions or ()
@@ -61,6 +65,36 @@ class _Answer:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
+
+    def sizes(self, variables: Mapping[str, Any]) -> Sizes:
+        """Return what the variables mean to the cost."""
+        return tuple(_Given.of(variables[name]) if name in variables else None for name in self._variables)
+
+    def with_sizes(self, sizes: Sizes) -> int:
+        """Return the cost with variables of these sizes.
+
+        Every fragment is measured once, so the time is proportional to the document's text.
+        """
+        root = self._schema.get_root_type(self._operation.operation)
+        if root is None:
+            return 0
+        given = {name: size for name, size in zip(self._variables, sizes, strict=True) if size is not None}
+        answer = _Answer(self._schema, self._defaults, self._fragments, given)
+        return answer.fields(self._operation.selection_set, root.name)
+
+
+class _Answer:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        defaults: Mapping[str, ValueNode | None],
+        fragments: Mapping[str, FragmentDefinitionNode],
+        variables: Mapping[str, _Given],
+    ) -> None:
+        self._schema = schema
+        self._defaults = defaults
+        self._fragments = fragments
+        self._variables = variables
         self._in_fragments: dict[tuple[str, int], int] = {}
 
     def fields(self, selection_set: SelectionSetNode | None, type_name: str, edges: int = 0) -> int:
@@ -126,20 +160,16 @@ class _Answer:
         """Return the number that a size stands for; None where it is not given."""
         if isinstance(value, VariableNode):
             name = value.name.value
-            if name not in self._variables:
-                return self._size(self._defaults.get(name))
-            given = self._variables[name]
-            return given if isinstance(given, int) or given is None else MAX_PAGE_SIZE
+            given = self._variables.get(name)
+            return self._size(self._defaults.get(name)) if given is None else given.size
         return int(value.value) if isinstance(value, IntValueNode) else None
 
     def _length(self, value: ValueNode | None) -> int:
         """Return how many items a list has; one item need not be in a list."""
         if isinstance(value, VariableNode):
             name = value.name.value
-            if name not in self._variables:
-                return self._length(self._defaults.get(name))
-            given = self._variables[name]
-            return len(cast("list[object]", given)) if isinstance(given, list) else 1
+            given = self._variables.get(name)
+            return self._length(self._defaults.get(name)) if given is None else given.length
         return len(value.values) if isinstance(value, ListValueNode) else 1
 
 

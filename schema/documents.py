@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
-    FieldNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    OperationType,
     parse,
     specified_rules,
     validate,
@@ -21,8 +19,11 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.extensions import SchemaExtension
 
 from schema.limits import DocumentLimits, DocumentTooComplex, check_document
+from schema.operations import PreparedOperation
 
-_CACHED_CHARS = 256 * 1024
+_CACHED_CHARS = 1024 * 1024
+# A field of a plan or parsed document takes up to 2 kB of memory; fragments count wherever they are spread.
+_CHARS_PER_FIELD = 32
 
 _NESTED_TOO_DEEPLY = "The document is nested too deeply."
 # What graphql-core says when it gives up, by the words for the client.
@@ -37,14 +38,18 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document, and what is wrong with it; with `errors` it is not executed."""
+    """A parsed document, and what is wrong with it; with `errors` it is not executed.
+
+    `fields` is how many it has, its fragments spread out.
+    """
 
     text: str
     node: DocumentNode
     errors: tuple[GraphQLError, ...]
-    operations: Mapping[str | None, OperationDefinitionNode]
+    operations: Mapping[str | None, PreparedOperation]
+    fields: int
 
-    def operation(self, name: str | None) -> OperationDefinitionNode:
+    def operation(self, name: str | None) -> PreparedOperation:
         """Return the operation of that name, or without a name the only one.
 
         Raises:
@@ -65,24 +70,8 @@ class OperationUnknown(Exception):
     """Which operation of the document to execute cannot be told; the message says why."""
 
 
-def is_subscription(operation: OperationDefinitionNode) -> bool:
-    """Say whether the operation is a subscription, which only a stream can answer."""
-    return operation.operation is OperationType.SUBSCRIPTION
-
-
-def is_mutation(operation: OperationDefinitionNode) -> bool:
-    """Say whether the operation is a mutation, which no GET request may execute."""
-    return operation.operation is OperationType.MUTATION
-
-
-def root_fields(operation: OperationDefinitionNode) -> set[str]:
-    """Return the names of the root fields that are selected outside of fragments."""
-    selections = operation.selection_set.selections
-    return {selection.name.value for selection in selections if isinstance(selection, FieldNode)}
-
-
 class DocumentCache:
-    """Prepares documents, and keeps the recently used ones up to 256 Ki characters of text."""
+    """Prepares documents, and keeps the recently used ones: some hundreds of usual size."""
 
     def __init__(self, limits: DocumentLimits, *, introspection: bool) -> None:
         """Make an empty cache; without `introspection` a document that introspects is not valid."""
@@ -104,7 +93,7 @@ class DocumentCache:
                 document = self._prepare(schema, text)
             except RecursionError as error:
                 raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
-            if len(text) <= _CACHED_CHARS // 16:
+            if _size(document) <= _CACHED_CHARS // 16:
                 self._documents[text] = document
         return document
 
@@ -117,9 +106,11 @@ class DocumentCache:
             if "nested too deeply" in error.message:
                 raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
             raise
-        check_document(node, self._limits)
+        fields = check_document(node, self._limits)
         operations = {
-            definition.name.value if definition.name else None: definition
+            definition.name.value if definition.name else None: PreparedOperation(
+                schema, node, definition, fields=fields
+            )
             for definition in node.definitions
             if isinstance(definition, OperationDefinitionNode)
         }
@@ -127,11 +118,11 @@ class DocumentCache:
         for error in errors:
             if error.message in _TOO_COMPLEX:
                 raise DocumentTooComplex(_TOO_COMPLEX[error.message])
-        return Document(text, node, tuple(errors), operations)
+        return Document(text, node, tuple(errors), operations, fields)
 
 
 def _size(document: Document) -> int:
-    return len(document.text) + 1
+    return len(document.text) + _CHARS_PER_FIELD * document.fields + 1
 
 
 class PreparedDocument(SchemaExtension):

@@ -40,8 +40,8 @@ class _Size:
     directives: int = 0
 
 
-def check_document(document: DocumentNode, limits: DocumentLimits) -> None:
-    """Accept a parsed document, valid or not.
+def check_document(document: DocumentNode, limits: DocumentLimits) -> int:
+    """Accept a parsed document, valid or not, and return how many fields it has.
 
     Every fragment is measured once, so the time is proportional to the document's text even where its
     fragments unfold exponentially.
@@ -50,9 +50,11 @@ def check_document(document: DocumentNode, limits: DocumentLimits) -> None:
         DocumentTooComplex: it is over a limit.
     """
     measure = _Measure(document, limits)
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-            measure.check(definition)
+    return sum(
+        measure.check(definition)
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode)
+    )
 
 
 class _Measure:
@@ -65,8 +67,11 @@ class _Measure:
         }
         self._sizes: dict[str, _Size] = {}
 
-    def check(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> None:
-        """Accept an operation, or a fragment, which need not be used: it is validated all the same."""
+    def check(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> int:
+        """Accept an operation, or a fragment, which need not be used: it is validated all the same.
+
+        Its fields are returned.
+        """
         size = self._selection_size(definition.selection_set, 1)
         directives = size.directives + sum(
             len(each.directives or ()) for each in (definition, *(definition.variable_definitions or ()))
@@ -79,6 +84,7 @@ class _Measure:
         for name, count, limit in counts:
             if count > limit:
                 raise DocumentTooComplex(f"The operation has over {limit} {name}: split it.")
+        return size.fields
 
     def _selection_size(self, selection_set: SelectionSetNode | None, level: int) -> _Size:
         """Measure what is selected; `level` is how deep in the document's own text it stands."""

@@ -9,7 +9,6 @@ from realtime.broadcaster import Broadcaster
 from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
 from schema.answers import Answer, codes, refusal
 from schema.api import Api, Operation
-from schema.documents import root_fields
 from server.graphql_request import GraphQLRequest
 from server.identity import Identity
 from server.metrics import OPERATIONS
@@ -76,7 +75,7 @@ class Execution:
     def _count(self, operation: Operation, answer: Answer) -> None:
         found = codes(answer)
         outcome = "failed" if "INTERNAL" in found else "refused" if found else "ok"
-        for field in root_fields(self.api.prepare(operation.query).operation(operation.name)):
+        for field in self.api.prepare(operation.query).operation(operation.name).root_fields:
             OPERATIONS.labels(field, outcome).inc()
 
 

@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
 from schema.answers import Answer, invalid, refusal
-from schema.documents import is_subscription
 from server import multipart, sse
 from server.accept import accept_of
 from server.event_stream import ResponseStream, StreamFormat
@@ -87,7 +86,7 @@ class GraphQLEndpoint:
         except NothingToExecute as refused:
             answer = invalid([refused.error])
             return _answer(answer, _plain(media_type), 200 if media_type == JSON else 400)
-        if is_subscription(asked.node) and not asked.errors:
+        if asked.is_subscription and not asked.errors:
             stream_format = _stream_format(request, media_type)
             return await self._stream(request, send, identity, asked, stream_format)
         response = await self._answer(identity, asked, media_type)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSyntaxError, OperationDefinitionNode
+from graphql import GraphQLError, GraphQLSyntaxError
 from starlette.requests import Request
 
 from schema.api import Api, Operation
-from schema.documents import OperationUnknown, is_mutation
+from schema.documents import OperationUnknown
 from schema.limits import DocumentTooComplex
 from server import sse
 from server.accept import accept_of, best_match
@@ -40,7 +40,7 @@ class GraphQLRequest:
     """
 
     operation: Operation
-    node: OperationDefinitionNode
+    is_subscription: bool
     errors: tuple[GraphQLError, ...]
     operation_id: str | None
     cost: int | None
@@ -79,15 +79,15 @@ async def read_graphql_request(
     query = trusted.document(_checked(given, "query", str), _checked(given, "documentId", str), extensions)
     try:
         document = api.prepare(query)
-        node = document.operation(operation_name)
-        cost = 0 if document.errors else api.cost(document, node, variables)
+        prepared = document.operation(operation_name)
+        cost = 0 if document.errors else api.cost(prepared, variables)
     except GraphQLSyntaxError as error:
         raise NothingToExecute(error) from error
     except DocumentTooComplex as error:
         raise HttpRefusal(400, "TOO_COMPLEX", str(error)) from error
     except OperationUnknown as error:
         raise NothingToExecute(GraphQLError(str(error))) from error
-    if request.method == "GET" and is_mutation(node):
+    if request.method == "GET" and prepared.is_mutation:
         raise HttpRefusal(
             405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}
         )
@@ -95,7 +95,7 @@ async def read_graphql_request(
     operation_id: object = extensions.get("operationId")
     return GraphQLRequest(
         operation,
-        node,
+        prepared.is_subscription,
         document.errors,
         None if operation_id is None else str(operation_id),
         cost if extensions.get("cost") is True else None,

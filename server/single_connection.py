@@ -27,7 +27,6 @@ from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
 from schema.answers import invalid
-from schema.documents import is_subscription
 from server import sse
 from server.accept import accept_of, best_match
 from server.event_stream import ResponseStream
@@ -152,7 +151,7 @@ class SingleConnections:
         if asked.errors:
             return json_response(invalid(asked.errors), 400)
         operation_id = _checked_operation_id(asked.operation_id)
-        if is_subscription(asked.node):
+        if asked.is_subscription:
             content = encode_subscription(asked.operation, await self._place_of(viewer))
             await self._add(reservation_id, operation_id, State.NEW, content)
         else:

@@ -1,0 +1,180 @@
+"""How what a resolver returns becomes part of the response.
+
+https://spec.graphql.org/draft/#sec-Value-Completion
+"""
+
+# graphql-core leaves open what its lists and non-null types are of.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, TypeAlias, cast
+
+from graphql import (
+    GraphQLAbstractType,
+    GraphQLError,
+    GraphQLLeafType,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    Undefined,
+    default_type_resolver,
+    is_abstract_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_object_type,
+    located_error,
+)
+from graphql.pyutils import inspect, is_awaitable, is_iterable
+
+from plans.info import SelectedField
+from plans.run import Complete, Place, Run, path_of
+from plans.unplannable import Unplannable
+
+PlanObject: TypeAlias = Callable[[Run, Any, Place], "dict[str, Any]"]
+"""Returns the response's object for a source."""
+
+# What the built-in scalars leave as it is.
+_UNCHANGED: dict[str, type] = {"String": str, "ID": str, "Boolean": bool}
+
+
+class Completion:
+    """Plans how the values of one selected field are completed."""
+
+    def __init__(
+        self, selected: SelectedField, plan_object: Callable[[GraphQLObjectType], PlanObject]
+    ) -> None:
+        """Have the field's objects planned by type, each when it first comes up."""
+        self._selected = selected
+        self._plan_object = plan_object
+
+    def of(self, kind: GraphQLOutputType) -> Complete:
+        """Return how a value of that type is completed."""
+        if is_non_null_type(kind):
+            return self._non_null(self.of(kind.of_type))
+        if is_list_type(kind):
+            return self._list(kind.of_type)
+        if is_leaf_type(kind):
+            return _leaf(kind)
+        if is_object_type(kind):
+            return self._object(kind)
+        if is_abstract_type(kind):
+            return self._abstract(kind)
+        raise Unplannable(f"values of {kind}")
+
+    def _non_null(self, complete: Complete) -> Complete:
+        selected = self._selected
+
+        def complete_non_null(run: Run, value: Any, place: Place) -> Any:
+            completed = complete(run, value, place)
+            if completed is None:
+                raise TypeError(
+                    f"Cannot return null for non-nullable field {selected.parent.name}.{selected.name}."
+                )
+            return completed
+
+        return complete_non_null
+
+    def _object(self, kind: GraphQLObjectType) -> Complete:
+        plan_object = self._plan_object(kind)
+        selected, is_type_of = self._selected, kind.is_type_of
+
+        def complete_object(run: Run, value: Any, place: Place) -> Any:
+            if value is None or value is Undefined:
+                return None
+            if isinstance(value, Exception):
+                raise value
+            if is_type_of is not None and not is_type_of(value, selected.info(run, place)):
+                raise GraphQLError(
+                    f"Expected value of type '{kind}' but got: {inspect(value)}.", selected.nodes
+                )
+            return plan_object(run, value, place)
+
+        return complete_object
+
+    def _abstract(self, kind: GraphQLAbstractType) -> Complete:
+        selected, resolve_type = self._selected, kind.resolve_type or default_type_resolver
+        planned: dict[str, Complete] = {}
+
+        def complete_abstract(run: Run, value: Any, place: Place) -> Any:
+            if value is None or value is Undefined:
+                return None
+            if isinstance(value, Exception):
+                raise value
+            name = resolve_type(value, selected.info(run, place), kind)
+            if name not in planned:
+                planned[cast(str, name)] = self._object(self._runtime_type(kind, name))
+            return planned[cast(str, name)](run, value, place)
+
+        return complete_abstract
+
+    def _runtime_type(self, kind: GraphQLAbstractType, name: object) -> GraphQLObjectType:
+        found = self._selected.schema.get_type(name) if isinstance(name, str) else None
+        if not is_object_type(found) or not self._selected.schema.is_sub_type(kind, found):
+            raise GraphQLError(
+                f"Abstract type '{kind}' must resolve to one of its object types at runtime for field"
+                f" '{self._selected.parent.name}.{self._selected.name}', not to {inspect(name)}.",
+                self._selected.nodes,
+            )
+        return found
+
+    def _list(self, item_type: GraphQLOutputType) -> Complete:
+        selected, complete, nullable = self._selected, self.of(item_type), not is_non_null_type(item_type)
+
+        def complete_list(run: Run, value: Any, place: Place) -> Any:
+            if value is None or value is Undefined:
+                return None
+            if isinstance(value, Exception):
+                raise value
+            response: list[Any] = []
+            if isinstance(value, AsyncIterable):
+                items = cast("AsyncIterable[Any]", value)
+                run.wait_for(_collected(items), complete_list, selected.nodes, place)
+                return response
+            if not is_iterable(value):
+                raise GraphQLError(
+                    "Expected Iterable, but did not find one for field"
+                    f" '{selected.parent.name}.{selected.name}'."
+                )
+            for index, item in enumerate(cast("Iterable[Any]", value)):
+                item_place = (place, index, response, nullable)
+                response.append(None)
+                try:
+                    if is_awaitable(item):
+                        run.wait_for(item, complete, selected.nodes, item_place)
+                    else:
+                        response[index] = complete(run, item, item_place)
+                except Exception as error:
+                    located = located_error(error, selected.nodes, path_of(item_place))
+                    if not nullable:
+                        raise located from error
+                    run.fail(located, item_place)
+            return response
+
+        return complete_list
+
+
+async def _collected(items: AsyncIterable[Any]) -> list[Any]:
+    return [item async for item in items]
+
+
+def _leaf(kind: GraphQLLeafType) -> Complete:
+    unchanged = _UNCHANGED.get(kind.name)
+    coerce = kind.coerce_output_value
+
+    def complete_leaf(_run: Run, value: Any, _place: Place) -> Any:
+        if type(value) is unchanged:
+            return value
+        if value is None or value is Undefined:
+            return None
+        if isinstance(value, Exception):
+            raise value
+        coerced = coerce(value)
+        if coerced is None or coerced is Undefined:
+            raise TypeError(
+                f"Expected `{inspect(kind)}.coerce_output_value({inspect(value)})` to return non-nullable"
+                f" value, returned: {inspect(coerced)}"
+            )
+        return coerced
+
+    return complete_leaf

@@ -1,0 +1,216 @@
+"""Plans of operations, and their executions."""
+
+# graphql-core leaves open what its lists and non-null types are of.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    Visitor,
+    located_error,
+    visit,
+)
+from graphql.execution.values import VariableValues
+from graphql.pyutils import inspect, is_awaitable
+
+from plans.info import SelectedField
+from plans.resolvers import Resolve, plan_subscriber
+from plans.run import Run
+from plans.selections import ResolveField, Selections
+from plans.unplannable import Unplannable
+from plans.variables import Variables
+
+_MAX_SHAPES = 16
+_UNPLANNABLE_DIRECTIVES = {"defer", "stream", "experimental_disableErrorPropagation"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What an operation comes to, once it is known what is skipped and included."""
+
+    fields: list[ResolveField]
+    subscription: tuple[SelectedField, Resolve] | None
+
+
+def plan_operation(
+    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+) -> "OperationPlan":
+    """Return the plan of an operation of a valid document.
+
+    Raises:
+        Unplannable: there is no plan for it.
+    """
+    return OperationPlan(schema, document, operation)
+
+
+class OperationPlan:
+    """An operation, ready to be executed with any variables."""
+
+    def __init__(
+        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+    ) -> None:
+        """Plan as much as does not depend on variables.
+
+        Raises:
+            Unplannable: there is no plan for it.
+        """
+        root_type = schema.get_root_type(operation.operation)
+        if root_type is None:
+            raise Unplannable(f"a schema without a {operation.operation.value} type")
+        self._schema = schema
+        self._root_type: GraphQLObjectType = root_type
+        self.operation = operation
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._variables = Variables(schema, operation)
+        self._deciding = _deciding_variables(operation, self._fragments)
+        self._shapes: dict[tuple[Any, ...], _Shape] = {}
+        if not self._deciding:
+            self._shape(VariableValues({}, {}))
+
+    def bind(self, variables: Mapping[str, Any]) -> "BoundOperation | list[GraphQLError]":
+        """Return the operation with these variables, or what is wrong with them.
+
+        Raises:
+            Unplannable: not with these variables.
+        """
+        values = self._variables.values(variables)
+        if isinstance(values, list):
+            return values
+        return BoundOperation(self.operation.operation, self._shape(values), values)
+
+    def _shape(self, variables: VariableValues) -> _Shape:
+        """Return what the operation comes to; there is one shape for each way to skip and include."""
+        key = tuple(variables.coerced.get(name) for name in self._deciding)
+        found = self._shapes.get(key)
+        if found is None:
+            if len(self._shapes) >= _MAX_SHAPES:
+                raise Unplannable("another way to skip and include")
+            found = self._shapes[key] = self._planned_shape(variables)
+        return found
+
+    def _planned_shape(self, variables: VariableValues) -> _Shape:
+        selections = Selections(self._schema, self.operation, self._fragments, variables)
+        fields = selections.root(self._root_type)
+        if self.operation.operation is not OperationType.SUBSCRIPTION:
+            return _Shape(fields, None)
+        if len(fields) != 1:
+            raise Unplannable("a subscription without its one field")
+        selected = selections.root_field(self._root_type)
+        return _Shape(fields, (selected, plan_subscriber(selected)))
+
+
+class BoundOperation:
+    """An operation with its variables: executed once, or for a subscription once for each event."""
+
+    def __init__(self, kind: OperationType, shape: _Shape, variables: VariableValues) -> None:
+        self._kind = kind
+        self._shape = shape
+        self._variables = variables
+
+    async def execute(self, context: Any, root_value: Any = None) -> ExecutionResult:
+        """Execute it and return the response; `root_value` is a subscription's event."""
+        run = Run(context, root_value, self._variables)
+        data: dict[str, Any] = {}
+        serially = self._kind is OperationType.MUTATION
+        try:
+            for resolve in self._shape.fields:
+                resolve(run, root_value, data, None)
+                if serially:
+                    await run.settle()
+                    if run.is_null:
+                        break
+        except GraphQLError as error:
+            run.fail(error, None)
+        await run.settle()
+        return ExecutionResult(None if run.is_null else data, run.errors or None)
+
+    @property
+    def is_subscription(self) -> bool:
+        """Whether it is executed once for each of its events."""
+        return self._kind is OperationType.SUBSCRIPTION
+
+    async def events(self, context: Any, root_value: Any = None) -> AsyncGenerator[Any]:
+        """Open a subscription's stream of events, to be executed one by one.
+
+        Raises:
+            GraphQLError: it cannot be opened; the error has its place in the response.
+        """
+        if self._shape.subscription is None:
+            raise TypeError("only a subscription has events")
+        selected, subscribe = self._shape.subscription
+        run = Run(context, root_value, self._variables)
+        try:
+            stream = subscribe(run, root_value, (None, selected.key, {}, True))
+            if is_awaitable(stream):
+                stream = await stream
+            return _checked_stream(stream)
+        except Exception as error:
+            raise located_error(error, selected.nodes, [selected.key]) from error
+
+
+def _checked_stream(stream: object) -> AsyncGenerator[Any]:
+    if isinstance(stream, AsyncGenerator):
+        return cast("AsyncGenerator[Any]", stream)
+    if not isinstance(stream, AsyncIterable):
+        raise GraphQLError(f"Subscription field must return AsyncIterable. Received: {inspect(stream)}.")
+    return _generated(cast("AsyncIterable[Any]", stream))
+
+
+async def _generated(stream: AsyncIterable[Any]) -> AsyncGenerator[Any]:
+    async for event in stream:
+        yield event
+
+
+def _deciding_variables(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> tuple[str, ...]:
+    """Return the variables that decide what is skipped or included, anywhere in the operation.
+
+    Raises:
+        Unplannable: another directive changes how the operation is executed.
+    """
+    finder = _DecidingVariables()
+    todo: list[OperationDefinitionNode | FragmentDefinitionNode] = [operation]
+    seen: set[str] = set()
+    while todo:
+        visit(todo.pop(), finder)
+        found = finder.spreads - seen
+        seen |= found
+        todo += [fragments[name] for name in found if name in fragments]
+    return tuple(sorted(finder.names))
+
+
+class _DecidingVariables(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.spreads: set[str] = set()
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
+        self.spreads.add(node.name.value)
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> Any:
+        name = node.name.value
+        if name in _UNPLANNABLE_DIRECTIVES:
+            raise Unplannable(f"@{name}")
+        if name in {"skip", "include"}:
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    self.names.add(argument.value.name.value)

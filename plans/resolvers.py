@@ -1,0 +1,136 @@
+"""How a selected field's resolver is called."""
+
+# graphql-core leaves open what its lists and non-null types are of.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import strawberry
+from graphql import GraphQLSchema, default_field_resolver, get_named_type, is_union_type
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from plans.arguments import plan_arguments
+from plans.info import PlannedInfo, SelectedField
+from plans.run import Place, Run
+
+Resolve: TypeAlias = Callable[[Run, Any, Place], Any]
+"""Returns what the field is on that source, or an awaitable of it; raises what its resolver raises."""
+
+# Where Strawberry keeps its own definition of what it has given to graphql-core.
+_DEFINITION = "strawberry-definition"
+
+
+def plan_resolver(selected: SelectedField) -> Resolve:
+    """Return how the field is resolved."""
+    resolve = selected.definition.resolve
+    plain = _plain_strawberry_field(selected)
+    if plain is not None and not plain.is_subscription:
+        return _attribute(plain.python_name) if plain.base_resolver is None else _method(selected, plain)
+    return _any_resolver(selected, resolve or default_field_resolver)
+
+
+def plan_subscriber(selected: SelectedField) -> Resolve:
+    """Return how the field's stream of events is opened."""
+    plain = _plain_strawberry_field(selected)
+    if plain is not None:
+        return _method(selected, plain)
+    return _any_resolver(selected, selected.definition.subscribe or default_field_resolver)
+
+
+def _plain_strawberry_field(selected: SelectedField) -> StrawberryField | None:
+    """Return Strawberry's definition of a field for which nothing is to be done but to call its resolver."""
+    field = (selected.definition.extensions or {}).get(_DEFINITION)
+    config = _config(selected.schema)
+    if not isinstance(field, StrawberryField) or config is None:
+        return None
+    # Strawberry may turn exceptions into members of a union.
+    if field.extensions or config.info_class is not strawberry.Info:
+        return None
+    if is_union_type(get_named_type(selected.definition.type)):
+        return None
+    if field.base_resolver is None and config.default_resolver is not getattr:
+        return None
+    # Subclasses may resolve in their own way.
+    if type(field).get_result is not StrawberryField.get_result:
+        return None
+    return field
+
+
+def _attribute(name: str) -> Resolve:
+    def resolve(_run: Run, source: Any, _place: Place) -> Any:
+        return getattr(source, name)
+
+    return resolve
+
+
+def _method(selected: SelectedField, field: StrawberryField) -> Resolve:
+    """Call a Strawberry resolver with what it asks for, and nothing made that it does not."""
+    resolver = cast(Any, field.base_resolver)
+    function: Callable[..., Any] = resolver.wrapped_func
+    takes_self = resolver.self_parameter is not None
+    source_names = [each.name for each in (resolver.parent_parameter, resolver.root_parameter) if each]
+    info_name: str | None = resolver.info_parameter.name if resolver.info_parameter else None
+    arguments, _ = plan_arguments(selected.definition, selected.nodes[0])
+    strawberry_schema = _strawberry_schema(selected.schema)
+    convert = (
+        _converter(field, strawberry_schema) if field.arguments and strawberry_schema is not None else None
+    )
+
+    if convert is None and takes_self and not source_names and info_name == "info":
+
+        def resolve_with_info(run: Run, source: Any, place: Place) -> Any:
+            return function(source, info=PlannedInfo(run, selected, field, place))
+
+        return resolve_with_info
+
+    def resolve(run: Run, source: Any, place: Place) -> Any:
+        info = PlannedInfo(run, selected, field, place)
+        named = {} if convert is None else convert(arguments(run.variables), info)
+        for name in source_names:
+            named[name] = source
+        if info_name is not None:
+            named[info_name] = info
+        return function(source, **named) if takes_self else function(**named)
+
+    return resolve
+
+
+def _converter(
+    field: StrawberryField, schema: strawberry.Schema
+) -> Callable[[dict[str, Any], PlannedInfo], dict[str, Any]]:
+    """Return how arguments become what a Strawberry resolver takes: its input types, by Python's names."""
+    converter = schema.schema_converter
+
+    def convert(arguments: dict[str, Any], info: PlannedInfo) -> dict[str, Any]:
+        return convert_arguments(
+            arguments,
+            field.arguments,
+            scalar_registry=converter.scalar_registry,
+            config=converter.config,
+            info=info,
+        )
+
+    return convert
+
+
+def _any_resolver(selected: SelectedField, function: Callable[..., Any]) -> Resolve:
+    """Call a resolver as graphql-core does."""
+    arguments, _ = plan_arguments(selected.definition, selected.nodes[0])
+
+    def resolve(run: Run, source: Any, place: Place) -> Any:
+        return function(source, selected.info(run, place), **arguments(run.variables))
+
+    return resolve
+
+
+def _strawberry_schema(schema: GraphQLSchema) -> strawberry.Schema | None:
+    found = getattr(schema, "_strawberry_schema", None)
+    return found if isinstance(found, strawberry.Schema) else None
+
+
+def _config(schema: GraphQLSchema) -> StrawberryConfig | None:
+    found = _strawberry_schema(schema)
+    return None if found is None else found.config

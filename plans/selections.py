@@ -1,0 +1,141 @@
+"""Which fields an operation selects on which type, each with all that is to be done for it."""
+
+# graphql-core leaves open what its lists and non-null types are of.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+from graphql import (
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    TypeNameMetaFieldDef,
+    is_non_null_type,
+    located_error,
+)
+from graphql.execution.collect_fields import (
+    CollectedFields,
+    FieldDetailsList,
+    FragmentDetails,
+    collect_fields,
+    collect_subfields,
+)
+from graphql.execution.values import VariableValues
+from graphql.pyutils import is_awaitable
+
+from plans.completion import Completion, PlanObject
+from plans.info import SelectedField
+from plans.resolvers import Resolve, plan_resolver
+from plans.run import Complete, Place, Run, path_of
+from plans.unplannable import Unplannable
+
+ResolveField: TypeAlias = Callable[[Run, Any, "dict[str, Any]", "Place | None"], None]
+"""Puts a field of a source into the response's object; raises where it fails and may not be null."""
+
+_NOTHING_TO_AWAIT = (str, int, float, type(None), list, dict)
+
+
+class Selections:
+    """Plans an operation's selections, for one way to skip and include."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: dict[str, FragmentDefinitionNode],
+        variables: VariableValues,
+    ) -> None:
+        """Take `@skip` and `@include` as these variables decide."""
+        self._schema = schema
+        self._operation = operation
+        self._fragments = fragments
+        self._details = {name: FragmentDetails(each) for name, each in fragments.items()}
+        self._variables = variables
+
+    def root(self, root_type: GraphQLObjectType) -> list[ResolveField]:
+        """Return the root fields, in order."""
+        return self._fields(root_type, self._collected_root(root_type))
+
+    def root_field(self, root_type: GraphQLObjectType) -> SelectedField:
+        """Return the one root field of a subscription."""
+        [details] = self._collected_root(root_type).grouped_field_set.values()
+        return self._selected(root_type, details)
+
+    def _collected_root(self, root_type: GraphQLObjectType) -> CollectedFields:
+        return collect_fields(self._schema, self._details, self._variables, root_type, self._operation)
+
+    def _fields(self, parent: GraphQLObjectType, collected: CollectedFields) -> list[ResolveField]:
+        if collected.new_defer_usages:
+            raise Unplannable("@defer")
+        return [self._field(parent, details) for details in collected.grouped_field_set.values()]
+
+    def _field(self, parent: GraphQLObjectType, details: FieldDetailsList) -> ResolveField:
+        selected = self._selected(parent, details)
+        if selected.definition is TypeNameMetaFieldDef:
+            return _type_name(selected.key, parent.name)
+        completion = Completion(selected, partial(self._object, details))
+        nullable = not is_non_null_type(selected.definition.type)
+        return _field(selected, plan_resolver(selected), completion.of(selected.definition.type), nullable)
+
+    def _selected(self, parent: GraphQLObjectType, details: FieldDetailsList) -> SelectedField:
+        if any(each.fragment_variable_values for each in details):
+            raise Unplannable("a fragment with arguments")
+        nodes = [each.node for each in details]
+        name = nodes[0].name.value
+        if name.startswith("__") and name != "__typename":
+            raise Unplannable(name)
+        definition = self._schema.get_field(parent, name)
+        if definition is None:
+            raise Unplannable(f"{parent.name} has no field {name}")
+        return SelectedField(self._schema, self._operation, self._fragments, parent, definition, nodes)
+
+    def _object(self, details: FieldDetailsList, object_type: GraphQLObjectType) -> PlanObject:
+        """Return how an object of that type is completed, with the fields that are selected on it."""
+        collected = collect_subfields(
+            self._schema, self._details, self._variables, self._operation, object_type, details
+        )
+        fields = self._fields(object_type, collected)
+
+        def plan_object(run: Run, source: Any, place: Place) -> dict[str, Any]:
+            response: dict[str, Any] = {}
+            for resolve in fields:
+                resolve(run, source, response, place)
+            return response
+
+        return plan_object
+
+
+def _type_name(key: str, name: str) -> ResolveField:
+    def resolve(_run: Run, _source: Any, response: dict[str, Any], _parent: "Place | None") -> None:
+        response[key] = name
+
+    return resolve
+
+
+def _field(selected: SelectedField, resolve: Resolve, complete: Complete, nullable: bool) -> ResolveField:
+    """Resolve and complete a field.
+
+    https://spec.graphql.org/draft/#sec-Executing-Fields
+    """
+    key, nodes = selected.key, selected.nodes
+
+    def resolve_field(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:
+        place = (parent, key, response, nullable)
+        # The response has its fields in the order of the selection, whenever each is there.
+        response[key] = None
+        try:
+            value = resolve(run, source, place)
+            if not isinstance(value, _NOTHING_TO_AWAIT) and is_awaitable(value):
+                run.wait_for(value, complete, nodes, place)
+            else:
+                response[key] = complete(run, value, place)
+        except Exception as error:
+            located = located_error(error, nodes, path_of(place))
+            if not nullable:
+                raise located from error
+            run.fail(located, place)
+
+    return resolve_field

@@ -1,0 +1,142 @@
+"""Plans give the answers that graphql-core gives, for every document and whatever resolvers do."""
+
+# graphql-core leaves open what its lists and non-null types are of.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import pytest
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationDefinitionNode,
+    execute,
+    parse,
+    subscribe,
+    validate,
+)
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from plans import BoundOperation, plan_operation
+from tests.plans.agreement import assert_same
+from tests.plans.documents import Document, document_from
+from tests.plans.forest import FOREST, growth_from
+
+SCHEMA = FOREST._schema  # pyright: ignore[reportPrivateUsage]  # plans work on graphql-core's
+
+
+SEEDS = st.integers(0, 2**64).map(Random)
+
+
+def parsed(document: Document) -> tuple[DocumentNode, OperationDefinitionNode]:
+    node = parse(document.text)
+    assert not validate(SCHEMA, node), (document.text, validate(SCHEMA, node))
+    operation = node.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    return node, operation
+
+
+def bound(document: Document) -> BoundOperation:
+    node, operation = parsed(document)
+    found = plan_operation(SCHEMA, node, operation).bind(document.variables)
+    assert isinstance(found, BoundOperation), found
+    return found
+
+
+async def by_plan(document: Document, root: Any, context: Any = None) -> ExecutionResult:
+    return await bound(document).execute(context, root)
+
+
+async def by_reference(document: Document, root: Any, context: Any = None) -> ExecutionResult:
+    result = execute(SCHEMA, parse(document.text), root, context, dict(document.variables))
+    found = result if isinstance(result, ExecutionResult) else await result
+    # It leaves behind what no longer matters.
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        await asyncio.wait(left)
+    assert isinstance(found, ExecutionResult)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_what_is_there_at_once_is_answered_as_by_graphql_core_to_the_letter(
+    random: Random,
+):
+    document, root = document_from(random, SCHEMA), growth_from(random, at_once=True)
+
+    async def compare() -> None:
+        ours, reference = await by_plan(document, root), await by_reference(document, root)
+        event(f"errors: {min(3, len(reference.errors or ()))}, data: {reference.data is not None}")
+        assert_same(ours, reference, in_order=True)
+
+    asyncio.run(compare())
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_what_comes_later_is_answered_as_by_graphql_core(random: Random):
+    document, root = document_from(random, SCHEMA), growth_from(random, at_once=False)
+
+    async def compare() -> None:
+        ours, reference = await by_plan(document, root), await by_reference(document, root)
+        assert_same(ours, reference, in_order=False)
+
+    asyncio.run(compare())
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_mutations_run_one_after_the_other_and_stop_where_graphql_core_stops(random: Random):
+    document = document_from(random, SCHEMA, "mutation")
+
+    async def compare() -> None:
+        ours_noted, noted = list[str](), list[str]()
+        ours = await by_plan(document, None, ours_noted)
+        reference = await by_reference(document, None, noted)
+        assert_same(ours, reference, in_order=True)
+        assert ours_noted == noted
+
+    asyncio.run(compare())
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_each_event_of_a_subscription_is_answered_as_by_graphql_core(random: Random):
+    document, root = (
+        document_from(random, SCHEMA, "subscription", only={"grown", "refused"}),
+        growth_from(random, at_once=True),
+    )
+    # Which field there is may not depend on anything.
+    assume(not validate(SCHEMA, parse(document.text)))
+
+    async def compare() -> None:
+        reference = subscribe(SCHEMA, parse(document.text), root, None, dict(document.variables))
+        if not isinstance(reference, AsyncIterator | ExecutionResult):
+            reference = await reference
+        operation = bound(document)
+        try:
+            events = await operation.events(None, root)
+        except GraphQLError as error:
+            assert isinstance(reference, ExecutionResult)
+            assert_same(ExecutionResult(None, [error]), reference, in_order=True)
+            return
+        assert not isinstance(reference, ExecutionResult)
+        theirs = reference
+        try:
+            async for each in events:
+                assert_same(await operation.execute(None, each), await anext(theirs), in_order=True)
+        except Exception as error:  # the same has to come from the other
+            with pytest.raises(type(error)):
+                await anext(theirs)
+            return
+        with pytest.raises(StopAsyncIteration):
+            await anext(theirs)
+
+    asyncio.run(compare())

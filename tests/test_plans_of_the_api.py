@@ -1,0 +1,140 @@
+"""The API answers the same with its plans as graphql-core does without them, on real data."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from graphql import build_schema
+
+from db import users
+from db.engine import Database
+from db.records import User
+from realtime.broadcaster import Broadcaster
+from resolvers.context import Context
+from schema.answers import Answer
+from schema.api import Api, Operation
+from schema.limits import DocumentTooComplex
+from schema.operations import PreparedOperation
+from tests.conftest import SignIn
+from tests.plans.documents import Document, document_from
+
+API = Api()
+SCHEMA = build_schema(API.sdl())
+
+
+class Both:
+    """Executes documents with and without a plan."""
+
+    def __init__(self, database: Database, viewer: User | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._database = database
+        self._viewer = viewer
+        self._monkeypatch = monkeypatch
+
+    async def agree_on(self, document: Document) -> Answer:
+        planned = await self.answer(document)
+        with self._monkeypatch.context() as patched:
+            patched.setattr(PreparedOperation, "bind", unplanned)
+            reference = await self.answer(document)
+        # With its fields in their order; that of the errors is nobody's business.
+        assert json.dumps(planned.get("data")) == json.dumps(reference.get("data")), document
+        if planned.get("data") is not None:
+            assert errors_of(planned) == errors_of(reference), document
+        else:
+            # One error is enough to make all null, and any of several may be it.
+            assert ("errors" in planned) == ("errors" in reference)
+        return planned
+
+    async def answer(self, document: Document) -> Answer:
+        async with Context(self._database, Broadcaster(), viewer=self._viewer) as context:
+            return await API.execute(Operation(document.text, None, document.variables, "a request"), context)
+
+
+def unplanned(_operation: PreparedOperation, _variables: Mapping[str, Any]) -> None:
+    """Leave it to graphql-core."""
+
+
+def errors_of(answer: Answer) -> list[str]:
+    return sorted(json.dumps(error, sort_keys=True) for error in answer.get("errors", ()))
+
+
+def executable(random: Random, operation: str = "query", **more: Any) -> Document:
+    """Return a document that is valid, within the limits, and executed by a plan."""
+    while True:
+        document = document_from(random, SCHEMA, operation, **more)
+        with suppress(DocumentTooComplex):
+            prepared = API.prepare(document.text)
+            if not prepared.errors and prepared.operation(None).bind(document.variables) is not None:
+                return document
+
+
+@pytest.fixture
+async def known(signs_in: SignIn) -> Mapping[str, Sequence[Any]]:
+    """Return what arguments are chosen from: of somebody with two conversations, and of nobody."""
+    ada, grace, alan = await signs_in("ada"), await signs_in("grace"), await signs_in("alan")
+    conversations = [await ada.opens_conversation_with(each) for each in (grace, alan)]
+    messages = [
+        (await author.sends(text, to=conversations[number]))["id"]
+        for number, author, text in ((0, ada, "one"), (0, grace, "two"), (1, alan, "three"), (0, ada, "four"))
+    ]
+    ids = [*conversations, *messages, "nonsense", "C" + "A" * 22]
+    return {
+        "id": ids,
+        "ids": [[one, two] for one in ids for two in ids] + [[]],
+        "username": [ada.username, grace.username, "nobody"],
+        "search": ["ada", "gra", ""],
+        "conversationId": [*conversations, "nonsense"],
+        "upToMessageId": [*messages, None],
+        "sessionId": ["nonsense"],
+        "content": ["hello", "", "x" * 481],
+        "idempotencyKey": [str(uuid4()) for _ in range(3)] + ["nonsense"],
+        "avatarUrl": [None, "https://example.com/a.png", "http://example.com/a.png"],
+    }
+
+
+async def user_of(database: Database, username: str) -> User:
+    async with database.snapshot() as connection:
+        user = await users.by_username(connection, username)
+    assert user is not None
+    return user
+
+
+async def test_queries_have_the_same_answer_with_a_plan_as_without(
+    database: Database, known: Mapping[str, Sequence[Any]], monkeypatch: pytest.MonkeyPatch
+):
+    both = Both(database, await user_of(database, known["username"][0]), monkeypatch)
+    failed = 0
+    for seed in range(150):
+        answer = await both.agree_on(executable(Random(seed), values=known))
+        failed += "errors" in answer
+    assert 10 < failed < 140, "nearly all of them fail, or none: nothing much is compared"
+
+
+async def test_to_nobody_queries_have_the_same_answer_with_a_plan_as_without(
+    database: Database, known: Mapping[str, Sequence[Any]], monkeypatch: pytest.MonkeyPatch
+):
+    both = Both(database, None, monkeypatch)
+    for seed in range(30):
+        await both.agree_on(executable(Random(seed), values=known))
+
+
+async def test_mutations_that_can_be_repeated_have_the_same_answer_with_a_plan_as_without(
+    database: Database, known: Mapping[str, Sequence[Any]], monkeypatch: pytest.MonkeyPatch
+):
+    both = Both(database, await user_of(database, known["username"][0]), monkeypatch)
+    # What they store stays the same when it is stored again: messages have keys, and marks do not move back.
+    repeatable = {"createMessage", "readMessages", "createConversation", "endSession"}
+    compared = 0
+    for seed in range(80):
+        document = executable(Random(seed), "mutation", only=repeatable, values=known)
+        spelt = f"{document.text} {document.variables}".replace("'idempotencyKey': None", "")
+        keys = spelt.replace("idempotencyKey: null", "").count("idempotencyKey")
+        if document.text.count("createMessage") <= keys:
+            compared += 1
+            # What can be made only once is made now.
+            await both.answer(document)
+            await both.agree_on(document)
+    assert compared > 20
