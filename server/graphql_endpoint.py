@@ -4,7 +4,6 @@ https://graphql.github.io/graphql-over-http/draft/ and
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
-from collections.abc import Mapping
 from contextlib import aclosing
 
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
-from schema.answers import Answer, invalid, refusal
+from schema.answers import Answer, invalid
 from schema.documents import is_subscription
 from server import multipart, sse
 from server.accept import accept_of
@@ -30,7 +29,7 @@ from server.identity import Identities, Identity
 from server.multipart import Multipart
 from server.rate_limits import address_of
 from server.refusals import HttpRefusal, cannot_answer_now, database_unavailable
-from server.responses import encode_json
+from server.responses import encode_json, refusal_response
 from server.settings import Settings
 from server.single_connection import SingleConnections
 from server.sse import Sse
@@ -64,9 +63,9 @@ class GraphQLEndpoint:
         try:
             response = await self._respond(request, send)
         except HttpRefusal as error:
-            response = _refused(error)
+            response = refusal_response(error, scope["path"])
         except DatabaseUnavailable:
-            response = _refused(database_unavailable())
+            response = refusal_response(database_unavailable(), scope["path"])
         if response is not None:
             await response(scope, receive, send)
 
@@ -166,15 +165,9 @@ def _plain(media_type: str) -> str:
     return JSON if media_type == sse.MEDIA_TYPE else media_type
 
 
-def _refused(error: HttpRefusal) -> Response:
-    return _answer(refusal(error.message, error.code), JSON, error.status, error.headers)
-
-
-def _answer(
-    answer: Answer, media_type: str, status: int, headers: Mapping[str, str] | None = None
-) -> Response:
+def _answer(answer: Answer, media_type: str, status: int) -> Response:
     return Response(
         encode_json(answer),
         status,
-        {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store", **(headers or {})},
+        {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"},
     )

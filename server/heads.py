@@ -24,7 +24,7 @@ class HeadLimit:
             refusal = HttpRefusal(
                 431, "BAD_USER_INPUT", f"The head is over {MAX_HEAD_BYTES} bytes.", {"connection": "close"}
             )
-            await refusal_response(refusal)(scope, receive, send)
+            await refusal_response(refusal, scope["path"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from db.embedded import Cluster
 from tests.conftest import sign_in
 from tests.people import CREATE_MESSAGE
-from tests.requests.asking import VIEWER, log_lines, refused
+from tests.requests.asking import AS_STREAM, VIEWER, log_lines, refused
 from tests.serving import Server, eventually, running_server
+
+FRONTEND = "https://app.example.com"
 
 
 class OwnDatabase:
@@ -71,7 +73,9 @@ async def own_server(
 ) -> AsyncGenerator[Server]:
     folder = tmp_path_factory.mktemp("own")
     # Without memory of who has signed in, so that it asks the database.
-    with running_server(folder, database_url=own_database.url, session_cache_seconds="0") as running:
+    with running_server(
+        folder, database_url=own_database.url, session_cache_seconds="0", allowed_origins=FRONTEND
+    ) as running:
         yield running
 
 
@@ -111,6 +115,28 @@ async def test_a_fault_of_ours_is_masked_and_found_in_the_log_by_its_id(
     assert "UndefinedTableError" in json.dumps(fault["exception"])
     assert "resolvers/context.py" in json.dumps(fault["exception"])
     assert (await ada.asks(query, id=message["id"]))["node"] == {"id": message["id"]}
+
+
+async def test_a_fault_before_anything_is_executed_is_an_answer_that_a_frontend_elsewhere_can_read(
+    own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
+):
+    ada = await sign_in(own_http, "ada")
+    asked = {"query": "subscription { messageCreated { cursor } }"}
+    headers = {**ada.headers, "origin": FRONTEND}
+    async with own_database.without("sessions"):
+        responses = [
+            await own_http.post("/graphql", json={"query": VIEWER}, headers=headers),
+            await own_http.get("/graphql/stream", params=asked, headers={**headers, **AS_STREAM}),
+            await own_http.put("/graphql/stream", headers=headers),
+        ]
+    for response in responses:
+        request_id = response.headers["x-request-id"]
+        assert request_id in refused(response, 500, "INTERNAL")
+        assert response.json()["errors"][0]["extensions"]["requestId"] == request_id
+        assert response.headers["access-control-allow-origin"] == FRONTEND
+        assert response.headers["access-control-allow-credentials"] == "true"
+        fault, _ = await log_lines(own_server, request_id)
+        assert "UndefinedTableError" in json.dumps(fault["exception"])
 
 
 async def test_a_fault_leaves_no_token_and_no_message_in_the_log(
