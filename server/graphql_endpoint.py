@@ -81,7 +81,7 @@ class GraphQLEndpoint:
         identity = await self._identities.of(request)
         try:
             asked = await read_graphql_request(
-                request, self._execution.api, self._execution.trusted, self._settings.max_body_bytes
+                request, self._execution.api, self._execution.trusted, self._settings.body_limits()
             )
         except NothingToExecute as refused:
             answer = invalid([refused.error])

@@ -65,7 +65,7 @@ class SignInEndpoints:
             )
         self._identities.refuse_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
-        body = await read_json_object(request, self._settings.max_body_bytes)
+        body = await read_json_object(request, self._settings.body_limits())
         username = body.get("username")
         if not isinstance(username, str):
             raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"username": "..."}.')

@@ -145,7 +145,7 @@ class SingleConnections:
         """Take an operation: begin a subscription where the stream is, answer anything else here."""
         try:
             asked = await read_graphql_request(
-                request, self._execution.api, self._execution.trusted, self._settings.max_body_bytes
+                request, self._execution.api, self._execution.trusted, self._settings.body_limits()
             )
         except NothingToExecute as refused:
             return json_response(invalid([refused.error]), 400)
