@@ -26,6 +26,11 @@ class HttpRefusal(Exception):
         self.request_id = request_id
 
 
+def unauthenticated(message: str) -> HttpRefusal:
+    """Return the refusal of what only somebody signed in may do."""
+    return HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})
+
+
 def database_unavailable() -> HttpRefusal:
     """Return the refusal of what cannot be answered while the database does not answer."""
     return HttpRefusal(

@@ -6,6 +6,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 
 @dataclass(frozen=True)
 class Call:
@@ -115,7 +117,37 @@ def _is_required(argument: Mapping[str, Any]) -> bool:
     return argument["type"]["kind"] == "NON_NULL" and argument["defaultValue"] is None
 
 
-def close(kind: dict[str, Any]) -> None:
+def _close(kind: dict[str, Any]) -> None:
     """Add the end that the introspection leaves out."""
     if kind.setdefault("ofType", None):
-        close(kind["ofType"])
+        _close(kind["ofType"])
+
+
+async def learned_from(http: httpx.AsyncClient, good: Mapping[str, Any]) -> Api:
+    """Ask a server for its schema; `good` has values for its arguments, by their names."""
+    query = """
+        {
+            __schema {
+                queryType { name } mutationType { name } subscriptionType { name }
+                types {
+                    kind name
+                    fields { name type { ...type } args { name defaultValue type { ...type } } }
+                    inputFields { name defaultValue type { ...type } }
+                }
+            }
+        }
+        fragment type on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }
+    """
+    schema = (await http.post("/graphql", json={"query": query})).json()["data"]["__schema"]
+    for kind in schema["types"]:
+        for each in kind["fields"] or ():
+            _close(each["type"])
+            for argument in each["args"]:
+                _close(argument["type"])
+        for each in kind["inputFields"] or ():
+            _close(each["type"])
+    return Api(
+        {kind["name"]: kind for kind in schema["types"]},
+        {name: schema[f"{name}Type"]["name"] for name in ("query", "mutation", "subscription")},
+        good,
+    )

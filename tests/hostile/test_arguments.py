@@ -12,37 +12,15 @@ import pytest
 from db.engine import Database
 from schema.node import NodeType
 from tests.conftest import SignIn
-from tests.hostile.api import Api, Call, Place, close, named, spelt
+from tests.hostile.api import Api, Call, Place, learned_from, named, spelt
 from tests.hostile.sending import QUICK_SECONDS, Conversation, asks, harmless, sends, stored_in
 from tests.people import Person
 
 
 @pytest.fixture
 async def api(http: httpx.AsyncClient, conversation: Conversation) -> Api:
-    query = """
-        {
-            __schema {
-                queryType { name } mutationType { name } subscriptionType { name }
-                types {
-                    kind name
-                    fields { name type { ...type } args { name defaultValue type { ...type } } }
-                    inputFields { name defaultValue type { ...type } }
-                }
-            }
-        }
-        fragment type on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }
-    """
-    schema = (await http.post("/graphql", json={"query": query})).json()["data"]["__schema"]
-    for kind in schema["types"]:
-        for each in kind["fields"] or ():
-            close(each["type"])
-            for argument in each["args"]:
-                close(argument["type"])
-        for each in kind["inputFields"] or ():
-            close(each["type"])
-    return Api(
-        {kind["name"]: kind for kind in schema["types"]},
-        {name: schema[f"{name}Type"]["name"] for name in ("query", "mutation", "subscription")},
+    return await learned_from(
+        http,
         {
             "id": conversation.id,
             "ids": [conversation.id, conversation.message],
