@@ -5,12 +5,14 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.constraints import violates
 from db.ids import new_id
 from db.records import Conversation, Participant, User
 from db.tables import conversations, participants, users
-from db.users import USER_COLUMNS
+from db.users import USER_COLUMNS, UserGone
 
 _AS_SEEN = (
     conversations.c.id,
@@ -24,6 +26,9 @@ async def open_pair(connection: AsyncConnection, one: UUID, other: UUID) -> tupl
     """Return the conversation of these two users, and whether it was made just now.
 
     However many open it at once, from either side, they get the same one.
+
+    Raises:
+        UserGone: one of them has been removed; the transaction is then over.
     """
     pair_key = ":".join(sorted((str(one), str(other))))
     made = await connection.scalar(
@@ -36,7 +41,12 @@ async def open_pair(connection: AsyncConnection, one: UUID, other: UUID) -> tupl
         query = select(conversations.c.id).where(conversations.c.pair_key == pair_key)
         return (await connection.execute(query)).scalar_one(), False
     members = [{"conversation_id": made, "user_id": user_id} for user_id in (one, other)]
-    await connection.execute(insert(participants), members)
+    try:
+        await connection.execute(insert(participants), members)
+    except IntegrityError as error:
+        if violates(error, "participants_user_id_fkey"):
+            raise UserGone(pair_key) from error
+        raise
     return made, True
 
 

@@ -12,6 +12,7 @@ from db.constraints import violates
 from db.ids import new_id
 from db.records import InboxEntry, InboxState, Message
 from db.tables import inbox_epoch, inboxes
+from db.users import UserGone
 
 
 class Trimmed(Exception):
@@ -106,10 +107,17 @@ async def deliver(
 
 
 async def state(connection: AsyncConnection, user_id: UUID) -> InboxState:
-    """Return where the user's inbox stands."""
+    """Return where the user's inbox stands.
+
+    Raises:
+        UserGone: there is no such user.
+    """
     epoch = select(inbox_epoch.c.epoch).scalar_subquery()
     query = select(epoch, inboxes.c.last_position, inboxes.c.trimmed_to).where(inboxes.c.user_id == user_id)
-    return InboxState(*(await connection.execute(query)).one())
+    row = (await connection.execute(query)).first()
+    if row is None:
+        raise UserGone(str(user_id))
+    return InboxState(*row)
 
 
 _READ = text("""

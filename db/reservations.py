@@ -8,10 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Interval, bindparam, delete, exists, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.constraints import violates
 from db.ids import new_id
 from db.tables import processes, reservations, stream_operations
+from db.users import UserGone
 
 # A process says that it is alive every 2 seconds; one that has not for 5 serves no stream any more.
 ALIVE = timedelta(seconds=5)
@@ -61,13 +64,22 @@ _is_usable = (
 
 
 async def create(connection: AsyncConnection, token_hash: str, user_id: UUID, *, most: int) -> UUID | None:
-    """Reserve a stream for the user; None when they have `most` already."""
+    """Reserve a stream for the user; None when they have `most` already.
+
+    Raises:
+        UserGone: there is no such user; the transaction is then over.
+    """
     count = select(func.count()).where(reservations.c.user_id == user_id, _is_usable)
     if (await connection.execute(count)).scalar_one() >= most:
         return None
     reservation_id = new_id()
     values = {"id": reservation_id, "token_hash": token_hash, "user_id": user_id}
-    await connection.execute(insert(reservations).values(values))
+    try:
+        await connection.execute(insert(reservations).values(values))
+    except IntegrityError as error:
+        if violates(error, "reservations_user_id_fkey"):
+            raise UserGone(str(user_id)) from error
+        raise
     return reservation_id
 
 

@@ -19,15 +19,21 @@ class UsernameTaken(Exception):
     """Somebody else has this name, in whatever case."""
 
 
+class UserGone(Exception):
+    """The user for whom something is done has been removed."""
+
+
 async def by_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[User]:
     """Return those of the users that exist, in any order."""
     rows = await connection.execute(select(*USER_COLUMNS).where(users.c.id == func.any(list(ids))))
     return [User(*row) for row in rows]
 
 
-async def by_username(connection: AsyncConnection, username: str) -> User | None:
-    """Return the user of that name, whatever its case."""
+async def by_username(connection: AsyncConnection, username: str, *, keep: bool = False) -> User | None:
+    """Return the user of that name, whatever its case; with `keep`, they stay until the transaction ends."""
     query = select(*USER_COLUMNS).where(users.c.username_key == username.lower())
+    if keep:
+        query = query.with_for_update(read=True, key_share=True)
     row = (await connection.execute(query)).first()
     return User(*row) if row else None
 
@@ -79,6 +85,7 @@ async def set_profile(
 
     Raises:
         UsernameTaken: the transaction is then over.
+        UserGone: there is no such user.
     """
     statement = (
         update(users)
@@ -90,9 +97,11 @@ async def set_profile(
         .returning(*USER_COLUMNS)
     )
     try:
-        row = (await connection.execute(statement)).one()
+        row = (await connection.execute(statement)).first()
     except IntegrityError as error:
         if violates(error, "users_username_key_key"):
             raise UsernameTaken(username) from error
         raise
+    if row is None:
+        raise UserGone(str(user_id))
     return User(*row)

@@ -15,9 +15,10 @@ from db import conversations, messages, users
 from db.engine import Database, DatabaseUnavailable, naming_outages
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, User
+from db.users import UserGone
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
-from resolvers.errors import Unauthenticated, Unavailable
+from resolvers.errors import AccountGone, Unauthenticated, Unavailable
 
 _T = TypeVar("_T")
 
@@ -121,11 +122,12 @@ class Context:
 
         Raises:
             Unavailable: the database does not answer. For an event of a stream, it is waited for.
+            AccountGone: the viewer has just been removed.
         """
         async with self._turn:
             if self._connection is None:
                 self._connection = await self._open_snapshot()
-            with _refusing_outages(), naming_outages():
+            with _refusing(), naming_outages():
                 yield self._connection
 
     async def _open_snapshot(self) -> AsyncConnection:
@@ -144,8 +146,9 @@ class Context:
 
         Raises:
             Unavailable: the database does not answer.
+            AccountGone: the viewer has just been removed.
         """
-        with _refusing_outages():
+        with _refusing():
             async with self.database.snapshot() as connection:
                 yield connection
 
@@ -155,9 +158,10 @@ class Context:
 
         Raises:
             Unavailable: the database does not answer. Whether it has committed is then not known.
+            AccountGone: the viewer has just been removed.
         """
         await self.refresh()
-        with _refusing_outages():
+        with _refusing():
             async with self.database.transaction() as connection:
                 yield connection
 
@@ -172,11 +176,14 @@ class Context:
 
 
 @contextmanager
-def _refusing_outages() -> Generator[None]:
+def _refusing() -> Generator[None]:
     try:
         yield
     except DatabaseUnavailable as error:
         raise _unavailable() from error
+    except UserGone as error:
+        # Their token is believed for some seconds more.
+        raise AccountGone from error
 
 
 def _unavailable() -> Unavailable:

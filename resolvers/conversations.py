@@ -9,7 +9,7 @@ from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, User
 from resolvers.context import Context, present
 from resolvers.cursors import decode_page_cursor
-from resolvers.errors import UserError, UserErrorCode
+from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.pages import NumberedPage, check_page_size, numbered_page
 from resolvers.users import is_username
 
@@ -78,7 +78,7 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
     if not username.strip():
         raise UserError(UserErrorCode.BLANK, "Say whom to write to.", "username")
     async with context.writing() as connection:
-        other = await users.by_username(connection, username) if is_username(username) else None
+        other = await users.by_username(connection, username, keep=True) if is_username(username) else None
         if other is None:
             raise UserError(UserErrorCode.NOT_FOUND, "Nobody has that name.", "username")
         if other.id == viewer.id:
@@ -86,7 +86,8 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
         conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
     conversation = await context.loaders.conversations.load(conversation_id)
     if conversation is None:
-        raise RuntimeError(f"conversation {conversation_id} is not its opener's to see")
+        # It has stayed, and its opener has not.
+        raise AccountGone
     return conversation, created
 
 
@@ -133,12 +134,11 @@ async def other_participant(context: Context, conversation_id: UUID) -> User | N
 
 
 async def last_message(context: Context, conversation: Conversation) -> Message | None:
-    """Return the newest message."""
+    """Return the newest message; None also when whoever wrote it has been removed, and it with them."""
     if conversation.last_seq == 0:
         return None
     newest = SeqRange(conversation.id, conversation.last_seq, conversation.last_seq)
-    [message] = await context.loaders.ranges.load(newest)
-    return message
+    return next(iter(await context.loaders.ranges.load(newest)), None)
 
 
 async def messages_of(

@@ -16,6 +16,14 @@ class Unauthenticated(Refusal):
     code = "UNAUTHENTICATED"
 
 
+class AccountGone(Unauthenticated):
+    """Whoever asks has been removed a moment ago."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("Your account is no more.")
+
+
 class BadUserInput(Refusal):
     """An argument is out of its range; the message names it and the range."""
 

@@ -10,7 +10,7 @@ from db.records import User
 from db.users import UsernameTaken
 from resolvers.content import is_storable
 from resolvers.context import Context, present
-from resolvers.errors import Unauthenticated, UserError, UserErrorCode
+from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.pages import check_page_size
 
 MAX_FOUND = 20
@@ -30,7 +30,7 @@ async def viewer(context: Context) -> User | None:
         return None
     user = await context.loaders.users.load(context.require_viewer().id)
     if user is None:
-        raise Unauthenticated("Your account is no more.")
+        raise AccountGone
     return user
 
 

@@ -20,6 +20,7 @@ from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
 from server.execution import Execution
+from server.faults import MaskedFaults
 from server.github import GitHub
 from server.graphiql import BUILT, GraphiQLFiles, graphiql_page
 from server.graphql_endpoint import GraphQLEndpoint
@@ -112,7 +113,9 @@ def build_application(
         LimitedRequests(router, limits, settings.trusted_proxies),
         handlers={HttpRefusal: _refused, HTTPException: _not_answered, DatabaseUnavailable: _unavailable},
     )
+    app = HeadLimit(MaskedFaults(app))
     if settings.allowed_origins:
+        # Around everything that answers: a frontend elsewhere has to be able to read refusals and faults.
         app = CORSMiddleware(
             app,
             allow_origins=settings.allowed_origins,
@@ -121,7 +124,7 @@ def build_application(
             allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER],
             expose_headers=["x-request-id", "retry-after"],
         )
-    return Application(RequestLog(HeadLimit(app)), streams, single_connections)
+    return Application(RequestLog(app), streams, single_connections)
 
 
 def offers_dev_login(settings: Settings, public_url: str) -> bool:
@@ -190,15 +193,16 @@ async def _to_graphql(request: Request) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpRefusal)
-    return refusal_response(error)
+    return refusal_response(error, request.url.path)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
-    return refusal_response(database_unavailable())
+    return refusal_response(database_unavailable(), request.url.path)
 
 
 async def _not_answered(request: Request, error: Exception) -> Response:
     """Say in JSON what the router turns down: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     code = "NOT_FOUND" if error.status_code == 404 else "BAD_USER_INPUT"
-    return refusal_response(HttpRefusal(error.status_code, code, f"{error.detail}.", error.headers))
+    refusal = HttpRefusal(error.status_code, code, f"{error.detail}.", error.headers)
+    return refusal_response(refusal, request.url.path)

@@ -1,6 +1,8 @@
 """Reading request bodies: bounded, and JSON."""
 
+import asyncio
 import json
+from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from starlette.requests import ClientDisconnect, Request
@@ -8,12 +10,20 @@ from starlette.requests import ClientDisconnect, Request
 from server.refusals import HttpRefusal
 
 
-async def read_json_object(request: Request, max_bytes: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How long a body may be, and how long it may take."""
+
+    max_bytes: int
+    within_seconds: float
+
+
+async def read_json_object(request: Request, limits: BodyLimits) -> dict[str, Any]:
     """Return the JSON object that the request carries.
 
     Raises:
-        HttpRefusal: 415 for another content type or a content encoding, 413 over `max_bytes`, 400 for what
-            is no JSON object.
+        HttpRefusal: 415 for another content type or a content encoding, 413 and 408 over the limits, 400 for
+            what is no JSON object.
     """
     if not _is_utf8_json(request.headers.get("content-type", "")):
         raise HttpRefusal(
@@ -21,21 +31,7 @@ async def read_json_object(request: Request, max_bytes: int) -> dict[str, Any]:
         )
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise HttpRefusal(415, "BAD_USER_INPUT", "Send the body as it is, without a content encoding.")
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > max_bytes:
-                raise HttpRefusal(
-                    413,
-                    "BAD_USER_INPUT",
-                    f"The body is over {max_bytes} bytes.",
-                    # What is still under way is not read: the connection cannot be used again.
-                    {"connection": "close"},
-                )
-    except ClientDisconnect as error:
-        raise HttpRefusal(400, "BAD_USER_INPUT", "The body was cut off.") from error
-    return parse_json_object(bytes(body), "The body")
+    return parse_json_object(await _read(request, limits), "The body")
 
 
 def parse_json_object(text: bytes | str, what: str) -> dict[str, Any]:
@@ -51,6 +47,26 @@ def parse_json_object(text: bytes | str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} must be a JSON object.")
     return cast("dict[str, Any]", value)
+
+
+async def _read(request: Request, limits: BodyLimits) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.within_seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limits.max_bytes:
+                    raise _broken_off(413, f"The body is over {limits.max_bytes} bytes.")
+    except ClientDisconnect as error:
+        raise HttpRefusal(400, "BAD_USER_INPUT", "The body was cut off.") from error
+    except TimeoutError as error:
+        raise _broken_off(408, f"The body took over {limits.within_seconds:g} seconds.") from error
+    return bytes(body)
+
+
+def _broken_off(status: int, message: str) -> HttpRefusal:
+    """Refuse a body of which more is under way; the connection cannot be used again."""
+    return HttpRefusal(status, "BAD_USER_INPUT", message, {"connection": "close"})
 
 
 def _is_utf8_json(content_type: str) -> bool:

@@ -4,7 +4,6 @@ https://graphql.github.io/graphql-over-http/draft/ and
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
-from collections.abc import Mapping
 from contextlib import aclosing
 
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
-from schema.answers import Answer, invalid, refusal
+from schema.answers import Answer, invalid
 from server import multipart, sse
 from server.accept import accept_of
 from server.event_stream import ResponseStream, StreamFormat
@@ -29,7 +28,7 @@ from server.identity import Identities, Identity
 from server.multipart import Multipart
 from server.rate_limits import address_of
 from server.refusals import HttpRefusal, cannot_answer_now, database_unavailable
-from server.responses import encode_json
+from server.responses import encode_json, refusal_response
 from server.settings import Settings
 from server.single_connection import SingleConnections
 from server.sse import Sse
@@ -63,9 +62,9 @@ class GraphQLEndpoint:
         try:
             response = await self._respond(request, send)
         except HttpRefusal as error:
-            response = _refused(error)
+            response = refusal_response(error, scope["path"])
         except DatabaseUnavailable:
-            response = _refused(database_unavailable())
+            response = refusal_response(database_unavailable(), scope["path"])
         if response is not None:
             await response(scope, receive, send)
 
@@ -81,7 +80,7 @@ class GraphQLEndpoint:
         identity = await self._identities.of(request)
         try:
             asked = await read_graphql_request(
-                request, self._execution.api, self._execution.trusted, self._settings.max_body_bytes
+                request, self._execution.api, self._execution.trusted, self._settings.body_limits()
             )
         except NothingToExecute as refused:
             answer = invalid([refused.error])
@@ -165,15 +164,9 @@ def _plain(media_type: str) -> str:
     return JSON if media_type == sse.MEDIA_TYPE else media_type
 
 
-def _refused(error: HttpRefusal) -> Response:
-    return _answer(refusal(error.message, error.code), JSON, error.status, error.headers)
-
-
-def _answer(
-    answer: Answer, media_type: str, status: int, headers: Mapping[str, str] | None = None
-) -> Response:
+def _answer(answer: Answer, media_type: str, status: int) -> Response:
     return Response(
         encode_json(answer),
         status,
-        {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store", **(headers or {})},
+        {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"},
     )

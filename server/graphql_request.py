@@ -15,7 +15,7 @@ from schema.documents import OperationUnknown
 from schema.limits import DocumentTooComplex
 from server import sse
 from server.accept import accept_of, best_match
-from server.bodies import parse_json_object, read_json_object
+from server.bodies import BodyLimits, parse_json_object, read_json_object
 from server.refusals import HttpRefusal
 from server.trusted_documents import TrustedDocuments
 
@@ -64,7 +64,7 @@ def negotiate(request: Request) -> str:
 
 
 async def read_graphql_request(
-    request: Request, api: Api, trusted: TrustedDocuments, max_body_bytes: int
+    request: Request, api: Api, trusted: TrustedDocuments, body_limits: BodyLimits
 ) -> GraphQLRequest:
     """Read the request and prepare its document.
 
@@ -72,7 +72,7 @@ async def read_graphql_request(
         HttpRefusal: it is not well-formed, not trusted, too complex, or a mutation by GET.
         NothingToExecute: the document cannot be parsed, or which operation is meant cannot be told.
     """
-    given = await _given(request, max_body_bytes)
+    given = await _given(request, body_limits)
     operation_name: str | None = _checked(given, "operationName", str)
     variables: dict[str, Any] = _checked(given, "variables", dict) or {}
     extensions: dict[str, Any] = _checked(given, "extensions", dict) or {}
@@ -102,9 +102,9 @@ async def read_graphql_request(
     )
 
 
-async def _given(request: Request, max_body_bytes: int) -> Mapping[str, Any]:
+async def _given(request: Request, body_limits: BodyLimits) -> Mapping[str, Any]:
     if request.method == "POST":
-        return await read_json_object(request, max_body_bytes)
+        return await read_json_object(request, body_limits)
     given: dict[str, Any] = dict(request.query_params)
     for name in ("variables", "extensions"):
         if given.get(name):

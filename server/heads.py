@@ -1,7 +1,10 @@
-"""Requests' heads, of which uvicorn would read any length."""
+"""Requests' heads, of which uvicorn would read any length, and wait for one as long as it takes."""
+
+import asyncio
+from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from server.refusals import HttpRefusal
 from server.responses import refusal_response
@@ -24,16 +27,30 @@ class HeadLimit:
             refusal = HttpRefusal(
                 431, "BAD_USER_INPUT", f"The head is over {MAX_HEAD_BYTES} bytes.", {"connection": "close"}
             )
-            await refusal_response(refusal)(scope, receive, send)
+            await refusal_response(refusal, scope["path"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """uvicorn's protocol, which closes the connection of who sends a head without end."""
+    """uvicorn's protocol, which closes the connection of who sends a head without end, or none in time."""
+
+    within_seconds: float = 30
+    """How long a head may take, from its first byte, or from the connection's beginning."""
 
     _head_bytes = 0
     _in_head = False
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Start to count."""
@@ -41,18 +58,47 @@ class BoundedHeads(HttpToolsProtocol):
         self._head_bytes, self._in_head = 0, True
 
     def on_headers_complete(self) -> None:
-        """Count no more: the head has its end, and `HeadLimit` looks at it."""
+        """Count and wait no more: the head has its end, and `HeadLimit` looks at it."""
         self._in_head = False
+        self._stop_waiting()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         """Read on, until it is too much."""
         super().data_received(data)
+        if self.transport.is_closing():
+            return
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > 2 * MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(
-                    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-                    b"connection: close\r\ncontent-length: 0\r\n\r\n"
-                )
-                self.transport.close()
+            if self._head_bytes > 2 * MAX_HEAD_BYTES:
+                self._refuse(b"431 Request Header Fields Too Large")
+                return
+        # uvicorn closes idle connections, but has just taken this one for busy. While something is answered,
+        # as streams are for long, nothing is waited for.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
+            self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        if self._waiting is None:
+            self._waiting = self.loop.call_later(self.within_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _give_up(self) -> None:
+        if self._in_head:
+            self._refuse(b"408 Request Timeout")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+
+
+def heads_within(seconds: float) -> type[BoundedHeads]:
+    """Return the protocol that waits so long for a head."""
+    return type("BoundedHeads", (BoundedHeads,), {"within_seconds": seconds})

@@ -189,7 +189,7 @@ class ProviderSignIn:
         """Give a frontend the token for its one-time code and the verifier of its challenge."""
         self._identities.refuse_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
-        body = await read_json_object(request, self._settings.max_body_bytes)
+        body = await read_json_object(request, self._settings.body_limits())
         code, verifier = body.get("code"), body.get("code_verifier")
         if not isinstance(code, str) or not isinstance(verifier, str):
             raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"code": "...", "code_verifier": "..."}.')

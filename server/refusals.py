@@ -4,16 +4,31 @@ from collections.abc import Mapping
 
 
 class HttpRefusal(Exception):
-    """A request that is turned down with a status, a code for programs and a message for people."""
+    """A request that is turned down with a status, a code for programs and a message for people.
+
+    `request_id` is there where the log has more under it.
+    """
 
     def __init__(
-        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = dict(headers or {})
+        self.request_id = request_id
+
+
+def unauthenticated(message: str) -> HttpRefusal:
+    """Return the refusal of what only somebody signed in may do."""
+    return HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})
 
 
 def database_unavailable() -> HttpRefusal:

@@ -8,8 +8,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from server.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
-from server.refusals import HttpRefusal
-from server.responses import refusal_response
 
 log = structlog.stdlib.get_logger("messenger.requests")
 
@@ -53,14 +51,6 @@ class RequestLog:
         ):
             try:
                 await self._app(scope, receive, send_noted)
-            except Exception:
-                log.exception("the request failed")
-                if status:
-                    raise
-                failed = HttpRefusal(
-                    500, "INTERNAL", f"Something went wrong; the log has it under {request_id}."
-                )
-                await refusal_response(failed)(scope, receive, send_noted)
             finally:
                 seconds = time.perf_counter() - started
                 path = _counted(scope["path"])

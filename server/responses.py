@@ -10,6 +10,8 @@ from schema.date_time import format_date_time
 from schema.users import User
 from server.refusals import HttpRefusal
 
+GRAPHQL_PATHS = frozenset({"/graphql", "/graphql/stream"})
+
 
 def encode_json(value: object) -> bytes:
     """Return JSON in UTF-8; half a surrogate pair stays the escape that it came in as."""
@@ -27,10 +29,23 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
     )
 
 
-def refusal_response(refusal: HttpRefusal) -> Response:
-    """Answer with `{"error": {"code", "message"}}`."""
-    error = {"code": refusal.code, "message": refusal.message}
-    return json_response({"error": error}, refusal.status, refusal.headers)
+def refusal_response(refusal: HttpRefusal, path: str) -> Response:
+    """Answer a request to that path with a refusal.
+
+    Where GraphQL is spoken it is a GraphQL answer, which its clients can read; elsewhere it is
+    `{"error": {"code", "message"}}`.
+    """
+    if path not in GRAPHQL_PATHS:
+        error = {"code": refusal.code, "message": refusal.message}
+        return json_response({"error": error}, refusal.status, refusal.headers)
+    extensions: dict[str, object] = {"code": refusal.code}
+    if refusal.request_id is not None:
+        extensions["requestId"] = refusal.request_id
+    if "retry-after" in refusal.headers:
+        extensions["retryAfter"] = int(refusal.headers["retry-after"])
+    answer = {"errors": [{"message": refusal.message, "extensions": extensions}]}
+    headers = {"content-type": "application/json; charset=utf-8", **refusal.headers}
+    return json_response(answer, refusal.status, headers)
 
 
 def sign_in_response(sign_in: SignIn) -> Response:

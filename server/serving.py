@@ -16,7 +16,7 @@ from realtime.broadcaster import Broadcaster
 from realtime.checks import check_inboxes
 from server.application import Application, build_application
 from server.broadcast import open_broadcaster
-from server.heads import BoundedHeads
+from server.heads import heads_within
 from server.metrics import keep_measuring
 from server.settings import Settings
 from server.streams import OpenStreams, end_with_their_sessions
@@ -94,7 +94,7 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
     return uvicorn.Config(
         application.asgi,
         loop="none",
-        http=BoundedHeads,
+        http=heads_within(settings.read_timeout_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.records import SessionTime
+from server.bodies import BodyLimits
 from server.trusted_documents import TrustedDocuments
 
 PREFIX = "MESSENGER_"
@@ -200,6 +201,11 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(
         12, gt=0, le=15, description="How often an idle stream shows that it is alive, in seconds."
     )
+    read_timeout_seconds: float = Field(
+        30,
+        gt=0,
+        description="How long a request's head may take to arrive, and then its body, in seconds.",
+    )
     write_timeout_seconds: float = Field(
         30, gt=0, description="How long a stream waits for a reader that does not read, in seconds."
     )
@@ -216,6 +222,10 @@ class Settings(BaseSettings):
     def session_time(self) -> SessionTime:
         """Return how long a session lasts."""
         return SessionTime(timedelta(days=self.session_days), timedelta(days=self.session_max_days))
+
+    def body_limits(self) -> BodyLimits:
+        """Return how long a request's body may be, and how long it may take."""
+        return BodyLimits(self.max_body_bytes, self.read_timeout_seconds)
 
     @field_validator("trusted_documents")
     @classmethod

@@ -14,7 +14,7 @@ from server.bodies import read_json_object
 from server.identity import Identities
 from server.origins import is_for_local_host
 from server.rate_limits import RateLimits, address_of
-from server.refusals import HttpRefusal
+from server.refusals import HttpRefusal, unauthenticated
 from server.responses import sign_in_response
 from server.settings import Settings
 
@@ -65,7 +65,7 @@ class SignInEndpoints:
             )
         self._identities.refuse_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
-        body = await read_json_object(request, self._settings.max_body_bytes)
+        body = await read_json_object(request, self._settings.body_limits())
         username = body.get("username")
         if not isinstance(username, str):
             raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"username": "..."}.')
@@ -87,16 +87,16 @@ class SignInEndpoints:
         except TokenReused as reused:
             log.warning("a token was used again after its refresh", session=str(reused.session_id))
             self._sessions_ended([reused.session_id])
-            raise _unauthenticated(str(reused)) from reused
+            raise unauthenticated(str(reused)) from reused
         except Unauthenticated as refusal:
-            raise _unauthenticated(str(refusal)) from refusal
+            raise unauthenticated(str(refusal)) from refusal
         return self._signed_in(sign_in)
 
     async def log_out(self, request: Request) -> Response:
         """End the request's session, and its streams."""
         identity = await self._identities.of(request)
         if identity.session is None:
-            raise _unauthenticated(identity.refused or "The request has no token: there is nothing to end.")
+            raise unauthenticated(identity.refused or "The request has no token: there is nothing to end.")
         await sessions.end(self._database, identity.session)
         self._sessions_ended([identity.session.id])
         response = Response(status_code=204)
@@ -107,7 +107,3 @@ class SignInEndpoints:
         response = sign_in_response(sign_in)
         self._identities.set_cookie(response, sign_in)
         return response
-
-
-def _unauthenticated(message: str) -> HttpRefusal:
-    return HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})

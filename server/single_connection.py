@@ -23,9 +23,11 @@ from db.engine import DatabaseUnavailable
 from db.ids import new_id
 from db.records import User
 from db.reservations import State
+from db.users import UserGone
 from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
+from resolvers.errors import AccountGone
 from schema.answers import invalid
 from server import sse
 from server.accept import accept_of, best_match
@@ -34,7 +36,7 @@ from server.execution import Execution
 from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
 from server.identity import Identities, Identity
 from server.rate_limits import address_of
-from server.refusals import HttpRefusal, cannot_answer_now
+from server.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.reserved_stream import ReservedStream, encode_subscription
 from server.responses import json_response
 from server.settings import Settings
@@ -77,8 +79,7 @@ class SingleConnections:
         viewer = identity.user
         if request.method == "PUT":
             if viewer is None:
-                message = identity.refused or "Sign in first: a stream is reserved for somebody."
-                raise HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})
+                raise unauthenticated(identity.refused or "Sign in first: a stream is reserved for somebody.")
             return await self._reserve(request, viewer)
         reservation_id = None if viewer is None else await self._find(request, viewer)
         if viewer is None or reservation_id is None:
@@ -119,8 +120,11 @@ class SingleConnections:
             raise HttpRefusal(409, "BAD_USER_INPUT", "This stream has been reserved already.")
         token = secrets.token_urlsafe(32)
         most = self._settings.max_reservations
-        async with self._database.transaction() as connection:
-            made = await reservations.create(connection, _hash(token), viewer.id, most=most)
+        try:
+            async with self._database.transaction() as connection:
+                made = await reservations.create(connection, _hash(token), viewer.id, most=most)
+        except UserGone as error:
+            raise unauthenticated(str(AccountGone())) from error
         if made is None:
             message = f"You have {most} streams reserved or open: close one, or wait a minute."
             raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "60"})
@@ -144,7 +148,7 @@ class SingleConnections:
         """Take an operation: begin a subscription where the stream is, answer anything else here."""
         try:
             asked = await read_graphql_request(
-                request, self._execution.api, self._execution.trusted, self._settings.max_body_bytes
+                request, self._execution.api, self._execution.trusted, self._settings.body_limits()
             )
         except NothingToExecute as refused:
             return json_response(invalid([refused.error]), 400)

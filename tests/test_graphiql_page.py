@@ -9,7 +9,11 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
-from tests.serving import Server, eventually
+from db.embedded import Cluster
+from db.engine import Database
+from tests.openid_provider import certified_provider
+from tests.serving import Server, eventually, free_port, running_server
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
@@ -114,3 +118,55 @@ async def test_one_subscribes_in_a_tab_and_sends_from_another(server: Server, br
         assert visitor.asked_elsewhere == []
         assert visitor.complaints == []
         await visitor.page.context.close()
+
+
+async def test_where_there_is_no_development_sign_in_one_signs_in_with_the_provider(
+    cluster: Cluster, database: Database, tmp_path: Path, browser: Browser
+):
+    port = free_port()
+    with (
+        certified_provider(f"http://localhost:{port}/auth/oidc/callback") as issuer,
+        running_server(
+            tmp_path,
+            database_url=cluster.url(),
+            port=str(port),
+            dev_login="off",
+            secret_key="a key for the tests, long enough to be one",
+            oidc_issuer=issuer,
+            oidc_client_id=CLIENT_ID,
+            oidc_client_secret=CLIENT_SECRET,
+            oidc_name="The <b>Team</b> & Co.",
+        ) as server,
+    ):
+        ada = Visitor(await (await browser.new_context()).new_page(), server)
+        await ada.arrives()
+        way = ada.page.get_by_role("link", name="Sign in with The <b>Team</b> & Co.")
+        await expect(way).to_be_visible()
+        await expect(ada.page.get_by_label("Username")).not_to_be_visible()
+        assert ada.complaints == []
+        assert ada.asked_elsewhere == []
+        await way.click()
+        name = f"ada-{uuid4().hex[:8]}"
+        await ada.page.locator("input[name=login]").fill(name)
+        await ada.page.locator("input[name=password]").fill("any will do")
+        await ada.page.locator("button[type=submit]").click()
+        # The provider's second page asks whether we may know who it is.
+        await expect(ada.page.locator("input[name=login]")).not_to_be_attached()
+        await ada.page.locator("button[type=submit]").click()
+        await expect(ada.page.get_by_role("status").first).to_have_text(f"Signed in as {name}")
+        assert ada.page.url == f"http://localhost:{port}/graphql"
+        await ada.page.get_by_role("button", name="Sign out").click()
+        await expect(way).to_be_visible()
+        await ada.page.context.close()
+
+
+async def test_who_finds_no_way_to_sign_in_is_told_so(
+    cluster: Cluster, database: Database, tmp_path: Path, browser: Browser
+):
+    with running_server(tmp_path, database_url=cluster.url(), dev_login="off") as server:
+        ada = Visitor(await (await browser.new_context()).new_page(), server)
+        await ada.arrives()
+        await expect(ada.page.get_by_text("No way to sign in has been set up")).to_be_visible()
+        await expect(ada.page.get_by_label("Username")).not_to_be_visible()
+        assert ada.complaints == []
+        await ada.page.context.close()

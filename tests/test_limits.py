@@ -48,8 +48,13 @@ def is_refused(response: httpx.Response) -> bool:
         return False
     assert 1 <= int(response.headers["retry-after"]) <= 60
     body = response.json()
-    error = body["error"] if "error" in body else body["errors"][0]
-    assert (error.get("code") or error["extensions"]["code"]) == "RATE_LIMITED"
+    if response.request.url.path.startswith("/graphql"):
+        [error] = body["errors"]
+        retry_after = int(response.headers["retry-after"])
+        assert error["extensions"] == {"code": "RATE_LIMITED", "retryAfter": retry_after}
+    else:
+        error = body["error"]
+        assert error["code"] == "RATE_LIMITED"
     assert error["message"]
     return True
 

@@ -3,10 +3,17 @@ import { type FormEvent, useEffect, useState } from 'react';
 import { execute } from './fetcher';
 import { type Answer, errorMessage, failure, postJson, readAnswer } from './http';
 
-/** Says who is signed in; signs in and out for development. */
+/** Which ways to sign in the server offers, as it says at /auth/providers. */
+interface Ways {
+  providers: readonly { id: string; name: string; loginUrl: string }[];
+  devLogin: boolean;
+}
+
+/** Says who is signed in; signs in, with a provider or by name for development, and out. */
 export function SignInBar() {
   // undefined until the server has said, null for nobody.
   const [username, setUsername] = useState<string | null>();
+  const [ways, setWays] = useState<Ways>();
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
 
@@ -16,7 +23,19 @@ export function SignInBar() {
     setUsername(viewer?.username ?? null);
     setProblem(errorMessage(answer));
   }
-  useEffect(() => void loadViewer(), []);
+  async function loadWays() {
+    try {
+      const response = await fetch('/auth/providers');
+      if (response.ok) setWays((await response.json()) as Ways);
+      else setProblem(await refusal(response));
+    } catch (reason) {
+      setProblem(errorMessage(failure(reason)));
+    }
+  }
+  useEffect(() => {
+    void loadViewer();
+    void loadWays();
+  }, []);
 
   /** Sends a sign-in or sign-out, then asks anew who is signed in: the cookie decides. */
   async function send(url: string, body: object) {
@@ -48,7 +67,16 @@ export function SignInBar() {
             ? 'Nobody is signed in.'
             : `Signed in as ${username}`}
       </span>
-      {username === null && (
+      {username === null && ways && !ways.devLogin && ways.providers.length === 0 && (
+        <span>No way to sign in has been set up; a token goes in the headers, below.</span>
+      )}
+      {username === null &&
+        ways?.providers.map(({ id, name, loginUrl }) => (
+          <a key={id} href={`${loginUrl}?next=/graphql`}>
+            Sign in with {name}
+          </a>
+        ))}
+      {username === null && ways?.devLogin && (
         <form onSubmit={signIn}>
           <label htmlFor="username">Username</label>
           <input
@@ -76,7 +104,6 @@ export function SignInBar() {
 }
 
 async function refusal(response: Response): Promise<string> {
-  if (response.status === 404) return 'Development sign-in is off on this server.';
   const answer: Answer = await readAnswer(response);
   return errorMessage(answer) ?? `The server answered ${response.status}.`;
 }

@@ -1,0 +1,115 @@
+"""Bytes that are no HTTP, and connections that are left in the middle."""
+
+import asyncio
+import re
+
+import pytest
+
+from tests.hostile.sending import INSIDES, QUICK_SECONDS
+from tests.serving import Server, eventually
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+BODY = b'{"query": "{ __typename }"}'
+END = b"\r\n\r\n"
+
+# A connection that is closed while much is still under way may lose the answer.
+CLOSED = 0
+
+RAW = {
+    "more than the length": (HEAD + b"Content-Length: 5" + END + BODY, {400}),
+    "a negative length": (HEAD + b"Content-Length: -1" + END + BODY, {400}),
+    "a length that is no number": (HEAD + b"Content-Length: 0x1b" + END + BODY, {400}),
+    "a length of 23 digits": (HEAD + b"Content-Length: " + b"9" * 23 + END + BODY, {400}),
+    "two lengths": (HEAD + b"Content-Length: 27\r\nContent-Length: 28" + END + BODY, {400}),
+    "a length and chunks": (
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked" + END + b"0" + END,
+        {400},
+    ),
+    "a chunk without a size": (HEAD + b"Transfer-Encoding: chunked" + END + b"zz\r\n" + BODY, {400}),
+    "a chunk longer than its size": (HEAD + b"Transfer-Encoding: chunked" + END + b"5\r\n" + BODY, {400}),
+    "a chunk of 2^68 bytes": (HEAD + b"Transfer-Encoding: chunked" + END + b"f" * 17 + b"\r\n" + BODY, {400}),
+    "an unknown transfer encoding": (HEAD + b"Transfer-Encoding: gzip" + END + BODY, {400}),
+    "bytes in the path that are not ASCII": (b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost" + END, {400}),
+    "a path out of the folder": (b"GET /graphiql/../../settings.py HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "such a path in escapes": (
+        b"GET /graphiql/%2e%2e%2f%2e%2e%2fsettings.py HTTP/1.1\r\nHost: x" + END,
+        {404},
+    ),
+    "NUL in the path": (b"GET /graphiql/%00 HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "escapes that are no UTF-8": (b"GET /%ff%c3%28 HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "a query that is no UTF-8": (b"GET /graphql?query=%ff%00&variables=%c3 HTTP/1.1\r\nHost: x" + END, {400}),
+    "NUL in a header": (GET + b"Accept: a\x00b" + END, {400}),
+    "a folded header": (GET + b"Accept: a\r\n b" + END, {400}),
+    "a header without a name": (GET + b": a" + END, {400}),
+    "a header with a space in its name": (GET + b"Ac cept: a" + END, {400}),
+    "line feeds alone": (b"GET /health/live HTTP/1.1\nHost: localhost\n\n", {200, 400}),
+    "an unknown method": (b"FROB /graphql HTTP/1.1\r\nHost: localhost" + END, {400}),
+    "a method that we do not have": (b"PROPFIND /graphql HTTP/1.1\r\nHost: localhost" + END, {405}),
+    "a tunnel": (b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost" + END, {400}),
+    "the server as a whole": (b"OPTIONS * HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "another server": (b"GET http://evil.example/nowhere HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM" + END, {400}),
+    "HTTP/9.9": (b"GET / HTTP/9.9\r\nHost: localhost" + END, {400, 505}),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100, {400}),
+    "NULs": (b"\x00" * 10_000, {400}),
+    "line breaks": (b"\r\n" * 10_000 + GET + END, {200, 400}),
+    "a WebSocket": (
+        GET.replace(b"/health/live", b"/graphql")
+        + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" + END,
+        {400, 426},
+    ),
+    "a header of 70,000 bytes": (GET + b"X: " + b"a" * 70_000 + END, {431}),
+    "8,000 headers": (GET + b"".join(b"X-%d: a\r\n" % number for number in range(8_000)) + b"\r\n", {431}),
+    "a cookie of 10 million backslashes": (GET + b"Cookie: a=" + b"\\" * 10_000_000 + END, {431, CLOSED}),
+    "a header without end": (GET + b"X: " + b"a" * 10_000_000, {431, CLOSED}),
+    "a path of 100,000 bytes": (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x" + END, {400, 414, 431}),
+}
+
+
+async def raw_answer(server: Server, sent: bytes) -> bytes:
+    """Send bytes and return what comes first; nothing, where the server only closes the connection."""
+    async with asyncio.timeout(QUICK_SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        try:
+            writer.write(sent)
+            return await reader.read(65536)
+        except ConnectionError:
+            return b""
+        finally:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize(("sent", "statuses"), RAW.values(), ids=RAW.keys())
+async def test_bytes_that_are_no_proper_request_are_answered_and_no_more(
+    server: Server, sent: bytes, statuses: set[int]
+):
+    answer = await raw_answer(server, sent)
+    status = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
+    assert (int(status[1]) if status else CLOSED) in statuses, answer[:200]
+    assert INSIDES.search(answer.decode("latin-1")) is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST",
+        HEAD,
+        HEAD + b"Content-Length: 1000" + END + BODY,
+        HEAD + b"Transfer-Encoding: chunked" + END + b"1b\r\n" + BODY + b"\r\n",
+        HEAD + b"Expect: 100-continue\r\nContent-Length: 1000" + END,
+    ],
+    ids=["nothing", "a word", "half a head", "half a body", "half the chunks", "a promise"],
+)
+async def test_who_leaves_in_the_middle_leaves_nothing_behind(server: Server, sent: bytes):
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        writer.write_eof()
+        async with asyncio.timeout(QUICK_SECONDS):
+            assert INSIDES.search((await reader.read()).decode("latin-1")) is None
+        writer.close()
+    # The one is that which asks.
+    await eventually(lambda: server.metric("messenger_http_requests_in_progress") == 1)

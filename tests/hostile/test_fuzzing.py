@@ -1,0 +1,141 @@
+"""Every query and mutation as schemathesis makes them up: as somebody who has data, and as nobody."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+
+from tests.frontends import GRAPHQL
+from tests.hostile.sending import INSIDES, Conversation, codes, sends
+from tests.people import Person
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+ACCEPTS = st.sampled_from([JSON, GRAPHQL_JSON])
+
+WHAT_ADA_HAS = """
+    {
+        viewer { id username }
+        sessions { id current }
+        inboxCursor
+        conversations {
+            edges {
+                cursor
+                node { id otherParticipant { id username } messages { edges { cursor node { id } } } }
+            }
+        }
+    }
+"""
+
+
+CODES = {"BAD_USER_INPUT", "CURSOR_INVALID", "TOO_COMPLEX"}
+
+Fields = Mapping[str, Mapping[GenerationMode, st.SearchStrategy[Any]]]
+
+
+def fields(**config: object) -> Fields:
+    """Return how to make up requests for each root field of the schema, valid and not."""
+    # Its types are not complete.
+    made: Any = cast(Any, SchemathesisConfig).from_dict({"base-url": "http://localhost", **config})
+    schema = cast(Any, schemathesis.graphql).from_path(GRAPHQL / "schema.graphql", config=made)
+    return {
+        each.ok().label: {mode: each.ok().as_strategy(generation_mode=mode) for mode in GenerationMode}
+        for each in schema.get_all_operations()
+    }
+
+
+def strings_in(answer: object) -> Iterator[str]:
+    if isinstance(answer, str):
+        yield answer
+    elif isinstance(answer, dict | list):
+        within = cast("dict[str, object] | list[object]", answer)
+        for each in within.values() if isinstance(within, dict) else within:
+            yield from strings_in(each)
+
+
+@pytest.fixture(scope="module")
+async def fields_of_ada(conversation: Conversation) -> Fields:
+    """The root fields, half of whose arguments are something that ada has, or a size that is allowed."""
+    await conversation.grace.sends("hello yourself", to=conversation.id)
+    has = await conversation.ada.asks(WHAT_ADA_HAS)
+    # She would sign herself out.
+    has["sessions"] = [session for session in has["sessions"] if not session["current"]]
+    known = [*strings_in(has)]
+    return fields(
+        dictionaries={"known": {"values": known}, "sizes": {"values": [1, 2, 100]}},
+        generation={
+            "dictionaries": {
+                "string": {"dictionary": "known", "probability": 0.5},
+                "integer": {"dictionary": "sizes", "probability": 0.5},
+            }
+        },
+    )
+
+
+def bounded(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    )
+
+
+async def answer_to(case: Any, person: Person, accept: str, headers: Mapping[str, str]) -> set[str]:
+    """Return the codes of the answer to what has been made up, which is well-formed."""
+    # An answer may repeat what it is about.
+    assume(not INSIDES.search(str(case.body)))
+    body = json.dumps({"query": case.body})
+    response = await sends(person.http, body, {**headers, "accept": accept})
+    answer = response.json()
+    assert response.headers["content-type"] == f"{accept}; charset=utf-8"
+    assert set(answer) <= {"data", "errors"}
+    assert answer.get("errors") != []
+    for error in answer.get("errors", ()):
+        assert error["message"]
+        assert set(error) <= {"message", "locations", "path", "extensions"}
+    found = codes(response)
+    was_executed = "data" in answer
+    refused_first = found == {"TOO_COMPLEX"} or (accept == GRAPHQL_JSON and not was_executed)
+    assert response.status_code == (400 if refused_first else 200)
+    # What goes with the schema is executed, unless it costs too much, and nothing else is.
+    assert was_executed == (case.meta.generation.mode.is_positive and found != {"TOO_COMPLEX"})
+    return found
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("field", fields())
+@bounded(40)
+@given(data=st.data())
+async def test_whatever_ada_asks_is_answered(
+    conversation: Conversation,
+    fields_of_ada: Fields,
+    field: str,
+    mode: GenerationMode,
+    data: st.DataObject,
+):
+    case, accept = data.draw(fields_of_ada[field][mode]), data.draw(ACCEPTS)
+    found = await answer_to(case, conversation.ada, accept, conversation.ada.headers)
+    assert found <= CODES
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("field", fields())
+@bounded(10)
+@given(data=st.data())
+async def test_whatever_nobody_asks_is_not_answered(
+    conversation: Conversation,
+    fields_of_ada: Fields,
+    field: str,
+    mode: GenerationMode,
+    data: st.DataObject,
+):
+    case, accept = data.draw(fields_of_ada[field][mode]), data.draw(ACCEPTS)
+    found = await answer_to(case, conversation.ada, accept, {})
+    if found != {"BAD_USER_INPUT"} and field != "Query.viewer":
+        assert found == {"UNAUTHENTICATED"}

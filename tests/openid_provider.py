@@ -1,0 +1,41 @@
+"""A certified OpenID provider, run by the tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
+
+PROVIDER = Path(__file__).parent / "oidc-provider"
+# The system's, or where it has none the one that the build has brought.
+NODE = shutil.which("node") or str(Path(sys.executable).parent / "node")
+
+
+@contextmanager
+def certified_provider(redirect_uri: str) -> Generator[str]:
+    """Run the provider, with us as its client, until the block ends; yield its issuer."""
+    environment = {
+        **os.environ,
+        "CLIENT_ID": CLIENT_ID,
+        "CLIENT_SECRET": CLIENT_SECRET,
+        "REDIRECT_URI": redirect_uri,
+    }
+    provider = subprocess.Popen(
+        [NODE, "provider.mjs"],
+        cwd=PROVIDER,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert provider.stdout is not None
+        issuer = provider.stdout.readline().decode().strip()
+        assert issuer, "the provider does not start"
+        yield issuer
+    finally:
+        provider.kill()
+        provider.communicate()

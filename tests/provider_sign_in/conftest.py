@@ -1,0 +1,58 @@
+"""One server for all tests of signing in with a provider; each makes people of its own."""
+
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from tests.browser import Browser
+from tests.provider_sign_in.signing import FRONTEND, SECRET_KEY, Signing, somebody_at_github
+from tests.serving import free_port, running_server
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, Issuer, served
+
+
+@pytest.fixture(scope="package")
+def signing(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Signing]:
+    github, issuer = GitHubStandIn(), Issuer()
+    with served(github.app()) as github_url, served(issuer.app()) as issuer.url:
+        port = free_port()
+        with running_server(
+            tmp_path_factory.mktemp("signing"),
+            database_url=cluster.url(),
+            port=str(port),
+            secret_key=SECRET_KEY,
+            allowed_origins=FRONTEND,
+            github_url=github_url,
+            github_client_id=CLIENT_ID,
+            github_client_secret=CLIENT_SECRET,
+            oidc_issuer=issuer.url,
+            oidc_client_id=CLIENT_ID,
+            oidc_client_secret=CLIENT_SECRET,
+            oidc_name="The <b>Team</b> & Co.",
+        ) as server:
+            yield Signing(server, f"http://localhost:{port}", github, issuer)
+
+
+@pytest.fixture
+def github(signing: Signing) -> Generator[GitHubStandIn]:
+    """GitHub, where somebody new is signed in."""
+    stand_in = signing.github
+    stand_in.user = somebody_at_github()
+    yield stand_in
+    stand_in.denies = stand_in.is_down = stand_in.forgets_codes = False
+
+
+@pytest.fixture
+def issuer(signing: Signing) -> Generator[Issuer]:
+    yield signing.issuer
+    signing.issuer.behave()
+
+
+@pytest.fixture
+async def browser() -> AsyncGenerator[Browser]:
+    browser = Browser()
+    async with browser.http:
+        yield browser

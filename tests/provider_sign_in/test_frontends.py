@@ -1,0 +1,165 @@
+"""Frontends of other origins: where they may be, and their one-time codes."""
+
+import secrets
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from sqlalchemy import func, select, update
+
+from db.engine import Database
+from db.tables import sign_in_codes
+from tests.browser import Browser
+from tests.provider_sign_in.signing import FRONTEND, Signing, challenge_of, viewer
+from tests.stand_ins import GitHubStandIn
+
+
+@pytest.mark.parametrize(
+    "following",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/\t/evil.example",
+     "evil", "", "/" + "x" * 2000, "/\n"],
+)  # fmt: skip
+async def test_sign_in_leads_to_no_other_site(browser: Browser, signing: Signing, following: str):
+    response = await browser.http.get(signing.login("github", next=following))
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
+    assert "location" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"redirect_uri": "https://evil.example/"},
+        {"redirect_uri": f"{FRONTEND}.evil.example/"},
+        {"redirect_uri": f"{FRONTEND}@evil.example/"},
+        {"redirect_uri": "http://app.example.com/"},
+        {"redirect_uri": f"{FRONTEND}/#x"},
+        {"redirect_uri": f"{FRONTEND}\\@evil.example/"},
+        {"redirect_uri": "https://["},
+        {"code_challenge": "short"},
+        {"code_challenge": "+" * 43},
+        {"code_challenge_method": "plain"},
+        {"state": "x" * 501},
+    ],
+    ids=str,
+)
+async def test_a_frontend_gets_a_code_only_at_its_origin_and_with_a_challenge(
+    browser: Browser, signing: Signing, change: dict[str, str]
+):
+    good = {
+        "redirect_uri": f"{FRONTEND}/signed-in",
+        "code_challenge": challenge_of("x" * 43),
+        "code_challenge_method": "S256",
+    }
+    assert (await browser.http.get(signing.login("github", **good))).status_code == 303
+    response = await browser.http.get(signing.login("github", **{**good, **change}))
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
+
+
+async def code_for_frontend(browser: Browser, signing: Signing, verifier: str, **more: str) -> str:
+    """Sign in from the frontend; return the address that it is called back at."""
+    asked = {
+        "redirect_uri": f"{FRONTEND}/signed-in",
+        "code_challenge": challenge_of(verifier),
+        "code_challenge_method": "S256",
+        **more,
+    }
+    response = await browser.goes_to(signing.login("github", **asked), stops_before=FRONTEND)
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert "messenger-session" not in response.headers.get("set-cookie", "")
+    return response.headers["location"]
+
+
+async def exchanged(signing: Signing, **body: object) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=signing.url) as http:
+        return await http.post("/auth/token", json=body, headers={"origin": FRONTEND})
+
+
+async def test_a_frontend_of_another_origin_exchanges_a_code_for_a_token(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    verifier = secrets.token_urlsafe(32)
+    address = await code_for_frontend(
+        browser, signing, verifier, redirect_uri=f"{FRONTEND}/signed-in?from=login", state="its own & more"
+    )
+    parts = urlsplit(address)
+    brought = {name: value for name, [value] in parse_qs(parts.query).items()}
+    assert parts.path == "/signed-in"
+    assert set(brought) == {"from", "code", "state"}
+    assert (brought["from"], brought["state"]) == ("login", "its own & more")
+    answer = await exchanged(signing, code=brought["code"], code_verifier=verifier)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["access-control-allow-origin"] == FRONTEND
+    assert set(answer.json()) == {"token", "expiresAt", "user"}
+    async with httpx.AsyncClient() as http:
+        found = await viewer(http, signing.url, answer.json()["token"])
+    assert found is not None
+    assert found["username"] == github.user["login"]
+    again = await exchanged(signing, code=brought["code"], code_verifier=verifier)
+    assert (again.status_code, again.json()["error"]["code"]) == (400, "CODE_INVALID")
+
+
+async def test_a_code_is_worth_nothing_without_its_verifier_and_then_nothing_at_all(
+    browser: Browser, signing: Signing, github: GitHubStandIn, database: Database
+):
+    verifier = secrets.token_urlsafe(32)
+    [code] = parse_qs(urlsplit(await code_for_frontend(browser, signing, verifier)).query)["code"]
+    async with database.snapshot() as connection:
+        [kept] = await connection.execute(
+            select(sign_in_codes).where(sign_in_codes.c.code_challenge == challenge_of(verifier))
+        )
+    assert code not in map(str, kept)
+    for tried in (secrets.token_urlsafe(32), verifier):
+        answer = await exchanged(signing, code=code, code_verifier=tried)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "CODE_INVALID")
+
+
+async def test_a_code_that_nobody_comes_for_expires_within_a_minute(
+    browser: Browser, signing: Signing, github: GitHubStandIn, database: Database
+):
+    verifier = secrets.token_urlsafe(32)
+    [code] = parse_qs(urlsplit(await code_for_frontend(browser, signing, verifier)).query)["code"]
+    mine = sign_in_codes.c.code_challenge == challenge_of(verifier)
+    async with database.transaction() as connection:
+        lasts = await connection.scalar(select(sign_in_codes.c.expires_at - func.now()).where(mine))
+        assert lasts is not None
+        assert 0 < lasts.total_seconds() <= 60
+        await connection.execute(update(sign_in_codes).where(mine).values(expires_at=func.now()))
+    assert (await exchanged(signing, code=code, code_verifier=verifier)).json()["error"][
+        "code"
+    ] == "CODE_INVALID"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"code": "x"}, {"code": 1, "code_verifier": "x" * 43}, {"code": "x", "code_verifier": "short"},
+     {"code": "é", "code_verifier": "x" * 43}, {"code": "x", "code_verifier": "é" * 43}],
+    ids=str,
+)  # fmt: skip
+async def test_an_exchange_that_makes_no_sense_is_refused(signing: Signing, body: dict[str, object]):
+    answer = await exchanged(signing, **body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
+
+
+async def test_another_sites_page_exchanges_nothing(signing: Signing):
+    async with httpx.AsyncClient(base_url=signing.url) as http:
+        body = {"code": "x", "code_verifier": "x" * 43}
+        answer = await http.post("/auth/token", json=body, headers={"origin": "https://evil.example"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "CROSS_SITE")
+
+
+async def test_a_pages_script_cannot_begin_a_sign_in(signing: Signing):
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(signing.login("github"), headers={"sec-fetch-mode": "no-cors"})
+    assert answer.status_code == 400
+
+
+async def test_frontends_are_told_which_ways_there_are(signing: Signing, http: httpx.AsyncClient):
+    offered = (await http.get(f"{signing.url}/auth/providers")).json()
+    assert offered == {
+        "providers": [
+            {"id": "github", "name": "GitHub", "loginUrl": f"{signing.url}/auth/github/login"},
+            {"id": "oidc", "name": "The <b>Team</b> & Co.", "loginUrl": f"{signing.url}/auth/oidc/login"},
+        ],
+        "devLogin": True,
+    }
+    assert (await http.get("/auth/providers")).json() == {"providers": [], "devLogin": True}

@@ -1,0 +1,102 @@
+"""Signing in with GitHub, and what comes of it."""
+
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from sqlalchemy import func, select
+
+from db.engine import Database
+from db.tables import sessions
+from tests.browser import Browser
+from tests.provider_sign_in.signing import Signing, somebody_at_github, viewer
+from tests.serving import free_port, running_server
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+
+
+async def test_somebody_signs_in_with_github(browser: Browser, signing: Signing, github: GitHubStandIn):
+    page = await browser.goes_to(signing.login("github", next="/health/live"))
+    assert str(page.url) == f"{signing.url}/health/live"
+    assert await viewer(browser.http, signing.url) == {
+        "username": github.user["login"],
+        "avatarUrl": github.user["avatar_url"],
+    }
+
+
+async def test_signing_in_again_ends_the_session_that_the_browser_had(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    await browser.goes_to(signing.login("github"))
+    first = browser.http.cookies["messenger-session"]
+    await browser.goes_to(signing.login("github"))
+    second = browser.http.cookies["messenger-session"]
+    async with httpx.AsyncClient(headers={"sec-fetch-site": "same-origin"}) as http:
+        query = {"query": "{ sessions { current } }"}
+        answers = [
+            (
+                await http.post(
+                    f"{signing.url}/graphql", json=query, headers={"authorization": f"Bearer {token}"}
+                )
+            )
+            for token in (first, second)
+        ]
+    assert answers[0].json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert answers[1].json() == {"data": {"sessions": [{"current": True}]}}
+
+
+async def test_who_has_changed_their_name_at_github_is_the_same_user(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    await browser.goes_to(signing.login("github"))
+    first = await viewer(browser.http, signing.url)
+    github.user = {**github.user, "login": f"renamed-{uuid4().hex[:12]}"}
+    await browser.goes_to(signing.login("github"))
+    assert await viewer(browser.http, signing.url) == first
+
+
+async def test_a_name_that_is_taken_gets_a_number(browser: Browser, signing: Signing, github: GitHubStandIn):
+    await browser.goes_to(signing.login("github"))
+    github.user = {**somebody_at_github(), "login": github.user["login"].upper(), "name": None}
+    await browser.goes_to(signing.login("github"))
+    named = await viewer(browser.http, signing.url)
+    assert named is not None
+    assert named["username"] == f"{github.user['login']}-2"
+
+
+async def test_a_signed_in_session_is_a_session_like_any_other(
+    browser: Browser, signing: Signing, github: GitHubStandIn, database: Database
+):
+    await browser.goes_to(signing.login("github"))
+    token = browser.http.cookies["messenger-session"]
+    async with database.snapshot() as connection:
+        found = await connection.scalar(
+            select(func.count())
+            .select_from(sessions)
+            .where(sessions.c.token_hash == sha256(token.encode()).hexdigest())
+        )
+    assert found == 1
+    same_site = {"sec-fetch-site": "same-origin"}
+    assert (await browser.http.post(f"{signing.url}/auth/logout", headers=same_site)).status_code == 204
+    assert await viewer(browser.http, signing.url) is None
+
+
+async def test_without_a_secret_key_one_is_made_once_and_kept_from_others(browser: Browser, tmp_path: Path):
+    github = GitHubStandIn(somebody_at_github())
+    with served(github.app()) as github_url:
+        offered = {
+            "github_url": github_url,
+            "github_client_id": CLIENT_ID,
+            "github_client_secret": CLIENT_SECRET,
+        }
+        port = free_port()
+        with running_server(tmp_path, port=str(port), **offered):
+            back = await browser.goes_to(
+                f"http://localhost:{port}/auth/github/login?next=/health/live",
+                stops_before="http://localhost",
+            )
+        key = tmp_path / ".messenger" / "secret.key"
+        assert key.stat().st_mode & 0o777 == 0o600
+        # A sign-in that a restart comes in between of still ends well.
+        with running_server(tmp_path, port=str(port), **offered):
+            assert (await browser.goes_to(back.headers["location"])).status_code == 200

@@ -1,0 +1,176 @@
+"""What goes wrong at a provider is told in words, and nobody is believed without proof."""
+
+import hmac
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from db.embedded import Cluster
+from db.engine import Database
+from db.tables import users
+from tests.browser import Browser
+from tests.provider_sign_in.signing import SECRET_KEY, Signing, base64url, problem, viewer
+from tests.serving import free_port, running_server
+from tests.stand_ins import CLIENT_ID, GitHubStandIn, Issuer, new_key, public_pem
+
+
+async def test_what_goes_wrong_at_github_is_told_in_words(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    github.denies = True
+    page = await browser.goes_to(signing.login("github", next="/health/live"))
+    assert problem(page, 403) == "You have not been signed in"
+    [again] = re.findall('href="(.*?)"', page.text)
+    github.denies, github.forgets_codes = False, True
+    assert (
+        problem(await browser.goes_to(signing.login("github")), 400) == "GitHub did not confirm the sign-in"
+    )
+    github.forgets_codes, github.is_down = False, True
+    assert problem(await browser.goes_to(signing.login("github")), 503) == "GitHub does not answer"
+    assert await viewer(browser.http, signing.url) is None
+    github.is_down = False
+    page = await browser.goes_to(f"{signing.url}{again}")
+    assert (page.status_code, urlsplit(str(page.url)).path) == (200, "/health/live")
+
+
+async def test_a_provider_that_is_down_is_named_in_plain_text(
+    browser: Browser, cluster: Cluster, tmp_path: Path
+):
+    with running_server(
+        tmp_path,
+        database_url=cluster.url(),
+        secret_key=SECRET_KEY,
+        oidc_issuer=f"http://127.0.0.1:{free_port()}",
+        oidc_client_id=CLIENT_ID,
+        oidc_name="<script>alert(1)</script>",
+    ) as server:
+        page = await browser.goes_to(f"{server.url}/auth/oidc/login")
+        title = "&lt;script&gt;alert(1)&lt;/script&gt; does not answer"
+        assert problem(page, 503) == title
+
+
+async def test_a_provider_that_is_not_set_up_is_told_in_words(http: httpx.AsyncClient):
+    for path in ("/auth/github/login", "/auth/oidc/callback"):
+        assert problem(await http.get(path), 404) == "There is no such sign-in here"
+
+
+def signed_with(key: Any, **header: Any) -> Callable[[Issuer], None]:
+    def change(issuer: Issuer) -> None:
+        issuer.signing_key, issuer.header = key, header
+
+    return change
+
+
+def claiming(**claims: Any) -> Callable[[Issuer], None]:
+    def change(issuer: Issuer) -> None:
+        issuer.claims = claims
+
+    return change
+
+
+def answering(**response: str) -> Callable[[Issuer], None]:
+    def change(issuer: Issuer) -> None:
+        issuer.response = response
+
+    return change
+
+
+def with_hmac_of_the_public_key(issuer: Issuer) -> None:
+    password = public_pem(issuer)
+
+    def resign(token: str) -> str:
+        signed = f"{base64url(HS256)}.{token.split('.')[1]}"
+        return f"{signed}.{base64url(hmac.digest(password, signed.encode(), 'sha256'))}"
+
+    issuer.resign = resign
+
+
+def unsigned(issuer: Issuer) -> None:
+    issuer.resign = lambda token: f"{base64url(NONE)}.{token.split('.')[1]}."
+
+
+def without_iss(issuer: Issuer) -> None:
+    issuer.leaves_out = {"iss"}
+
+
+def of_somebody_else_in_userinfo(issuer: Issuer) -> None:
+    issuer.claims = {"preferred_username": None}
+    issuer.userinfo = {"sub": "grace", "name": "Grace"}
+
+
+HS256, NONE = b'{"alg":"HS256"}', b'{"alg":"none"}'
+LONG_AGO = 1_000_000_000
+FAR_AHEAD = 100_000_000_000
+
+
+@pytest.mark.parametrize(
+    "misbehave",
+    [
+        pytest.param(signed_with(new_key()), id="signed with another key under the same name"),
+        pytest.param(with_hmac_of_the_public_key, id="signed with the public key as a password"),
+        pytest.param(unsigned, id="not signed"),
+        pytest.param(claiming(iss="https://evil.example"), id="of another issuer"),
+        pytest.param(claiming(aud="somebody else"), id="for somebody else"),
+        pytest.param(claiming(aud="somebody else", azp=CLIENT_ID), id="for somebody else, made for us"),
+        pytest.param(claiming(aud=None), id="for nobody"),
+        pytest.param(claiming(aud=[CLIENT_ID, "another"]), id="for several without saying for whom"),
+        pytest.param(claiming(azp="another"), id="made for another client"),
+        pytest.param(claiming(exp=LONG_AGO), id="expired"),
+        pytest.param(claiming(exp=None), id="without an end"),
+        pytest.param(claiming(iat=FAR_AHEAD), id="of the future"),
+        pytest.param(claiming(nonce="another"), id="of another sign-in"),
+        pytest.param(claiming(nonce=None), id="of no sign-in"),
+        pytest.param(claiming(at_hash="AAAAAAAAAAAAAAAAAAAAAA"), id="of another access token"),
+        pytest.param(claiming(sub=None), id="about nobody"),
+        pytest.param(claiming(sub=""), id="about somebody without a name"),
+        pytest.param(claiming(sub="x" * 256, name="Ada"), id="about a name too long to keep"),
+        pytest.param(of_somebody_else_in_userinfo, id="with a profile of somebody else"),
+        pytest.param(answering(iss="https://evil.example"), id="an answer of another issuer"),
+        pytest.param(answering(iss="https://evil.example", error="access_denied"), id="an error of another"),
+        pytest.param(without_iss, id="an answer of nobody"),
+    ],
+)
+async def test_what_a_provider_does_not_vouch_for_signs_nobody_in(
+    browser: Browser,
+    signing: Signing,
+    issuer: Issuer,
+    database: Database,
+    misbehave: Callable[[Issuer], None],
+):
+    async with database.snapshot() as connection:
+        count = await connection.scalar(select(func.count()).select_from(users))
+    misbehave(issuer)
+    page = await browser.goes_to(signing.login("oidc"))
+    assert problem(page, 502) == "This sign-in could not be verified"
+    assert "The &lt;b&gt;Team&lt;/b&gt; &amp; Co." in page.text
+    assert await viewer(browser.http, signing.url) is None
+    async with database.snapshot() as connection:
+        assert await connection.scalar(select(func.count()).select_from(users)) == count
+
+
+async def test_the_same_provider_when_it_behaves_signs_in(browser: Browser, signing: Signing, issuer: Issuer):
+    """What the table before this one changes is what it says, and nothing else."""
+    subject, name = uuid4().hex, f"grace-{uuid4().hex[:12]}"
+    issuer.claims = {"sub": subject, "preferred_username": f"{name}@example.com", "picture": "http://x/y.png"}
+    issuer.header = {"x-unknown": "does no harm"}
+    await browser.goes_to(signing.login("oidc"))
+    # Of an address only what is before the @, and no picture by plain HTTP.
+    assert await viewer(browser.http, signing.url) == {"username": name, "avatarUrl": None}
+
+
+async def test_a_provider_may_change_its_keys(browser: Browser, signing: Signing, issuer: Issuer):
+    await browser.goes_to(signing.login("oidc"))
+    issuer.keys = [new_key()]
+    named = f"Rotated {uuid4().hex[:12]}"
+    issuer.claims = {"sub": uuid4().hex, "preferred_username": None, "name": named}
+    await browser.goes_to(signing.login("oidc"))
+    found = await viewer(browser.http, signing.url)
+    assert found is not None
+    assert found["username"] == named.replace(" ", "-")

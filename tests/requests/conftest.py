@@ -1,0 +1,11 @@
+"""Who asks."""
+
+import pytest
+
+from tests.conftest import SignIn
+from tests.people import Person
+
+
+@pytest.fixture
+async def ada(signs_in: SignIn) -> Person:
+    return await signs_in("ada")

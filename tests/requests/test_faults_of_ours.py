@@ -1,0 +1,183 @@
+"""What is answered while something of ours is broken."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from db.embedded import Cluster
+from tests.conftest import sign_in
+from tests.people import CREATE_MESSAGE
+from tests.requests.asking import AS_STREAM, VIEWER, log_lines, refused
+from tests.serving import Server, eventually, running_server
+
+FRONTEND = "https://app.example.com"
+
+
+class OwnDatabase:
+    """A database that a test may break, and the server that uses it."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.url = cluster.url(name)
+        self._name = name
+        self._admin = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
+
+    async def create(self) -> None:
+        await self._administer(f"CREATE DATABASE {self._name}")
+
+    @asynccontextmanager
+    async def without(self, table: str) -> AsyncGenerator[None]:
+        """Keep a table out of reach while the block runs."""
+        engine = create_async_engine(self.url, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text(f"ALTER TABLE {table} RENAME TO mislaid"))
+            try:
+                yield
+            finally:
+                await connection.execute(text(f"ALTER TABLE mislaid RENAME TO {table}"))
+        await engine.dispose()
+
+    @asynccontextmanager
+    async def away(self) -> AsyncGenerator[None]:
+        """Let nobody connect while the block runs, and those who are connected no more."""
+        await self._administer(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false")
+        await self._administer(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self._name}'"
+        )
+        try:
+            yield
+        finally:
+            await self._administer(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
+
+    async def _administer(self, statement: str) -> None:
+        async with self._admin.connect() as connection:
+            await connection.execute(text(statement))
+        await self._admin.dispose()
+
+
+@pytest.fixture(scope="module")
+async def own_database(cluster: Cluster) -> OwnDatabase:
+    own = OwnDatabase(cluster, f"own_{uuid4().hex}")
+    await own.create()
+    return own
+
+
+@pytest.fixture(scope="module")
+async def own_server(
+    own_database: OwnDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Server]:
+    folder = tmp_path_factory.mktemp("own")
+    # Without memory of who has signed in, so that it asks the database.
+    with running_server(
+        folder, database_url=own_database.url, session_cache_seconds="0", allowed_origins=FRONTEND
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+async def own_http(own_server: Server) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=own_server.url, timeout=30) as http:
+        yield http
+
+
+async def test_a_fault_of_ours_is_masked_and_found_in_the_log_by_its_id(
+    own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
+):
+    ada, grace = await sign_in(own_http, "ada"), await sign_in(own_http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    message = await ada.sends("hello", to=conversation)
+    query = "query ($id: ID!) { viewer { username } node(id: $id) { id } }"
+    failed = 'messenger_operations_total{field="node",outcome="failed"}'
+    async with own_database.without("messages"):
+        response = await ada.posts(query, id=message["id"])
+        async with grace.streaming(query, id=message["id"]) as stream:
+            streamed = await stream.answer()
+            assert (await stream.event()).event == "complete"
+        await eventually(lambda: own_server.metric(failed) == 2)
+    answer = response.json()
+    request_id = response.headers["x-request-id"]
+    assert response.status_code == 200
+    assert answer["data"] == {"viewer": {"username": ada.username}, "node": None}
+    [error] = answer["errors"]
+    assert error["extensions"] == {"code": "INTERNAL", "requestId": request_id}
+    assert error["path"] == ["node"]
+    assert request_id in error["message"]
+    assert "messages" not in response.text
+    assert streamed["errors"][0]["extensions"]["code"] == "INTERNAL"
+    fault, _ = await log_lines(own_server, request_id)
+    assert fault["level"] == "error"
+    assert fault["path"] == ["node"]
+    assert "UndefinedTableError" in json.dumps(fault["exception"])
+    assert "resolvers/context.py" in json.dumps(fault["exception"])
+    assert (await ada.asks(query, id=message["id"]))["node"] == {"id": message["id"]}
+
+
+async def test_a_fault_before_anything_is_executed_is_an_answer_that_a_frontend_elsewhere_can_read(
+    own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
+):
+    ada = await sign_in(own_http, "ada")
+    asked = {"query": "subscription { messageCreated { cursor } }"}
+    headers = {**ada.headers, "origin": FRONTEND}
+    async with own_database.without("sessions"):
+        responses = [
+            await own_http.post("/graphql", json={"query": VIEWER}, headers=headers),
+            await own_http.get("/graphql/stream", params=asked, headers={**headers, **AS_STREAM}),
+            await own_http.put("/graphql/stream", headers=headers),
+        ]
+    for response in responses:
+        request_id = response.headers["x-request-id"]
+        assert request_id in refused(response, 500, "INTERNAL")
+        assert response.json()["errors"][0]["extensions"]["requestId"] == request_id
+        assert response.headers["access-control-allow-origin"] == FRONTEND
+        assert response.headers["access-control-allow-credentials"] == "true"
+        fault, _ = await log_lines(own_server, request_id)
+        assert "UndefinedTableError" in json.dumps(fault["exception"])
+
+
+async def test_a_fault_leaves_no_token_and_no_message_in_the_log(
+    own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
+):
+    ada, grace = await sign_in(own_http, "ada"), await sign_in(own_http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    secret = uuid4().hex
+    async with own_database.without("messages"):
+        given = {"conversationId": conversation, "content": secret}
+        answer = await ada.answer(CREATE_MESSAGE, input=given)
+        assert answer["errors"][0]["extensions"]["code"] == "INTERNAL"
+        assert secret not in str(answer)
+    async with own_database.without("sessions"):
+        for response in (await ada.posts(VIEWER), await own_http.post("/auth/logout", headers=ada.headers)):
+            assert response.status_code == 500
+            assert response.headers["x-request-id"] in response.text
+            assert "sessions" not in response.text
+            await log_lines(own_server, response.headers["x-request-id"])
+    log = own_server.log_path.read_text()
+    assert log.count("UndefinedTableError") >= 3
+    assert ada.token not in log
+    assert secret not in log
+
+
+async def test_without_its_database_the_server_is_not_ready_and_comes_back_with_it(
+    own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
+):
+    ada = await sign_in(own_http, "ada")
+    assert (await own_http.get("/health/ready")).status_code == 200
+    async with own_database.away():
+        ready = await own_http.get("/health/ready")
+        assert (ready.status_code, ready.json()) == (503, {"status": "no answer from the database"})
+        assert (await own_http.get("/health/live")).status_code == 200
+        assert (await own_http.get("/metrics")).status_code == 200
+        response = await ada.posts(VIEWER)
+        refused(response, 503, "UNAVAILABLE")
+        login = await own_http.post("/auth/dev/login", json={"username": ada.username})
+        assert (login.status_code, login.json()["error"]["code"]) == (503, "UNAVAILABLE")
+        for answer in (response, login):
+            assert int(answer.headers["retry-after"]) >= 1
+            assert "own_" not in answer.text
+    assert (await own_http.get("/health/ready")).status_code == 200
+    assert await ada.asks(VIEWER) == {"viewer": {"username": ada.username}}

@@ -1,0 +1,114 @@
+"""What the log and the metrics tell the operator, and what they keep to themselves."""
+
+import re
+from uuid import uuid4
+
+import httpx
+
+from schema.api import Api
+from tests.conftest import SignIn
+from tests.people import Person
+from tests.requests.asking import AS_STREAM, SYNTAX_ERROR, VIEWER, log_lines, posts
+from tests.serving import Server, eventually
+
+
+async def test_every_answer_has_an_id_that_is_in_the_log(
+    http: httpx.AsyncClient, server: Server, ada: Person
+):
+    responses = [
+        await ada.posts(VIEWER),
+        await posts(http, SYNTAX_ERROR),
+        await posts(http, {"query": VIEWER}, "text/plain"),
+        await posts(http, {"query": VIEWER}, "text/event-stream"),
+        await posts(http, b"x" * 300_000),
+        await http.post("/graphql", content=b"{}"),
+        await http.patch("/graphql"),
+        await http.get("/nowhere"),
+        await http.get("/"),
+        await http.post("/auth/logout"),
+        await http.get("/auth/logout"),
+        await http.get("/health/live"),
+        await http.get("/metrics"),
+        await http.post("/graphql", headers={**AS_STREAM, "last-event-id": "complete"}),
+    ]
+    ids = [response.headers["x-request-id"] for response in responses]
+    assert len(set(ids)) == len(responses)
+    for response, request_id in zip(responses, ids, strict=True):
+        assert re.fullmatch(r"[0-9a-f]{32}", request_id)
+        assert response.headers["x-content-type-options"] == "nosniff"
+        [line] = await log_lines(server, request_id)
+        assert (line["method"], line["path"]) == (response.request.method, response.request.url.path)
+        assert (line["status"], line["level"]) == (response.status_code, "info")
+        assert 0 <= line["milliseconds"] < 60_000
+    # The sender does not choose it: a log is not theirs to write.
+    response = await http.get("/health/live", headers={"x-request-id": "mine"})
+    assert response.headers["x-request-id"] not in {"mine", *ids}
+
+
+async def test_the_log_holds_no_token_and_nothing_that_people_write(
+    http: httpx.AsyncClient, server: Server, ada: Person, signs_in: SignIn
+):
+    grace = await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    secret = uuid4().hex
+    await ada.sends(secret, to=conversation)
+    query = f'query {{ user(username: "{secret}") {{ id }} }}'
+    response = await http.get("/graphql", params={"query": query}, headers=ada.headers)
+    await log_lines(server, response.headers["x-request-id"])
+    log = server.log_path.read_text()
+    assert secret not in log
+    assert ada.token not in log
+
+
+async def test_the_numbers_go_with_what_happens(http: httpx.AsyncClient, server: Server, ada: Person):
+    samples = {
+        'messenger_http_requests_total{method="POST",path="/graphql",status="200"}': 4,
+        'messenger_http_requests_total{method="POST",path="/graphql",status="400"}': 1,
+        'messenger_http_requests_total{method="GET",path="/graphql/stream",status="204"}': 1,
+        'messenger_http_requests_total{method="POST",path="/auth/",status="401"}': 1,
+        'messenger_http_request_seconds_count{path="/graphql"}': 5,
+        'messenger_operations_total{field="viewer",outcome="ok"}': 2,
+        'messenger_operations_total{field="inboxCursor",outcome="refused"}': 1,
+    }
+    before = {sample: server.metric(sample) for sample in samples}
+    await ada.asks(VIEWER)
+    await ada.asks("{ me: viewer { id } }")
+    await posts(http, {"query": "{ inboxCursor }"})
+    await posts(http, SYNTAX_ERROR)
+    await posts(http, {})
+    await http.get("/graphql/stream", headers={**AS_STREAM, "last-event-id": "complete"})
+    await http.post("/auth/refresh")
+
+    def differences() -> dict[str, float]:
+        return {sample: server.metric(sample) - before[sample] for sample in samples}
+
+    await eventually(lambda: differences() == samples)
+
+
+async def test_open_streams_are_counted_while_they_are_open(server: Server, ada: Person):
+    await eventually(lambda: server.metric("messenger_open_streams") == 0)
+    gone = 'messenger_streams_ended_total{reason="client gone"}'
+    ended = server.metric(gone)
+    async with ada.listening(), ada.listening():
+        assert server.metric("messenger_open_streams") == 2
+    await eventually(lambda: server.metric("messenger_open_streams") == 0)
+    assert server.metric(gone) == ended + 2
+
+
+async def test_nobody_can_make_the_numbers_grow_without_bound(http: httpx.AsyncClient):
+    for prefix in ("/", "/graphql/", "/auth/", "/health/", "/graphiql/", "/metrics/", "/graphql/stream/"):
+        for method in ("GET", "PROPFIND"):
+            await http.request(method, f"{prefix}{uuid4()}")
+    await posts(http, {"query": f"{{ a{uuid4().hex}: __typename }}"})
+    page = (await http.get("/metrics")).text
+    paths = set(re.findall(r'path="([^"]*)"', page))
+    assert paths <= {"/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/graphiql/", "other"}
+    assert "other" in paths
+    fields = set(re.findall(r'field="([^"]*)"', page))
+    assert fields <= set(re.findall(r"\w+", Api().sdl())) | {"__typename", "__schema", "__type"}
+
+
+async def test_the_server_is_alive_and_ready(http: httpx.AsyncClient):
+    live, ready = await http.get("/health/live"), await http.get("/health/ready")
+    assert (live.status_code, live.json()) == (200, {"status": "live"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})

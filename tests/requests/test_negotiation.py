@@ -1,0 +1,116 @@
+"""The media type of an answer, and the status that goes with it."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.requests.asking import (
+    BROWSER,
+    EVENT_STREAM,
+    GRAPHQL_JSON,
+    JSON,
+    NOT_EXECUTED,
+    URQL,
+    VIEWER,
+    events,
+    executed,
+    posts,
+    refused,
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (None, JSON),
+        ("", JSON),
+        (",", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("application/json", JSON),
+        ("APPLICATION/JSON", JSON),
+        ("application/json; charset=utf-8", JSON),
+        ("application/graphql-response+json", GRAPHQL_JSON),
+        ("application/graphql-response+json, application/json", GRAPHQL_JSON),
+        ("application/json, application/graphql-response+json", JSON),
+        ("application/json;q=0.5, application/graphql-response+json", GRAPHQL_JSON),
+        ("application/graphql-response+json; q=0.9, application/json; q=0.91", JSON),
+        ("application/graphql-response+json;charset=utf-8, application/json;q=0.9", GRAPHQL_JSON),
+        ("application/graphql-response+json;q=0, application/*", JSON),
+        ("*/*, application/json;q=0.5", GRAPHQL_JSON),
+        ("*/*;q=0.9, application/*;q=0.1", EVENT_STREAM),
+        ("text/event-stream", EVENT_STREAM),
+        ("text/*", EVENT_STREAM),
+        ("text/event-stream, application/json", EVENT_STREAM),
+        ("application/json, text/event-stream", JSON),
+        ("text/event-stream;q=0.5, */*", JSON),
+        ("text/event-stream;q=0, */*;q=0.1", JSON),
+        (URQL, GRAPHQL_JSON),
+        ("multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json", JSON),
+        (BROWSER, JSON),
+        ("image/png, , application/json", JSON),
+    ],
+)
+async def test_the_answer_has_the_media_type_that_is_asked_for_first(
+    http: httpx.AsyncClient, accept: str | None, content_type: str
+):
+    response = await posts(http, {"query": VIEWER}, accept)
+    assert (response.status_code, response.headers["content-type"]) == (200, content_type)
+    expected = {"data": {"viewer": None}}
+    if content_type == EVENT_STREAM:
+        assert events(response.content) == [("next", expected), ("complete", None)]
+    else:
+        assert response.json() == expected
+        assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["text/plain", "application/xml, image/*", "application/json;q=0", "*/*;q=0", "*/*;q=nan", "json"],
+)
+async def test_what_cannot_be_answered_acceptably_is_not_answered(http: httpx.AsyncClient, accept: str):
+    assert "application/json" in refused(await posts(http, {"query": VIEWER}, accept), 406)
+
+
+async def test_accept_may_come_in_several_lines(http: httpx.AsyncClient):
+    lines = [("accept", "text/html;q=0.1"), ("accept", "application/graphql-response+json")]
+    response = await http.get("/graphql", params={"query": VIEWER}, headers=lines)
+    assert response.headers["content-type"] == GRAPHQL_JSON
+
+
+@pytest.mark.parametrize("body", NOT_EXECUTED, ids=["syntax", "validation", "variable", "missing variable"])
+async def test_what_is_not_executed_is_400_only_where_the_media_type_says_it_is_graphql(
+    http: httpx.AsyncClient, body: dict[str, Any]
+):
+    """A proxy may have written a 400 in application/json; the draft keeps 200 for old clients there."""
+    refused(await posts(http, body, "application/json"), 200)
+    refused(await posts(http, body, "application/graphql-response+json"), 400)
+    refused(await posts(http, body, URQL), 400)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
+async def test_what_a_resolver_turns_down_is_a_200_with_data_and_errors(http: httpx.AsyncClient, accept: str):
+    response = await posts(http, {"query": "{ viewer { id } inboxCursor }"}, accept)
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer["data"] is None
+    [error] = answer["errors"]
+    assert (error["path"], error["extensions"]) == (["inboxCursor"], {"code": "UNAUTHENTICATED"})
+    partly = await posts(http, {"query": '{ viewer { id } user(username: "ada") { id } }'}, accept)
+    assert partly.status_code == 200
+    assert partly.json()["data"] == {"viewer": None, "user": None}
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
+async def test_which_operation_is_meant_must_be_clear(http: httpx.AsyncClient, accept: str):
+    both = "query one { viewer { id } } query two { __typename }"
+    assert executed(await posts(http, {"query": both, "operationName": "two"}, accept)) == {
+        "__typename": "Query"
+    }
+    assert executed(await posts(http, {"query": "{ __typename }", "operationName": ""}, accept))
+    # Nothing is executed, and the draft keeps 200 for application/json.
+    status = 200 if accept == "application/json" else 400
+    refused(await posts(http, {"query": both}, accept), status)
+    assert "three" in refused(await posts(http, {"query": both, "operationName": "three"}, accept), status)
+    refused(await posts(http, {"query": "fragment f on User { id }"}, accept), status)

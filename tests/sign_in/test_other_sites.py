@@ -1,0 +1,162 @@
+"""What pages of other sites can and cannot do."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.conftest import SignIn
+from tests.people import PATIENCE_SECONDS
+from tests.serving import Server
+from tests.sign_in.signing_in import (
+    FRONTEND,
+    SECURE_COOKIE,
+    VIEWER,
+    a_name,
+    bearer,
+    cookie,
+    log_in,
+    post,
+    refusal,
+    token_for,
+    viewer,
+)
+
+FROM_ANOTHER_SITE = {
+    "with its origin": {"origin": "https://evil.example"},
+    "on another port": {"origin": "http://localhost:1"},
+    "as a sandboxed frame": {"origin": "null"},
+    "with a broken origin": {"origin": "http://["},
+    "by a link or an image": {"sec-fetch-site": "cross-site"},
+    "from a sibling domain": {"sec-fetch-site": "same-site"},
+    "with our host and its site": {"origin": "https://localhost", "sec-fetch-site": "cross-site"},
+}
+
+
+@pytest.mark.parametrize("headers", FROM_ANOTHER_SITE.values(), ids=FROM_ANOTHER_SITE.keys())
+async def test_a_page_of_another_site_cannot_use_the_cookie(http: httpx.AsyncClient, headers: dict[str, str]):
+    name = a_name()
+    token = await token_for(http, name)
+    subscription = "subscription { messageCreated { cursor } }"
+    stream = {"accept": "text/event-stream"}
+    used = headers | cookie(token)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        attempts = [
+            await http.get("/graphql", params=VIEWER, headers=used),
+            await http.get("/graphql", params={"query": subscription}, headers=used | stream),
+            await http.get("/graphql/stream", params={"query": subscription}, headers=used | stream),
+            await http.post("/graphql", json=VIEWER, headers=used),
+            await http.post("/graphql", json={"query": subscription}, headers=used | stream),
+        ]
+    for response in attempts:
+        assert response.status_code == 403, response.text
+        [error] = response.json()["errors"]
+        assert error["extensions"]["code"] == "CROSS_SITE"
+        assert name not in response.text
+    for path in ("/auth/refresh", "/auth/logout"):
+        response = await post(http, path, used)
+        assert refusal(response, 403) == "CROSS_SITE"
+        assert "set-cookie" not in response.headers
+    assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
+    assert await viewer(http, bearer(token)) == name
+
+
+@pytest.mark.parametrize("headers", FROM_ANOTHER_SITE.values(), ids=FROM_ANOTHER_SITE.keys())
+async def test_a_bearer_token_is_good_whatever_page_sends_it(
+    http: httpx.AsyncClient, signs_in: SignIn, headers: dict[str, str]
+):
+    ada = await signs_in("ada")
+    # A browser adds the cookie by itself; the token in the header is what counts.
+    used = headers | ada.headers | cookie("wrong")
+    assert await viewer(http, used) == ada.username
+    answer = await http.get("/graphql", params=VIEWER, headers=used)
+    assert answer.json() == {"data": {"viewer": {"username": ada.username}}}
+    async with ada.streaming("subscription { messageCreated { cursor } }", headers=headers) as stream:
+        assert stream.response.status_code == 200
+    new = (await post(http, "/auth/refresh", used)).json()["token"]
+    assert (await post(http, "/auth/logout", headers | bearer(new))).status_code == 204
+
+
+async def test_our_own_pages_and_whoever_types_the_address_may_use_the_cookie(
+    http: httpx.AsyncClient, server: Server
+):
+    name = a_name()
+    token = await token_for(http, name)
+    for headers in (
+        {},
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "none"},
+        {"origin": server.url},
+        {"origin": f"http://localhost:{server.port}"},
+        {"origin": server.url, "sec-fetch-site": "same-origin"},
+    ):
+        assert await viewer(http, headers | cookie(token)) == name, headers
+        assert (await log_in(http, name, headers)).status_code == 200, headers
+
+
+async def test_an_allowed_origin_may_ask_with_cookies_and_no_other_may(public_server: Server):
+    async with httpx.AsyncClient(base_url=public_server.url) as http:
+        name = a_name()
+        allowed = {"origin": FRONTEND, "sec-fetch-site": "cross-site"}
+        signed_in = await log_in(http, name, allowed)
+        assert signed_in.headers["access-control-allow-origin"] == FRONTEND
+        token = signed_in.json()["token"]
+        used = cookie(token, SECURE_COOKIE)
+
+        response = await http.post("/graphql", json=VIEWER, headers=used | allowed)
+        assert response.json() == {"data": {"viewer": {"username": name}}}
+        assert response.headers["access-control-allow-origin"] == FRONTEND
+        assert response.headers["access-control-allow-credentials"] == "true"
+        assert "x-request-id" in response.headers["access-control-expose-headers"].lower()
+
+        for origin in (
+            "https://app.example.com.evil.example",
+            "http://app.example.com",
+            "https://evil.example",
+        ):
+            others = {"origin": origin, "sec-fetch-site": "cross-site"}
+            response = await http.post("/graphql", json=VIEWER, headers=used | others)
+            assert response.status_code == 403
+            assert "access-control-allow-origin" not in response.headers
+            assert refusal(await log_in(http, name, others), 403) == "CROSS_SITE"
+
+
+async def test_only_an_allowed_origin_passes_the_preflight(public_server: Server):
+    wanted = "authorization, content-type, last-event-id"
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": wanted}
+    async with httpx.AsyncClient(base_url=public_server.url) as http:
+        for path in ("/graphql", "/graphql/stream", "/auth/dev/login", "/auth/refresh", "/auth/logout"):
+            response = await http.options(path, headers={"origin": FRONTEND, **preflight})
+            assert response.status_code == 200, response.text
+            assert response.headers["access-control-allow-origin"] == FRONTEND
+            assert response.headers["access-control-allow-credentials"] == "true"
+            assert "POST" in response.headers["access-control-allow-methods"]
+            allowed = response.headers["access-control-allow-headers"].lower().split(", ")
+            assert set(wanted.split(", ")) <= set(allowed)
+            response = await http.options(path, headers={"origin": "https://evil.example", **preflight})
+            assert response.status_code == 400
+            assert "access-control-allow-origin" not in response.headers
+
+
+async def test_without_allowed_origins_no_other_page_reads_an_answer(http: httpx.AsyncClient):
+    response = await http.post("/graphql", json=VIEWER, headers={"origin": FRONTEND})
+    assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "[", "[::1", ""]
+)
+async def test_a_host_name_made_to_lead_here_signs_nobody_in(http: httpx.AsyncClient, host: str):
+    """DNS rebinding: to the browser the attacker's page and we are one origin."""
+    headers = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
+    assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
+async def test_this_machine_signs_in_by_each_of_its_names(http: httpx.AsyncClient, host: str):
+    assert (await log_in(http, a_name(), {"host": host})).status_code == 200
+
+
+async def test_signing_in_by_name_is_open_to_other_hosts_where_the_operator_says_so(public_server: Server):
+    async with httpx.AsyncClient(base_url=public_server.url) as http:
+        assert (await log_in(http, a_name(), {"host": "chat.example.com"})).status_code == 200

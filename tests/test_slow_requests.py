@@ -1,0 +1,166 @@
+"""Requests that arrive slowly: cut off when they take too long and in peace otherwise, as are streams."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from tests.conftest import sign_in
+from tests.serving import Server, eventually, running_server
+
+READ_SECONDS = 2
+# Between two bytes, and until an end that is due is there.
+TRICKLE_SECONDS = 0.05
+GRACE_SECONDS = 3
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+BODY = json.dumps({"query": "{ __typename }"}).encode()
+
+
+@pytest.fixture(scope="module")
+def impatient(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    with running_server(
+        tmp_path_factory.mktemp("impatient"),
+        database_url=cluster.url(),
+        read_timeout_seconds=str(READ_SECONDS),
+        heartbeat_seconds="1",
+    ) as running:
+        yield running
+
+
+@asynccontextmanager
+async def connected(
+    server: Server,
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def trickle(writer: asyncio.StreamWriter, byte: bytes) -> None:
+    """Send that byte again and again until the connection is closed."""
+    while True:
+        writer.write(byte)
+        await writer.drain()
+        await asyncio.sleep(TRICKLE_SECONDS)
+
+
+async def answer_while_sending(
+    server: Server, first: bytes, trickling: bytes, *, answers_before: int = 0
+) -> tuple[bytes, float]:
+    """Send what comes first, then bytes without end; return what is answered, and after how long it ends."""
+    async with connected(server) as (reader, writer):
+        writer.write(first)
+        for _ in range(answers_before):
+            await reader.readuntil(b'{"status":"live"}')
+        started = time.monotonic()
+        sending = asyncio.create_task(trickle(writer, trickling)) if trickling else None
+        try:
+            async with asyncio.timeout(READ_SECONDS + GRACE_SECONDS):
+                try:
+                    return await reader.read(), time.monotonic() - started
+                except ConnectionError:
+                    return b"", time.monotonic() - started
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+
+TOO_SLOW = {
+    "nothing": (b"", b"", b""),
+    "half a line": (b"GET /", b"", b"408"),
+    "an address without end": (b"GET /", b"a", b"408"),
+    "a header without end": (GET + b"X: ", b"a", b"408"),
+    "empty lines": (b"", b"\r\n", b""),
+    "no body": (HEAD + b"Content-Length: 1000\r\n\r\n", b"", b"408"),
+    "a body without end": (HEAD + b"Content-Length: 1000\r\n\r\n", b" ", b"408"),
+    "chunks without end": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", b"408"),
+    "a promise": (HEAD + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n", b"", b"408"),
+}
+
+
+async def test_what_takes_too_long_to_arrive_is_cut_off(impatient: Server):
+    async def tries(first: bytes, trickling: bytes, status: bytes) -> None:
+        answer, seconds = await answer_while_sending(impatient, first, trickling)
+        answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert answer[:12] == (b"HTTP/1.1 " + status if status else b"")
+        assert seconds > READ_SECONDS - 0.5
+
+    async with asyncio.TaskGroup() as tasks:
+        for name, each in TOO_SLOW.items():
+            tasks.create_task(tries(*each), name=name)
+
+
+TOO_SLOW_AFTER_AN_ANSWER = {
+    "a second head without end": (GET + b"\r\n" + GET + b"X: ", b"a"),
+    "empty lines": (GET + b"\r\n", b"\r\n"),
+    "a body that nobody reads": (GET + b"Content-Length: 1000\r\n\r\n", b"a"),
+}
+
+
+async def test_what_comes_slowly_after_an_answer_is_cut_off_too(impatient: Server):
+    async def tries(first: bytes, trickling: bytes) -> None:
+        _, seconds = await answer_while_sending(impatient, first, trickling, answers_before=1)
+        assert seconds > READ_SECONDS - 0.5
+
+    async with asyncio.TaskGroup() as tasks:
+        for name, each in TOO_SLOW_AFTER_AN_ANSWER.items():
+            tasks.create_task(tries(*each), name=name)
+
+
+async def test_who_sends_slowly_but_in_time_is_answered(impatient: Server):
+    async with connected(impatient) as (reader, writer), asyncio.timeout(2 * READ_SECONDS + GRACE_SECONDS):
+        # Head and body have their time each: together they take longer than either may.
+        for part in (HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY), BODY):
+            pieces = [part[at : at + 8] for at in range(0, len(part), 8)]
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.6 * READ_SECONDS / len(pieces))
+        assert (await reader.readuntil(b'"Query"}}')).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_connection_that_is_used_again_is_not_cut_off(impatient: Server):
+    async with connected(impatient) as (reader, writer), asyncio.timeout(2 * READ_SECONDS + GRACE_SECONDS):
+        for _ in range(6):
+            writer.write(GET + b"\r\n")
+            await reader.readuntil(b'{"status":"live"}')
+            await asyncio.sleep(READ_SECONDS / 4)
+
+
+async def test_streams_last_as_long_as_they_like(impatient: Server):
+    async with httpx.AsyncClient(base_url=impatient.url, timeout=30) as http:
+        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+        conversation = await ada.opens_conversation_with(grace)
+        async with grace.listening() as stream:
+            await asyncio.sleep(2 * READ_SECONDS)
+            await ada.sends("still there?", to=conversation)
+            assert await stream.contents(1) == ["still there?"]
+
+
+async def test_many_slow_connections_keep_nobody_else_waiting(impatient: Server):
+    opened = [await asyncio.open_connection("127.0.0.1", impatient.port) for _ in range(300)]
+    try:
+        for _, writer in opened:
+            writer.write(HEAD + b"Content-Length: 1000\r\n\r\n")
+        async with httpx.AsyncClient(base_url=impatient.url, timeout=5) as http:
+            assert (await http.post("/graphql", json={"query": "{ __typename }"})).status_code == 200
+        async with asyncio.timeout(READ_SECONDS + GRACE_SECONDS):
+            answers = await asyncio.gather(*(reader.read() for reader, _ in opened))
+        assert {answer[:13] for answer in answers} == {b"HTTP/1.1 408 "}
+    finally:
+        for _, writer in opened:
+            writer.transport.abort()
+    # The one is that which asks.
+    await eventually(lambda: impatient.metric("messenger_http_requests_in_progress") == 1)
