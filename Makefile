@@ -96,9 +96,11 @@ format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# A browser for the page, a pooler, and the oldest PostgreSQL that must work.
+# A browser for the page, a pooler, proxies, and the oldest PostgreSQL that must work.
 CHROMIUM := /usr/bin/chromium
 PGBOUNCER := /usr/sbin/pgbouncer
+NGINX := /usr/sbin/nginx
+CADDY := /usr/bin/caddy
 POSTGRES_15 := /usr/lib/postgresql/15/bin
 # What a version of PostgreSQL can make a difference to.
 TESTS_OF_SQL := $(addprefix tests/test_,migrations.py embedded_postgres.py inboxes.py delivery.py reading.py \
@@ -109,6 +111,8 @@ test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
 		|| echo "Not tested in a browser: apt-get install chromium (as root) for that."
 	@[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \
 		|| echo "Not tested behind a pooler: apt-get install pgbouncer (as root) for that."
+	@[ -x $(NGINX) ] && [ -x $(CADDY) ] || $(call apt,nginx caddy) \
+		|| echo "Not tested behind proxies: apt-get install nginx caddy (as root) for that."
 	$(BIN)/pytest
 	@[ -x $(POSTGRES_15)/postgres ] || $(call apt,postgresql-15) \
 		|| echo "Not tested on PostgreSQL 15: apt-get install postgresql-15 (as root) for that."

@@ -1,7 +1,8 @@
 """Relaying hints between processes and machines by NATS: https://docs.nats.io/nats-concepts/core-nats/pubsub."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,20 +23,26 @@ from realtime.subscribers import Subscribers
 _QUEUED_HINTS = 10_000
 # A stream does not wait longer than this for its subject to be subscribed: it looks at the log later.
 _SUBSCRIBE_SECONDS = 1
+# What goes wrong with every attempt to connect, one a second, is logged this often.
+_SAME_COMPLAINT_SECONDS = 60
+
+Advice = Callable[[Exception], str | None]
+"""Says what an operator may have to change after such an error, if anything."""
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @asynccontextmanager
 async def open_nats_relay(
-    servers: Sequence[str], options: Mapping[str, Any], subscribers: Subscribers
+    servers: Sequence[str], options: Mapping[str, Any], subscribers: Subscribers, advice: Advice
 ) -> AsyncGenerator["NatsRelay"]:
     """Relay through those servers (`nats://` or `tls://` URLs of one cluster) while the block runs.
 
-    `options` are nats-py's, for credentials and TLS. The client connects, and connects again, by itself;
-    after that, since hints may have been missed, all subscribers look at the log.
+    `options` are nats-py's, for credentials and TLS; with `tls`, nothing is said to a server that has none.
+    The client connects, and connects again, by itself; after that, since hints may have been missed, all
+    subscribers look at the log. Errors are logged with the `advice` on them.
     """
-    relay = NatsRelay(subscribers)
+    relay = NatsRelay(subscribers, advice)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(relay.run(servers, options), name="nats relay")
         try:
@@ -58,6 +65,18 @@ class _Interest:
     subscribed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class _Client(Client):
+    """nats-py's client, except that whoever asks it for TLS gets it.
+
+    Left to itself, it does without where the server does: anybody in between could ask for our credentials.
+    """
+
+    def _connect_command(self) -> bytes:
+        if "tls" in self.options and not self._server_info.get("tls_required"):
+            raise nats.errors.SecureConnWantedError
+        return super()._connect_command()
+
+
 class NatsRelay:
     """A relay that hears only of users who have a stream here.
 
@@ -65,13 +84,15 @@ class NatsRelay:
     task must not lose.
     """
 
-    def __init__(self, subscribers: Subscribers) -> None:
+    def __init__(self, subscribers: Subscribers, advice: Advice) -> None:
         """Relay to these subscribers once `run` runs."""
         self._subscribers = subscribers
+        self._advice = advice
         self._interests: dict[UUID, _Interest] = {}
         self._changed: dict[UUID, None] = {}
         self._hints: list[Hint | UUID] = []
         self._work = asyncio.Event()
+        self._complaints: dict[str, float] = {}
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Queue the hints; what does not fit is lost, and found in the log a few seconds later."""
@@ -115,11 +136,11 @@ class NatsRelay:
                 await self._connected(servers, options, backoff)
             except (OSError, TimeoutError, nats.errors.Error) as error:
                 # The client connects again by itself; here it has given up, on credentials for example.
-                log.warning("NATS turns us away", error=str(error) or type(error).__name__)
+                self._complain("NATS turns us away", error)
             await backoff.wait()
 
     async def _connected(self, servers: Sequence[str], options: Mapping[str, Any], backoff: Backoff) -> None:
-        client = Client()
+        client = _Client()
         await client.connect(
             list(servers),
             name="messenger",
@@ -202,6 +223,7 @@ class NatsRelay:
             log.warning("what was received is no hint", subject=received.subject)
 
     async def _look_at_logs(self) -> None:
+        self._complaints.clear()
         log.info("connected to NATS")
         self._subscribers.wake_all()
 
@@ -215,6 +237,16 @@ class NatsRelay:
         self._work.set()
 
     async def _note_error(self, error: Exception) -> None:
-        # A slow consumer among them: what the library has dropped is in the log.
-        log.warning("NATS complains", error=str(error) or type(error).__name__)
-        self._subscribers.wake_all()
+        self._complain("NATS complains", error)
+        if isinstance(error, nats.errors.SlowConsumerError):
+            # What the library has dropped is in the log. After any other error the connection is a new one.
+            self._subscribers.wake_all()
+
+    def _complain(self, event: str, error: Exception) -> None:
+        text, now = str(error) or type(error).__name__, time.monotonic()
+        recent = {said: at for said, at in self._complaints.items() if now < at + _SAME_COMPLAINT_SECONDS}
+        self._complaints = {text: now, **recent}
+        if text in recent:
+            return
+        advice = self._advice(error)
+        log.warning(event, error=text, **({} if advice is None else {"check": advice}))

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.records import SessionTime
 from server.bodies import BodyLimits
+from server.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.trusted_documents import TrustedDocuments
 
 PREFIX = "MESSENGER_"
@@ -75,10 +76,10 @@ class Settings(BaseSettings):
         " nats://user:password@one:4222,two:4222 (tls:// likewise). Default: memory:// for one worker and"
         " postgresql:// for several.",
     )
-    nats_credentials_file: FilePath | None = Field(
+    nats_credentials_file: CredentialsFile | None = Field(
         None, description="The credentials (.creds) that NATS asks for, if not in the URL."
     )
-    nats_ca_file: FilePath | None = Field(
+    nats_ca_file: AuthorityFile | None = Field(
         None, description="The certificate authority of the NATS servers, if not one that the system trusts."
     )
     nats_certificate_file: FilePath | None = Field(
@@ -303,6 +304,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        if self.nats_certificate_file is not None:
+            try:
+                tls_context(None, self.nats_certificate_file, self.nats_key_file)
+            except ValueError as error:
+                raise PydanticCustomError(
+                    "nats_certificate_file", "{reason}", {"reason": str(error)}
+                ) from error
         if self.workers > 1 and self.broadcast_url == "memory://":
             raise PydanticCustomError(
                 "broadcast_url", "memory:// serves one worker only: leave it out, or take postgresql://"
@@ -341,6 +349,7 @@ def _check_complete(settings: Settings) -> None:
         ("jwt_issuer", "jwt_audience"),
         ("jwt_audience", "jwt_jwks_url"),
         ("jwt_jwks_url", "jwt_issuer"),
+        ("nats_key_file", "nats_certificate_file"),
     ]
     # Without a place of our own to keep one, and with several processes, it has to be given.
     if settings.database_url is not None:
@@ -376,7 +385,9 @@ def _shown(default: object) -> str:
 
 
 def _is_secret(field: str) -> bool:
-    return field == "database_url" or "SecretStr" in str(Settings.model_fields[field].annotation)
+    return field in {"database_url", "broadcast_url"} or "SecretStr" in str(
+        Settings.model_fields[field].annotation
+    )
 
 
 def _is_safe_url(url: str) -> bool:

@@ -185,7 +185,11 @@ def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
 
 
 def test_a_complaint_about_a_secret_does_not_show_it(tmp_path: Path):
-    for settings in ({"secret_key": "hunter2"}, {"database_url": "mysql://me:hunter2@host/x"}):
+    for settings in (
+        {"secret_key": "hunter2"},
+        {"database_url": "mysql://me:hunter2@host/x"},
+        {"broadcast_url": "mqtt://me:hunter2@host/x"},
+    ):
         complaint = run(tmp_path, "serve", **settings).stderr
         assert " is wrong: " in complaint
         assert "hunter2" not in complaint

@@ -1,0 +1,133 @@
+"""How NATS knows us, and how we know NATS: the options of nats-py that the settings stand for."""
+
+import base64
+import re
+import ssl
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import nats.errors
+import nkeys  # pyright: ignore[reportMissingTypeStubs]
+from pydantic import AfterValidator, FilePath
+
+_JWT = re.compile(rb"-BEGIN NATS USER JWT-+\s+([\w.-]+)\s")
+_SEED = re.compile(rb"-BEGIN USER NKEY SEED-+\s+(\w+)\s")
+
+
+def nats_servers(url: str) -> tuple[list[str], dict[str, Any]]:
+    """Return the servers in `nats://user:password@one:4222,two:4222`, and nats-py's options to sign in there.
+
+    Credentials are percent-encoded, as in any URL; without a colon they are a token.
+    """
+    scheme, _, rest = url.partition("://")
+    credentials, _, hosts = rest.rpartition("@")
+    servers = [f"{scheme}://{host.strip()}" for host in hosts.split(",") if host.strip()]
+    user, colon, password = credentials.partition(":")
+    if colon:
+        return servers, {"user": unquote(user), "password": unquote(password)}
+    return servers, {"token": unquote(user)} if user else {}
+
+
+def tls_context(ca_file: Path | None, certificate_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts that authority, or by default the system's, and shows that certificate.
+
+    Raises:
+        ValueError: the files are not what they should be.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ValueError(f"no certificates can be read there: {_reason(error)}") from error
+    if certificate_file is not None:
+        try:
+            # A key under a password would otherwise be asked for at the terminal.
+            context.load_cert_chain(certificate_file, key_file, password="")
+        except OSError as error:
+            raise ValueError(f"no certificate with its key can be read there: {_reason(error)}") from error
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or str(error)
+
+
+class Credentials:
+    """A .creds file: a user's JWT, and the seed of the key that shows that it is theirs.
+
+    It is read anew for each connection, so that it can be replaced under a running server.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read from that file."""
+        self._path = path
+
+    def jwt(self) -> bytes:
+        """Return who we are.
+
+        Raises:
+            InvalidUserCredentialsError: the file does not say.
+        """
+        return self._found(_JWT)
+
+    def sign(self, nonce: str) -> bytes:
+        """Return our signature of what NATS has made up for this connection.
+
+        Raises:
+            InvalidUserCredentialsError: the file holds no key.
+        """
+        try:
+            key = nkeys.from_seed(self._found(_SEED))  # pyright: ignore[reportUnknownMemberType]
+        except (nkeys.NkeysError, ValueError) as error:
+            raise nats.errors.InvalidUserCredentialsError from error
+        signature = key.sign(nonce.encode())  # pyright: ignore[reportUnknownMemberType]
+        return base64.b64encode(signature)
+
+    def check(self) -> None:
+        """Accept that the file holds both.
+
+        Raises:
+            ValueError: it does not.
+        """
+        try:
+            self.jwt()
+            self.sign("nonce")
+        except (OSError, nats.errors.Error) as error:
+            raise ValueError("no JWT and seed of a NATS user can be read there") from error
+
+    def _found(self, pattern: re.Pattern[bytes]) -> bytes:
+        found = pattern.search(self._path.read_bytes())
+        if found is None:
+            raise nats.errors.InvalidUserCredentialsError
+        return found[1]
+
+
+def _with_credentials(path: Path) -> Path:
+    Credentials(path).check()
+    return path
+
+
+def _with_authority(path: Path) -> Path:
+    tls_context(path, None, None)
+    return path
+
+
+CredentialsFile = Annotated[FilePath, AfterValidator(_with_credentials)]
+AuthorityFile = Annotated[FilePath, AfterValidator(_with_authority)]
+
+
+def deciding_setting(error: Exception) -> str | None:
+    """Return the settings that decide what is turned down here, by NATS or by us; None when none does."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return "MESSENGER_NATS_CA_FILE"
+        case ssl.SSLError():
+            return "MESSENGER_NATS_CERTIFICATE_FILE"
+        case nats.errors.SecureConnWantedError():
+            return "MESSENGER_BROADCAST_URL"
+        case nats.errors.InvalidUserCredentialsError():
+            return "MESSENGER_NATS_CREDENTIALS_FILE"
+        case _ if "authorization" in str(error).lower():
+            return "MESSENGER_NATS_CREDENTIALS_FILE or MESSENGER_BROADCAST_URL"
+        case _:
+            return None
