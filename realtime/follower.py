@@ -1,6 +1,6 @@
 """Following an inbox: the log and the hints, joined into one ordered stream."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
 from db.records import InboxEntry
@@ -16,14 +16,24 @@ class InboxLog(Protocol):
         ...
 
 
+def _go_on(_position: int) -> None:
+    """Follow on."""
+
+
 async def follow(
-    read: InboxLog, subscriber: Subscriber, *, after: int, page_size: int = 100
+    read: InboxLog,
+    subscriber: Subscriber,
+    *,
+    after: int,
+    page_size: int = 100,
+    caught_up: Callable[[int], None] = _go_on,
 ) -> AsyncGenerator[InboxEntry]:
     """Yield every entry of the inbox with a position over `after`, in order, each once, without end.
 
     The subscriber must have been attached before this is called: what is committed between reading the
     log and attaching would be missed. The log is read in pages of `page_size`, and only at the start, when
-    the subscriber says so, and when a hint shows that another went missing.
+    the subscriber says so, and when a hint shows that another went missing. Whenever it has been read to its
+    end, `caught_up` is called with the position reached; what that raises comes out here.
     """
     position = subscriber.position = after
     while True:
@@ -34,6 +44,7 @@ async def follow(
             yield entry
         if len(page) == page_size:
             continue
+        caught_up(position)
         while (hint := await subscriber.next()) is not None:
             if hint.entry.position == position + 1:
                 position = subscriber.position = hint.entry.position

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
@@ -30,8 +31,12 @@ class EventStream(Protocol):
         """Tell the client that it is live: what is stored from now on is delivered, from `cursor` on."""
         ...
 
-    def reach(self, cursor: str) -> None:
-        """Note that the next event stands at `cursor`: a client that has seen it resumes from there."""
+    def reach(self, position: int, cursor: str) -> None:
+        """Note where the next event stands in the inbox: a client that has seen it resumes from `cursor`."""
+        ...
+
+    def caught_up(self, position: int) -> None:
+        """Note that all events up to `position` have been sent; what is raised ends the subscription."""
         ...
 
 
@@ -167,6 +172,8 @@ class Context:
 
     async def refresh(self) -> None:
         """Give the snapshot back and forget what was loaded: the next read sees the newest state."""
+        if self._connection is None and self.loaders.are_unused:
+            return
         async with self._turn:
             self._connection = None
             self.loaders = Loaders(self)
@@ -196,16 +203,41 @@ def present(found: Iterable[_T | None]) -> list[_T]:
 
 
 class Loaders:
-    """Loaders that turn the many single wishes of one selection into one statement each."""
+    """Loaders that turn the many single wishes of one selection into one statement each; made when needed."""
 
     def __init__(self, context: Context) -> None:
         """Make loaders that read from the context's snapshot."""
         self._context = context
-        self.users: DataLoader[UUID, User | None] = DataLoader(self._users)
-        self.conversations: DataLoader[UUID, Conversation | None] = DataLoader(self._conversations)
-        self.messages: DataLoader[UUID, Message | None] = DataLoader(self._messages)
-        self.participants: DataLoader[UUID, Sequence[Participant]] = DataLoader(self._participants)
-        self.ranges: DataLoader[SeqRange, Sequence[Message]] = DataLoader(self._ranges)
+
+    @property
+    def are_unused(self) -> bool:
+        """Whether nothing has been loaded."""
+        return len(vars(self)) == 1
+
+    @cached_property
+    def users(self) -> DataLoader[UUID, User | None]:
+        """Users by their ids."""
+        return DataLoader(self._users)
+
+    @cached_property
+    def conversations(self) -> DataLoader[UUID, Conversation | None]:
+        """Those of the conversations that the viewer takes part in, by their ids."""
+        return DataLoader(self._conversations)
+
+    @cached_property
+    def messages(self) -> DataLoader[UUID, Message | None]:
+        """Those of the messages that the viewer may see, by their ids."""
+        return DataLoader(self._messages)
+
+    @cached_property
+    def participants(self) -> DataLoader[UUID, Sequence[Participant]]:
+        """Who takes part, by the conversations' ids."""
+        return DataLoader(self._participants)
+
+    @cached_property
+    def ranges(self) -> DataLoader[SeqRange, Sequence[Message]]:
+        """The messages of ranges."""
+        return DataLoader(self._ranges)
 
     async def _users(self, ids: list[UUID]) -> list[User | None]:
         async with self._context.reading() as connection:

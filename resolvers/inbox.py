@@ -63,12 +63,12 @@ async def message_created(
                     await backoff.wait()
 
         async def entries(attached: AsyncExitStack) -> AsyncGenerator[tuple[str, Message]]:
-            followed = follow(read, subscriber, after=start.position)
+            followed = follow(read, subscriber, after=start.position, caught_up=stream.caught_up)
             async with attached, aclosing(followed):
                 async for entry in followed:
                     if include_mine or entry.message.author_id != viewer.id:
                         place = InboxCursor(state.epoch, entry.position).encode(viewer.id)
-                        stream.reach(place)
+                        stream.reach(entry.position, place)
                         yield place, entry.message
 
         await stream.begin(start.encode(viewer.id))

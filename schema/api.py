@@ -1,6 +1,7 @@
 """The API as a whole: documents in, answers out. Transports need nothing else."""
 
-from collections.abc import AsyncGenerator, Mapping
+import json
+from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -118,6 +119,12 @@ class Api:
                 if not isinstance(result, ExecutionResult):
                     raise TypeError("incremental delivery is not part of this API")
                 yield answer_of(result, operation.request_id)
+
+    def events_key(self, operation: Operation) -> Hashable:
+        """Return what two subscriptions have in common whose events, for one viewer, are the same."""
+        prepared = self.prepare(operation.query).operation(operation.name)
+        deciding = prepared.without_place(operation.variables)
+        return (operation.query, operation.name, json.dumps(deciding, sort_keys=True))
 
     def _bind(self, operation: Operation) -> BoundOperation | list[GraphQLError] | None:
         document = self.prepare(operation.query)

@@ -1,5 +1,6 @@
 """Operations of documents, with everything about them that need be found out only once."""
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,9 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    VariableNode,
+    Visitor,
+    visit,
 )
 
 from plans import BoundOperation, OperationPlan, Unplannable, plan_operation
@@ -39,6 +43,7 @@ class PreparedOperation:
             if isinstance(selection, FieldNode)
         )
         """The names of the root fields that are selected outside of fragments."""
+        self._place = _variable_used_once(document, node, "after")
         self._schema = schema
         self._document = document
         self._plan: OperationPlan | None = None
@@ -49,6 +54,10 @@ class PreparedOperation:
     def cost(self, variables: Mapping[str, Any]) -> int:
         """Return what the operation may cost with these variables."""
         return self._cost_of_sizes(self._cost.sizes(variables))
+
+    def without_place(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables without the one that only says where a subscription starts."""
+        return {name: value for name, value in variables.items() if name != self._place}
 
     def bind(self, variables: Mapping[str, Any]) -> BoundOperation | list[GraphQLError] | None:
         """Return the operation with these variables, or what is wrong with them.
@@ -62,3 +71,31 @@ class PreparedOperation:
             return None if self._plan is None else self._plan.bind(variables)
         except Unplannable:
             return None
+
+
+def _variable_used_once(
+    document: DocumentNode, operation: OperationDefinitionNode, argument: str
+) -> str | None:
+    """Return the variable that is the argument of a root field, if it is used for nothing else."""
+    found = [
+        given.value.name.value
+        for field in operation.selection_set.selections
+        if isinstance(field, FieldNode)
+        for given in field.arguments or ()
+        if given.name.value == argument and isinstance(given.value, VariableNode)
+    ]
+    if len(found) != 1:
+        return None
+    uses = _VariableUses()
+    visit(document, uses)
+    # Its definition is one of them.
+    return found[0] if uses.counts[found[0]] == 2 else None
+
+
+class _VariableUses(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts = Counter[str]()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.counts[node.name.value] += 1

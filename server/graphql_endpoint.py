@@ -4,6 +4,7 @@ https://graphql.github.io/graphql-over-http/draft/ and
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
+from collections.abc import Hashable
 from contextlib import aclosing
 
 from starlette.requests import Request
@@ -12,8 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
 from schema.answers import Answer, invalid
+from schema.api import Operation
 from server import multipart, sse
 from server.accept import accept_of
+from server.connections import connection_of
 from server.event_stream import ResponseStream, StreamFormat
 from server.execution import Execution, is_unavailable, session_ended
 from server.graphql_request import (
@@ -30,6 +33,7 @@ from server.rate_limits import address_of
 from server.refusals import HttpRefusal, cannot_answer_now, database_unavailable
 from server.responses import encode_json, refusal_response
 from server.settings import Settings
+from server.shared_events import CanListen
 from server.single_connection import SingleConnections
 from server.sse import Sse
 from server.streams import EndReason, OpenStream, OpenStreams
@@ -117,23 +121,20 @@ class GraphQLEndpoint:
     ) -> None:
         if self._streams.closing:
             raise cannot_answer_now()
-        events = ResponseStream(send, stream_format, self._settings.write_timeout_seconds)
+        events = ResponseStream(
+            send,
+            connection=connection_of(request.scope),
+            stream_format=stream_format,
+            write_timeout_seconds=self._settings.write_timeout_seconds,
+            shared=self._streams.shared,
+            sharing_key=self._sharing_key(identity, asked.operation, stream_format),
+        )
 
         async def send_events(stream: OpenStream) -> None:
-            answers = self._execution.events(
-                asked.operation,
-                identity,
-                events,
-                last_event_id=request.headers.get("last-event-id"),
-            )
-            async with aclosing(answers):
-                async for answer in answers:
-                    if is_unavailable(answer):
-                        # The event is still to come: the client returns for it.
-                        stream.end_reason = EndReason.UNAVAILABLE
-                        return
-                    await events.next(answer)
-            await events.complete()
+            cursor = request.headers.get("last-event-id")
+            while not await self._execute_events(stream, events, identity, asked.operation, cursor):
+                await events.sharing.listen()
+                cursor = events.sharing.cursor
 
         async def say_session_ended() -> None:
             await events.next(session_ended())
@@ -143,13 +144,41 @@ class GraphQLEndpoint:
             streams=self._streams,
             identity=identity,
             address=address_of(request),
-            receive=request.receive,
-            heartbeat_seconds=self._settings.heartbeat_seconds,
             send_events=send_events,
             say_session_ended=say_session_ended,
         )
         if not events.begun and reason is not EndReason.CLIENT_GONE:
             raise cannot_answer_now()
+
+    async def _execute_events(
+        self,
+        stream: OpenStream,
+        events: ResponseStream,
+        identity: Identity,
+        operation: Operation,
+        last_event_id: str | None,
+    ) -> bool:
+        """Execute and send events until there are no more; false if another stream executes what follows."""
+        answers = self._execution.events(operation, identity, events, last_event_id=last_event_id)
+        try:
+            async with aclosing(answers):
+                async for answer in answers:
+                    if is_unavailable(answer):
+                        # The event is still to come: the client returns for it.
+                        stream.end_reason = EndReason.UNAVAILABLE
+                        return True
+                    await events.next(answer)
+                    if events.sharing.can_listen:
+                        return False
+        except CanListen:
+            return False
+        await events.complete()
+        return True
+
+    def _sharing_key(self, identity: Identity, operation: Operation, stream_format: StreamFormat) -> Hashable:
+        """Return what streams have in common that are sent the same events."""
+        viewer = None if identity.user is None else identity.user.id
+        return (viewer, type(stream_format), self._execution.api.events_key(operation))
 
 
 def _stream_format(request: Request, media_type: str) -> StreamFormat:

@@ -97,8 +97,3 @@ class BoundedHeads(HttpToolsProtocol):
     def _refuse(self, status: bytes) -> None:
         self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()
-
-
-def heads_within(seconds: float) -> type[BoundedHeads]:
-    """Return the protocol that waits so long for a head."""
-    return type("BoundedHeads", (BoundedHeads,), {"within_seconds": seconds})

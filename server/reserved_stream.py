@@ -5,8 +5,6 @@ import json
 from contextlib import aclosing
 from uuid import UUID
 
-from starlette.types import Receive
-
 from db import reservations
 from db.engine import DatabaseUnavailable
 from db.reservations import Mail, State
@@ -42,16 +40,12 @@ class ReservedStream:
         """
         streams.check_room(self._identity, address)
 
-    async def serve(
-        self, streams: OpenStreams, address: str | None, receive: Receive, heartbeat_seconds: float
-    ) -> None:
+    async def serve(self, streams: OpenStreams, address: str | None) -> None:
         """Serve the stream until the client goes, or the session or this process ends."""
         await self._response.hold_open(
             streams=streams,
             identity=self._identity,
             address=address,
-            receive=receive,
-            heartbeat_seconds=heartbeat_seconds,
             send_events=self._send_events,
             say_session_ended=self._say_session_ended,
         )
@@ -132,8 +126,11 @@ class _Unplaced:
     async def begin(self, cursor: str) -> None:
         """Do nothing: the 202 has told the client."""
 
-    def reach(self, cursor: str) -> None:
+    def reach(self, position: int, cursor: str) -> None:
         """Do nothing."""
+
+    def caught_up(self, position: int) -> None:
+        """Do nothing: these events have their operation's id, and are nobody else's."""
 
 
 def encode_subscription(operation: Operation, start: str) -> str:

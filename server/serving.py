@@ -16,7 +16,7 @@ from realtime.broadcaster import Broadcaster
 from realtime.checks import check_inboxes
 from server.application import Application, build_application
 from server.broadcast import open_broadcaster
-from server.heads import heads_within
+from server.connections import connections_with
 from server.metrics import keep_measuring
 from server.settings import Settings
 from server.streams import OpenStreams, end_with_their_sessions
@@ -67,6 +67,7 @@ def _background(
     """Return what runs by itself as long as the server does."""
     return [
         application.single_connections.keep(),
+        application.streams.heartbeats.keep(),
         end_with_their_sessions(application.streams, database, _SESSION_CHECK_SECONDS),
         check_inboxes(broadcaster.subscribers, database, settings.inbox_check_seconds),
         keep_trimming(database, timedelta(days=settings.inbox_retention_days)),
@@ -94,7 +95,7 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
     return uvicorn.Config(
         application.asgi,
         loop="none",
-        http=heads_within(settings.read_timeout_seconds),
+        http=connections_with(settings.read_timeout_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

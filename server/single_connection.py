@@ -31,6 +31,7 @@ from resolvers.errors import AccountGone
 from schema.answers import invalid
 from server import sse
 from server.accept import accept_of, best_match
+from server.connections import connection_of
 from server.event_stream import ResponseStream
 from server.execution import Execution
 from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
@@ -90,7 +91,14 @@ class SingleConnections:
             allowed = {"allow": "GET, POST, PUT, DELETE"}
             raise HttpRefusal(405, "BAD_USER_INPUT", "This method is not answered.", allowed)
         if _wants_stream(request):
-            response = ResponseStream(send, Sse(), self._settings.write_timeout_seconds)
+            response = ResponseStream(
+                send,
+                connection=connection_of(request.scope),
+                stream_format=Sse(),
+                write_timeout_seconds=self._settings.write_timeout_seconds,
+                shared=self._streams.shared,
+                sharing_key=reservation_id,
+            )
             stream = ReservedStream(self._execution, identity, reservation_id, response)
             return await self._serve(request, stream, reservation_id)
         return await self._accept(request, identity, viewer, reservation_id)
@@ -211,9 +219,7 @@ class SingleConnections:
             raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
         self._served.add(reservation_id)
         try:
-            await stream.serve(
-                self._streams, address_of(request), request.receive, self._settings.heartbeat_seconds
-            )
+            await stream.serve(self._streams, address_of(request))
         finally:
             self._served.discard(reservation_id)
             await self._release(reservation_id)

@@ -13,10 +13,12 @@ import structlog
 
 from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
+from server.heartbeats import Heartbeats
 from server.identity import Identity
 from server.metrics import OPEN_STREAMS, STREAMS_ENDED
 from server.refusals import HttpRefusal
 from server.settings import Settings
+from server.shared_events import SharedEvents
 
 _DRAIN_STEP_SECONDS = 0.05
 _RETRY_STREAM_SECONDS = 10
@@ -78,6 +80,8 @@ class OpenStreams:
         self._streams: set[OpenStream] = set()
         self._settings = settings
         self._counts = Counter[UUID | str]()
+        self.heartbeats = Heartbeats(settings.heartbeat_seconds)
+        self.shared = SharedEvents()
         self.closing = False
 
     @contextmanager

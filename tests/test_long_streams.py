@@ -26,7 +26,10 @@ class NoStream:
     async def begin(self, cursor: str) -> None:
         self.begun.set()
 
-    def reach(self, cursor: str) -> None:
+    def reach(self, position: int, cursor: str) -> None:
+        pass
+
+    def caught_up(self, position: int) -> None:
         pass
 
 
