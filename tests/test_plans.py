@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from plans import BoundOperation, plan_operation
 from tests.plans.agreement import assert_same
 from tests.plans.documents import Document, document_from
-from tests.plans.forest import FOREST, growth_from
+from tests.plans.forest import FOREST, Broken, Growth, growth_from
 
 SCHEMA = FOREST._schema  # pyright: ignore[reportPrivateUsage]  # plans work on graphql-core's
 
@@ -140,3 +140,12 @@ def test_each_event_of_a_subscription_is_answered_as_by_graphql_core(random: Ran
             await anext(theirs)
 
     asyncio.run(compare())
+
+
+async def test_what_fails_inside_of_what_is_null_already_is_not_told():
+    at_fault = Growth("Leaf", {"id": 1, "size": 1, "label": Broken("late"), "strict_label": Broken("soon")})
+    later = Growth("Leaf", at_fault.values, frozenset({"label", "strict_label"}))
+    document = Document("{ branch { leaf { strictLabel label } } }", {})
+    result = await by_plan(document, Growth("Branch", {"id": 2, "leaf": later}))
+    assert result.data == {"branch": {"leaf": None}}
+    assert [error.message for error in result.errors or ()] == ["soon"]

@@ -100,9 +100,11 @@ async def test_a_stream_that_is_not_read_holds_up_nobody_and_has_everything_when
     async with grace.listening() as leading, grace.listening() as listening:
         reader, writer = await stalled_stream(server, grace)
         try:
-            everything, the_same, *_ = await asyncio.gather(
-                leading.contents(len(long)), listening.contents(len(long)), *map(send_every_eighth, range(8))
-            )
+            async with asyncio.TaskGroup() as tasks:
+                reading = [tasks.create_task(each.contents(len(long))) for each in (leading, listening)]
+                for first in range(8):
+                    tasks.create_task(send_every_eighth(first))
+            everything, the_same = (each.result() for each in reading)
             assert the_same == everything
             assert sorted(everything) == sorted(long)
             received: list[str] = []
@@ -254,3 +256,26 @@ class Sharing(RuleBasedStateMachine):
 
 Sharing.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestSharing = Sharing.TestCase
+
+
+async def test_of_those_who_listen_the_one_that_has_come_least_far_leads_next():
+    shared, log = SharedEvents(), [1]
+    leading = SimulatedStream(shared, log, 1)
+    leading.step()
+    behind = SimulatedStream(shared, log, 1)
+    behind.step()
+    log += [2, 3]
+    # This one has begun later, and knows what the one that leads has still to read.
+    ahead = SimulatedStream(shared, log, 3)
+    ahead.step()
+    assert behind.listening is not None
+    assert ahead.listening is not None
+    await asyncio.sleep(0)
+    leading.sharing.lead_no_more()
+    await asyncio.sleep(0)
+    for _ in range(3):
+        behind.step()
+        ahead.step()
+    assert behind.received == [2, 3]
+    assert ahead.received == []
+    ahead.listening.cancel()
