@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.requests import Request
+
+_MOST_REMEMBERED_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ def best_match(accept: str | None, offers: Sequence[str]) -> str | None:
     The highest quality wins, then what the header names first, then what is offered first. Parameters
     other than `q` are not looked at. Without a header it is the first offer.
     """
+    if accept is not None and len(accept) > _MOST_REMEMBERED_CHARS:
+        return _best_match(accept, tuple(offers))
+    return _remembered_match(accept, tuple(offers))
+
+
+def _best_match(accept: str | None, offers: tuple[str, ...]) -> str | None:
     ranges = [_parse(part, index) for index, part in enumerate((accept or "").split(",")) if part.strip()]
     if not ranges:
         return offers[0]
@@ -41,6 +50,10 @@ def best_match(accept: str | None, offers: Sequence[str]) -> str | None:
         if named.specificity(offer) and named.quality > 0:
             ranked.append((-named.quality, named.index, place, offer))
     return min(ranked)[-1] if ranked else None
+
+
+# A client sends the same header with each request.
+_remembered_match = lru_cache(128)(_best_match)
 
 
 def _parse(part: str, index: int) -> _Range:

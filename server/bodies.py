@@ -3,11 +3,16 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn, cast
 
+import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from server.refusals import HttpRefusal
+
+# A longer content type is none of ours, and would only take up memory.
+_MOST_TYPE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ async def read_json_object(request: Request, limits: BodyLimits) -> dict[str, An
         HttpRefusal: 415 for another content type or a content encoding, 413 and 408 over the limits, 400 for
             what is no JSON object.
     """
-    if not _is_utf8_json(request.headers.get("content-type", "")):
+    if not _is_utf8_json(request.headers.get("content-type", "")[:_MOST_TYPE_CHARS]):
         raise HttpRefusal(
             415, "BAD_USER_INPUT", "Send JSON in UTF-8: the content type must be application/json."
         )
@@ -41,12 +46,20 @@ def parse_json_object(text: bytes | str, what: str) -> dict[str, Any]:
         HttpRefusal: 400, it is not one.
     """
     try:
-        value: object = json.loads(text, parse_constant=_refuse_constant)
+        value = _parse(text)
     except (ValueError, RecursionError) as error:
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} is not JSON.") from error
     if not isinstance(value, dict):
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} must be a JSON object.")
     return cast("dict[str, Any]", value)
+
+
+def _parse(text: bytes | str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # It may only hold half a surrogate pair, which JSON allows and a refusal further in explains.
+        return json.loads(text, parse_constant=_refuse_constant)
 
 
 async def _read(request: Request, limits: BodyLimits) -> bytes:
@@ -69,6 +82,7 @@ def _broken_off(status: int, message: str) -> HttpRefusal:
     return HttpRefusal(status, "BAD_USER_INPUT", message, {"connection": "close"})
 
 
+@lru_cache(64)
 def _is_utf8_json(content_type: str) -> bool:
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+import orjson
 from starlette.responses import Response
 
 from resolvers.sessions import SignIn
@@ -15,8 +16,12 @@ GRAPHQL_PATHS = frozenset({"/graphql", "/graphql/stream"})
 
 def encode_json(value: object) -> bytes:
     """Return JSON in UTF-8; half a surrogate pair stays the escape that it came in as."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Half a surrogate pair, or a number over 64 bits.
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
