@@ -186,6 +186,8 @@ class Issuer:
         return RedirectResponse(f"{given['redirect_uri']}?{urlencode(answer)}", 302)
 
     async def _token(self, request: Request) -> Response:
+        if self.is_down:
+            return Response("<h1>Bad gateway</h1>", 502, media_type="text/html")
         bound = await self._codes.take(request)
         if bound is None:
             return JSONResponse({"error": "invalid_grant"}, 400)
