@@ -1,4 +1,4 @@
-"""What a browser gets at /graphql where GraphiQL is switched off."""
+"""A server with GraphiQL and introspection switched off: what a browser gets, and what stays unsaid."""
 
 from collections.abc import AsyncGenerator
 
@@ -17,9 +17,8 @@ AS_BROWSER = {"accept": BROWSER}
 async def plain(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    with running_server(
-        tmp_path_factory.mktemp("plain"), database_url=cluster.url(), graphiql="off"
-    ) as server:
+    folder = tmp_path_factory.mktemp("plain")
+    with running_server(folder, database_url=cluster.url(), graphiql="off", introspection="off") as server:
         async with httpx.AsyncClient(base_url=server.url) as http:
             yield http
 
@@ -53,3 +52,40 @@ async def test_clients_notice_nothing(plain: httpx.AsyncClient):
     response = await posts(plain, {"query": "{ __typename }"}, "application/graphql-response+json")
     assert executed(response) == {"__typename": "Query"}
     assert response.headers["content-type"] == GRAPHQL_JSON
+
+
+INTROSPECTING = {
+    "the schema": "{ __schema { types { name } } }",
+    "a type": '{ __type(name: "User") { fields { name } } }',
+    "by a fragment": "{ ...f } fragment f on Query { __schema { queryType { name } } }",
+    "beside something else": "{ viewer { id } a: __schema { mutationType { name } } }",
+}
+
+
+@pytest.mark.parametrize("document", INTROSPECTING.values(), ids=INTROSPECTING.keys())
+async def test_the_schema_is_not_told(plain: httpx.AsyncClient, document: str):
+    for accept in ("application/json", "text/event-stream"):
+        response = await posts(plain, {"query": document}, accept)
+        assert '"BAD_USER_INPUT"' in response.text
+        assert '"data"' not in response.text
+    asked = {"query": "{ __typename viewer { __typename } }"}
+    assert executed(await posts(plain, asked)) == {"__typename": "Query", "viewer": None}
+
+
+MISTYPED = [
+    "{ viewr { id } }",
+    "{ viewer { usernam } }",
+    '{ user(usrname: "ada") { id } }',
+    "{ ...f } fragment f on Usr { id }",
+    "mutation { createMessage(input: {contnt: 1}) { message { id } } }",
+]
+
+
+@pytest.mark.parametrize("document", MISTYPED)
+async def test_no_names_are_suggested_where_the_schema_is_not_told(
+    plain: httpx.AsyncClient, http: httpx.AsyncClient, document: str
+):
+    hidden, told = [await posts(each, {"query": document}) for each in (plain, http)]
+    assert refused(hidden, 200)
+    assert "Did you mean" not in hidden.text
+    assert "Did you mean" in told.text
