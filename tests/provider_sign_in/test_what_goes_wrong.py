@@ -70,6 +70,18 @@ async def test_a_provider_that_goes_down_meanwhile_is_named_and_the_next_try_is_
     assert await viewer(browser.http, signing.url) is not None
 
 
+async def test_nobody_is_asked_to_whom_a_provider_sends_us(
+    browser: Browser, signing: Signing, issuer: Issuer
+):
+    """The code, its verifier and our secret would go there."""
+    issuer.sends_elsewhere = True
+    page = await browser.goes_to(signing.login("oidc"))
+    assert page.status_code >= 400
+    assert problem(page, page.status_code)
+    assert issuer.asked_elsewhere == 0
+    assert await viewer(browser.http, signing.url) is None
+
+
 async def test_a_provider_that_has_an_error_of_its_own_is_named(
     browser: Browser, signing: Signing, issuer: Issuer
 ):
