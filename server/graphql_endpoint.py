@@ -29,6 +29,7 @@ from server.graphql_request import (
 )
 from server.identity import Identities, Identity
 from server.multipart import Multipart
+from server.pages import problem_page
 from server.rate_limits import address_of
 from server.refusals import HttpRefusal, cannot_answer_now, database_unavailable
 from server.responses import encode_json, refusal_response
@@ -76,9 +77,10 @@ class GraphQLEndpoint:
         """Return the response, or None when a stream has been it."""
         if self._single_connections.is_for(request):
             return await self._single_connections.respond(request, send)
-        media_type = negotiate(request)
+        page = self._page_for(request)
+        media_type = negotiate(request, html=page is not None)
         if media_type == HTML:
-            return self._page()
+            return page
         if media_type == sse.MEDIA_TYPE and request.headers.get("last-event-id") == sse.OVER:
             return Response(status_code=204)
         identity = await self._identities.of(request)
@@ -96,9 +98,12 @@ class GraphQLEndpoint:
         self._identities.renew_cookie(response, identity)
         return response
 
-    def _page(self) -> Response:
-        if self._graphiql is None:
-            raise HttpRefusal(404, "NOT_FOUND", "There is no GraphiQL page here.")
+    def _page_for(self, request: Request) -> Response | None:
+        """Return what is shown to a browser that would rather have a page; None where it gets an answer."""
+        if request.method != "GET":
+            return None
+        if self._graphiql is None and not request.query_params:
+            return _NO_PAGE
         return self._graphiql
 
     async def _answer(self, identity: Identity, asked: GraphQLRequest, media_type: str) -> Response:
@@ -179,6 +184,15 @@ class GraphQLEndpoint:
         """Return what streams have in common that are sent the same events."""
         viewer = None if identity.user is None else identity.user.id
         return (viewer, type(stream_format), self._execution.api.events_key(operation))
+
+
+_NO_PAGE = problem_page(
+    "This is a GraphQL API",
+    "Nothing has been asked: GraphQL clients send a query, by POST, or by GET as ?query=. A page to try that"
+    " on, GraphiQL, is not offered here.",
+    400,
+    links={},
+)
 
 
 def _stream_format(request: Request, media_type: str) -> StreamFormat:

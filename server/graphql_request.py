@@ -46,8 +46,8 @@ class GraphQLRequest:
     cost: int | None
 
 
-def negotiate(request: Request) -> str:
-    """Return the media type of the answer.
+def negotiate(request: Request, *, html: bool) -> str:
+    """Return the media type of the answer, among them HTML where there is a page to show.
 
     Raises:
         HttpRefusal: 405 for another method than GET and POST, 406 when nothing that we have is accepted.
@@ -56,7 +56,7 @@ def negotiate(request: Request) -> str:
         raise HttpRefusal(
             405, "BAD_USER_INPUT", "GraphQL is answered to GET and POST.", {"allow": "GET, POST, PUT, DELETE"}
         )
-    offers = [JSON, GRAPHQL_JSON, sse.MEDIA_TYPE, *([HTML] if request.method == "GET" else [])]
+    offers = [JSON, GRAPHQL_JSON, sse.MEDIA_TYPE, *([HTML] if html else [])]
     media_type = best_match(accept_of(request), offers)
     if media_type is None:
         raise HttpRefusal(406, "BAD_USER_INPUT", f"The answer can be {', '.join(offers)}.")

@@ -1,4 +1,4 @@
-"""Small pages for people whose sign-in did not work out: text and links, no script."""
+"""Small pages for people whose sign-in did not work out, or who are lost: text and links, no script."""
 
 from base64 import b64encode
 from collections.abc import Mapping

@@ -83,6 +83,12 @@ class _Failure(Exception):
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+_FAULT = _Failure(
+    "Something went wrong here",
+    "It is this server's fault, and nobody was signed in. Please try again; if it happens again, tell whoever"
+    " runs the server what stands at the end of this page.",
+    500,
+)
 _CANNOT_ANSWER = _Failure(
     "You could not be signed in just now",
     "The server has a problem of its own that should pass soon. Please try again in a few minutes.",
@@ -182,6 +188,10 @@ class ProviderSignIn:
             response = self._page(failure, request, pending.destination if pending else None)
         except DatabaseUnavailable:
             response = self._page(_CANNOT_ANSWER, request, pending.destination if pending else None)
+        except Exception:
+            # Here a person waits, who can do nothing with JSON.
+            log.exception("the request failed")
+            response = self._page(_FAULT, request, pending.destination if pending else None)
         response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
         return response
 

@@ -134,6 +134,8 @@ class Issuer:
     userinfo: dict[str, Any] = field(default_factory=dict[str, Any])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     is_down: bool = False
+    sends_elsewhere: bool = False
+    asked_elsewhere: int = 0
     key_fetches: int = 0
     _codes: _CodeGrants = field(default_factory=_CodeGrants)
 
@@ -141,6 +143,7 @@ class Issuer:
         """Forget what it has been told."""
         self.claims, self.header, self.response, self.userinfo, self.metadata = {}, {}, {}, {}, {}
         self.signing_key, self.resign, self.leaves_out, self.is_down = None, None, set(), False
+        self.sends_elsewhere, self.asked_elsewhere = False, 0
 
     def app(self) -> ASGIApp:
         return Starlette(
@@ -150,6 +153,7 @@ class Issuer:
                 Route("/token", self._token, methods=["POST"]),
                 Route("/userinfo", self._userinfo),
                 Route("/jwks", self._jwks),
+                Route("/elsewhere", self._elsewhere, methods=["GET", "POST"]),
             ]
         )
 
@@ -186,6 +190,10 @@ class Issuer:
         return RedirectResponse(f"{given['redirect_uri']}?{urlencode(answer)}", 302)
 
     async def _token(self, request: Request) -> Response:
+        if self.is_down:
+            return Response("<h1>Bad gateway</h1>", 502, media_type="text/html")
+        if self.sends_elsewhere:
+            return RedirectResponse(f"{self.url}/elsewhere", 307)
         bound = await self._codes.take(request)
         if bound is None:
             return JSONResponse({"error": "invalid_grant"}, 400)
@@ -194,6 +202,10 @@ class Issuer:
         if self.resign is not None:
             id_token = self.resign(id_token)
         return JSONResponse({"access_token": "an access token", "token_type": "Bearer", "id_token": id_token})
+
+    async def _elsewhere(self, request: Request) -> Response:
+        self.asked_elsewhere += 1
+        return JSONResponse({})
 
     async def _userinfo(self, request: Request) -> Response:
         assert request.headers["authorization"] == "Bearer an access token"

@@ -154,6 +154,22 @@ async def test_messages_of_a_user_are_limited_and_the_error_says_when_to_go_on(
         assert seen == {"conversation": {"lastMessage": {"content": "still here"}}}
 
 
+async def test_messages_in_one_request_are_counted_each(cluster: Cluster, database: Database, tmp_path: Path):
+    async with limited(cluster, tmp_path, messages_per_minute_per_user="3") as http:
+        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+        conversation = await ada.opens_conversation_with(grace)
+        five = " ".join(
+            f'a{number}: createMessage(input: {{conversationId: "{conversation}", content: "{number}"}})'
+            " { message { content } }"
+            for number in range(5)
+        )
+        answer = await ada.answer(f"mutation {{ {five} }}")
+        assert {error["extensions"]["code"] for error in answer["errors"]} == {"RATE_LIMITED"}
+        stored = "query ($id: ID!) { conversation(id: $id) { messages { edges { node { content } } } } }"
+        edges = (await ada.asks(stored, id=conversation))["conversation"]["messages"]["edges"]
+        assert [edge["node"]["content"] for edge in edges] == ["0", "1", "2"]
+
+
 async def test_several_workers_count_messages_and_sign_ins_together(
     cluster: Cluster, database: Database, tmp_path: Path
 ):

@@ -5,16 +5,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.tables import users
+from db.tables import identities, sessions, users
 from tests.browser import Browser
 from tests.provider_sign_in.signing import SECRET_KEY, Signing, base64url, problem, viewer
 from tests.serving import free_port, running_server
@@ -54,6 +54,63 @@ async def test_a_provider_that_is_down_is_named_in_plain_text(
         page = await browser.goes_to(f"{server.url}/auth/oidc/login")
         title = "&lt;script&gt;alert(1)&lt;/script&gt; does not answer"
         assert problem(page, 503) == title
+
+
+async def test_a_provider_that_goes_down_meanwhile_is_named_and_the_next_try_is_good(
+    browser: Browser, signing: Signing, issuer: Issuer
+):
+    back = await browser.goes_to(signing.login("oidc"), stops_before=signing.url)
+    issuer.is_down = True
+    page = await browser.goes_to(back.headers["location"])
+    assert problem(page, 503) == "The &lt;b&gt;Team&lt;/b&gt; &amp; Co. does not answer"
+    assert await viewer(browser.http, signing.url) is None
+    [again] = re.findall('href="(.*?)"', page.text)
+    issuer.is_down = False
+    await browser.goes_to(f"{signing.url}{again}")
+    assert await viewer(browser.http, signing.url) is not None
+
+
+async def test_nobody_is_asked_to_whom_a_provider_sends_us(
+    browser: Browser, signing: Signing, issuer: Issuer
+):
+    """The code, its verifier and our secret would go there."""
+    issuer.sends_elsewhere = True
+    page = await browser.goes_to(signing.login("oidc"))
+    assert page.status_code >= 400
+    assert problem(page, page.status_code)
+    assert issuer.asked_elsewhere == 0
+    assert await viewer(browser.http, signing.url) is None
+
+
+async def test_a_provider_that_has_an_error_of_its_own_is_named(
+    browser: Browser, signing: Signing, issuer: Issuer
+):
+    issuer.response = {"error": "server_error", "error_description": "<b>Oops</b>"}
+    page = await browser.goes_to(signing.login("oidc"))
+    assert problem(page, 502) == "The &lt;b&gt;Team&lt;/b&gt; &amp; Co. could not sign you in"
+    assert "Oops" not in page.text
+    assert await viewer(browser.http, signing.url) is None
+
+
+async def test_no_e_mail_address_is_asked_for_missed_or_kept(
+    browser: Browser, signing: Signing, github: GitHubStandIn, issuer: Issuer, database: Database
+):
+    for provider, scope in (("github", []), ("oidc", ["openid profile"])):
+        there = (await browser.http.get(signing.login(provider))).headers["location"]
+        assert parse_qs(urlsplit(there).query).get("scope", []) == scope
+    # Neither has told one before: GitHub's people may hide it, and most providers ask for its scope.
+    assert "email" not in github.user
+    await browser.goes_to(signing.login("github"))
+    assert await viewer(browser.http, signing.url) is not None
+    browser.http.cookies.clear()
+    name, address = f"ada-{uuid4().hex[:12]}", f"{uuid4().hex}@example.com"
+    issuer.claims = {"sub": name, "preferred_username": name, "email": address, "email_verified": True}
+    await browser.goes_to(signing.login("oidc"))
+    assert await viewer(browser.http, signing.url) == {"username": name, "avatarUrl": None}
+    async with database.snapshot() as connection:
+        for table in (users, identities, sessions):
+            holding = text(f"SELECT count(*) FROM {table.name} AS t WHERE strpos(t::text, :address) > 0")
+            assert await connection.scalar(holding, {"address": address}) == 0
 
 
 async def test_a_provider_that_is_not_set_up_is_told_in_words(http: httpx.AsyncClient):

@@ -2,62 +2,19 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.embedded import Cluster
 from tests.conftest import sign_in
+from tests.own_database import OwnDatabase
 from tests.people import CREATE_MESSAGE
 from tests.requests.asking import AS_STREAM, VIEWER, log_lines, refused
 from tests.serving import Server, eventually, running_server
 
 FRONTEND = "https://app.example.com"
-
-
-class OwnDatabase:
-    """A database that a test may break, and the server that uses it."""
-
-    def __init__(self, cluster: Cluster, name: str) -> None:
-        self.url = cluster.url(name)
-        self._name = name
-        self._admin = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
-
-    async def create(self) -> None:
-        await self._administer(f"CREATE DATABASE {self._name}")
-
-    @asynccontextmanager
-    async def without(self, table: str) -> AsyncGenerator[None]:
-        """Keep a table out of reach while the block runs."""
-        engine = create_async_engine(self.url, isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
-            await connection.execute(text(f"ALTER TABLE {table} RENAME TO mislaid"))
-            try:
-                yield
-            finally:
-                await connection.execute(text(f"ALTER TABLE mislaid RENAME TO {table}"))
-        await engine.dispose()
-
-    @asynccontextmanager
-    async def away(self) -> AsyncGenerator[None]:
-        """Let nobody connect while the block runs, and those who are connected no more."""
-        await self._administer(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false")
-        await self._administer(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self._name}'"
-        )
-        try:
-            yield
-        finally:
-            await self._administer(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
-
-    async def _administer(self, statement: str) -> None:
-        async with self._admin.connect() as connection:
-            await connection.execute(text(statement))
-        await self._admin.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import pytest
 
+from server.single_connection import TOKEN_HEADER
 from tests.conftest import SignIn
 from tests.people import PATIENCE_SECONDS
 from tests.serving import Server
@@ -59,6 +60,38 @@ async def test_a_page_of_another_site_cannot_use_the_cookie(http: httpx.AsyncCli
         assert "set-cookie" not in response.headers
     assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
     assert await viewer(http, bearer(token)) == name
+
+
+@pytest.mark.parametrize("headers", FROM_ANOTHER_SITE.values(), ids=FROM_ANOTHER_SITE.keys())
+async def test_a_page_of_another_site_reserves_and_stops_nothing(
+    http: httpx.AsyncClient, headers: dict[str, str]
+):
+    token = await token_for(http, a_name())
+    reserved = await http.put("/graphql/stream", headers=cookie(token))
+    assert reserved.status_code == 201
+    used = {**headers, **cookie(token), TOKEN_HEADER: reserved.text}
+    attempts = [
+        await http.put("/graphql/stream", headers={**headers, **cookie(token)}),
+        await http.post("/graphql/stream", json={**VIEWER, "extensions": {"operationId": "1"}}, headers=used),
+        await http.delete("/graphql/stream?operationId=1", headers=used),
+        await http.get("/graphql/stream", headers={**used, "accept": "text/event-stream"}),
+    ]
+    for response in attempts:
+        assert response.status_code == 403, response.text
+        assert response.json()["errors"][0]["extensions"]["code"] == "CROSS_SITE"
+
+
+async def test_the_graphiql_page_runs_only_our_scripts_and_is_shown_in_no_frame(http: httpx.AsyncClient):
+    page = await http.get("/graphql", headers={"accept": "text/html"})
+    assert page.status_code == 200
+    directives = dict(each.split(" ", 1) for each in page.headers["content-security-policy"].split("; "))
+    assert directives["default-src"] == "'none'"
+    assert directives["script-src"] == "'self'"
+    assert directives["connect-src"] == "'self'"
+    assert directives["frame-ancestors"] == "'none'"
+    assert directives["base-uri"] == "'none'"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("headers", FROM_ANOTHER_SITE.values(), ids=FROM_ANOTHER_SITE.keys())

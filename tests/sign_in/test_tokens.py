@@ -13,6 +13,7 @@ from db.engine import Database
 from db.tables import sessions
 from tests.sign_in.signing_in import (
     COOKIE,
+    VIEWER,
     a_name,
     bearer,
     change_session,
@@ -48,6 +49,21 @@ async def test_a_bearer_token_goes_before_a_cookie(http: httpx.AsyncClient):
     assert await viewer(http, {"authorization": f"bEARER {ada}"}) == ada_name
     for authorization in ("Bearer wrong", "Bearer", "Basic YWRhOmFkYQ==", f"Session {ada}", ada, ""):
         assert await viewer(http, {"authorization": authorization} | cookie(grace)) == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("name", ["token", "access_token", "bearer", "authorization", COOKIE])
+async def test_a_token_in_an_address_signs_nobody_in(http: httpx.AsyncClient, name: str):
+    username = a_name()
+    token = await token_for(http, username)
+    response = await http.get("/graphql", params={**VIEWER, name: token})
+    if name == "token":
+        # There single connection mode has its reservations, and this is none.
+        assert response.status_code == 404
+    else:
+        assert response.json() == {"data": {"viewer": None}}
+    for path in ("/auth/refresh", "/auth/logout"):
+        assert (await http.post(path, params={name: token})).status_code == 401
+    assert await viewer(http, bearer(token)) == username
 
 
 async def test_a_token_that_is_not_good_is_not_nobodys(http: httpx.AsyncClient):

@@ -1,0 +1,66 @@
+"""What a person is told when it is we who cannot sign them in."""
+
+import json
+from collections.abc import AsyncGenerator
+from uuid import uuid4
+
+import pytest
+
+from db.embedded import Cluster
+from tests.browser import Browser
+from tests.own_database import OwnDatabase
+from tests.provider_sign_in.signing import SECRET_KEY, problem, somebody_at_github, viewer
+from tests.requests.asking import log_lines
+from tests.serving import Server, free_port, running_server
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+
+
+@pytest.fixture(scope="module")
+async def own_database(cluster: Cluster) -> OwnDatabase:
+    own = OwnDatabase(cluster, f"own_{uuid4().hex}")
+    await own.create()
+    return own
+
+
+@pytest.fixture(scope="module")
+async def own_server(
+    own_database: OwnDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Server]:
+    with (
+        served(GitHubStandIn(somebody_at_github()).app()) as github_url,
+        running_server(
+            tmp_path_factory.mktemp("own"),
+            database_url=own_database.url,
+            port=str(free_port()),
+            secret_key=SECRET_KEY,
+            github_url=github_url,
+            github_client_id=CLIENT_ID,
+            github_client_secret=CLIENT_SECRET,
+        ) as running,
+    ):
+        yield running
+
+
+async def test_a_fault_of_ours_is_a_page_with_the_id_that_is_in_the_log(
+    browser: Browser, own_server: Server, own_database: OwnDatabase
+):
+    login = f"http://localhost:{own_server.port}/auth/github/login"
+    async with own_database.without("identities"):
+        page = await browser.goes_to(login)
+    assert problem(page, 500) == "Something went wrong here"
+    request_id = page.headers["x-request-id"]
+    assert request_id in page.text
+    assert "identities" not in page.text
+    fault = next(line for line in await log_lines(own_server, request_id) if line["level"] == "error")
+    assert "UndefinedTableError" in json.dumps(fault["exception"])
+    await browser.goes_to(login)
+    assert await viewer(browser.http, own_server.url.replace("127.0.0.1", "localhost")) is not None
+
+
+async def test_without_its_database_the_server_asks_for_another_try(
+    browser: Browser, own_server: Server, own_database: OwnDatabase
+):
+    async with own_database.away():
+        page = await browser.goes_to(f"http://localhost:{own_server.port}/auth/github/login")
+    assert problem(page, 503) == "You could not be signed in just now"
+    assert 'href="/auth/github/login?' in page.text

@@ -1,0 +1,91 @@
+"""A server with GraphiQL and introspection switched off: what a browser gets, and what stays unsaid."""
+
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from tests.requests.asking import BROWSER, GRAPHQL_JSON, JSON, executed, posts, refused
+from tests.serving import running_server
+
+AS_BROWSER = {"accept": BROWSER}
+
+
+@pytest.fixture(scope="module")
+async def plain(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[httpx.AsyncClient]:
+    folder = tmp_path_factory.mktemp("plain")
+    with running_server(folder, database_url=cluster.url(), graphiql="off", introspection="off") as server:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            yield http
+
+
+async def test_a_browser_that_asks_nothing_is_told_what_this_is(plain: httpx.AsyncClient):
+    response = await plain.get("/graphql", headers=AS_BROWSER)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "<h1>This is a GraphQL API</h1>" in response.text
+    assert "<script" not in response.text
+
+
+async def test_a_browser_that_asks_something_is_answered(plain: httpx.AsyncClient):
+    response = await plain.get("/graphql", params={"query": "{ __typename }"}, headers=AS_BROWSER)
+    assert executed(response) == {"__typename": "Query"}
+    assert response.headers["content-type"] == JSON
+    refused(await plain.get("/graphql", params={"query": "{"}, headers=AS_BROWSER), 200)
+    refused(await plain.get("/graphql", params={"quarry": "{ __typename }"}, headers=AS_BROWSER), 400)
+    only_html = {"accept": "text/html"}
+    refused(await plain.get("/graphql", params={"query": "{ __typename }"}, headers=only_html), 406)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/graphql-response+json"])
+async def test_a_client_that_asks_nothing_is_told_what_is_missing(plain: httpx.AsyncClient, accept: str):
+    response = await plain.get("/graphql", headers={"accept": accept})
+    assert "`query` is missing" in refused(response, 400)
+
+
+async def test_clients_notice_nothing(plain: httpx.AsyncClient):
+    response = await posts(plain, {"query": "{ __typename }"}, "application/graphql-response+json")
+    assert executed(response) == {"__typename": "Query"}
+    assert response.headers["content-type"] == GRAPHQL_JSON
+
+
+INTROSPECTING = {
+    "the schema": "{ __schema { types { name } } }",
+    "a type": '{ __type(name: "User") { fields { name } } }',
+    "by a fragment": "{ ...f } fragment f on Query { __schema { queryType { name } } }",
+    "beside something else": "{ viewer { id } a: __schema { mutationType { name } } }",
+}
+
+
+@pytest.mark.parametrize("document", INTROSPECTING.values(), ids=INTROSPECTING.keys())
+async def test_the_schema_is_not_told(plain: httpx.AsyncClient, document: str):
+    for accept in ("application/json", "text/event-stream"):
+        response = await posts(plain, {"query": document}, accept)
+        assert '"BAD_USER_INPUT"' in response.text
+        assert '"data"' not in response.text
+    asked = {"query": "{ __typename viewer { __typename } }"}
+    assert executed(await posts(plain, asked)) == {"__typename": "Query", "viewer": None}
+
+
+MISTYPED = [
+    "{ viewr { id } }",
+    "{ viewer { usernam } }",
+    '{ user(usrname: "ada") { id } }',
+    "{ ...f } fragment f on Usr { id }",
+    "mutation { createMessage(input: {contnt: 1}) { message { id } } }",
+]
+
+
+@pytest.mark.parametrize("document", MISTYPED)
+async def test_no_names_are_suggested_where_the_schema_is_not_told(
+    plain: httpx.AsyncClient, http: httpx.AsyncClient, document: str
+):
+    hidden, told = [await posts(each, {"query": document}) for each in (plain, http)]
+    assert refused(hidden, 200)
+    assert "Did you mean" not in hidden.text
+    assert "Did you mean" in told.text
