@@ -1,6 +1,7 @@
 """What comes before serving: the socket, the database, and what can be wrong with them."""
 
 import asyncio
+import resource
 import socket
 import sys
 
@@ -14,10 +15,22 @@ from server.database import DatabaseAddress, Watched
 _DATABASE_CHECK_SECONDS = 1
 # What the kernel takes of us beyond what it has sent: by default megabytes, for a client that does not read.
 _UNSENT_BYTES = 64 * 1024
+_MOST_FILES = 2**20
 
 
 class CannotStart(Exception):
     """The command cannot be carried out; the message is one line that says why and what to do."""
+
+
+def raise_file_limit() -> None:
+    """Let this process and its children open as many files as they may: each stream is one.
+
+    A process usually starts with 1,024, and is free to go up to its hard limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def listening_socket(host: str, port: int, unread_seconds: float) -> socket.socket:
