@@ -26,6 +26,9 @@ _SUBSCRIBE_SECONDS = 1
 # What goes wrong with every attempt to connect, one a second, is logged this often.
 _SAME_COMPLAINT_SECONDS = 60
 
+# While it connects again, nats-py writes to the transport that is closed: uvloop raises a RuntimeError then.
+_CONNECTION_ERRORS = (OSError, TimeoutError, RuntimeError, nats.errors.Error)
+
 Advice = Callable[[Exception], str | None]
 """Says what an operator may have to change after such an error, if anything."""
 
@@ -134,7 +137,7 @@ class NatsRelay:
         while True:
             try:
                 await self._connected(servers, options, backoff)
-            except (OSError, TimeoutError, nats.errors.Error) as error:
+            except _CONNECTION_ERRORS as error:
                 # The client connects again by itself; here it has given up, on credentials for example.
                 self._complain("NATS turns us away", error)
             await backoff.wait()
@@ -185,7 +188,7 @@ class NatsRelay:
                     await client.publish(subject_of(hint), b"")
                 else:
                     await client.publish(subject_of(hint.user_id), wire.encode(hint).encode())
-            except nats.errors.Error:
+            except _CONNECTION_ERRORS:
                 HINTS_LOST.inc()
 
     async def _subscribe(self, client: Client) -> None:
@@ -208,7 +211,7 @@ class NatsRelay:
             try:
                 # The server answers once it has taken what was sent before.
                 await client.flush(timeout=_SUBSCRIBE_SECONDS)
-            except (nats.errors.Error, TimeoutError):
+            except _CONNECTION_ERRORS:
                 log.warning("NATS does not answer")
         for interest in fresh:
             interest.subscribed.set()

@@ -31,7 +31,7 @@ from server.settings import (
     load_settings,
     unknown_settings,
 )
-from server.starting import CannotStart, bring_up_to_date, end_with, listening_socket
+from server.starting import CannotStart, bring_up_to_date, end_with, listening_socket, raise_file_limit
 from server.workers import serve_with_workers
 
 log = structlog.stdlib.get_logger(__name__)
@@ -65,6 +65,7 @@ def serve(
         set_up_logging(settings.log_format)
         for name in unknown_settings():
             log.warning("there is no such setting: is it mistyped?", name=name)
+        raise_file_limit()
         listening = listening_socket(settings.host, settings.port, settings.write_timeout_seconds)
         with listening, database_for_server(settings) as address:
             _run(_serve(settings, listening, address))

@@ -181,6 +181,18 @@ async def test_the_log_says_that_nats_does_not_take_our_credentials(
         assert line["check"] == "MESSENGER_NATS_CREDENTIALS_FILE or MESSENGER_BROADCAST_URL"
 
 
+async def test_credentials_can_be_replaced_under_a_running_server(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    accounts, path = Accounts(), Accounts().write_credentials(tmp_path / "messenger.creds")
+    with configured_nats(tmp_path, accounts.configuration()) as port:
+        settings = {"broadcast_url": f"nats://127.0.0.1:{port}", "nats_credentials_file": str(path)}
+        with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+            await eventually(lambda: "Authorization Violation" in server.log_path.read_text())
+            accounts.write_credentials(path)
+            await connected(server)
+
+
 @dataclass
 class Impostor:
     """Stands where NATS should, and would like to be told a password."""

@@ -1,19 +1,27 @@
 """NATS turning a client away for good, after which another client takes over."""
 
+import asyncio
 import signal
 import socket
 import subprocess
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import httpx
+import pytest
+from nats.aio.client import Client
 
 from db.embedded import Cluster
 from db.engine import Database
+from realtime.nats import open_nats_relay
+from realtime.subscribers import Subscribers
 from tests.conftest import sign_in
 from tests.serving import Server, eventually, running_server
-from tests.test_relays import NATS_SERVER
+from tests.test_long_streams import hint
+from tests.test_relays import NATS_SERVER, running_nats
 
 
 @contextmanager
@@ -70,3 +78,36 @@ async def test_a_client_that_nats_turns_away_is_replaced_and_hears_of_everybody_
                 assert await at_grace.contents(1) == ["there"]
                 await grace.sends("and back", to=conversation)
                 assert await at_ada.contents(1) == ["and back"]
+
+
+@pytest.mark.parametrize("name", ["connect", "subscribe", "flush", "publish"])
+async def test_a_connection_that_is_closed_under_the_library_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    """nats-py writes to a transport that is closed, at which uvloop raises what no caller expects."""
+    failures = [RuntimeError("the handler is closed")]
+    method: Callable[..., Awaitable[Any]] = getattr(Client, name)
+
+    async def fail(self: Client, *given: Any, **named: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await method(self, *given, **named)
+
+    monkeypatch.setattr(Client, name, fail)
+    here, there, user_id = Subscribers(), Subscribers(), uuid4()
+    with running_nats(tmp_path) as port:
+        urls = [f"nats://127.0.0.1:{port}"]
+        async with (
+            open_nats_relay(urls, {}, here, lambda _: None) as sending,
+            open_nats_relay(urls, {}, there, lambda _: None) as receiving,
+            receiving.receiving(user_id),
+            asyncio.timeout(20),
+        ):
+            with there.attached(user_id) as subscriber:
+                # Lost while a connection fails: sent until it comes through.
+                received = None
+                while failures or received is None:
+                    sending.send([hint(user_id, 1)])
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(0.2):
+                            received = await subscriber.next()

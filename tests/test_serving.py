@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -83,6 +84,20 @@ async def test_a_stop_waits_no_longer_than_it_may_for_a_request_that_does_not_en
         server.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(server.process.wait, 10) == 0
         writer.close()
+
+
+def test_a_server_may_open_as_many_files_as_the_system_lets_it(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    """Each stream is one, and a process starts with 1,024."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most - 1), most))
+    try:
+        with running_server(tmp_path, database_url=cluster.url()) as server:
+            soft, hard = psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
+    assert (soft, hard) == (min(most, 2**20), most)
 
 
 async def test_data_outlives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):

@@ -4,7 +4,9 @@ import asyncio
 import json
 import socket
 import struct
+import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,8 +18,10 @@ from tests.people import MESSAGE_CREATED, Person
 from tests.serving import Server, eventually, running_server
 
 
-def subscription_request(server: Server, person: Person, **variables: object) -> bytes:
-    body = json.dumps({"query": MESSAGE_CREATED, "variables": variables}).encode()
+def subscription_request(
+    server: Server, person: Person, document: str = MESSAGE_CREATED, **variables: object
+) -> bytes:
+    body = json.dumps({"query": document, "variables": variables}).encode()
     head = (
         f"POST /graphql HTTP/1.1\r\nHost: localhost:{server.port}\r\nAuthorization: Bearer {person.token}\r\n"
         f"Content-Type: application/json\r\nAccept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -117,3 +121,39 @@ async def test_a_reader_that_does_not_read_is_let_go_and_misses_nothing(impatien
         async with grace.listening(after=cursor) as returned:
             assert await returned.contents(sent) == ["x" * 480] * sent
         writer.close()
+
+
+def kernel_bytes(server: Server, client_port: int) -> int:
+    """Return how much the kernel holds of what the server has written to that client, sent or not."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if (int(local.split(":")[1], 16), int(remote.split(":")[1], 16)) == (server.port, client_port):
+            return int(queues.split(":")[0], 16)
+    raise AssertionError("there is no such connection")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it holds")
+async def test_what_a_client_does_not_read_waits_in_the_log_and_not_in_the_kernel(
+    server: Server, http: httpx.AsyncClient
+):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    # Each event some 48 kB.
+    content = " ".join(f"c{number}: content" for number in range(100))
+    document = f"subscription {{ messageCreated {{ cursor message {{ {content} }} }} }}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    client_port = writer.get_extra_info("sockname")[1]
+    writer.write(subscription_request(server, grace, document=document))
+    await asyncio.wait_for(reader.readuntil(b"id: "), 20)
+    async with grace.listening() as heard:
+        for _ in range(60):
+            await ada.sends("x" * 480, to=conversation)
+            await heard.contents(1)
+    assert 0 < kernel_bytes(server, client_port) < 200_000
+    received, tail = 0, b""
+    async with asyncio.timeout(20):
+        while received < 60:
+            chunk = tail + await reader.read(65536)
+            received += chunk.count(b"event: next")
+            tail = chunk[-10:]
+    writer.close()
