@@ -13,7 +13,7 @@ from server.responses import refusal_response
 
 log = structlog.stdlib.get_logger("messenger.requests")
 
-_COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/graphiql/")
+_COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/assets/", "/graphiql/")
 
 
 class RequestLog:

@@ -60,7 +60,7 @@ class Visitor:
             self.complaints.append(said.text)
 
     async def arrives(self) -> None:
-        await self.page.goto(self._origin)
+        await self.page.goto(f"{self._origin}/graphql")
 
     async def signs_in(self, name: str) -> None:
         self.name = name

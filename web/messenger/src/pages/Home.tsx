@@ -1,0 +1,106 @@
+/** The conversations, newest first, and the search that starts one. */
+import { useState } from 'react';
+import { useClient, useQuery } from 'urql';
+
+import { useSession } from '../client/session.ts';
+import {
+  type ConversationFieldsFragment,
+  InboxDocument,
+  MoreConversationsDocument,
+} from '../generated/graphql.ts';
+import { Avatar } from '../parts/Avatar.tsx';
+import { useReached } from '../parts/hooks.ts';
+import { conversationPath, Link } from '../parts/router.tsx';
+import { ShortTime } from '../parts/time.tsx';
+import { Search } from './Search.tsx';
+
+export function Home({ open }: { open: string | undefined }) {
+  const { conversations, next } = useConversations();
+  const viewer = useViewer();
+  return (
+    <section className="side" aria-label="Conversations">
+      <header className="bar">
+        <h1>Messenger</h1>
+        <Link className="me" href="/profile" aria-label={`Profile of ${viewer.username}`}>
+          <Avatar user={viewer} />
+        </Link>
+      </header>
+      <Search />
+      <div className="scroller" tabIndex={-1}>
+        {conversations.length === 0 ? (
+          <p className="empty">You have no conversations yet: find somebody by their name.</p>
+        ) : (
+          <ul className="conversations">
+            {conversations.map((conversation) => (
+              <li key={conversation.id}>
+                <Row conversation={conversation} current={conversation.id === open} />
+              </li>
+            ))}
+          </ul>
+        )}
+        {next && <More key={next} after={next} />}
+      </div>
+    </section>
+  );
+}
+
+function Row({ conversation, current }: { conversation: ConversationFieldsFragment; current: boolean }) {
+  const { id, otherParticipant, lastMessage, unreadCount } = conversation;
+  return (
+    <Link className="conversation" href={conversationPath(id)} aria-current={current ? 'page' : undefined}>
+      <Avatar user={otherParticipant} />
+      <span className="name" dir="auto">
+        {otherParticipant?.username ?? 'Several people'}
+      </span>
+      {lastMessage && <ShortTime at={lastMessage.createdAt} />}
+      <span className="preview" dir="auto">
+        {lastMessage?.mine && 'You: '}
+        {lastMessage?.content}
+      </span>
+      {unreadCount > 0 && (
+        <span className="unread">
+          {unreadCount}
+          <span className="visually-hidden"> unread</span>
+        </span>
+      )}
+    </Link>
+  );
+}
+
+/** The end of the list: what comes near it brings the next page. */
+function More({ after }: { after: string }) {
+  const client = useClient();
+  const [loading, setLoading] = useState(false);
+  const end = useReached<HTMLParagraphElement>(() => {
+    if (loading) return;
+    setLoading(true);
+    void client.query(MoreConversationsDocument, { after }).toPromise();
+  });
+  return (
+    <p ref={end} className="more" role="status">
+      Loading…
+    </p>
+  );
+}
+
+/** All that is loaded, and the cursor of the next page if there is one. */
+export function useConversations(): { conversations: ConversationFieldsFragment[]; next: string | undefined } {
+  const [{ data }] = useQuery({ query: InboxDocument });
+  const edges = data?.conversations.edges ?? [];
+  const page = data?.conversations.pageInfo;
+  return {
+    conversations: edges
+      .map(({ node }) => node)
+      .sort((one, other) => newest(other).localeCompare(newest(one)) || one.id.localeCompare(other.id)),
+    next: (page?.hasNextPage && page.endCursor) || undefined,
+  };
+}
+
+const newest = ({ lastMessage }: ConversationFieldsFragment) => lastMessage?.createdAt ?? '';
+
+/** Who is signed in, as they are called now. */
+export function useViewer() {
+  const session = useSession();
+  const [{ data }] = useQuery({ query: InboxDocument });
+  return data?.viewer ?? session.viewer;
+}
