@@ -86,7 +86,7 @@ def build_application(
     )
     router = Router(
         [
-            *_web_client(),
+            *_web_client(graphiql=page is not None),
             Route("/graphql", graphql),
             Route("/graphql/stream", graphql),
             *SignInEndpoints(
@@ -184,9 +184,9 @@ def _graphiql(settings: Settings) -> tuple[Response | None, Sequence[BaseRoute]]
         return None, []
 
 
-def _web_client() -> Sequence[BaseRoute]:
+def _web_client(*, graphiql: bool) -> Sequence[BaseRoute]:
     try:
-        return web_client()
+        return web_client(graphiql=graphiql)
     except FileNotFoundError as missing:
         log.warning("the web client has not been built: `make run` builds it", missing=missing.filename)
         return [Route("/", _to_graphql)]

@@ -16,15 +16,17 @@ STATIC = Path(__file__).parent / "static"
 _COPIES = (("br", ".br"), ("gzip", ".gz"))
 
 
-def built_page(folder: Path, policy: Mapping[str, str]) -> Response:
+def built_page(folder: Path, policy: Mapping[str, str], *, told: str = "") -> Response:
     """Return the page of a folder; its Content-Security-Policy allows what `policy` names, and nothing else.
+
+    `told` are attributes for the document's element, by which the page's script knows how it is served.
 
     Raises:
         FileNotFoundError: it has not been built.
     """
     allowed = {"default-src": "'none'", **policy, "base-uri": "'none'", "frame-ancestors": "'none'"}
     return HTMLResponse(
-        (folder / "index.html").read_text(),
+        (folder / "index.html").read_text().replace("<html ", f"<html {told} " if told else "<html ", 1),
         headers={
             "content-security-policy": "; ".join(f"{what} {where}" for what, where in allowed.items()),
             "referrer-policy": "no-referrer",

@@ -24,13 +24,13 @@ _POLICY = {
 }
 
 
-def web_client(folder: Path = BUILT) -> Sequence[BaseRoute]:
-    """Return the routes of the page and its files.
+def web_client(folder: Path = BUILT, *, graphiql: bool) -> Sequence[BaseRoute]:
+    """Return the routes of the page and its files; with `graphiql` it has a link there.
 
     Raises:
         FileNotFoundError: it has not been built.
     """
-    page = built_page(folder, _POLICY)
+    page = built_page(folder, _POLICY, told="data-graphiql" if graphiql else "")
 
     async def show(request: Request) -> Response:
         return page

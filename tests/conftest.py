@@ -6,11 +6,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from playwright.async_api import Browser
 
 from db import embedded, users
 from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
+from tests.chromium import running_chromium
 from tests.frontends import GRAPHQL, run
 from tests.people import Person
 from tests.serving import Server, running_server
@@ -82,6 +84,12 @@ def signs_in(http: httpx.AsyncClient) -> SignIn:
         return await sign_in(http, name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncGenerator[Browser]:
+    async with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ export function makeClient({ forwardSubscription, onSignedOut }: Options): Clien
       // Mutations are not sent again from here: messages are by the outbox, and with the rest the person decides.
       retryExchange({
         maxNumberAttempts: Infinity,
-        maxDelayMs: 10_000,
+        maxDelayMs: 5000,
         retryIf: (error, { kind }) => kind === 'query' && isTemporary(error),
       }),
       subscriptionExchange({ forwardSubscription }),

@@ -27,6 +27,7 @@ export class Outbox {
   readonly #client: Client;
   readonly #place: string;
   readonly #closed = new AbortController();
+  #waiting = new AbortController();
   #sending = false;
 
   constructor(client: Client, viewerId: string) {
@@ -63,8 +64,14 @@ export class Outbox {
     this.#change(key, { state: 'sent', messageId });
   }
 
+  /** Tries again now: the server is there. */
+  wake(): void {
+    this.#waiting.abort();
+  }
+
   close(): void {
     this.#closed.abort();
+    this.#waiting.abort();
   }
 
   async #sendAll(): Promise<void> {
@@ -73,8 +80,9 @@ export class Outbox {
     let failures = 0;
     let next: Unconfirmed | undefined;
     while (!this.#closed.signal.aborted && (next = this.items.get().find(({ state }) => state === 'waiting'))) {
+      this.#waiting = new AbortController();
       if (await this.#send(next)) failures = 0;
-      else await backOff(++failures, this.#closed.signal);
+      else if (!this.#closed.signal.aborted) await backOff(++failures, this.#waiting.signal);
     }
     this.#sending = false;
   }

@@ -65,7 +65,7 @@ export class Session {
     sayToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
     if (!data?.viewer) return false;
     this.#viewer = data.viewer;
-    this.#outbox = new Outbox(this.client, data.viewer.id);
+    const outbox = (this.#outbox = new Outbox(this.client, data.viewer.id));
     const listening = this.client
       .subscription(MessageCreatedDocument, { after: data.inboxCursor })
       .subscribe(({ data: event, error, hasNext }) => {
@@ -75,10 +75,13 @@ export class Session {
       });
     this.#ends.push(
       () => listening.unsubscribe(),
+      this.connected.watch(() => this.connected.get() && outbox.wake()),
       hearTabs((said) => {
         if (said.kind === 'viewer' && said.id !== this.viewer.id) this.end();
         if (said.kind === 'read')
-          void this.client.query(UnreadDocument, { id: said.conversationId }, { requestPolicy: 'network-only' });
+          void this.client
+            .query(UnreadDocument, { id: said.conversationId }, { requestPolicy: 'network-only' })
+            .toPromise();
       }),
       this.#watchReturns(),
     );

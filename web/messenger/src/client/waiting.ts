@@ -2,6 +2,7 @@
 export function backOff(failures: number, signal?: AbortSignal): Promise<void> {
   const longest = Math.min(LONGEST_MS, 500 * 2 ** failures);
   return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
     const done = () => {
       clearTimeout(timer);
       removeEventListener('online', done);

@@ -9,20 +9,22 @@ import { TimeOfDay } from '../parts/time.tsx';
 interface Props {
   message: MessageFieldsFragment;
   name: string;
-  /** It is the last of some that belong together, and shows the time for them. */
-  endsGroup: boolean;
+  /** The next is somebody else's. */
+  endsTurn: boolean;
+  /** Those who hear it are always told. */
+  showsTime: boolean;
   mark: string | undefined;
 }
 
-export const MessageItem = memo(function MessageItem({ message, name, endsGroup, mark }: Props) {
+export const MessageItem = memo(function MessageItem({ message, name, endsTurn, showsTime, mark }: Props) {
   return (
-    <li className="message" data-mine={message.mine} data-last={endsGroup}>
+    <li className="message" data-mine={message.mine} data-last={endsTurn}>
       <div className="bubble">
         <span className="visually-hidden">{message.mine ? 'You' : name}: </span>
         <MessageText text={message.content} />
       </div>
       <p className="details">
-        <TimeOfDay at={message.createdAt} className={endsGroup || mark ? undefined : 'visually-hidden'} />
+        <TimeOfDay at={message.createdAt} className={showsTime || mark ? undefined : 'visually-hidden'} />
         {mark && <span> · {mark}</span>}
       </p>
     </li>

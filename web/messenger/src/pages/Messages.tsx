@@ -18,14 +18,16 @@ interface Props {
 
 /** How far from its end a list counts as being at its end, in pixels. */
 const CLOSE = 60;
-/** Messages of one person that follow one another within this time show their time once. */
-const TOGETHER_MS = 5 * 60_000;
+/** Messages that follow one another within this time show it once, at the last of them. */
+const SOON_MS = 5 * 60_000;
 
 export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   const { hasPreviousPage, startCursor } = conversation.messages.pageInfo;
   const count = messages.length + unconfirmed.length;
   const { scroller, atEnd, toEnd } = useScrolling(messages[0]?.id);
   useReading(conversation, messages, atEnd);
+
+  const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
   // What one sends is seen, wherever one was.
   const newest = unconfirmed.at(-1)?.key;
@@ -37,7 +39,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
         {hasPreviousPage && startCursor && <Earlier key={startCursor} id={conversation.id} before={startCursor} />}
         {count === 0 && <p className="empty">Nothing has been written yet. Say hello to {name}.</p>}
         {byDay(messages).map((day) => (
-          <Day key={day[0]?.id} messages={day} name={name} />
+          <Day key={day[0]?.id} messages={day} name={name} lastRead={lastRead} />
         ))}
         {unconfirmed.length > 0 && (
           <ol aria-label="Not confirmed yet">
@@ -57,9 +59,14 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   );
 }
 
-function Day({ messages, name }: { messages: MessageFieldsFragment[]; name: string }) {
+interface DayProps {
+  messages: MessageFieldsFragment[];
+  name: string;
+  lastRead: string | undefined;
+}
+
+function Day({ messages, name, lastRead }: DayProps) {
   const [first] = messages;
-  const lastRead = messages.findLast(({ readByOthers }) => readByOthers);
   return (
     <section className="day">
       <h2>{first && dayName(new Date(first.createdAt))}</h2>
@@ -69,8 +76,9 @@ function Day({ messages, name }: { messages: MessageFieldsFragment[]; name: stri
             key={message.id}
             message={message}
             name={name}
-            endsGroup={!goesOn(message, messages[index + 1])}
-            mark={message === lastRead ? 'Read' : undefined}
+            endsTurn={messages[index + 1]?.author.id !== message.author.id}
+            showsTime={!isSoonAfter(message, messages[index + 1])}
+            mark={message.id === lastRead ? 'Read' : undefined}
           />
         ))}
       </ol>
@@ -78,12 +86,8 @@ function Day({ messages, name }: { messages: MessageFieldsFragment[]; name: stri
   );
 }
 
-function goesOn(message: MessageFieldsFragment, next: MessageFieldsFragment | undefined): boolean {
-  return (
-    next?.mine === message.mine &&
-    next.author.id === message.author.id &&
-    Date.parse(next.createdAt) - Date.parse(message.createdAt) < TOGETHER_MS
-  );
+function isSoonAfter(message: MessageFieldsFragment, next: MessageFieldsFragment | undefined): boolean {
+  return next !== undefined && Date.parse(next.createdAt) - Date.parse(message.createdAt) < SOON_MS;
 }
 
 function byDay(messages: MessageFieldsFragment[]): MessageFieldsFragment[][] {

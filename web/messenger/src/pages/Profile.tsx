@@ -28,9 +28,12 @@ export function Profile({ onSignedOut }: { onSignedOut: () => void }) {
       <Notifications />
       <Sessions />
       <SignOut onSignedOut={onSignedOut} />
-      <p className="aside">
-        For developers: <a href="/graphql">GraphiQL</a>, a page to try the API on.
-      </p>
+      {/* The server tells whether it has that page. */}
+      {'graphiql' in document.documentElement.dataset && (
+        <p className="aside">
+          For developers: <a href="/graphql">GraphiQL</a>, a page to try the API on.
+        </p>
+      )}
     </article>
   );
 }
