@@ -16,6 +16,7 @@ from tests.chromium import running_chromium
 from tests.frontends import GRAPHQL, run
 from tests.people import Person
 from tests.serving import Server, running_server
+from tests.web_client import Pair
 
 PersonMaker = Callable[[str], Awaitable[User]]
 SignIn = Callable[[str], Awaitable[Person]]
@@ -84,6 +85,12 @@ def signs_in(http: httpx.AsyncClient) -> SignIn:
         return await sign_in(http, name)
 
     return make
+
+
+@pytest.fixture
+async def pair(server: Server, signs_in: SignIn) -> Pair:
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    return Pair(f"http://localhost:{server.port}", ada, grace, await ada.opens_conversation_with(grace))
 
 
 @pytest.fixture(scope="session")

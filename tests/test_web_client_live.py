@@ -14,36 +14,14 @@ from db.engine import Database
 from db.tables import inboxes
 from schema.node import NodeType
 from tests.chromium import needs_chromium
-from tests.conftest import SignIn
-from tests.people import Person
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server, eventually, running_server
-from tests.web_client import Window, held_back, person_at, window_of
+from tests.web_client import Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
 
 STREAMS = "messenger_open_streams"
 TEN = [f"missed {number}" for number in range(10)]
-
-
-@pytest.fixture
-def origin(server: Server) -> str:
-    return f"http://localhost:{server.port}"
-
-
-@pytest.fixture
-async def ada(signs_in: SignIn) -> Person:
-    return await signs_in("ada")
-
-
-@pytest.fixture
-async def grace(signs_in: SignIn) -> Person:
-    return await signs_in("grace")
-
-
-@pytest.fixture
-async def conversation(ada: Person, grace: Person) -> str:
-    return await ada.opens_conversation_with(grace)
 
 
 @pytest.fixture
@@ -53,10 +31,10 @@ async def proxy(server: Server) -> AsyncGenerator[Proxy]:
 
 
 @pytest.fixture
-async def window(browser: Browser, proxy: Proxy, ada: Person, conversation: str) -> AsyncGenerator[Window]:
+async def window(browser: Browser, proxy: Proxy, pair: Pair) -> AsyncGenerator[Window]:
     """Ada's window, with the conversation open, over a connection that can break."""
     async with window_of(browser, proxy.url) as window:
-        await window.signs_in(ada.username, at=f"/conversations/{conversation}")
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.field).to_be_visible()
         yield window
 
@@ -72,93 +50,85 @@ async def offline(window: Window, proxy: Proxy) -> AsyncGenerator[None]:
     await window.page.context.set_offline(False)
 
 
-async def test_who_was_offline_has_what_was_missed_in_order(
-    window: Window, proxy: Proxy, grace: Person, conversation: str
-):
-    await grace.sends("before", to=conversation)
+async def test_who_was_offline_has_what_was_missed_in_order(window: Window, proxy: Proxy, pair: Pair):
+    await pair.grace.sends("before", to=pair.conversation)
     await window.sees("before")
     async with offline(window, proxy):
         for content in TEN:
-            await grace.sends(content, to=conversation)
+            await pair.grace.sends(content, to=pair.conversation)
         await window.writes("written offline", "and this")
         await expect(window.message("and this")).to_contain_text("Sending…")
         await window.sees("before", "written offline", "and this")
     await window.sees("before", *TEN, "written offline", "and this")
     await expect(window.offline_line).to_have_text("")
     await expect(window.page.get_by_text("Sending…")).to_have_count(0)
-    await grace.sends("after", to=conversation)
+    await pair.grace.sends("after", to=pair.conversation)
     await window.sees("before", *TEN, "written offline", "and this", "after")
 
 
-async def test_a_connection_that_breaks_is_repaired(
-    window: Window, proxy: Proxy, grace: Person, conversation: str
-):
+async def test_a_connection_that_breaks_is_repaired(window: Window, proxy: Proxy, pair: Pair):
     for number in range(3):
         proxy.cut_within(f"broken off {number}".encode())
-        await grace.sends(f"broken off {number}", to=conversation)
+        await pair.grace.sends(f"broken off {number}", to=pair.conversation)
         await window.sees(*(f"broken off {each}" for each in range(number + 1)))
     # The message is stored, and its answer is lost.
     proxy.cut_within(b'"createMessage"')
     await window.writes("once")
     await expect(window.message("once")).not_to_contain_text("Sending…")
-    await grace.sends("the end", to=conversation)
+    await pair.grace.sends("the end", to=pair.conversation)
     await window.sees("broken off 0", "broken off 1", "broken off 2", "once", "the end")
 
 
 async def test_a_server_that_restarts_under_an_open_page_is_met_again(
-    browser: Browser, cluster: Cluster, database: Database, tmp_path: Path, server: Server, signs_in: SignIn
+    browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
 ):
-    ada, grace = await signs_in("ada"), await signs_in("grace")
-    conversation = await ada.opens_conversation_with(grace)
     settings = {"database_url": cluster.url(), "session_cache_seconds": "0"}
     async with person_at(browser) as context:
         with running_server(tmp_path, **settings) as first:
             port = first.port
             window = Window(await context.new_page(), f"http://localhost:{port}")
-            await window.signs_in(ada.username, at=f"/conversations/{conversation}")
+            await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
             await window.writes("before")
             await expect(window.message("before")).not_to_contain_text("Sending…")
         await expect(window.offline_line).to_contain_text("The server cannot be reached.")
         await window.writes("meanwhile")
         # At another process of the same messenger.
-        await grace.sends("from elsewhere", to=conversation)
+        await pair.grace.sends("from elsewhere", to=pair.conversation)
         await window.sees("before", "meanwhile")
         with running_server(tmp_path, port=str(port), **settings):
             await window.sees("before", "from elsewhere", "meanwhile")
             await expect(window.page.get_by_text("Sending…")).to_have_count(0)
             await expect(window.offline_line).to_have_text("")
-            await grace.sends("after", to=conversation)
+            await pair.grace.sends("after", to=pair.conversation)
             await window.sees("before", "from elsewhere", "meanwhile", "after")
 
 
 async def test_a_cursor_that_is_no_longer_kept_has_everything_fetched_anew(
-    window: Window, proxy: Proxy, database: Database, ada: Person, grace: Person, conversation: str
+    window: Window, proxy: Proxy, database: Database, pair: Pair
 ):
-    await grace.sends("before", to=conversation)
+    await pair.grace.sends("before", to=pair.conversation)
     await window.sees("before")
     async with offline(window, proxy):
         for content in TEN:
-            await grace.sends(content, to=conversation)
-        viewer = NodeType.USER.decode((await ada.asks("{ viewer { id } }"))["viewer"]["id"])
+            await pair.grace.sends(content, to=pair.conversation)
+        viewer = NodeType.USER.decode((await pair.ada.asks("{ viewer { id } }"))["viewer"]["id"])
         async with database.transaction() as connection:
             await connection.execute(
                 update(inboxes).where(inboxes.c.user_id == viewer).values(trimmed_to=inboxes.c.last_position)
             )
         await window.writes("written offline")
     await window.sees("before", *TEN, "written offline")
-    await grace.sends("after", to=conversation)
+    await pair.grace.sends("after", to=pair.conversation)
     await window.sees("before", *TEN, "written offline", "after")
 
 
-async def test_what_comes_while_a_page_is_fetched_is_not_lost(
-    browser: Browser, origin: str, ada: Person, grace: Person, conversation: str
-):
+async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, pair: Pair):
     """The answer is older than an event that overtakes it."""
-    async with window_of(browser, origin) as window:
-        await window.signs_in(ada.username)
+    async with window_of(browser, pair.origin) as window:
+        await window.signs_in(pair.ada.username)
         for content in TEN:
-            await grace.sends(content, to=conversation)
-        await expect(window.row(grace.username)).to_contain_text("10 unread")
+            await pair.grace.sends(content, to=pair.conversation)
+        await expect(window.row(pair.grace.username)).to_contain_text("10 unread")
         answered = asyncio.Event()
         overtaken = asyncio.Event()
 
@@ -172,39 +142,40 @@ async def test_what_comes_while_a_page_is_fetched_is_not_lost(
             await route.fulfill(response=response)
 
         await window.page.route("**/graphql", answer_late)
-        await window.row(grace.username).click()
+        await window.row(pair.grace.username).click()
         await answered.wait()
-        await grace.sends("overtakes it", to=conversation)
-        await expect(window.row(grace.username)).to_contain_text("overtakes it")
+        await pair.grace.sends("overtakes it", to=pair.conversation)
+        await expect(window.row(pair.grace.username)).to_contain_text("overtakes it")
         overtaken.set()
         await window.sees(*TEN, "overtakes it")
 
 
-async def test_two_tabs_share_a_stream_and_stay_in_step(
-    browser: Browser, origin: str, server: Server, ada: Person, grace: Person, conversation: str
-):
+async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: Pair, server: Server):
     before = server.metric(STREAMS)
     async with person_at(browser) as context:
-        leader, other = Window(await context.new_page(), origin), Window(await context.new_page(), origin)
-        await leader.signs_in(ada.username, at=f"/conversations/{conversation}")
+        leader, other = (
+            Window(await context.new_page(), pair.origin),
+            Window(await context.new_page(), pair.origin),
+        )
+        await leader.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await other.goes_to()
-        await grace.sends("hello", to=conversation)
+        await pair.grace.sends("hello", to=pair.conversation)
         for tab in (leader, other):
-            await expect(tab.row(grace.username)).to_contain_text("hello")
+            await expect(tab.row(pair.grace.username)).to_contain_text("hello")
         # It is open and in sight in one, so it is read in both.
-        await expect(other.row(grace.username)).not_to_contain_text("unread")
-        await other.opens_conversation(conversation)
+        await expect(other.row(pair.grace.username)).not_to_contain_text("unread")
+        await other.opens_conversation(pair.conversation)
         await other.writes("from the other")
         for tab in (leader, other):
             await tab.sees("hello", "from the other")
         assert server.metric(STREAMS) == before + 1
 
         await leader.page.close()
-        await grace.sends("the leader is gone", to=conversation)
+        await pair.grace.sends("the leader is gone", to=pair.conversation)
         await other.sees("hello", "from the other", "the leader is gone")
         await eventually(lambda: server.metric(STREAMS) == before + 1)
 
-        third = Window(await context.new_page(), origin)
+        third = Window(await context.new_page(), pair.origin)
         await third.goes_to("/profile")
         await third.page.get_by_role("button", name="Sign out", exact=True).click()
         for tab in (third, other):
@@ -212,55 +183,51 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(
         await eventually(lambda: server.metric(STREAMS) == before)
 
         # Whoever signs in in one tab is signed in in all, and sees nothing of who was there before.
-        await third.page.get_by_label("Somebody else").fill(grace.username)
+        await third.page.get_by_label("Somebody else").fill(pair.grace.username)
         await third.page.get_by_role("button", name="Sign in", exact=True).click()
         await other.sees("hello", "from the other", "the leader is gone")
-        await expect(other.heading(ada.username)).to_be_visible()
-        await ada.sends("for Grace now", to=conversation)
-        await expect(third.row(ada.username)).to_contain_text("for Grace now")
+        await expect(other.heading(pair.ada.username)).to_be_visible()
+        await pair.ada.sends("for Grace now", to=pair.conversation)
+        await expect(third.row(pair.ada.username)).to_contain_text("for Grace now")
 
 
-async def test_a_leader_that_dies_between_events_leaves_no_gap_and_no_double(
-    browser: Browser, origin: str, ada: Person, grace: Person, conversation: str
-):
+async def test_a_leader_that_dies_between_events_leaves_no_gap_and_no_double(browser: Browser, pair: Pair):
     async with person_at(browser) as context:
-        tabs = [Window(await context.new_page(), origin)]
-        await tabs[0].signs_in(ada.username, at=f"/conversations/{conversation}")
+        tabs = [Window(await context.new_page(), pair.origin)]
+        await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         written: list[str] = []
         for round_ in range(3):
-            tabs.append(Window(await context.new_page(), origin))
-            await tabs[-1].opens_conversation(conversation)
+            tabs.append(Window(await context.new_page(), pair.origin))
+            await tabs[-1].opens_conversation(pair.conversation)
             for number in range(10):
                 written.append(f"{round_} {number}")
-                await grace.sends(written[-1], to=conversation)
+                await pair.grace.sends(written[-1], to=pair.conversation)
                 if number == 5:
                     await tabs.pop(0).page.close()
             await tabs[0].sees(*written)
 
 
-async def test_signing_in_as_somebody_else_in_one_tab_changes_all(
-    browser: Browser, origin: str, ada: Person, grace: Person
-):
+async def test_signing_in_as_somebody_else_in_one_tab_changes_all(browser: Browser, pair: Pair):
     """Without signing out first: the cookie is another person's at once, and so must be what is shown."""
     async with person_at(browser) as context:
-        of_ada = Window(await context.new_page(), origin)
-        await of_ada.signs_in(ada.username)
+        of_ada = Window(await context.new_page(), pair.origin)
+        await of_ada.signs_in(pair.ada.username)
         response = await context.request.post(
-            f"{origin}/auth/dev/login", data={"username": grace.username}
+            f"{pair.origin}/auth/dev/login", data={"username": pair.grace.username}
         )
         assert response.ok
-        other = Window(await context.new_page(), origin)
+        other = Window(await context.new_page(), pair.origin)
         await other.goes_to()
         for tab in (other, of_ada):
-            await expect(tab.page.get_by_role("link", name=f"Profile of {grace.username}")).to_be_visible()
+            await expect(
+                tab.page.get_by_role("link", name=f"Profile of {pair.grace.username}")
+            ).to_be_visible()
 
 
-async def test_a_held_back_message_keeps_its_place_before_the_next(
-    window: Window, ada: Person, grace: Person, conversation: str
-):
+async def test_a_held_back_message_keeps_its_place_before_the_next(window: Window, pair: Pair):
     let_through = await held_back(window, '"first"')
     await window.writes("first", "second")
-    await grace.sends("overtakes both", to=conversation)
+    await pair.grace.sends("overtakes both", to=pair.conversation)
     await window.sees("overtakes both", "first", "second")
     let_through()
     await expect(window.page.get_by_text("Sending…")).to_have_count(0)

@@ -3,12 +3,34 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, Route, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Route,
+    expect,
+)
+
+from tests.people import Person
 
 DESKTOP = {"width": 1180, "height": 760}
 PHONE = {"width": 390, "height": 780}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two people with a conversation, and where their browsers reach the server."""
+
+    origin: str
+    ada: Person
+    grace: Person
+    conversation: str
 
 
 class Window:
@@ -106,11 +128,14 @@ class Window:
 @asynccontextmanager
 async def person_at(browser: Browser, **options: Any) -> AsyncGenerator[BrowserContext]:
     """Give somebody a browser of their own, with nothing in it."""
-    context = await browser.new_context(**{"viewport": DESKTOP, **options})
+    options.setdefault("viewport", DESKTOP)
+    context = await browser.new_context(**options)
     context.set_default_timeout(20_000)
     try:
         yield context
     finally:
+        for page in context.pages:
+            await page.unroute_all(behavior="ignoreErrors")
         await context.close()
 
 

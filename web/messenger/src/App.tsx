@@ -7,7 +7,10 @@ import { hearTabs } from './client/tabs.ts';
 import { Messenger } from './Messenger.tsx';
 import { SignIn } from './pages/SignIn.tsx';
 
-type State = { kind: 'starting' } | { kind: 'nobody'; wasSomebody: boolean } | { kind: 'somebody'; session: Session };
+type State =
+  | { kind: 'starting' }
+  | { kind: 'nobody'; wasSomebody: boolean }
+  | { kind: 'somebody'; session: Session; hasSignedIn: boolean };
 
 /** Sessions that end as soon as they begin do not follow one another faster than that. */
 const PAUSE_MS = 3000;
@@ -25,7 +28,8 @@ export function App() {
       const begins = (session = new Session(() => setAttempt({ pause: true })));
       const somebody = await begins.start();
       if (session !== begins) return;
-      if (somebody) setState({ kind: 'somebody', session: begins });
+      if (somebody)
+        setState((before) => ({ kind: 'somebody', session: begins, hasSignedIn: before.kind === 'nobody' }));
       else {
         begins.close();
         setState((before) => ({ kind: 'nobody', wasSomebody: before.kind === 'somebody' }));
@@ -56,7 +60,7 @@ export function App() {
     // What was shown for one session is not carried over to the next.
     <SessionProvider key={state.session.id} value={state.session}>
       <Provider value={state.session.client}>
-        <Messenger onSignedOut={again} />
+        <Messenger hasSignedIn={state.hasSignedIn} onSignedOut={again} />
       </Provider>
     </SessionProvider>
   );

@@ -10,7 +10,12 @@ import { notifies, Profile } from './pages/Profile.tsx';
 import { useOnline, useSettled } from './parts/hooks.ts';
 import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
 
-export function Messenger({ onSignedOut }: { onSignedOut: () => void }) {
+interface Props {
+  hasSignedIn: boolean;
+  onSignedOut: () => void;
+}
+
+export function Messenger({ hasSignedIn, onSignedOut }: Props) {
   const path = usePath();
   const conversation = conversationIn(path);
   useTitle(path);
@@ -22,7 +27,7 @@ export function Messenger({ onSignedOut }: { onSignedOut: () => void }) {
       </a>
       <OfflineLine />
       <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
-        <Home open={conversation} />
+        <Home open={conversation} takesFocus={hasSignedIn} />
         <div className="page" id="page" tabIndex={-1}>
           {conversation !== undefined ? (
             <ConversationPage key={conversation} id={conversation} />
@@ -85,7 +90,7 @@ function useTitle(path: string): void {
   const open = conversations.find(({ id }) => id === conversationIn(path));
   const name = open?.otherParticipant?.username ?? (path === '/profile' ? 'Profile' : undefined);
   useEffect(() => {
-    document.title = `${unread ? `(${unread}) ` : ''}${name ? `${name} – ` : ''}Messenger`;
+    document.title = `${unread ? `(${unread}) ` : ''}${name ? `${name} · ` : ''}Messenger`;
   }, [unread, name]);
 }
 

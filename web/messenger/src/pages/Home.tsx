@@ -1,5 +1,5 @@
 /** The conversations, newest first, and the search that starts one. */
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useClient, useQuery } from 'urql';
 
 import { useSession } from '../client/session.ts';
@@ -14,13 +14,23 @@ import { conversationPath, Link } from '../parts/router.tsx';
 import { ShortTime } from '../parts/time.tsx';
 import { Search } from './Search.tsx';
 
-export function Home({ open }: { open: string | undefined }) {
+interface Props {
+  open: string | undefined;
+  /** Whoever has just signed in goes on from here. */
+  takesFocus: boolean;
+}
+
+export function Home({ open, takesFocus }: Props) {
   const { conversations, next } = useConversations();
   const viewer = useViewer();
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => void (takesFocus && heading.current?.focus()), []);
   return (
     <section className="side" aria-label="Conversations">
       <header className="bar">
-        <h1>Messenger</h1>
+        <h1 ref={heading} tabIndex={-1}>
+          Messenger
+        </h1>
         <Link className="me" href="/profile" aria-label={`Profile of ${viewer.username}`}>
           <Avatar user={viewer} />
         </Link>

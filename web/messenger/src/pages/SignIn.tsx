@@ -12,7 +12,7 @@ export function SignIn({ wasSomebody, onSignedIn }: { wasSomebody: boolean; onSi
   const ways = useWaysIn();
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
-  useEffect(() => void (document.title = 'Sign in – Messenger'), []);
+  useEffect(() => void (document.title = 'Sign in · Messenger'), []);
 
   async function enterAs(username: string) {
     setBusy(true);
