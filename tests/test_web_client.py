@@ -20,7 +20,7 @@ from tests.conftest import SignIn
 from tests.people import Person
 from tests.serving import running_server
 from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
-from tests.web_client import Pair, Window, held_back, person_at, window_of
+from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
 
@@ -218,7 +218,7 @@ async def test_a_session_that_is_ended_elsewhere_ends_here(browser: Browser, pai
 
 async def test_it_notifies_only_whom_it_may_and_while_nobody_looks(browser: Browser, pair: Pair):
     async with person_at(browser, permissions=["notifications"]) as context:
-        await context.add_init_script(NOTED)
+        await context.add_init_script(HIDING + NOTED)
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at="/profile")
         await window.page.evaluate("hide()")
@@ -239,7 +239,6 @@ async def test_it_notifies_only_whom_it_may_and_while_nobody_looks(browser: Brow
 
 NOTED = """
     window.notified = [];
-    let hidden = false;
     window.Notification = class extends Notification {
       constructor(title, options) {
         super(title, options);
@@ -247,8 +246,4 @@ NOTED = """
         window.shown = this;
       }
     };
-    Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
-    const turn = (to) => { hidden = to; document.dispatchEvent(new Event('visibilitychange')); };
-    window.hide = () => turn(true);
-    window.show = () => turn(false);
 """

@@ -16,7 +16,7 @@ from schema.node import NodeType
 from tests.chromium import needs_chromium
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server, eventually, running_server
-from tests.web_client import Pair, Window, held_back, person_at, window_of
+from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
 
@@ -232,3 +232,37 @@ async def test_a_held_back_message_keeps_its_place_before_the_next(window: Windo
     let_through()
     await expect(window.page.get_by_text("Sending…")).to_have_count(0)
     await window.sees("overtakes both", "first", "second")
+
+
+async def test_what_comes_while_nobody_looks_is_unread_until_somebody_does(browser: Browser, pair: Pair):
+    unread = "query ($id: ID!) { conversation(id: $id) { unreadCount } }"
+    async with window_of(browser, pair.origin) as window:
+        await window.page.add_init_script(HIDING)
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await expect(window.field).to_be_visible()
+        await window.page.evaluate("hide()")
+        await pair.grace.sends("in the background", to=pair.conversation)
+        await window.sees("in the background")
+        await window.is_titled(f"(1) {pair.grace.username} · Messenger")
+        assert (await pair.ada.asks(unread, id=pair.conversation))["conversation"]["unreadCount"] == 1
+        await window.page.evaluate("show()")
+        await window.is_titled(f"{pair.grace.username} · Messenger")
+        assert (await pair.ada.asks(unread, id=pair.conversation))["conversation"]["unreadCount"] == 0
+
+
+async def test_a_page_from_another_host_by_plain_http_works_too(
+    browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
+):
+    """There are no locks between tabs then, so each has a stream, and still no message twice."""
+    with running_server(tmp_path, database_url=cluster.url(), dev_login="on") as server:
+        origin = f"http://messenger.test:{server.port}"
+        async with person_at(browser) as context:
+            tabs = [Window(await context.new_page(), origin) for _ in range(2)]
+            await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+            await tabs[1].opens_conversation(pair.conversation)
+            assert not await tabs[0].page.evaluate("isSecureContext")
+            await pair.grace.sends("hello", to=pair.conversation)
+            await tabs[0].writes("over plain HTTP")
+            for tab in tabs:
+                await tab.sees("hello", "over plain HTTP")
+                await expect(tab.page.get_by_text("Sending…")).to_have_count(0)

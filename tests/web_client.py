@@ -22,6 +22,15 @@ from tests.people import Person
 DESKTOP = {"width": 1180, "height": 760}
 PHONE = {"width": 390, "height": 780}
 
+# Lets a page be hidden and shown, as tabs are in a browser with a head.
+HIDING = """
+    let hidden = false;
+    const turn = (to) => { hidden = to; document.dispatchEvent(new Event('visibilitychange')); };
+    Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
+    window.hide = () => turn(true);
+    window.show = () => turn(false);
+"""
+
 
 @dataclass(frozen=True)
 class Pair:

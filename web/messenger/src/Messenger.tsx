@@ -18,6 +18,8 @@ interface Props {
 export function Messenger({ hasSignedIn, onSignedOut }: Props) {
   const path = usePath();
   const conversation = conversationIn(path);
+  const hasBeenElsewhere = useRef(hasSignedIn);
+  useEffect(() => void (hasBeenElsewhere.current ||= path !== '/'), [path]);
   useTitle(path);
   useNotifications();
   return (
@@ -27,7 +29,7 @@ export function Messenger({ hasSignedIn, onSignedOut }: Props) {
       </a>
       <OfflineLine />
       <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
-        <Home open={conversation} takesFocus={hasSignedIn} />
+        <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />
         <div className="page" id="page" tabIndex={-1}>
           {conversation !== undefined ? (
             <ConversationPage key={conversation} id={conversation} />
@@ -94,6 +96,15 @@ function useTitle(path: string): void {
   }, [unread, name]);
 }
 
+/** Some browsers let only service workers notify. */
+function notify(title: string, options: NotificationOptions): Notification | undefined {
+  try {
+    return new Notification(title, options);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Notifies of messages while nobody looks at any of the tabs, if the person has allowed it in the profile. */
 function useNotifications(): void {
   const session = useSession();
@@ -103,7 +114,8 @@ function useNotifications(): void {
       session.listen(async ({ mine, author, content, conversation }) => {
         if (mine || !notifies() || (await isAnyTabVisible())) return;
         // The same tag from another tab takes its place, and so does a newer message.
-        const notification = new Notification(author.username, { body: content, tag: conversation.id });
+        const notification = notify(author.username, { body: content, tag: conversation.id });
+        if (!notification) return;
         shown.current.add(notification);
         notification.onclose = () => shown.current.delete(notification);
         notification.onclick = () => {

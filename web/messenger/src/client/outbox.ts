@@ -7,6 +7,7 @@ import type { Client } from '@urql/core';
 
 import { SendMessageDocument } from '../generated/graphql.ts';
 import { hasCode, isTemporary, messageOf } from './graphql.ts';
+import { newKey } from './keys.ts';
 import { Store } from './store.ts';
 import { backOff } from './waiting.ts';
 
@@ -41,7 +42,7 @@ export class Outbox {
     const createdAt = new Date().toISOString();
     this.#set([
       ...this.items.get().filter(({ state }, index, { length }) => state !== 'sent' || index > length - 50),
-      { key: crypto.randomUUID(), conversationId, content, createdAt, state: 'waiting' },
+      { key: newKey(), conversationId, content, createdAt, state: 'waiting' },
     ]);
     void this.#sendAll();
   }
@@ -62,6 +63,11 @@ export class Outbox {
   /** The message with this key has come as an event, maybe before the answer. */
   confirm(key: string, messageId: string): void {
     this.#change(key, { state: 'sent', messageId });
+  }
+
+  /** Forgets everything, for whoever uses this browser next. */
+  clear(): void {
+    this.#set([]);
   }
 
   /** Tries again now: the server is there. */

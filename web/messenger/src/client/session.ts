@@ -10,6 +10,7 @@ import {
   type UserFieldsFragment,
 } from '../generated/graphql.ts';
 import { makeClient } from './graphql.ts';
+import { newKey } from './keys.ts';
 import { Outbox } from './outbox.ts';
 import { SharedStream } from './shared-stream.ts';
 import { hearTabs, sayToTabs } from './tabs.ts';
@@ -20,8 +21,10 @@ export type Arrived = MessageCreatedSubscription['messageCreated']['message'];
 const AWAY_MS = 20_000;
 
 export class Session {
-  readonly id = crypto.randomUUID();
+  readonly id = newKey();
   readonly client: Client;
+  /** What was begun in each conversation and not sent. */
+  readonly drafts = new Map<string, string>();
   readonly #stream = new SharedStream();
   readonly #ends: (() => void)[] = [];
   readonly #listeners = new Set<(message: Arrived) => void>();
@@ -139,16 +142,12 @@ export class Session {
 
   /** Fetches what another device may have read, and makes sure that no event is missing here. */
   async #compare(): Promise<void> {
-    let before: number;
-    let cursor: string | undefined;
-    do {
-      before = this.#events;
-      // Asked again when an event came meanwhile: the answer may be older than that.
-      const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
-      cursor = data?.inboxCursor;
-    } while (!this.#over && before !== this.#events);
-    if (cursor === undefined || this.#over) return;
-    const end = cursor;
+    const before = this.#events;
+    const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
+    if (!data || this.#over) return;
+    // An event came meanwhile, and the answer may be older than that.
+    if (before !== this.#events) return this.#compare();
+    const end = data.inboxCursor;
     const timer = setTimeout(() => this.#stream.hasSeen(end) || this.end(), 10_000);
     this.#ends.push(() => clearTimeout(timer));
   }

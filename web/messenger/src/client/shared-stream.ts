@@ -25,7 +25,11 @@ export class SharedStream {
   /** What other tabs said before this one knew whose events it wants: part of it is after its first cursor. */
   readonly #early: Said[] = [];
   readonly #seen = new Set<string>();
-  #hear = (said: Said): void => void this.#early.push(said);
+  #missedEarly = false;
+  #hear = (said: Said): void => {
+    if (this.#early.length < REMEMBERED) this.#early.push(said);
+    else this.#missedEarly = true;
+  };
   #reconnect: (() => void) | undefined;
 
   constructor() {
@@ -102,8 +106,11 @@ export class SharedStream {
         lead();
         stopped.signal.addEventListener('abort', () => resolve());
       });
+    if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too much has come before the start.')));
+    // Where a page came by plain HTTP from elsewhere, there are no locks: then each tab has a stream of its own.
+    else if (!('locks' in navigator)) void leading();
     // Refused only when it is stopped while it waits.
-    navigator.locks.request(`messenger-stream-${viewer}`, { signal: stopped.signal }, leading).catch(() => {});
+    else navigator.locks.request(`messenger-stream-${viewer}`, { signal: stopped.signal }, leading).catch(() => {});
     return () => stopped.abort();
   }
 

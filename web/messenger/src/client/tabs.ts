@@ -19,6 +19,7 @@ export function hearTabs(hear: (said: Said) => void): () => void {
 
 /** Has other tabs know, through a lock that ends with the page, whether somebody looks at this one. */
 export function showWhetherVisible(): void {
+  if (!('locks' in navigator)) return; // Nor are there notifications then, which this is for.
   let hidden: (() => void) | undefined;
   const update = () => {
     if (document.visibilityState === 'hidden') {

@@ -1,11 +1,9 @@
-import { type FormEvent, type KeyboardEvent, type RefObject, useId, useState } from 'react';
+import { type FormEvent, type KeyboardEvent, type RefObject, useId, useLayoutEffect, useState } from 'react';
 
+import { useSession } from '../client/session.ts';
 import { hasKeyboard } from '../parts/hooks.ts';
 
 const LONGEST = 480;
-
-/** What was begun in each conversation, until it is sent. */
-const drafts = new Map<string, string>();
 
 interface Props {
   field: RefObject<HTMLTextAreaElement | null>;
@@ -17,9 +15,17 @@ interface Props {
 /** Enter sends and Shift+Enter begins a line; on a phone Enter begins a line, and the button sends. */
 export function Composer({ field, conversationId, name, send }: Props) {
   const id = useId();
+  const { drafts } = useSession();
   const [text, setText] = useState(drafts.get(conversationId) ?? '');
   const normalised = normalise(text);
   const left = LONGEST - [...normalised].length;
+
+  // Browsers that do not know `field-sizing`.
+  useLayoutEffect(() => {
+    if (!field.current || CSS.supports('field-sizing', 'content')) return;
+    field.current.style.height = 'auto';
+    field.current.style.height = `${field.current.scrollHeight + 2}px`;
+  }, [text]);
 
   function change(typed: string) {
     drafts.set(conversationId, typed);

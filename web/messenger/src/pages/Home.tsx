@@ -1,5 +1,5 @@
 /** The conversations, newest first, and the search that starts one. */
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef } from 'react';
 import { useClient, useQuery } from 'urql';
 
 import { useSession } from '../client/session.ts';
@@ -9,22 +9,24 @@ import {
   MoreConversationsDocument,
 } from '../generated/graphql.ts';
 import { Avatar } from '../parts/Avatar.tsx';
-import { useReached } from '../parts/hooks.ts';
+import { LoadMore } from '../parts/LoadMore.tsx';
 import { conversationPath, Link } from '../parts/router.tsx';
 import { ShortTime } from '../parts/time.tsx';
 import { Search } from './Search.tsx';
 
 interface Props {
+  /** The conversation beside it. */
   open: string | undefined;
-  /** Whoever has just signed in goes on from here. */
+  /** Whoever has just signed in, or comes back from a page, goes on from here. */
   takesFocus: boolean;
 }
 
 export function Home({ open, takesFocus }: Props) {
   const { conversations, next } = useConversations();
   const viewer = useViewer();
+  const client = useClient();
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => void (takesFocus && heading.current?.focus()), []);
+  useEffect(() => void (takesFocus && heading.current?.focus()), [takesFocus]);
   return (
     <section className="side" aria-label="Conversations">
       <header className="bar">
@@ -48,7 +50,13 @@ export function Home({ open, takesFocus }: Props) {
             ))}
           </ul>
         )}
-        {next && <More key={next} after={next} />}
+        {next && (
+          <LoadMore
+            key={next}
+            margin="400px"
+            load={() => client.query(MoreConversationsDocument, { after: next }).toPromise()}
+          />
+        )}
       </div>
     </section>
   );
@@ -74,22 +82,6 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
         </span>
       )}
     </Link>
-  );
-}
-
-/** The end of the list: what comes near it brings the next page. */
-function More({ after }: { after: string }) {
-  const client = useClient();
-  const [loading, setLoading] = useState(false);
-  const end = useReached<HTMLParagraphElement>(() => {
-    if (loading) return;
-    setLoading(true);
-    void client.query(MoreConversationsDocument, { after }).toPromise();
-  });
-  return (
-    <p ref={end} className="more" role="status">
-      Loading…
-    </p>
   );
 }
 

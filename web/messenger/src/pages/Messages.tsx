@@ -3,7 +3,7 @@ import { useClient } from 'urql';
 
 import type { Unconfirmed } from '../client/outbox.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
-import { useReached } from '../parts/hooks.ts';
+import { LoadMore } from '../parts/LoadMore.tsx';
 import { dayName, daysBetween } from '../parts/time.tsx';
 import { MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import type { OpenConversation } from './Conversation.tsx';
@@ -23,6 +23,7 @@ const SOON_MS = 5 * 60_000;
 
 export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   const { hasPreviousPage, startCursor } = conversation.messages.pageInfo;
+  const client = useClient();
   const count = messages.length + unconfirmed.length;
   const { scroller, atEnd, toEnd } = useScrolling(messages[0]?.id);
   useReading(conversation, messages, atEnd);
@@ -36,7 +37,15 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   return (
     <div className="messages">
       <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Messages with ${name}`}>
-        {hasPreviousPage && startCursor && <Earlier key={startCursor} id={conversation.id} before={startCursor} />}
+        {hasPreviousPage && startCursor && (
+          <LoadMore
+            key={startCursor}
+            margin="800px"
+            load={() =>
+              client.query(ConversationDocument, { id: conversation.id, before: startCursor }).toPromise()
+            }
+          />
+        )}
         {count === 0 && <p className="empty">Nothing has been written yet. Say hello to {name}.</p>}
         {byDay(messages).map((day) => (
           <Day key={day[0]?.id} messages={day} name={name} lastRead={lastRead} />
@@ -100,22 +109,6 @@ function byDay(messages: MessageFieldsFragment[]): MessageFieldsFragment[][] {
     else days.push([message]);
   }
   return days;
-}
-
-/** The beginning of what is loaded: when it comes near, the page before is fetched. */
-function Earlier({ id, before }: { id: string; before: string }) {
-  const client = useClient();
-  const [loading, setLoading] = useState(false);
-  const beginning = useReached<HTMLParagraphElement>(() => {
-    if (loading) return;
-    setLoading(true);
-    void client.query(ConversationDocument, { id, before }).toPromise();
-  }, '800px');
-  return (
-    <p ref={beginning} className="more" role="status">
-      Loading earlier messages…
-    </p>
-  );
 }
 
 /** Keeps what one looks at in its place: the end at the end, and the rest while earlier messages come above it. */

@@ -4,6 +4,7 @@ import { useMutation, useQuery } from 'urql';
 
 import { messageOf } from '../client/graphql.ts';
 import { signOut } from '../client/http.ts';
+import { useSession } from '../client/session.ts';
 import { EndOtherSessionsDocument, EndSessionDocument, SessionsDocument, UpdateProfileDocument } from '../generated/graphql.ts';
 import { Avatar } from '../parts/Avatar.tsx';
 import { Link } from '../parts/router.tsx';
@@ -206,11 +207,14 @@ function Sessions() {
 }
 
 function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
+  const { outbox } = useSession();
   const [problem, setProblem] = useState<string>();
   async function leave() {
     const refused = await signOut();
     setProblem(refused);
-    if (!refused) onSignedOut();
+    if (refused) return;
+    outbox.clear();
+    onSignedOut();
   }
   return (
     <section>

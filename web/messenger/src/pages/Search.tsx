@@ -19,7 +19,9 @@ export function Search() {
     requestPolicy: 'cache-and-network',
   });
   const [opening, open] = useMutation(OpenConversationDocument);
-  const people = search && text.trim() ? (data?.searchUsers ?? []) : [];
+  const typed = text.trim().toLowerCase();
+  // What was found for another text is shown as far as it goes with this one.
+  const people = (typed && data?.searchUsers.filter(({ username }) => username.toLowerCase().startsWith(typed))) || [];
   const [refused] = opening.data?.createConversation.userErrors ?? [];
   const problem = refused?.message ?? (opening.error && messageOf(opening.error));
 
@@ -34,7 +36,7 @@ export function Search() {
   /** Enter takes the first, which is whom exactly that name belongs to; or that name, if it was faster. */
   function submit(event: FormEvent) {
     event.preventDefault();
-    const name = (search === text.trim() && people[0]?.username) || text.trim();
+    const name = people[0]?.username ?? text.trim();
     if (name) void write(name);
   }
 

@@ -15,7 +15,7 @@ const ASKED_AT_ONCE = 50;
 export function useReading(conversation: OpenConversation, messages: MessageFieldsFragment[], atEnd: boolean): void {
   const visible = useVisible();
   useMarkRead(conversation, messages.at(-1)?.id, visible && atEnd);
-  useReadMarks(messages, visible);
+  useReadMarks(messages, useStore(useSession().connected) && visible);
 }
 
 function useMarkRead({ id, unreadCount }: OpenConversation, newest: string | undefined, inSight: boolean): void {
@@ -35,18 +35,18 @@ function useMarkRead({ id, unreadCount }: OpenConversation, newest: string | und
 }
 
 /** There is no event when somebody reads, so it is asked for while it matters: the page is seen, and something unread. */
-function useReadMarks(messages: MessageFieldsFragment[], visible: boolean): void {
+function useReadMarks(messages: MessageFieldsFragment[], inSight: boolean): void {
   const client = useClient();
   const ids = messages.flatMap(({ id, mine, readByOthers }) => (mine && !readByOthers ? [id] : [])).slice(-ASKED_AT_ONCE);
   // Somebody who writes has read what came before.
   const answered = messages.findLast(({ mine }) => !mine)?.id;
   const asked = ids.join();
   useEffect(() => {
-    if (!visible || !asked) return undefined;
+    if (!inSight || !asked) return undefined;
     const ask = () =>
       void client.query(ReadMarksDocument, { ids: asked.split(',') }, { requestPolicy: 'network-only' }).toPromise();
     ask();
     const timer = setInterval(ask, ASK_EVERY_MS);
     return () => clearInterval(timer);
-  }, [visible, asked, answered]);
+  }, [inSight, asked, answered]);
 }
