@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-GRAPHIQL := server/static/graphiql/index.html
+PAGES := $(addprefix server/static/,$(addsuffix /index.html,messenger graphiql))
 
 .PHONY: help run test faults setup check format lock
 help:
@@ -20,7 +20,7 @@ help:
 run: setup
 	@exec $(BIN)/messenger serve
 
-setup: .venv/project $(GRAPHIQL)
+setup: .venv/project $(PAGES)
 
 # What a failing step tells before it ends the command.
 or_say = || { echo "$(1)" >&2; exit 1; }
@@ -58,13 +58,17 @@ WITH_NODE = export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 		$(call or_say,Node is missing: install 20.19 or later with npm; or have PyPI in reach. Then run make again.)
 NPM_CI = npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \
 	$(call or_say,Not installed; see above. With the npm registry in reach run make again.)
-$(GRAPHIQL): $(wildcard web/graphiql/*.* web/graphiql/src web/graphiql/src/*) | .venv/made
-	@echo "Building the GraphiQL page ..."
+# What a page is made from: everything in its folder down to the files, as far as it is not itself made.
+SOURCES_OF = $(shell find web/$(1) \( -name node_modules -o -name generated \) -prune -o -print)
+server/static/messenger/index.html: $(call SOURCES_OF,messenger) graphql/schema.graphql graphql/client/resuming.ts
+server/static/graphiql/index.html: $(call SOURCES_OF,graphiql)
+$(PAGES): server/static/%/index.html: | .venv/made
+	@echo "Building the page in web/$* ..."
 	@$(WITH_NODE); \
-	cd web/graphiql; \
+	cd web/$*; \
 	$(NPM_CI); \
 	npm run --silent build -- --logLevel=warn \
-		$(call or_say,The page in web/graphiql does not build: see above.)
+		$(call or_say,The page in web/$* does not build: see above.)
 
 # What frontends use, for the tests: packages of theirs, and a generator that does not go with our packages.
 CLIENTS := graphql/node_modules/.package-lock.json

@@ -230,6 +230,11 @@ class Loaders:
         return DataLoader(self._messages)
 
     @cached_property
+    def idempotency_keys(self) -> DataLoader[UUID, UUID | None]:
+        """The keys that messages were sent with, by the messages' ids."""
+        return DataLoader(self._idempotency_keys)
+
+    @cached_property
     def participants(self) -> DataLoader[UUID, Sequence[Participant]]:
         """Who takes part, by the conversations' ids."""
         return DataLoader(self._participants)
@@ -254,6 +259,12 @@ class Loaders:
         viewer = self._context.require_viewer()
         async with self._context.reading() as connection:
             found = {one.id: one for one in await messages.visible_to(connection, viewer.id, ids)}
+        return [found.get(message_id) for message_id in ids]
+
+    async def _idempotency_keys(self, ids: list[UUID]) -> list[UUID | None]:
+        viewer = self._context.require_viewer()
+        async with self._context.reading() as connection:
+            found = await messages.idempotency_keys(connection, viewer.id, ids)
         return [found.get(message_id) for message_id in ids]
 
     async def _participants(self, ids: list[UUID]) -> list[Sequence[Participant]]:

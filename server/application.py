@@ -9,10 +9,9 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
 from db.engine import Database, DatabaseUnavailable
@@ -22,7 +21,7 @@ from schema.limits import DocumentLimits
 from server.execution import Execution
 from server.faults import MaskedFaults
 from server.github import GitHub
-from server.graphiql import BUILT, GraphiQLFiles, graphiql_page
+from server.graphiql import graphiql
 from server.graphql_endpoint import GraphQLEndpoint
 from server.heads import HeadLimit
 from server.identity import Identities
@@ -41,6 +40,7 @@ from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
 from server.token_issuer import TokenIssuer
 from server.trusted_documents import TrustedDocuments
+from server.web_client import web_client
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -87,7 +87,7 @@ def build_application(
     )
     router = Router(
         [
-            Route("/", _to_graphql),
+            *_web_client(graphiql=page is not None),
             Route("/graphql", graphql),
             Route("/graphql/stream", graphql),
             *SignInEndpoints(
@@ -181,10 +181,18 @@ def _graphiql(settings: Settings) -> tuple[Response | None, Sequence[BaseRoute]]
     if not settings.graphiql:
         return None, []
     try:
-        return graphiql_page(), [Mount("/graphiql", GZipMiddleware(GraphiQLFiles()))]
-    except FileNotFoundError:
-        log.warning("GraphiQL has not been built: `make run` builds it", folder=str(BUILT))
+        return graphiql()
+    except FileNotFoundError as missing:
+        log.warning("GraphiQL has not been built: `make run` builds it", missing=missing.filename)
         return None, []
+
+
+def _web_client(*, graphiql: bool) -> Sequence[BaseRoute]:
+    try:
+        return web_client(graphiql=graphiql)
+    except FileNotFoundError as missing:
+        log.warning("the web client has not been built: `make run` builds it", missing=missing.filename)
+        return [Route("/", _to_graphql)]
 
 
 async def _to_graphql(request: Request) -> Response:

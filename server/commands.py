@@ -205,9 +205,8 @@ def _clean_errors() -> Generator[None]:
 
 
 def _welcome(settings: Settings, public_url: str, address: DatabaseAddress) -> str:
-    lines = [f"The messenger is at {public_url}/graphql"]
-    if settings.graphiql:
-        lines.append("  Open it in a browser for GraphiQL.")
+    lines = [f"The messenger is at {public_url}"]
+    lines.append(f"  Its API: {public_url}/graphql" + ", in a browser with GraphiQL" * settings.graphiql)
     if offers_dev_login(settings, public_url):
         lines.append(
             f"  Sign in: curl {public_url}/auth/dev/login -H 'content-type: application/json'"

@@ -11,7 +11,7 @@ from server.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
 
 log = structlog.stdlib.get_logger("messenger.requests")
 
-_COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/graphiql/")
+_COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/assets/", "/graphiql/")
 
 
 class RequestLog:

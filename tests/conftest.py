@@ -6,14 +6,17 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from playwright.async_api import Browser
 
 from db import embedded, users
 from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
+from tests.chromium import running_chromium
 from tests.frontends import GRAPHQL, run
 from tests.people import Person
 from tests.serving import Server, running_server
+from tests.web_client import Pair
 
 PersonMaker = Callable[[str], Awaitable[User]]
 SignIn = Callable[[str], Awaitable[Person]]
@@ -82,6 +85,18 @@ def signs_in(http: httpx.AsyncClient) -> SignIn:
         return await sign_in(http, name)
 
     return make
+
+
+@pytest.fixture
+async def pair(server: Server, signs_in: SignIn) -> Pair:
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    return Pair(f"http://localhost:{server.port}", ada, grace, await ada.opens_conversation_with(grace))
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncGenerator[Browser]:
+    async with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -1,45 +1,19 @@
 """The GraphiQL page in a real browser: a newcomer subscribes in one tab and sends from another."""
 
-import os
 import re
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 
 from db.embedded import Cluster
 from db.engine import Database
+from tests.chromium import needs_chromium
 from tests.openid_provider import certified_provider
 from tests.serving import Server, eventually, free_port, running_server
 from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-    "--no-sandbox",
-]
-
-
-pytestmark = pytest.mark.skipif(
-    # Not where everything has to be shown.
-    not CHROMIUM.exists() and "CI" not in os.environ,
-    reason="there is no Chromium: apt-get install chromium",
-)
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncGenerator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield launched
-        await launched.close()
+pytestmark = needs_chromium
 
 
 class Visitor:
@@ -64,7 +38,7 @@ class Visitor:
             self.complaints.append(said.text)
 
     async def arrives(self) -> None:
-        await self.page.goto(self._origin)
+        await self.page.goto(f"{self._origin}/graphql")
 
     async def signs_in(self, name: str) -> None:
         self.name = name

@@ -31,12 +31,23 @@ RAW = {
     "a chunk of 2^68 bytes": (HEAD + b"Transfer-Encoding: chunked" + END + b"f" * 17 + b"\r\n" + BODY, {400}),
     "an unknown transfer encoding": (HEAD + b"Transfer-Encoding: gzip" + END + BODY, {400}),
     "bytes in the path that are not ASCII": (b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost" + END, {400}),
-    "a path out of the folder": (b"GET /graphiql/../../settings.py HTTP/1.1\r\nHost: localhost" + END, {404}),
-    "such a path in escapes": (
-        b"GET /graphiql/%2e%2e%2f%2e%2e%2fsettings.py HTTP/1.1\r\nHost: x" + END,
+    "a path out of the folder": (
+        b"GET /assets/../../../settings.py HTTP/1.1\r\nHost: localhost" + END,
         {404},
     ),
-    "NUL in the path": (b"GET /graphiql/%00 HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "such a path in escapes": (
+        b"GET /assets/%2e%2e%2f%2e%2e%2f%2e%2e%2fsettings.py HTTP/1.1\r\nHost: x" + END,
+        {404},
+    ),
+    "such a path, compressed": (
+        b"GET /graphiql/assets/..%2findex.html HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip" + END,
+        {404},
+    ),
+    "NUL in the path": (b"GET /assets/%00 HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "NUL in the path, compressed": (
+        b"GET /assets/%00 HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip" + END,
+        {404},
+    ),
     "escapes that are no UTF-8": (b"GET /%ff%c3%28 HTTP/1.1\r\nHost: localhost" + END, {404}),
     "a query that is no UTF-8": (b"GET /graphql?query=%ff%00&variables=%c3 HTTP/1.1\r\nHost: x" + END, {400}),
     "NUL in a header": (GET + b"Accept: a\x00b" + END, {400}),

@@ -96,13 +96,17 @@ async def test_open_streams_are_counted_while_they_are_open(server: Server, ada:
 
 
 async def test_nobody_can_make_the_numbers_grow_without_bound(http: httpx.AsyncClient):
-    for prefix in ("/", "/graphql/", "/auth/", "/health/", "/graphiql/", "/metrics/", "/graphql/stream/"):
+    for prefix in (
+        "/", "/graphql/", "/auth/", "/health/", "/assets/", "/graphiql/", "/metrics/", "/graphql/stream/"
+    ):  # fmt: skip
         for method in ("GET", "PROPFIND"):
             await http.request(method, f"{prefix}{uuid4()}")
     await posts(http, {"query": f"{{ a{uuid4().hex}: __typename }}"})
     page = (await http.get("/metrics")).text
     paths = set(re.findall(r'path="([^"]*)"', page))
-    assert paths <= {"/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/graphiql/", "other"}
+    assert paths <= {
+        "/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/assets/", "/graphiql/", "other"
+    }  # fmt: skip
     assert "other" in paths
     fields = set(re.findall(r'field="([^"]*)"', page))
     assert fields <= set(re.findall(r"\w+", Api().sdl())) | {"__typename", "__schema", "__type"}

@@ -1,0 +1,249 @@
+"""The web client in a real browser: people sign in, find each other, talk, and look after their profile."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from secrets import token_hex
+from uuid import uuid4
+
+import pytest
+from playwright.async_api import Browser, expect
+from sqlalchemy import delete, insert, select
+
+from db.embedded import Cluster
+from db.engine import Database
+from db.tables import participants
+from schema.node import NodeType
+from tests.chromium import needs_chromium
+from tests.conftest import SignIn
+from tests.people import Person
+from tests.serving import running_server
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture
+async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
+    """A window that must not have asked for anything elsewhere, nor complained."""
+    async with window_of(browser, pair.origin) as window:
+        yield window
+        assert window.asked_elsewhere == []
+        assert window.complaints == []
+
+
+async def test_two_people_talk(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin) as at_ada, window_of(browser, pair.origin) as at_grace:
+        await at_grace.signs_in(pair.grace.username)
+        await expect(at_grace.page.get_by_text("You have no conversations yet")).to_be_visible()
+        await at_ada.signs_in(pair.ada.username)
+        await at_ada.finds(pair.grace.username)
+        await expect(at_ada.page.get_by_text(f"Say hello to {pair.grace.username}")).to_be_visible()
+        await at_ada.writes("Hello Grace")
+
+        row = at_grace.row(pair.ada.username)
+        await expect(row).to_contain_text("Hello Grace")
+        await expect(row).to_contain_text("1 unread")
+        await at_grace.is_titled("(1) Messenger")
+        await expect(at_ada.message("Hello Grace")).not_to_contain_text("Read")
+        await at_grace.opens(pair.ada.username)
+        await expect(row).not_to_contain_text("unread")
+        await at_grace.is_titled(f"{pair.ada.username} · Messenger")
+        await expect(at_ada.message("Hello Grace")).to_contain_text("Read")
+
+        await at_grace.writes("Hello Ada", "How are you?")
+        for window in (at_ada, at_grace):
+            await window.sees("Hello Grace", "Hello Ada", "How are you?")
+            assert window.asked_elsewhere == []
+            assert window.complaints == []
+        await expect(at_ada.page.get_by_role("log")).to_contain_text(f"{pair.grace.username}: How are you?")
+
+
+async def test_what_one_sends_is_there_at_once(window: Window, pair: Pair):
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    let_through = await held_back(window, "SendMessage")
+    await window.writes("at once", "  and in\n\n\torder ")
+    await window.sees("at once", "and in\norder")
+    await expect(window.message("at once")).to_contain_text("Sending…")
+    let_through()
+    await expect(window.page.get_by_text("Sending…")).to_have_count(0)
+    await window.sees("at once", "and in\norder")
+    stored = await pair.ada.asks(MESSAGES, id=pair.conversation)
+    contents = [edge["node"]["content"] for edge in stored["conversation"]["messages"]["edges"]]
+    assert contents == ["at once", "and in\norder"]
+
+
+MESSAGES = "query ($id: ID!) { conversation(id: $id) { messages { edges { node { content } } } } }"
+
+
+async def test_what_is_refused_is_marked_and_can_be_sent_again(
+    window: Window, pair: Pair, database: Database
+):
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    taken_out = await take_out(database, pair.ada, pair.conversation)
+    await window.writes("one", "two")
+    for text in ("one", "two"):
+        await expect(window.message(text)).to_contain_text("Not sent: You have no such conversation.")
+    await window.message("one").get_by_role("button", name="Discard").click()
+    await window.sees("two")
+    await put_back(database, taken_out)
+    await window.message("two").get_by_role("button", name="Try again").click()
+    await expect(window.message("two")).not_to_contain_text("Not sent")
+    await window.sees("two")
+
+
+async def take_out(database: Database, person: Person, conversation: str) -> dict[str, object]:
+    viewer = NodeType.USER.decode((await person.asks("{ viewer { id } }"))["viewer"]["id"])
+    its = (participants.c.user_id == viewer) & (
+        participants.c.conversation_id == NodeType.CONVERSATION.decode(conversation)
+    )
+    async with database.transaction() as connection:
+        row = (await connection.execute(select(participants).where(its))).mappings().one()
+        await connection.execute(delete(participants).where(its))
+    return dict(row)
+
+
+async def put_back(database: Database, row: dict[str, object]) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(insert(participants).values(row))
+
+
+async def test_what_waits_to_be_sent_survives_a_reload(window: Window, pair: Pair):
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    await held_back(window, "SendMessage")
+    await window.writes("still here")
+    await expect(window.message("still here")).to_contain_text("Sending…")
+    await window.page.unroute_all(behavior="ignoreErrors")
+    await window.page.reload()
+    await window.sees("still here")
+    await expect(window.message("still here")).not_to_contain_text("Sending…")
+
+
+async def test_the_list_is_loaded_as_one_scrolls_and_keeps_its_order(
+    window: Window, pair: Pair, signs_in: SignIn
+):
+    others = [await signs_in(f"other{number}") for number in range(30)]
+    for other in others:
+        await other.sends("hello", to=await other.opens_conversation_with(pair.ada))
+    await window.signs_in(pair.ada.username)
+    names = window.page.locator("a.conversation .name")
+    expected = [other.username for other in reversed(others)]
+    await expect(names).to_have_text(expected[:25])
+    await names.last.scroll_into_view_if_needed()
+    await expect(names).to_have_text(expected)
+    oldest = others[0]
+    await oldest.sends("again", to=await oldest.opens_conversation_with(pair.ada))
+    await expect(names).to_have_text([oldest.username, *expected[:-1]])
+    await window.is_titled("(31) Messenger")
+
+
+async def test_a_deep_link_waits_for_the_sign_in(window: Window, pair: Pair):
+    await pair.grace.sends("for Ada", to=pair.conversation)
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    await window.sees("for Ada")
+    await window.goes_to(f"/conversations/{NodeType.CONVERSATION.encode(uuid4())}")
+    await expect(window.heading("There is no such conversation")).to_be_visible()
+    await window.page.get_by_role("link", name="To your conversations").click()
+    await expect(window.heading("Choose a conversation")).to_be_visible()
+    await window.page.go_back()
+    await expect(window.heading("There is no such conversation")).to_be_visible()
+
+
+async def test_the_sign_in_offers_what_is_set_up(
+    browser: Browser, cluster: Cluster, database: Database, tmp_path: Path
+):
+    github = GitHubStandIn()
+    name = f"octocat-{uuid4().hex[:12]}"
+    github.user = {"id": uuid4().int >> 70, "login": name, "avatar_url": None, "name": "Octo Cat"}
+    with (
+        served(github.app()) as github_url,
+        running_server(
+            tmp_path,
+            database_url=cluster.url(),
+            github_url=github_url,
+            github_client_id=CLIENT_ID,
+            github_client_secret=CLIENT_SECRET,
+            secret_key=token_hex(),
+            dev_login="off",
+            graphiql="off",
+        ) as server,
+    ):
+        origin = f"http://localhost:{server.port}"
+        async with window_of(browser, origin) as window:
+            await window.goes_to("/profile")
+            await expect(window.page.get_by_role("link", name="Sign in with GitHub")).to_be_visible()
+            await expect(window.page.get_by_label("Somebody else")).to_have_count(0)
+            await window.page.get_by_role("link", name="Sign in with GitHub").click()
+            await expect(window.heading("Profile")).to_be_visible()
+            await expect(window.page.get_by_label("Name")).to_have_value(name)
+            await expect(window.page.get_by_role("link", name="GraphiQL")).to_have_count(0)
+
+
+async def test_the_choice_of_people_signs_in(window: Window):
+    await window.goes_to()
+    await window.page.get_by_role("button", name="jane").click()
+    await expect(window.page.get_by_role("link", name="Profile of jane")).to_be_visible()
+    await window.page.reload()
+    await expect(window.page.get_by_role("link", name="Profile of jane")).to_be_visible()
+
+
+async def test_the_profile_changes_ones_name(window: Window, pair: Pair):
+    await window.signs_in(pair.ada.username)
+    await window.page.get_by_role("link", name=f"Profile of {pair.ada.username}").click()
+    await window.page.get_by_label("Name").fill(pair.grace.username)
+    await window.page.get_by_role("button", name="Save").click()
+    await expect(window.page.get_by_role("alert").filter(has_text=re.compile("name"))).to_be_visible()
+    await window.page.get_by_label("Name").fill(f"{pair.ada.username}-2")
+    await window.page.get_by_role("button", name="Save").click()
+    await expect(window.page.get_by_role("link", name=f"Profile of {pair.ada.username}-2")).to_be_visible()
+    await window.page.get_by_role("link", name="GraphiQL").click()
+    await window.page.wait_for_url("**/graphql")
+
+
+async def test_a_session_that_is_ended_elsewhere_ends_here(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin) as here, window_of(browser, pair.origin) as there:
+        for window in (here, there):
+            await window.signs_in(pair.ada.username)
+        await here.goes_to("/profile")
+        await here.page.get_by_role("button", name="Sign out everywhere else").click()
+        await there.is_at_the_sign_in()
+        await expect(there.page.get_by_role("status")).to_have_text("You have been signed out.")
+        await here.page.get_by_role("button", name="Sign out", exact=True).click()
+        await here.is_at_the_sign_in()
+        await here.page.reload()
+        await here.is_at_the_sign_in()
+
+
+async def test_it_notifies_only_whom_it_may_and_while_nobody_looks(browser: Browser, pair: Pair):
+    async with person_at(browser, permissions=["notifications"]) as context:
+        await context.add_init_script(HIDING + NOTED)
+        window = Window(await context.new_page(), pair.origin)
+        await window.signs_in(pair.ada.username, at="/profile")
+        await window.page.evaluate("hide()")
+        await pair.grace.sends("not asked for", to=pair.conversation)
+        await window.is_titled("(1) Profile · Messenger")
+        await window.page.get_by_role("button", name="Turn notifications on").click()
+        await pair.grace.sends("while hidden", to=pair.conversation)
+        async with asyncio.timeout(20):
+            while not await window.page.evaluate("notified.length"):
+                pass
+        await window.page.evaluate("show()")
+        await pair.grace.sends("while looked at", to=pair.conversation)
+        await window.is_titled("(3) Profile · Messenger")
+        assert await window.page.evaluate("notified") == [[pair.grace.username, "while hidden"]]
+        await window.page.evaluate("shown.onclick()")
+        await expect(window.heading(pair.grace.username)).to_be_visible()
+
+
+NOTED = """
+    window.notified = [];
+    window.Notification = class extends Notification {
+      constructor(title, options) {
+        super(title, options);
+        notified.push([title, options.body]);
+        window.shown = this;
+      }
+    };
+"""

@@ -1,0 +1,268 @@
+"""The web client over bad connections and in several tabs: nothing is missing, and nothing is there twice."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+from sqlalchemy import update
+
+from db.embedded import Cluster
+from db.engine import Database
+from db.tables import inboxes
+from schema.node import NodeType
+from tests.chromium import needs_chromium
+from tests.proxy import Proxy, proxy_before
+from tests.serving import Server, eventually, running_server
+from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
+
+pytestmark = needs_chromium
+
+STREAMS = "messenger_open_streams"
+TEN = [f"missed {number}" for number in range(10)]
+
+
+@pytest.fixture
+async def proxy(server: Server) -> AsyncGenerator[Proxy]:
+    async with proxy_before(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def window(browser: Browser, proxy: Proxy, pair: Pair) -> AsyncGenerator[Window]:
+    """Ada's window, with the conversation open, over a connection that can break."""
+    async with window_of(browser, proxy.url) as window:
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await expect(window.field).to_be_visible()
+        yield window
+
+
+@asynccontextmanager
+async def offline(window: Window, proxy: Proxy) -> AsyncGenerator[None]:
+    """Take the window's net away while the block runs."""
+    await window.page.context.set_offline(True)
+    # Chromium only refuses new connections.
+    proxy.cut()
+    await expect(window.offline_line).to_contain_text("You are offline.")
+    yield
+    await window.page.context.set_offline(False)
+
+
+async def test_who_was_offline_has_what_was_missed_in_order(window: Window, proxy: Proxy, pair: Pair):
+    await pair.grace.sends("before", to=pair.conversation)
+    await window.sees("before")
+    async with offline(window, proxy):
+        for content in TEN:
+            await pair.grace.sends(content, to=pair.conversation)
+        await window.writes("written offline", "and this")
+        await expect(window.message("and this")).to_contain_text("Sending…")
+        await window.sees("before", "written offline", "and this")
+    await window.sees("before", *TEN, "written offline", "and this")
+    await expect(window.offline_line).to_have_text("")
+    await expect(window.page.get_by_text("Sending…")).to_have_count(0)
+    await pair.grace.sends("after", to=pair.conversation)
+    await window.sees("before", *TEN, "written offline", "and this", "after")
+
+
+async def test_a_connection_that_breaks_is_repaired(window: Window, proxy: Proxy, pair: Pair):
+    for number in range(3):
+        proxy.cut_within(f"broken off {number}".encode())
+        await pair.grace.sends(f"broken off {number}", to=pair.conversation)
+        await window.sees(*(f"broken off {each}" for each in range(number + 1)))
+    # The message is stored, and its answer is lost.
+    proxy.cut_within(b'"createMessage"')
+    await window.writes("once")
+    await expect(window.message("once")).not_to_contain_text("Sending…")
+    await pair.grace.sends("the end", to=pair.conversation)
+    await window.sees("broken off 0", "broken off 1", "broken off 2", "once", "the end")
+
+
+async def test_a_server_that_restarts_under_an_open_page_is_met_again(
+    browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
+):
+    settings = {"database_url": cluster.url(), "session_cache_seconds": "0"}
+    async with person_at(browser) as context:
+        with running_server(tmp_path, **settings) as first:
+            port = first.port
+            window = Window(await context.new_page(), f"http://localhost:{port}")
+            await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+            await window.writes("before")
+            await expect(window.message("before")).not_to_contain_text("Sending…")
+        await expect(window.offline_line).to_contain_text("The server cannot be reached.")
+        await window.writes("meanwhile")
+        # At another process of the same messenger.
+        await pair.grace.sends("from elsewhere", to=pair.conversation)
+        await window.sees("before", "meanwhile")
+        with running_server(tmp_path, port=str(port), **settings):
+            await window.sees("before", "from elsewhere", "meanwhile")
+            await expect(window.page.get_by_text("Sending…")).to_have_count(0)
+            await expect(window.offline_line).to_have_text("")
+            await pair.grace.sends("after", to=pair.conversation)
+            await window.sees("before", "from elsewhere", "meanwhile", "after")
+
+
+async def test_a_cursor_that_is_no_longer_kept_has_everything_fetched_anew(
+    window: Window, proxy: Proxy, database: Database, pair: Pair
+):
+    await pair.grace.sends("before", to=pair.conversation)
+    await window.sees("before")
+    async with offline(window, proxy):
+        for content in TEN:
+            await pair.grace.sends(content, to=pair.conversation)
+        viewer = NodeType.USER.decode((await pair.ada.asks("{ viewer { id } }"))["viewer"]["id"])
+        async with database.transaction() as connection:
+            await connection.execute(
+                update(inboxes).where(inboxes.c.user_id == viewer).values(trimmed_to=inboxes.c.last_position)
+            )
+        await window.writes("written offline")
+    await window.sees("before", *TEN, "written offline")
+    await pair.grace.sends("after", to=pair.conversation)
+    await window.sees("before", *TEN, "written offline", "after")
+
+
+async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, pair: Pair):
+    """The answer is older than an event that overtakes it."""
+    async with window_of(browser, pair.origin) as window:
+        await window.signs_in(pair.ada.username)
+        for content in TEN:
+            await pair.grace.sends(content, to=pair.conversation)
+        await expect(window.row(pair.grace.username)).to_contain_text("10 unread")
+        answered = asyncio.Event()
+        overtaken = asyncio.Event()
+
+        async def answer_late(route: Route) -> None:
+            if "query Conversation" not in (route.request.post_data or ""):
+                await route.continue_()
+                return
+            response = await route.fetch()
+            answered.set()
+            await overtaken.wait()
+            await route.fulfill(response=response)
+
+        await window.page.route("**/graphql", answer_late)
+        await window.row(pair.grace.username).click()
+        await answered.wait()
+        await pair.grace.sends("overtakes it", to=pair.conversation)
+        await expect(window.row(pair.grace.username)).to_contain_text("overtakes it")
+        overtaken.set()
+        await window.sees(*TEN, "overtakes it")
+
+
+async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: Pair, server: Server):
+    before = server.metric(STREAMS)
+    async with person_at(browser) as context:
+        leader, other = (
+            Window(await context.new_page(), pair.origin),
+            Window(await context.new_page(), pair.origin),
+        )
+        await leader.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await other.goes_to()
+        await pair.grace.sends("hello", to=pair.conversation)
+        for tab in (leader, other):
+            await expect(tab.row(pair.grace.username)).to_contain_text("hello")
+        # It is open and in sight in one, so it is read in both.
+        await expect(other.row(pair.grace.username)).not_to_contain_text("unread")
+        await other.opens_conversation(pair.conversation)
+        await other.writes("from the other")
+        for tab in (leader, other):
+            await tab.sees("hello", "from the other")
+        assert server.metric(STREAMS) == before + 1
+
+        await leader.page.close()
+        await pair.grace.sends("the leader is gone", to=pair.conversation)
+        await other.sees("hello", "from the other", "the leader is gone")
+        await eventually(lambda: server.metric(STREAMS) == before + 1)
+
+        third = Window(await context.new_page(), pair.origin)
+        await third.goes_to("/profile")
+        await third.page.get_by_role("button", name="Sign out", exact=True).click()
+        for tab in (third, other):
+            await tab.is_at_the_sign_in()
+        await eventually(lambda: server.metric(STREAMS) == before)
+
+        # Whoever signs in in one tab is signed in in all, and sees nothing of who was there before.
+        await third.page.get_by_label("Somebody else").fill(pair.grace.username)
+        await third.page.get_by_role("button", name="Sign in", exact=True).click()
+        await other.sees("hello", "from the other", "the leader is gone")
+        await expect(other.heading(pair.ada.username)).to_be_visible()
+        await pair.ada.sends("for Grace now", to=pair.conversation)
+        await expect(third.row(pair.ada.username)).to_contain_text("for Grace now")
+
+
+async def test_a_leader_that_dies_between_events_leaves_no_gap_and_no_double(browser: Browser, pair: Pair):
+    async with person_at(browser) as context:
+        tabs = [Window(await context.new_page(), pair.origin)]
+        await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        written: list[str] = []
+        for round_ in range(3):
+            tabs.append(Window(await context.new_page(), pair.origin))
+            await tabs[-1].opens_conversation(pair.conversation)
+            for number in range(10):
+                written.append(f"{round_} {number}")
+                await pair.grace.sends(written[-1], to=pair.conversation)
+                if number == 5:
+                    await tabs.pop(0).page.close()
+            await tabs[0].sees(*written)
+
+
+async def test_signing_in_as_somebody_else_in_one_tab_changes_all(browser: Browser, pair: Pair):
+    """Without signing out first: the cookie is another person's at once, and so must be what is shown."""
+    async with person_at(browser) as context:
+        of_ada = Window(await context.new_page(), pair.origin)
+        await of_ada.signs_in(pair.ada.username)
+        response = await context.request.post(
+            f"{pair.origin}/auth/dev/login", data={"username": pair.grace.username}
+        )
+        assert response.ok
+        other = Window(await context.new_page(), pair.origin)
+        await other.goes_to()
+        for tab in (other, of_ada):
+            await expect(
+                tab.page.get_by_role("link", name=f"Profile of {pair.grace.username}")
+            ).to_be_visible()
+
+
+async def test_a_held_back_message_keeps_its_place_before_the_next(window: Window, pair: Pair):
+    let_through = await held_back(window, '"first"')
+    await window.writes("first", "second")
+    await pair.grace.sends("overtakes both", to=pair.conversation)
+    await window.sees("overtakes both", "first", "second")
+    let_through()
+    await expect(window.page.get_by_text("Sending…")).to_have_count(0)
+    await window.sees("overtakes both", "first", "second")
+
+
+async def test_what_comes_while_nobody_looks_is_unread_until_somebody_does(browser: Browser, pair: Pair):
+    unread = "query ($id: ID!) { conversation(id: $id) { unreadCount } }"
+    async with window_of(browser, pair.origin) as window:
+        await window.page.add_init_script(HIDING)
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await expect(window.field).to_be_visible()
+        await window.page.evaluate("hide()")
+        await pair.grace.sends("in the background", to=pair.conversation)
+        await window.sees("in the background")
+        await window.is_titled(f"(1) {pair.grace.username} · Messenger")
+        assert (await pair.ada.asks(unread, id=pair.conversation))["conversation"]["unreadCount"] == 1
+        await window.page.evaluate("show()")
+        await window.is_titled(f"{pair.grace.username} · Messenger")
+        assert (await pair.ada.asks(unread, id=pair.conversation))["conversation"]["unreadCount"] == 0
+
+
+async def test_a_page_from_another_host_by_plain_http_works_too(
+    browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
+):
+    """There are no locks between tabs then, so each has a stream, and still no message twice."""
+    with running_server(tmp_path, database_url=cluster.url(), dev_login="on") as server:
+        origin = f"http://messenger.test:{server.port}"
+        async with person_at(browser) as context:
+            tabs = [Window(await context.new_page(), origin) for _ in range(2)]
+            await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+            await tabs[1].opens_conversation(pair.conversation)
+            assert not await tabs[0].page.evaluate("isSecureContext")
+            await pair.grace.sends("hello", to=pair.conversation)
+            await tabs[0].writes("over plain HTTP")
+            for tab in tabs:
+                await tab.sees("hello", "over plain HTTP")
+                await expect(tab.page.get_by_text("Sending…")).to_have_count(0)

@@ -1,0 +1,168 @@
+"""The web client as somebody in front of it: a window of a browser, and what one does and sees there."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Route,
+    expect,
+)
+
+from tests.people import Person
+
+DESKTOP = {"width": 1180, "height": 760}
+PHONE = {"width": 390, "height": 780}
+
+# Lets a page be hidden and shown, as tabs are in a browser with a head.
+HIDING = """
+    let hidden = false;
+    const turn = (to) => { hidden = to; document.dispatchEvent(new Event('visibilitychange')); };
+    Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
+    window.hide = () => turn(true);
+    window.show = () => turn(false);
+"""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two people with a conversation, and where their browsers reach the server."""
+
+    origin: str
+    ada: Person
+    grace: Person
+    conversation: str
+
+
+class Window:
+    """A page of the web client, what it asked for elsewhere and what it complained about."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.origin = origin
+        self.asked_elsewhere: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", self._note_request)
+        page.on("console", self._note_console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _note_request(self, request: Request) -> None:
+        if not request.url.startswith(f"{self.origin}/"):
+            self.asked_elsewhere.append(request.url)
+
+    def _note_console(self, said: ConsoleMessage) -> None:
+        if said.type in {"error", "warning"}:
+            self.complaints.append(said.text)
+
+    async def goes_to(self, path: str = "/") -> None:
+        await self.page.goto(self.origin + path)
+
+    async def signs_in(self, name: str, *, at: str = "/") -> None:
+        """Arrive and sign in by name, with the field for those who are not among the choice."""
+        await self.goes_to(at)
+        await self.page.get_by_label("Somebody else").fill(name)
+        await self.page.get_by_role("button", name="Sign in", exact=True).click()
+        await expect(self.page.get_by_role("link", name=f"Profile of {name}")).to_be_attached()
+
+    async def finds(self, name: str) -> None:
+        """Open the conversation with somebody by the search."""
+        await self.page.get_by_label("Find people").fill(name)
+        await self.page.get_by_role("list", name="People found").get_by_role("button", name=name).click()
+        await expect(self.heading(name)).to_be_visible()
+
+    async def opens(self, name: str) -> None:
+        """Open the conversation with somebody from the list."""
+        await self.row(name).click()
+        await expect(self.heading(name)).to_be_visible()
+
+    async def opens_conversation(self, conversation: str) -> None:
+        await self.goes_to(f"/conversations/{conversation}")
+        await expect(self.field).to_be_visible()
+
+    async def writes(self, *texts: str) -> None:
+        for text in texts:
+            await self.field.fill(text)
+            await self.field.press("Enter")
+
+    async def sees(self, *texts: str) -> None:
+        """Accept that these are all messages of the conversation, in this order."""
+        await expect(self.messages).to_have_text(list(texts), timeout=20_000)
+
+    async def sees_at_the_end(self, *texts: str) -> None:
+        """Accept that the conversation ends with these, and that none of them is there twice."""
+        last = self.messages.last
+        await expect(last).to_have_text(texts[-1], timeout=20_000)
+        shown = await self.messages.all_inner_texts()
+        assert shown[-len(texts) :] == list(texts)
+        assert [text for text in shown if text in texts] == list(texts)
+
+    async def is_titled(self, title: str) -> None:
+        await expect(self.page).to_have_title(title, timeout=20_000)
+
+    async def is_at_the_sign_in(self) -> None:
+        await expect(self.page.get_by_label("Somebody else")).to_be_visible(timeout=20_000)
+
+    def heading(self, name: str) -> Locator:
+        return self.page.get_by_role("heading", level=1, name=name, exact=True)
+
+    def row(self, name: str) -> Locator:
+        """Return the conversation with somebody in the list."""
+        return self.page.locator("a.conversation").filter(has=self.page.get_by_text(name, exact=True))
+
+    @property
+    def messages(self) -> Locator:
+        return self.page.locator(".message .text")
+
+    @property
+    def field(self) -> Locator:
+        return self.page.get_by_placeholder("Write a message")
+
+    @property
+    def offline_line(self) -> Locator:
+        return self.page.locator(".offline")
+
+    def message(self, text: str) -> Locator:
+        """Return a message with what stands below it."""
+        return self.page.locator(".message").filter(has=self.page.get_by_text(text, exact=True))
+
+
+@asynccontextmanager
+async def person_at(browser: Browser, **options: Any) -> AsyncGenerator[BrowserContext]:
+    """Give somebody a browser of their own, with nothing in it."""
+    options.setdefault("viewport", DESKTOP)
+    context = await browser.new_context(**options)
+    context.set_default_timeout(20_000)
+    try:
+        yield context
+    finally:
+        for page in context.pages:
+            await page.unroute_all(behavior="ignoreErrors")
+        await context.close()
+
+
+@asynccontextmanager
+async def window_of(browser: Browser, origin: str, **options: Any) -> AsyncGenerator[Window]:
+    """Open one window in a browser of its own."""
+    async with person_at(browser, **options) as context:
+        yield Window(await context.new_page(), origin)
+
+
+async def held_back(window: Window, operation: str) -> Callable[[], None]:
+    """Hold back the window's requests with this operation until what is returned is called."""
+    let_through = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if operation in (route.request.post_data or ""):
+            await let_through.wait()
+        await route.continue_()
+
+    await window.page.route("**/graphql", hold)
+    return let_through.set

@@ -1,0 +1,129 @@
+/** The frame around everything, for somebody signed in: the conversations, and the page of the address. */
+import { useEffect, useRef, useState } from 'react';
+
+import { type Arrived, useSession } from './client/session.ts';
+import { useStore } from './client/store.ts';
+import { isAnyTabVisible } from './client/tabs.ts';
+import { ConversationPage } from './pages/Conversation.tsx';
+import { Home, useConversations } from './pages/Home.tsx';
+import { notifies, Profile } from './pages/Profile.tsx';
+import { useOnline, useSettled } from './parts/hooks.ts';
+import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
+
+interface Props {
+  hasSignedIn: boolean;
+  onSignedOut: () => void;
+}
+
+export function Messenger({ hasSignedIn, onSignedOut }: Props) {
+  const path = usePath();
+  const conversation = conversationIn(path);
+  const hasBeenElsewhere = useRef(hasSignedIn);
+  useEffect(() => void (hasBeenElsewhere.current ||= path !== '/'), [path]);
+  useTitle(path);
+  useNotifications();
+  return (
+    <>
+      <a className="skip" href="#page">
+        Skip to the page
+      </a>
+      <OfflineLine />
+      <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
+        <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />
+        <div className="page" id="page" tabIndex={-1}>
+          {conversation !== undefined ? (
+            <ConversationPage key={conversation} id={conversation} />
+          ) : path === '/profile' ? (
+            <Profile onSignedOut={onSignedOut} />
+          ) : (
+            <Nothing atHome={path === '/'} />
+          )}
+        </div>
+      </main>
+      <Announcements />
+    </>
+  );
+}
+
+function Nothing({ atHome }: { atHome: boolean }) {
+  return (
+    <div className="notice">
+      <h1>{atHome ? 'Choose a conversation' : 'There is no such page'}</h1>
+      <p>{atHome ? 'Or find somebody to write to.' : <Link href="/">To your conversations</Link>}</p>
+    </div>
+  );
+}
+
+function OfflineLine() {
+  const online = useOnline();
+  const connected = useStore(useSession().connected);
+  // A server that restarts is back before anybody needs to know.
+  const away = useSettled(!online || !connected, 1500, (is) => !is || !online);
+  return (
+    <p className="offline" role="status">
+      {away && (online ? 'The server cannot be reached. ' : 'You are offline. ')}
+      {away && 'What you write will be sent as soon as possible.'}
+    </p>
+  );
+}
+
+/** Tells screen readers what others write; the messages themselves are not a live region, as history is in it too. */
+function Announcements() {
+  const session = useSession();
+  const [heard, setHeard] = useState<Arrived[]>([]);
+  useEffect(
+    () => session.listen((message) => message.mine || setHeard((before) => [...before.slice(-4), message])),
+    [session],
+  );
+  return (
+    <div className="visually-hidden" role="log" aria-label="New messages">
+      {heard.map(({ id, author, content }) => (
+        <p key={id}>
+          {author.username}: {content}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+function useTitle(path: string): void {
+  const { conversations } = useConversations();
+  const unread = conversations.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
+  const open = conversations.find(({ id }) => id === conversationIn(path));
+  const name = open?.otherParticipant?.username ?? (path === '/profile' ? 'Profile' : undefined);
+  useEffect(() => {
+    document.title = `${unread ? `(${unread}) ` : ''}${name ? `${name} · ` : ''}Messenger`;
+  }, [unread, name]);
+}
+
+/** Some browsers let only service workers notify. */
+function notify(title: string, options: NotificationOptions): Notification | undefined {
+  try {
+    return new Notification(title, options);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Notifies of messages while nobody looks at any of the tabs, if the person has allowed it in the profile. */
+function useNotifications(): void {
+  const session = useSession();
+  const shown = useRef(new Set<Notification>());
+  useEffect(
+    () =>
+      session.listen(async ({ mine, author, content, conversation }) => {
+        if (mine || !notifies() || (await isAnyTabVisible())) return;
+        // The same tag from another tab takes its place, and so does a newer message.
+        const notification = notify(author.username, { body: content, tag: conversation.id });
+        if (!notification) return;
+        shown.current.add(notification);
+        notification.onclose = () => shown.current.delete(notification);
+        notification.onclick = () => {
+          window.focus();
+          navigate(conversationPath(conversation.id));
+          notification.close();
+        };
+      }),
+    [session],
+  );
+}

@@ -1,0 +1,163 @@
+/** Somebody signed in, from the first query to the last event. */
+import type { Client } from '@urql/core';
+import { createContext, useContext } from 'react';
+
+import {
+  InboxDocument,
+  MessageCreatedDocument,
+  type MessageCreatedSubscription,
+  UnreadDocument,
+  type UserFieldsFragment,
+} from '../generated/graphql.ts';
+import { makeClient } from './graphql.ts';
+import { newKey } from './keys.ts';
+import { Outbox } from './outbox.ts';
+import { SharedStream } from './shared-stream.ts';
+import { hearTabs, sayToTabs } from './tabs.ts';
+
+export type Arrived = MessageCreatedSubscription['messageCreated']['message'];
+
+/** Long enough away for what other devices have read to be asked for. */
+const AWAY_MS = 20_000;
+
+export class Session {
+  readonly id = newKey();
+  readonly client: Client;
+  /** What was begun in each conversation and not sent. */
+  readonly drafts = new Map<string, string>();
+  readonly #stream = new SharedStream();
+  readonly #ends: (() => void)[] = [];
+  readonly #listeners = new Set<(message: Arrived) => void>();
+  readonly #onOver: () => void;
+  #outbox: Outbox | undefined;
+  #viewer: UserFieldsFragment | undefined;
+  #events = 0;
+  #over = false;
+
+  /** `onOver` is called once, when this is no longer right: begin another. */
+  constructor(onOver: () => void) {
+    this.#onOver = onOver;
+    this.client = makeClient({
+      forwardSubscription: ({ query = '', variables = {} }) => ({
+        subscribe: (sink) => ({
+          unsubscribe: this.#stream.subscribe(this.viewer.id, { query, variables }, sink),
+        }),
+      }),
+      onSignedOut: () => this.#viewer && this.end(),
+    });
+  }
+
+  get viewer(): UserFieldsFragment {
+    if (!this.#viewer) throw new Error('Nobody is signed in.');
+    return this.#viewer;
+  }
+
+  get outbox(): Outbox {
+    if (!this.#outbox) throw new Error('Nobody is signed in.');
+    return this.#outbox;
+  }
+
+  get connected() {
+    return this.#stream.connected;
+  }
+
+  /** Returns whether somebody is signed in; then everything runs. */
+  async start(): Promise<boolean> {
+    const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
+    if (this.#over) return false;
+    sayToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
+    if (!data?.viewer) return false;
+    this.#viewer = data.viewer;
+    const outbox = (this.#outbox = new Outbox(this.client, data.viewer.id));
+    const listening = this.client
+      .subscription(MessageCreatedDocument, { after: data.inboxCursor })
+      .subscribe(({ data: event, error, hasNext }) => {
+        // An expired cursor, say: everything is fetched anew.
+        if (error || !hasNext) this.end();
+        else if (event) this.#arrived(event.messageCreated.message);
+      });
+    this.#ends.push(
+      () => listening.unsubscribe(),
+      this.connected.watch(() => this.connected.get() && outbox.wake()),
+      hearTabs((said) => {
+        if (said.kind === 'viewer' && said.id !== this.viewer.id) this.end();
+        if (said.kind === 'read')
+          void this.client
+            .query(UnreadDocument, { id: said.conversationId }, { requestPolicy: 'network-only' })
+            .toPromise();
+      }),
+      this.#watchReturns(),
+    );
+    return true;
+  }
+
+  /** Calls the listener with each message that comes, the viewer's own too, after the cache has it. */
+  listen(listener: (message: Arrived) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Ends it; whoever began it is told, so as to begin another. */
+  end(): void {
+    if (this.#over) return;
+    this.close();
+    this.#onOver();
+  }
+
+  close(): void {
+    this.#over = true;
+    for (const end of this.#ends.splice(0)) end();
+    this.#outbox?.close();
+    this.#stream.close();
+  }
+
+  #arrived(message: Arrived): void {
+    this.#events++;
+    if (message.idempotencyKey) this.outbox.confirm(message.idempotencyKey, message.id);
+    for (const listener of [...this.#listeners]) listener(message);
+  }
+
+  #watchReturns(): () => void {
+    let hiddenSince: number | undefined;
+    const onVisible = () => {
+      if (document.visibilityState === 'hidden') {
+        hiddenSince = Date.now();
+      } else if (hiddenSince !== undefined && Date.now() - hiddenSince > AWAY_MS) {
+        this.#stream.look();
+        void this.#compare();
+      }
+    };
+    const onOnline = () => this.#stream.look();
+    // Out of the browser's back/forward cache, where other tabs were not heard.
+    const onShow = ({ persisted }: PageTransitionEvent) => persisted && this.end();
+    document.addEventListener('visibilitychange', onVisible);
+    addEventListener('online', onOnline);
+    addEventListener('pageshow', onShow);
+    return () => {
+      document.removeEventListener('visibilitychange', onVisible);
+      removeEventListener('online', onOnline);
+      removeEventListener('pageshow', onShow);
+    };
+  }
+
+  /** Fetches what another device may have read, and makes sure that no event is missing here. */
+  async #compare(): Promise<void> {
+    const before = this.#events;
+    const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
+    if (!data || this.#over) return;
+    // An event came meanwhile, and the answer may be older than that.
+    if (before !== this.#events) return this.#compare();
+    const end = data.inboxCursor;
+    const timer = setTimeout(() => this.#stream.hasSeen(end) || this.end(), 10_000);
+    this.#ends.push(() => clearTimeout(timer));
+  }
+}
+
+const SessionContext = createContext<Session | undefined>(undefined);
+export const SessionProvider = SessionContext.Provider;
+
+export function useSession(): Session {
+  const session = useContext(SessionContext);
+  if (!session) throw new Error('There is no session here.');
+  return session;
+}

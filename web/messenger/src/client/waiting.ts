@@ -1,0 +1,18 @@
+/** Waits longer after each failure, by chance, up to some seconds; the browser's `online` ends it early. */
+export function backOff(failures: number, signal?: AbortSignal): Promise<void> {
+  const longest = Math.min(LONGEST_MS, 500 * 2 ** failures);
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      removeEventListener('online', done);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, Math.random() * longest);
+    addEventListener('online', done);
+    signal?.addEventListener('abort', done);
+  });
+}
+
+const LONGEST_MS = 10_000;

@@ -1,0 +1,20 @@
+import './style/base.css';
+import './style/frame.css';
+import './style/conversation.css';
+import './style/pages.css';
+
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+
+import { App } from './App.tsx';
+import { showWhetherVisible } from './client/tabs.ts';
+
+const root = document.getElementById('root');
+if (!root) throw new Error('The page has no #root element.');
+
+showWhetherVisible();
+createRoot(root).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);

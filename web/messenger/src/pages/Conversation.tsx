@@ -1,0 +1,75 @@
+/** One conversation: its history, what comes and what is on its way, and the field to write in. */
+import { useEffect, useRef } from 'react';
+import { useQuery } from 'urql';
+
+import { messageOf } from '../client/graphql.ts';
+import { useSession } from '../client/session.ts';
+import { useStore } from '../client/store.ts';
+import { ConversationDocument, type ConversationQuery } from '../generated/graphql.ts';
+import { Avatar } from '../parts/Avatar.tsx';
+import { hasKeyboard } from '../parts/hooks.ts';
+import { Link } from '../parts/router.tsx';
+import { Composer } from './Composer.tsx';
+import { Messages } from './Messages.tsx';
+
+export type OpenConversation = NonNullable<ConversationQuery['conversation']>;
+
+export function ConversationPage({ id }: { id: string }) {
+  const [{ data, error }] = useQuery({ query: ConversationDocument, variables: { id } });
+  const conversation = data?.conversation;
+  if (conversation) return <Talk conversation={conversation} />;
+  if (data || error)
+    return (
+      <div className="notice">
+        <h1>{data ? 'There is no such conversation' : 'This conversation cannot be shown'}</h1>
+        <p>{error && messageOf(error)}</p>
+        <p>
+          <Link href="/">To your conversations</Link>
+        </p>
+      </div>
+    );
+  return (
+    <div className="notice" aria-busy="true">
+      <h1 className="visually-hidden">Conversation</h1>
+      <p role="status">Loading…</p>
+    </div>
+  );
+}
+
+function Talk({ conversation }: { conversation: OpenConversation }) {
+  const { outbox } = useSession();
+  const other = conversation.otherParticipant;
+  const name = other?.username ?? 'Several people';
+  const nodes = conversation.messages.edges.map(({ node }) => node);
+  const stored = new Set(nodes.map(({ id }) => id));
+  const unconfirmed = useStore(outbox.items).filter(
+    ({ conversationId, messageId }) =>
+      conversationId === conversation.id && (messageId === undefined || !stored.has(messageId)),
+  );
+
+  // Whoever comes here by keyboard may write at once; others hear where they are.
+  const heading = useRef<HTMLHeadingElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => (hasKeyboard() ? field : heading).current?.focus({ preventScroll: true }), []);
+
+  return (
+    <article className="talk" aria-labelledby="talk-name">
+      <header className="bar">
+        <Link className="back" href="/" aria-label="Back to the conversations">
+          <span aria-hidden="true">‹</span>
+        </Link>
+        <Avatar user={other} />
+        <h1 id="talk-name" ref={heading} tabIndex={-1} dir="auto">
+          {name}
+        </h1>
+      </header>
+      <Messages conversation={conversation} messages={nodes} unconfirmed={unconfirmed} name={name} />
+      <Composer
+        field={field}
+        conversationId={conversation.id}
+        name={name}
+        send={(text) => outbox.add(conversation.id, text)}
+      />
+    </article>
+  );
+}

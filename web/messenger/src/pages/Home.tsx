@@ -1,0 +1,108 @@
+/** The conversations, newest first, and the search that starts one. */
+import { useEffect, useRef } from 'react';
+import { useClient, useQuery } from 'urql';
+
+import { useSession } from '../client/session.ts';
+import {
+  type ConversationFieldsFragment,
+  InboxDocument,
+  MoreConversationsDocument,
+} from '../generated/graphql.ts';
+import { Avatar } from '../parts/Avatar.tsx';
+import { LoadMore } from '../parts/LoadMore.tsx';
+import { conversationPath, Link } from '../parts/router.tsx';
+import { ShortTime } from '../parts/time.tsx';
+import { Search } from './Search.tsx';
+
+interface Props {
+  /** The conversation beside it. */
+  open: string | undefined;
+  /** Whoever has just signed in, or comes back from a page, goes on from here. */
+  takesFocus: boolean;
+}
+
+export function Home({ open, takesFocus }: Props) {
+  const { conversations, next } = useConversations();
+  const viewer = useViewer();
+  const client = useClient();
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => void (takesFocus && heading.current?.focus()), [takesFocus]);
+  return (
+    <section className="side" aria-label="Conversations">
+      <header className="bar">
+        <h1 ref={heading} tabIndex={-1}>
+          Messenger
+        </h1>
+        <Link className="me" href="/profile" aria-label={`Profile of ${viewer.username}`}>
+          <Avatar user={viewer} />
+        </Link>
+      </header>
+      <Search />
+      <div className="scroller" tabIndex={-1}>
+        {conversations.length === 0 ? (
+          <p className="empty">You have no conversations yet: find somebody by their name.</p>
+        ) : (
+          <ul className="conversations">
+            {conversations.map((conversation) => (
+              <li key={conversation.id}>
+                <Row conversation={conversation} current={conversation.id === open} />
+              </li>
+            ))}
+          </ul>
+        )}
+        {next && (
+          <LoadMore
+            key={next}
+            margin="400px"
+            load={() => client.query(MoreConversationsDocument, { after: next }).toPromise()}
+          />
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Row({ conversation, current }: { conversation: ConversationFieldsFragment; current: boolean }) {
+  const { id, otherParticipant, lastMessage, unreadCount } = conversation;
+  return (
+    <Link className="conversation" href={conversationPath(id)} aria-current={current ? 'page' : undefined}>
+      <Avatar user={otherParticipant} />
+      <span className="name" dir="auto">
+        {otherParticipant?.username ?? 'Several people'}
+      </span>
+      {lastMessage && <ShortTime at={lastMessage.createdAt} />}
+      <span className="preview" dir="auto">
+        {lastMessage?.mine && 'You: '}
+        {lastMessage?.content}
+      </span>
+      {unreadCount > 0 && (
+        <span className="unread">
+          {unreadCount}
+          <span className="visually-hidden"> unread</span>
+        </span>
+      )}
+    </Link>
+  );
+}
+
+/** All that is loaded, and the cursor of the next page if there is one. */
+export function useConversations(): { conversations: ConversationFieldsFragment[]; next: string | undefined } {
+  const [{ data }] = useQuery({ query: InboxDocument });
+  const edges = data?.conversations.edges ?? [];
+  const page = data?.conversations.pageInfo;
+  return {
+    conversations: edges
+      .map(({ node }) => node)
+      .sort((one, other) => newest(other).localeCompare(newest(one)) || one.id.localeCompare(other.id)),
+    next: (page?.hasNextPage && page.endCursor) || undefined,
+  };
+}
+
+const newest = ({ lastMessage }: ConversationFieldsFragment) => lastMessage?.createdAt ?? '';
+
+/** Who is signed in, as they are called now. */
+export function useViewer() {
+  const session = useSession();
+  const [{ data }] = useQuery({ query: InboxDocument });
+  return data?.viewer ?? session.viewer;
+}

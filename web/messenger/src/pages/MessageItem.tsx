@@ -1,0 +1,60 @@
+import { memo } from 'react';
+
+import type { Unconfirmed } from '../client/outbox.ts';
+import { useSession } from '../client/session.ts';
+import type { MessageFieldsFragment } from '../generated/graphql.ts';
+import { MessageText } from '../parts/MessageText.tsx';
+import { TimeOfDay } from '../parts/time.tsx';
+
+interface Props {
+  message: MessageFieldsFragment;
+  name: string;
+  /** The next is somebody else's. */
+  endsTurn: boolean;
+  /** Those who hear it are always told. */
+  showsTime: boolean;
+  mark: string | undefined;
+}
+
+export const MessageItem = memo(function MessageItem({ message, name, endsTurn, showsTime, mark }: Props) {
+  return (
+    <li className="message" data-mine={message.mine} data-last={endsTurn}>
+      <div className="bubble">
+        <span className="visually-hidden">{message.mine ? 'You' : name}: </span>
+        <MessageText text={message.content} />
+      </div>
+      <p className="details">
+        <TimeOfDay at={message.createdAt} className={showsTime || mark ? undefined : 'visually-hidden'} />
+        {mark && <span> · {mark}</span>}
+      </p>
+    </li>
+  );
+});
+
+/** A message that the viewer has written and the events have not shown yet. */
+export function UnconfirmedItem({ item: { key, content, createdAt, state, problem } }: { item: Unconfirmed }) {
+  const { outbox } = useSession();
+  return (
+    <li className="message" data-mine="true" data-last="true" data-state={state}>
+      <div className="bubble">
+        <span className="visually-hidden">You: </span>
+        <MessageText text={content} />
+      </div>
+      {state === 'failed' ? (
+        <p className="details" role="alert">
+          <span className="problem">Not sent: {problem}</span>
+          <button type="button" onClick={() => outbox.retry(key)}>
+            Try again
+          </button>
+          <button type="button" onClick={() => outbox.discard(key)}>
+            Discard
+          </button>
+        </p>
+      ) : (
+        <p className="details">
+          <TimeOfDay at={createdAt} /> · {state === 'waiting' ? 'Sending…' : 'Sent'}
+        </p>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,229 @@
+/** The viewer's name and picture, where they are signed in, and what else is theirs to decide. */
+import { type FormEvent, useEffect, useRef, useState } from 'react';
+import { useMutation, useQuery } from 'urql';
+
+import { messageOf } from '../client/graphql.ts';
+import { signOut } from '../client/http.ts';
+import { useSession } from '../client/session.ts';
+import { EndOtherSessionsDocument, EndSessionDocument, SessionsDocument, UpdateProfileDocument } from '../generated/graphql.ts';
+import { Avatar } from '../parts/Avatar.tsx';
+import { Link } from '../parts/router.tsx';
+import { Moment } from '../parts/time.tsx';
+import { programIn } from '../parts/user-agent.ts';
+import { useViewer } from './Home.tsx';
+
+export function Profile({ onSignedOut }: { onSignedOut: () => void }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  return (
+    <article className="profile scroller">
+      <header className="bar">
+        <Link className="back" href="/" aria-label="Back to the conversations">
+          <span aria-hidden="true">‹</span>
+        </Link>
+        <h1 ref={heading} tabIndex={-1}>
+          Profile
+        </h1>
+      </header>
+      <NameAndPicture />
+      <Notifications />
+      <Sessions />
+      <SignOut onSignedOut={onSignedOut} />
+      {/* The server tells whether it has that page. */}
+      {'graphiql' in document.documentElement.dataset && (
+        <p className="aside">
+          For developers: <a href="/graphql">GraphiQL</a>, a page to try the API on.
+        </p>
+      )}
+    </article>
+  );
+}
+
+function NameAndPicture() {
+  const viewer = useViewer();
+  const [{ data, error, fetching }, update] = useMutation(UpdateProfileDocument);
+  const [saved, setSaved] = useState(false);
+  const errors = data?.updateProfile.userErrors ?? [];
+  const problemAt = (field: string) => errors.find(({ path }) => path.includes(field))?.message;
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const given = new FormData(event.currentTarget);
+    const text = (name: string) => String(given.get(name)).trim();
+    setSaved(false);
+    const { data: answer } = await update({
+      input: { username: text('username'), avatarUrl: text('avatarUrl') || null },
+    });
+    setSaved(answer?.updateProfile.user != null);
+  }
+
+  return (
+    <section aria-labelledby="about-you">
+      <h2 id="about-you">
+        <Avatar user={viewer} /> <span dir="auto">{viewer.username}</span>
+      </h2>
+      <form className="fields" onSubmit={(event) => void submit(event)}>
+        <Field label="Name" name="username" value={viewer.username} problem={problemAt('username')} required maxLength={39} />
+        <Field
+          label="Picture"
+          name="avatarUrl"
+          type="url"
+          value={viewer.avatarUrl ?? ''}
+          problem={problemAt('avatarUrl')}
+          placeholder="https://"
+          maxLength={2000}
+        />
+        <button className="button" disabled={fetching}>
+          Save
+        </button>
+        <p role="status" className={error ? 'problem' : 'status'}>
+          {error ? messageOf(error) : saved ? 'Saved.' : ''}
+        </p>
+      </form>
+    </section>
+  );
+}
+
+interface FieldProps {
+  label: string;
+  name: string;
+  value: string;
+  problem: string | undefined;
+  type?: string;
+  required?: boolean;
+  maxLength: number;
+  placeholder?: string;
+}
+
+function Field({ label, name, value, problem, ...rest }: FieldProps) {
+  return (
+    <label className="field">
+      <span>{label}</span>
+      <input
+        key={value}
+        name={name}
+        defaultValue={value}
+        autoComplete="off"
+        spellCheck={false}
+        aria-describedby={`problem-${name}`}
+        aria-invalid={problem !== undefined}
+        {...rest}
+      />
+      <span id={`problem-${name}`} className="problem" role="alert">
+        {problem}
+      </span>
+    </label>
+  );
+}
+
+const NOTIFY = 'messenger-notify';
+
+/** Whether to notify: the person has asked for it here, and the browser lets us. */
+export function notifies(): boolean {
+  return 'Notification' in window && Notification.permission === 'granted' && localStorage.getItem(NOTIFY) === 'on';
+}
+
+function Notifications() {
+  const [on, setOn] = useState(notifies);
+  const [refused, setRefused] = useState(false);
+  if (!('Notification' in window)) return null;
+
+  async function turn() {
+    if (on) localStorage.removeItem(NOTIFY);
+    else if ((await Notification.requestPermission()) === 'granted') localStorage.setItem(NOTIFY, 'on');
+    else setRefused(true);
+    setOn(notifies());
+  }
+
+  return (
+    <section aria-labelledby="notifications">
+      <h2 id="notifications">Notifications</h2>
+      <p>Of messages that come while you look elsewhere, as long as a tab with the messenger is open.</p>
+      <button type="button" className="button" aria-pressed={on} onClick={() => void turn()}>
+        {on ? 'Turn notifications off' : 'Turn notifications on'}
+      </button>
+      <p role="status" className="problem">
+        {refused && 'Your browser does not allow it: its settings for this site do.'}
+      </p>
+    </section>
+  );
+}
+
+function Sessions() {
+  const [{ data, error }, refetch] = useQuery({ query: SessionsDocument, requestPolicy: 'cache-and-network' });
+  const [ending, end] = useMutation(EndSessionDocument);
+  const [endingOthers, endOthers] = useMutation(EndOtherSessionsDocument);
+  const sessions = data?.sessions ?? [];
+  const failure = error ?? ending.error ?? endingOthers.error;
+
+  async function afterwards(ended: Promise<unknown>) {
+    await ended;
+    refetch({ requestPolicy: 'network-only' });
+  }
+
+  return (
+    <section aria-labelledby="sessions">
+      <h2 id="sessions">Where you are signed in</h2>
+      <ul className="sessions">
+        {sessions.map(({ id, createdAt, userAgent, current }) => (
+          <li key={id}>
+            <p>
+              <strong>{programIn(userAgent)}</strong>
+              {current && ' – this one'}
+              <br />
+              <small>
+                Since <Moment at={createdAt} />
+              </small>
+            </p>
+            {!current && (
+              <button
+                type="button"
+                className="button"
+                aria-label={`Sign out ${programIn(userAgent)}`}
+                disabled={ending.fetching}
+                onClick={() => void afterwards(end({ input: { sessionId: id } }))}
+              >
+                Sign out
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+      {sessions.length > 1 && (
+        <button
+          type="button"
+          className="button"
+          disabled={endingOthers.fetching}
+          onClick={() => void afterwards(endOthers({}))}
+        >
+          Sign out everywhere else
+        </button>
+      )}
+      <p role="status" className="problem">
+        {failure && messageOf(failure)}
+      </p>
+    </section>
+  );
+}
+
+function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
+  const { outbox } = useSession();
+  const [problem, setProblem] = useState<string>();
+  async function leave() {
+    const refused = await signOut();
+    setProblem(refused);
+    if (refused) return;
+    outbox.clear();
+    onSignedOut();
+  }
+  return (
+    <section>
+      <button type="button" className="button danger" onClick={() => void leave()}>
+        Sign out
+      </button>
+      <p role="alert" className="problem">
+        {problem}
+      </p>
+    </section>
+  );
+}

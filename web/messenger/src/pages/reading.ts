@@ -1,0 +1,52 @@
+/** Marks, both ways: what is in sight here is read, and what the other has read of the viewer's is asked for. */
+import { useEffect, useRef } from 'react';
+import { useClient } from 'urql';
+
+import { useSession } from '../client/session.ts';
+import { useStore } from '../client/store.ts';
+import { sayToTabs } from '../client/tabs.ts';
+import { type MessageFieldsFragment, ReadMarksDocument, ReadMessagesDocument } from '../generated/graphql.ts';
+import { useVisible } from '../parts/hooks.ts';
+import type { OpenConversation } from './Conversation.tsx';
+
+const ASK_EVERY_MS = 4000;
+const ASKED_AT_ONCE = 50;
+
+export function useReading(conversation: OpenConversation, messages: MessageFieldsFragment[], atEnd: boolean): void {
+  const visible = useVisible();
+  useMarkRead(conversation, messages.at(-1)?.id, visible && atEnd);
+  useReadMarks(messages, useStore(useSession().connected) && visible);
+}
+
+function useMarkRead({ id, unreadCount }: OpenConversation, newest: string | undefined, inSight: boolean): void {
+  const client = useClient();
+  const connected = useStore(useSession().connected);
+  const marked = useRef<string>(undefined);
+  useEffect(() => {
+    if (!inSight || unreadCount === 0 || newest === undefined || marked.current === newest) return;
+    marked.current = newest;
+    async function mark(upToMessageId: string) {
+      const { data } = await client.mutation(ReadMessagesDocument, { input: { conversationId: id, upToMessageId } });
+      if (data?.readMessages.conversation) sayToTabs({ kind: 'read', conversationId: id });
+      else if (marked.current === upToMessageId) marked.current = undefined; // Again when the net is back.
+    }
+    void mark(newest);
+  }, [id, unreadCount, newest, inSight, connected]);
+}
+
+/** There is no event when somebody reads, so it is asked for while it matters: the page is seen, and something unread. */
+function useReadMarks(messages: MessageFieldsFragment[], inSight: boolean): void {
+  const client = useClient();
+  const ids = messages.flatMap(({ id, mine, readByOthers }) => (mine && !readByOthers ? [id] : [])).slice(-ASKED_AT_ONCE);
+  // Somebody who writes has read what came before.
+  const answered = messages.findLast(({ mine }) => !mine)?.id;
+  const asked = ids.join();
+  useEffect(() => {
+    if (!inSight || !asked) return undefined;
+    const ask = () =>
+      void client.query(ReadMarksDocument, { ids: asked.split(',') }, { requestPolicy: 'network-only' }).toPromise();
+    ask();
+    const timer = setInterval(ask, ASK_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [inSight, asked, answered]);
+}

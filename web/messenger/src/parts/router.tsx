@@ -1,0 +1,46 @@
+/** Addresses: all a page of three kinds needs of a router. */
+import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from 'react';
+
+const CHANGED = 'messenger:navigated';
+
+export function usePath(): string {
+  return useSyncExternalStore(watch, () => location.pathname);
+}
+
+export function navigate(path: string): void {
+  if (path !== location.pathname) history.pushState(null, '', path);
+  dispatchEvent(new Event(CHANGED));
+}
+
+function watch(changed: () => void): () => void {
+  addEventListener('popstate', changed);
+  addEventListener(CHANGED, changed);
+  return () => {
+    removeEventListener('popstate', changed);
+    removeEventListener(CHANGED, changed);
+  };
+}
+
+type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { href: string };
+
+/** A link within the app; with a modifier key, the browser opens it as it opens others. */
+export function Link({ href, ...rest }: LinkProps) {
+  function follow(event: MouseEvent<HTMLAnchorElement>) {
+    if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    navigate(href);
+  }
+  return <a href={href} onClick={follow} {...rest} />;
+}
+
+export const conversationPath = (id: string) => `/conversations/${encodeURIComponent(id)}`;
+
+/** The conversation that the path is about. */
+export function conversationIn(path: string): string | undefined {
+  const found = /^\/conversations\/([^/]+)$/.exec(path)?.[1];
+  try {
+    return found && decodeURIComponent(found);
+  } catch {
+    return undefined;
+  }
+}
