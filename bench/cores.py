@@ -9,11 +9,13 @@ from dataclasses import dataclass
 class Cores:
     """Sets of cores; each None where processes cannot be pinned, or there is only one core.
 
-    The subjects, messenger and floors alike, have one core in turns and each to itself. PostgreSQL works
-    on `database`, which is the load generator's core where there are only two.
+    The subjects, messenger, peers and floors alike, have one core in turns and each to itself. PostgreSQL
+    works on `database`, which is the load generator's core where there are only two. Two workers have `two`:
+    cores of their own where there are four, or else all of them.
     """
 
     subject: frozenset[int] | None = None
+    two: frozenset[int] | None = None
     load: frozenset[int] | None = None
     database: frozenset[int] | None = None
 
@@ -22,10 +24,18 @@ class Cores:
         """Share out the cores that this process may use."""
         if sys.platform != "linux":
             return cls()
-        subject, *others = sorted(os.sched_getaffinity(0))
+        subject, *others = available = sorted(os.sched_getaffinity(0))
         if not others:
             return cls()
-        return cls(frozenset({subject}), frozenset(others[:1]), frozenset(others[1:] or others))
+        if len(available) < 4:
+            return cls(
+                frozenset({subject}),
+                frozenset(available),
+                frozenset(others[:1]),
+                frozenset(others[1:] or others),
+            )
+        second, load, *database = others
+        return cls(frozenset({subject}), frozenset({subject, second}), frozenset({load}), frozenset(database))
 
     def __str__(self) -> str:
         if self.subject is None:
