@@ -45,6 +45,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
+    *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: does everything work?")] = False,
     grow: Annotated[bool, typer.Option("--growth", help="How does each grow with what is stored?")] = False,
     rounds: Annotated[int, typer.Option(min=1, help="How often each subject is measured.")] = 5,

@@ -55,7 +55,7 @@ def table(run: Run) -> str:
 
 def targets(run: Run) -> str:
     """Return what was to be reached, and what of it was, as a Markdown table; empty where nothing was."""
-    measured = {compared.name: _chosen_rounds(compared) for compared in run.compared}
+    measured = {compared.name: chosen_rounds(compared) for compared in run.compared}
     rows = [
         (
             target.comparison,
@@ -98,7 +98,7 @@ def as_json(run: Run) -> dict[str, object]:
 
 
 def _rows(compared: Compared, cores: Cores) -> Iterator[tuple[str, ...]]:
-    quiet, rounds = _quiet_rounds(compared), _chosen_rounds(compared)
+    quiet, rounds = _quiet_rounds(compared), chosen_rounds(compared)
     what, how_quiet = compared.name, f"{len(quiet)} of {len(next(iter(compared.rounds.values())))}"
     units = dict.fromkeys(unit for of in rounds.values() for each in of for unit in each.figures)
     for unit in units:
@@ -120,7 +120,7 @@ def _rows(compared: Compared, cores: Cores) -> Iterator[tuple[str, ...]]:
             what = how_quiet = ""
 
 
-def _chosen_rounds(compared: Compared) -> Rounds:
+def chosen_rounds(compared: Compared) -> Rounds:
     """Return the quiet rounds, or all where there is none: they are better than nothing."""
     quiet = _quiet_rounds(compared)
     if not quiet:

@@ -107,9 +107,7 @@ def _how(name: str, database: DatabaseAddress) -> tuple[Sequence[str], Mapping[s
 def _node(program: str, *arguments: str) -> Sequence[str]:
     node = node_program()
     if node is None or not (PEERS_FOLDER / "node_modules").is_dir():
-        raise PeersMissing(
-            "the peers on Node are not installed: run `make bench`, or `make bench-peers` once"
-        )
+        raise PeersMissing("the peers on Node are not installed: run `make bench` once")
     return [node, str(PEERS_FOLDER / program), *arguments]
 
 
