@@ -48,7 +48,7 @@ def main(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: does everything work?")] = False,
     grow: Annotated[bool, typer.Option("--growth", help="How does each grow with what is stored?")] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each subject is measured.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each subject is measured.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.2, help="How long each time.")] = 0.7,
     only: Annotated[str, typer.Option(help="Only comparisons with this in their name.")] = "",
     output: Annotated[Path | None, typer.Option(help="Where to save the run.", show_default=False)] = None,

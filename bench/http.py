@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import socket
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle
@@ -14,6 +16,8 @@ Address = tuple[str, int]
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 # So many streams from each address of the loopback network: a port is used once for each.
+# Of Linux; Python has no name for it before 3.12.
+_IP_BIND_ADDRESS_NO_PORT = 24
 _STREAMS_OF_AN_ADDRESS = 5_000
 _OPENED_AT_ONCE = 64
 # How long a client waits that is asked to come again, each time.
@@ -197,8 +201,7 @@ class Streams:
                 for wait_seconds in _COME_AGAIN_SECONDS:
                     _, stream = await loop.create_connection(
                         lambda: Stream(opening, self._on_data, self._trouble),
-                        *self._address,
-                        local_addr=(host, 0),
+                        sock=await self._connected_from(host),
                     )
                     try:
                         await self._trouble.wait_for(stream.live)
@@ -212,6 +215,20 @@ class Streams:
         async with asyncio.TaskGroup() as group:
             for number, opening in enumerate(openings, already):
                 group.create_task(add_one(number, opening))
+
+    async def _connected_from(self, host: str) -> socket.socket:
+        connecting = socket.socket()
+        try:
+            connecting.setblocking(False)
+            # Left to choose a port now, the kernel goes through thousands that are taken.
+            if sys.platform == "linux":
+                connecting.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            connecting.bind((host, 0))
+            await asyncio.get_running_loop().sock_connect(connecting, self._address)
+        except BaseException:
+            connecting.close()
+            raise
+        return connecting
 
     def cut(self) -> None:
         """Cut all of them at once."""

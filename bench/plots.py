@@ -132,7 +132,7 @@ def _medians(compared: Compared, unit: str) -> Iterator[tuple[str, float]]:
 
 
 def _shown(value: float) -> str:
-    return f"{value:,.4g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _drawn(plot: Plot, series: Series, places: Sequence[float]) -> bytes:

@@ -23,6 +23,7 @@ _HEAD = (
     "median (range)",
     "messenger to it (range)",
     "CPU for each",
+    "load's CPU for each",
     "cores busy",
     "at its limit",
 )
@@ -107,15 +108,18 @@ def _rows(compared: Compared, cores: Cores) -> Iterator[tuple[str, ...]]:
             if not figures:
                 continue
             ratios = list(ratios_of(rounds, unit, MESSENGER, subject))
+            is_first = unit == next(iter(of_subject[0].figures))
             yield (
                 what,
                 how_quiet,
                 subject,
                 f"{_middle(figures, _figure)} {unit}",
                 "" if subject == MESSENGER or not ratios else _middle(ratios, _ratio),
-                _cpu_each(of_subject) if unit == PER_SECOND else "",
-                _cpu(of_subject),
-                _limit(of_subject, cores),
+                _cpu_each(of_subject, "subject") if unit == PER_SECOND else "",
+                _cpu_each(of_subject, "load") if unit == PER_SECOND else "",
+                # All figures of a job were measured at the same time.
+                _cpu(of_subject) if is_first else "",
+                _limit(of_subject, cores) if is_first else "",
             )
             what = how_quiet = ""
 
@@ -161,8 +165,10 @@ def _ratio(value: float) -> str:
     return f"{value:.2g}" if value < 1 else _figure(value)
 
 
-def _cpu_each(rounds: Sequence[Measured]) -> str:
-    each = median(one.cpu["subject"] / one.figures[PER_SECOND] for one in rounds)
+def _cpu_each(rounds: Sequence[Measured], process: str) -> str:
+    if process not in rounds[0].cpu:
+        return ""
+    each = median(one.cpu[process] / one.figures[PER_SECOND] for one in rounds)
     return f"{_figure(each * 1e6)} µs"
 
 
