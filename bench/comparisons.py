@@ -68,10 +68,8 @@ def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
         *(make.create_message(callers) for callers in scale.callers),
         *(make.page_of_conversations(length) for length in population.busy),
         *(make.page_of_messages(length) for length in population.talkative),
-        make.deliveries_to_one(f"deliveries, {one_user:,} streams of one user", documents.MESSAGE_CREATED),
-        make.deliveries_to_one(
-            f"deliveries with unread count, {one_user:,} streams of one user", documents.MESSAGE_WITH_UNREAD
-        ),
+        make.deliveries_to_one("deliveries", documents.MESSAGE_CREATED, one_user),
+        make.deliveries_to_one("deliveries with unread count", documents.MESSAGE_WITH_UNREAD, one_user // 10),
         make.deliveries_to_many(f"createMessage and delivery, {users:,} users"),
         make.latency_to_many(f"send to receive, {users:,} users"),
         make.latency_to_one(f"send to receive, {one_user:,} streams of one user"),
@@ -161,9 +159,8 @@ class _Maker:
 
         return Comparison(f"createMessage after {length:,} messages", (SQL, *_SERVERS), job)
 
-    def deliveries_to_one(self, name: str, document: str) -> Comparison:
+    def deliveries_to_one(self, what: str, document: str, streams: int) -> Comparison:
         """Have one person listen on all the streams, and four callers write to them."""
-        streams = self._scale.streams_of_one
         pair = self._population.pairs[0]
 
         def job(_name: str, subject: Subject) -> Job:
@@ -172,7 +169,7 @@ class _Maker:
             return Deliveries(subject.address, subject.pids, callers, self._span, openings, streams)
 
         floors = (BARE_ASGI, BARE_SOCKETS) if document == documents.MESSAGE_CREATED else ()
-        return Comparison(name, (*floors, *_STREAMERS), job)
+        return Comparison(f"{what}, {streams:,} streams of one user", (*floors, *_STREAMERS), job)
 
     def deliveries_to_many(self, name: str, subjects: Sequence[str] = (BARE_ASGI, *_STREAMERS)) -> Comparison:
         """Have everybody listen on a stream of their own, and sixteen callers write to them in turn."""
