@@ -67,11 +67,12 @@ def main(
     run = Run(made_at, time.monotonic() - begun, scale.span, cores, compared)
     _tell("")
     print(table(run))
-    print(f"\n{targets(run)}\n")
+    if reached := targets(run):
+        print(f"\n{reached}")
     path = output or RESULTS / f"{made_at:%Y-%m-%dT%H-%M-%S}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(as_json(run), indent=2) + "\n")
-    print(f"Saved in {path}, after {run.seconds:.0f} seconds.")
+    print(f"\nSaved in {path}, after {run.seconds:.0f} seconds.")
 
 
 def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:

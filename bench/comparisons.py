@@ -9,6 +9,7 @@ from bench.idle import IdleStreams
 from bench.load import SENT_AT, Calls, Deliveries, Latency
 from bench.measuring import Job, Span
 from bench.population import CONTENT, Pair, Population
+from bench.resuming import Resuming
 from bench.speech import GraphQL
 from bench.subjects import (
     BARE_ASGI,
@@ -98,6 +99,7 @@ def growth(population: Population, scale: Scale) -> Sequence[Comparison]:
         *(make.page_of_conversations(length) for length in population.busy),
         *(make.page_of_messages(length) for length in population.talkative),
         *(make.create_message_after(length) for length in population.talkative),
+        *(make.resuming(length) for length in population.talkative),
     ]
 
 
@@ -225,6 +227,18 @@ class _Maker:
             )
 
         return Comparison(name, (BARE_ASGI, *_STREAMERS), job, alone=2, cold=True)
+
+    def resuming(self, length: int) -> Comparison:
+        """Come back to an inbox that is so long, a page behind its end; no peer has one."""
+        reader = self._population.talkative[length].other
+
+        def job(_name: str, subject: Subject) -> Job:
+            opening = subject.speech.listen(reader, documents.MESSAGE_CREATED)
+            return Resuming(
+                subject.address, subject.pids, opening, reader, _PAGE, 4, self._span, subject.database_url
+            )
+
+        return Comparison(f"coming back {_PAGE} behind an inbox of {length:,} messages", (MESSENGER,), job)
 
     def two_workers(self) -> Sequence[Comparison]:
         """Give the messenger two workers on two cores; the other subject is itself with one."""

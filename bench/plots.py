@@ -100,6 +100,12 @@ _PLOTS = (
         "messages in the conversation and the inboxes",
         _rates(f"createMessage after {_NUMBER} messages"),
     ),
+    Plot(
+        "coming-back",
+        "streams that resume 25 messages behind, a second",
+        "messages in the inbox",
+        _rates(f"coming back 25 behind an inbox of {_NUMBER} messages"),
+    ),
 )
 
 

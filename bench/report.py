@@ -14,7 +14,7 @@ from bench.measuring import PER_SECOND, Measured, Span
 from bench.processes import CHECKOUT
 from bench.rounds import Compared
 from bench.subjects import MESSENGER, node_program
-from bench.targets import TARGETS, Rounds, ratios_of
+from bench.targets import TARGETS, Rounds, Target, ratios_of
 
 _HEAD = (
     "what",
@@ -27,7 +27,7 @@ _HEAD = (
     "cores busy",
     "at its limit",
 )
-_TARGETS_HEAD = ("to reach", "of", "against", "factor", "came to")
+_TARGETS_HEAD = ("to reach", "of", "against", "factor", "came to", "at its limit")
 
 # What other programs may take of the machine, in cores, while a round is measured that counts.
 _QUIET_CORES = 0.2
@@ -56,19 +56,26 @@ def table(run: Run) -> str:
 
 def targets(run: Run) -> str:
     """Return what was to be reached, and what of it was, as a Markdown table; empty where nothing was."""
-    measured = {compared.name: chosen_rounds(compared) for compared in run.compared}
+    compared_by_name = {compared.name: compared for compared in run.compared}
     rows = [
-        (
-            target.comparison,
-            f"{target.subject}, {target.unit}",
-            target.against,
-            f"at most {target.factor:g}" if target.less else f"at least {target.factor:g}",
-            target.verdict(measured[target.comparison]),
-        )
+        _target_row(target, compared_by_name[target.comparison], run.cores)
         for target in TARGETS
-        if target.comparison in measured
+        if target.comparison in compared_by_name
     ]
     return _table(_TARGETS_HEAD, rows) if rows else ""
+
+
+def _target_row(target: Target, compared: Compared, cores: Cores) -> tuple[str, ...]:
+    rounds = chosen_rounds(compared)
+    noisy = "" if _quiet_rounds(compared) else " (no quiet round)"
+    return (
+        target.comparison,
+        f"{target.subject}, {target.unit}",
+        target.against,
+        f"at most {target.factor:g}" if target.less else f"at least {target.factor:g}",
+        target.verdict(rounds) + noisy,
+        _limit(rounds[target.subject], cores),
+    )
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

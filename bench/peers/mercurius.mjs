@@ -46,27 +46,30 @@ const resolvers = {
   Message: api.fieldsOfRows.Message,
 }
 
+// Without the loaders' cache, whose keys would be whole rows as JSON.
+const loader = (load) => ({ loader: load, opts: { cache: false } })
+
 const loaders = {
   Conversation: {
-    otherParticipant: async (queries, { viewer }) => {
+    otherParticipant: loader(async (queries, { viewer }) => {
       const ids = queries.map(({ obj }) => obj.id)
       return reading.inOrder(await reading.othersIn([viewer.id, ids]), 'conversation_id', ids)
-    },
-    lastMessage: async (queries) => {
+    }),
+    lastMessage: loader(async (queries) => {
       const ids = queries.map(({ obj }) => obj.id)
       const seqs = queries.map(({ obj }) => obj.last_seq)
       return reading.inOrder(await reading.lastMessages([ids, seqs]), 'conversation_id', ids)
-    },
+    }),
   },
   Message: {
-    author: async (queries) => {
+    author: loader(async (queries) => {
       const ids = queries.map(({ obj }) => obj.author_id)
-      return reading.inOrder(await reading.usersById([ids]), 'id', ids)
-    },
-    conversation: async (queries, { viewer }) => {
+      return reading.inOrder(await reading.usersById([[...new Set(ids)]]), 'id', ids)
+    }),
+    conversation: loader(async (queries, { viewer }) => {
       const ids = queries.map(({ obj }) => obj.conversation_id)
-      return reading.inOrder(await reading.conversationsById([viewer.id, ids]), 'id', ids)
-    },
+      return reading.inOrder(await reading.conversationsById([viewer.id, [...new Set(ids)]]), 'id', ids)
+    }),
   },
 }
 
