@@ -63,16 +63,19 @@ def main(
         if not chosen:
             raise typer.BadParameter(f"no comparison has {only!r} in its name", param_hint="--only")
         warming = partial(warm_up, population, scale)
-        compared = measure_in_turns(stage, chosen, 1 if quick else rounds, warming, _tell)
+        compared, failure = measure_in_turns(stage, chosen, 1 if quick else rounds, warming, _tell)
     run = Run(made_at, time.monotonic() - begun, scale.span, cores, compared)
     _tell("")
-    print(table(run))
+    if compared:
+        print(table(run))
     if reached := targets(run):
         print(f"\n{reached}")
     path = output or RESULTS / f"{made_at:%Y-%m-%dT%H-%M-%S}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(as_json(run), indent=2) + "\n")
     print(f"\nSaved in {path}, after {run.seconds:.0f} seconds.")
+    if failure is not None:
+        raise failure
 
 
 def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:

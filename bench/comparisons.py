@@ -189,7 +189,7 @@ class _Maker:
 
         def job(_name: str, subject: Subject) -> Job:
             openings = [subject.speech.listen(pair.other, documents.MESSAGE_CREATED) for pair in writers]
-            callers = _shared_out([subject.speech.write(pair, SENT_AT + "~") for pair in writers], 32)
+            callers = _shared_out([subject.speech.write(pair, SENT_AT + "~") for pair in writers], 16)
             span = self._span.twice()
             return Latency(subject.address, subject.pids, callers, span, openings, 1, self._scale.rates)
 

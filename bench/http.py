@@ -28,10 +28,6 @@ class Unexpected(Exception):
     """The server answered something else than what the bench measures."""
 
 
-class Busy(Exception):
-    """The server asks to come again later."""
-
-
 def request(method: str, path: str, headers: Mapping[str, str], body: object = None) -> bytes:
     """Return the bytes of a request, with `body` as JSON."""
     content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
@@ -128,7 +124,8 @@ class Stream(asyncio.Protocol):
         self._on_data = on_data
         self._trouble = trouble
         self._transport: asyncio.Transport | None = None
-        self.live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.opened: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Whether it is open: False when the server is too busy, which asks to come again later."""
         self._is_live = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,16 +138,16 @@ class Stream(asyncio.Protocol):
         elif data.startswith(b"HTTP/1.1 200 "):
             # What is sent once the head has come is delivered.
             self._is_live = True
-            self.live.set_result(None)
+            self.opened.set_result(True)
             self._on_data(self, data)
         elif data.startswith(b"HTTP/1.1 503 "):
-            self.live.set_exception(Busy())
+            self.opened.set_result(False)
             self.cut()
         else:
             self._trouble.report(Unexpected(data.decode()))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._is_live or not self.live.done():
+        if self._is_live or not self.opened.done():
             self._trouble.report(Unexpected(f"a stream was lost: {exc}"))
 
     def cut(self) -> None:
@@ -203,13 +200,10 @@ class Streams:
                         lambda: Stream(opening, self._on_data, self._trouble),
                         sock=await self._connected_from(host),
                     )
-                    try:
-                        await self._trouble.wait_for(stream.live)
-                    except Busy:
-                        await self._trouble.sleep(wait_seconds)
-                    else:
+                    if await self._trouble.wait_for(stream.opened):
                         self.open.append(stream)
                         return
+                    await self._trouble.sleep(wait_seconds)
             raise Unexpected("the server is too busy to open a stream")
 
         async with asyncio.TaskGroup() as group:

@@ -139,12 +139,12 @@ class Latency(Listening):
             await sender.send(self.rates[0], self.span.warm_up_seconds)
             watch = CpuWatch(self.pids)
             for rate in self.rates:
-                milliseconds = await sender.send(rate, self.span.seconds)
-                percentiles = quantiles(milliseconds, n=100, method="inclusive")
-                figures[percentile(50, rate)] = percentiles[49]
-                figures[percentile(99, rate)] = percentiles[98]
-                if percentiles[98] > _TOO_LONG_MS:
+                at_rate = await sender.send(rate, self.span.seconds)
+                figures |= _percentiles(at_rate, f"at {rate:g}/s")
+                if figures[percentile(99, rate)] > _TOO_LONG_MS:
                     break
+            saturated = await sender.saturate(len(callers), self.span.seconds)
+            figures |= _percentiles(saturated, "saturated")
             cpu = watch.shares()
         return Measured(figures, cpu)
 
@@ -164,6 +164,11 @@ async def _listening(
     await calm([load.pids[SERVER]])
 
 
+def _percentiles(milliseconds: Sequence[float], when: str) -> dict[str, float]:
+    all_of_them = quantiles(milliseconds, n=100, method="inclusive")
+    return {f"p50 ms {when}": all_of_them[49], f"p99 ms {when}": all_of_them[98]}
+
+
 class _Sender:
     """Has whichever caller is free send the next message, and sees when it arrives."""
 
@@ -172,6 +177,9 @@ class _Sender:
         self._fan_out = fan_out
         self._trouble = trouble
         self._due: deque[int] = deque()
+        self._sent = 0
+        # How many messages are kept under way.
+        self._kept_up = 0
         self._milliseconds: list[float] = []
         # What an event that has come in part began with, by stream.
         self._rests: dict[Stream, bytes] = {}
@@ -180,6 +188,7 @@ class _Sender:
         """Have a caller free again."""
         self.free.append(caller)
         self._send_due()
+        self._keep_up()
 
     def arrive(self, stream: Stream, data: bytes) -> None:
         """Note that messages have arrived: each says when it was due."""
@@ -190,21 +199,44 @@ class _Sender:
         rest = received[received.rfind(MARK) + 1 :]
         if rest:
             self._rests[stream] = rest
+        self._keep_up()
 
     async def send(self, per_second: float, seconds: float) -> list[float]:
         """Send for a while; return how long each message was on its way to each stream, in milliseconds."""
         self._milliseconds = []
-        count = max(2, round(seconds * per_second))
+        self._sent = 0
         begun = time.perf_counter()
-        for number in range(count):
+        for number in range(max(2, round(seconds * per_second))):
             await self._trouble.sleep(max(0.0, begun + number / per_second - time.perf_counter()))
             self._due.append(time.perf_counter_ns())
             self._send_due()
-        await self._trouble.until(lambda: len(self._milliseconds) >= count * self._fan_out)
+        await self._all_have_arrived()
         return self._milliseconds
+
+    async def saturate(self, under_way: int, seconds: float) -> list[float]:
+        """Send the next as soon as one has arrived everywhere; return the same as `send`."""
+        self._milliseconds = []
+        self._sent = 0
+        self._kept_up = under_way
+        self._keep_up()
+        await self._trouble.sleep(seconds)
+        self._kept_up = 0
+        await self._all_have_arrived()
+        return self._milliseconds
+
+    async def _all_have_arrived(self) -> None:
+        await self._trouble.until(
+            lambda: not self._due and len(self._milliseconds) >= self._sent * self._fan_out
+        )
+
+    def _keep_up(self) -> None:
+        while self.free and self._sent - len(self._milliseconds) // self._fan_out < self._kept_up:
+            self._due.append(time.perf_counter_ns())
+            self._send_due()
 
     def _send_due(self) -> None:
         while self.free and self._due:
+            self._sent += 1
             self.free.popleft().call(_filled_in(self._due.popleft()))
 
 

@@ -1,10 +1,12 @@
 """What a run found: a table to read, and JSON to keep."""
 
+import json
 import platform
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from statistics import median
 
 import psutil
@@ -13,7 +15,7 @@ from bench.cores import Cores
 from bench.measuring import PER_SECOND, Measured, Span
 from bench.processes import CHECKOUT
 from bench.rounds import Compared
-from bench.subjects import MESSENGER, node_program
+from bench.subjects import MESSENGER, PEERS_FOLDER, node_program
 from bench.targets import TARGETS, Rounds, Target, ratios_of
 
 _HEAD = (
@@ -91,6 +93,7 @@ def as_json(run: Run) -> dict[str, object]:
         "revision": _revision(),
         "python": platform.python_version(),
         "node": _node_version(),
+        "versions": _versions(),
         "cores": psutil.cpu_count(),
         "pinning": str(run.cores),
         "seconds": round(run.seconds, 1),
@@ -193,6 +196,15 @@ def _node_version() -> str | None:
     if node is None:
         return None
     return subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _versions() -> Mapping[str, str]:
+    """Return the versions of what the messenger and its peers are made of."""
+    ours = {name: version(name) for name in ("strawberry-graphql", "uvicorn", "uvloop", "asyncpg")}
+    lock = PEERS_FOLDER / "package-lock.json"
+    locked: Mapping[str, Mapping[str, Mapping[str, str]]] = json.loads(lock.read_text())
+    packages = locked["packages"]
+    return ours | {name: packages[f"node_modules/{name}"]["version"] for name in packages[""]["dependencies"]}
 
 
 def _revision() -> str | None:

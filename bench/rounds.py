@@ -1,6 +1,6 @@
 """Measuring in turns, so that whatever else the machine does meets all subjects alike."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -24,10 +24,10 @@ def measure_in_turns(
     rounds: int,
     warm_up: Callable[[Subject], Sequence[Job]],
     tell: Callable[[str], None],
-) -> Sequence[Compared]:
+) -> tuple[Sequence[Compared], WorkerFailed | None]:
     """Measure every subject of every comparison once a round, those of a comparison one after the other.
 
-    Every round starts its subjects afresh and warms them up; only one of them has anything to do at a time.
+    Returns what was measured, up to the first failure, and that. Every round starts its subjects afresh and warms them up; only one of them has anything to do at a time.
     Every second round goes the other way round.
     """
     measured: dict[str, dict[str, list[Measured]]] = {
@@ -42,21 +42,32 @@ def measure_in_turns(
             error.add_note(f"while this was measured: {comparison.name}: {name}")
             raise
 
-    together = [each for each in comparisons if not each.alone]
-    for number in range(rounds):
-        with _running(stage, together, warm_up, tell) as subjects:
-            for comparison in together:
+    failure = None
+    try:
+        together = [each for each in comparisons if not each.alone]
+        for number in range(rounds):
+            with _running(stage, together, warm_up, tell) as subjects:
+                for comparison in together:
+                    for name in _in_turn(comparison.subjects, number):
+                        measure(comparison, name, subjects[name])
+        for comparison in comparisons:
+            for number in range(min(comparison.alone, rounds)):
                 for name in _in_turn(comparison.subjects, number):
-                    measure(comparison, name, subjects[name])
-    for comparison in comparisons:
-        for number in range(min(comparison.alone, rounds)):
-            for name in _in_turn(comparison.subjects, number):
-                tell(f"starting {name}")
-                with stage.running(name) as subject:
-                    if not comparison.cold:
-                        _warm_up(subject, warm_up)
-                    measure(comparison, name, subject)
-    return [Compared(name, of_subjects) for name, of_subjects in measured.items()]
+                    tell(f"starting {name}")
+                    with stage.running(name) as subject:
+                        if not comparison.cold:
+                            _warm_up(subject, warm_up)
+                        measure(comparison, name, subject)
+    except WorkerFailed as error:
+        failure = error
+    return list(_in_whole_rounds(measured)), failure
+
+
+def _in_whole_rounds(measured: Mapping[str, Mapping[str, Sequence[Measured]]]) -> Iterator[Compared]:
+    for name, of_subjects in measured.items():
+        whole = min(len(rounds) for rounds in of_subjects.values())
+        if whole:
+            yield Compared(name, {subject: rounds[:whole] for subject, rounds in of_subjects.items()})
 
 
 @contextmanager

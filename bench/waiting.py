@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import psutil
+
+T = TypeVar("T")
 
 _PATIENCE_SECONDS = 30
 _CALM_SHARE = 0.05
@@ -30,15 +33,17 @@ class Trouble:
         if self._error.done():
             self._error.result()
 
-    async def wait_for(self, future: asyncio.Future[None]) -> None:
-        """Wait for a future.
+    async def wait_for(self, future: asyncio.Future[T]) -> T:
+        """Wait for a future, and return its result.
 
         Raises:
             TimeoutError: it does not come.
         """
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await asyncio.wait({self._error, future}, return_when=asyncio.FIRST_COMPLETED)
-        (self._error if self._error.done() else future).result()
+        if self._error.done():
+            self._error.result()
+        return future.result()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until it is so.
