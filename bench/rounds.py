@@ -27,8 +27,8 @@ def measure_in_turns(
 ) -> tuple[Sequence[Compared], WorkerFailed | None]:
     """Measure every subject of every comparison once a round, those of a comparison one after the other.
 
-    Returns what was measured, up to the first failure, and that. Every round starts its subjects afresh and warms them up; only one of them has anything to do at a time.
-    Every second round goes the other way round.
+    Returns what was measured, up to the first failure, and that. Every round starts its subjects afresh and
+    warms them up; only one of them has anything to do at a time. Every second round goes the other way round.
     """
     measured: dict[str, dict[str, list[Measured]]] = {
         each.name: {name: [] for name in each.subjects} for each in comparisons
