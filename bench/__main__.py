@@ -26,7 +26,7 @@ from bench.population import Population, Sizes, settle
 from bench.processes import worker
 from bench.report import Run, as_json, table, targets
 from bench.rounds import measure_in_turns
-from bench.subjects import Stage
+from bench.subjects import PeersMissing, Stage
 from db import embedded
 
 RESULTS = Path(__file__).parent / "results"
@@ -63,7 +63,10 @@ def main(
         if not chosen:
             raise typer.BadParameter(f"no comparison has {only!r} in its name", param_hint="--only")
         warming = partial(warm_up, population, scale)
-        compared, failure = measure_in_turns(stage, chosen, 1 if quick else rounds, warming, _tell)
+        try:
+            compared, failure = measure_in_turns(stage, chosen, 1 if quick else rounds, warming, _tell)
+        except PeersMissing as missing:
+            raise SystemExit(str(missing)) from None
     run = Run(made_at, time.monotonic() - begun, scale.span, cores, compared)
     _tell("")
     if compared:

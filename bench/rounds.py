@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.comparisons import Comparison
 from bench.measuring import Job, Measured
-from bench.processes import WorkerFailed
+from bench.processes import DidNotStart, WorkerFailed
 from bench.subjects import Stage, Subject
 
 
@@ -24,7 +24,7 @@ def measure_in_turns(
     rounds: int,
     warm_up: Callable[[Subject], Sequence[Job]],
     tell: Callable[[str], None],
-) -> tuple[Sequence[Compared], WorkerFailed | None]:
+) -> tuple[Sequence[Compared], WorkerFailed | DidNotStart | None]:
     """Measure every subject of every comparison once a round, those of a comparison one after the other.
 
     Returns what was measured, up to the first failure, and that. Every round starts its subjects afresh and
@@ -42,7 +42,7 @@ def measure_in_turns(
             error.add_note(f"while this was measured: {comparison.name}: {name}")
             raise
 
-    failure = None
+    failure: WorkerFailed | DidNotStart | None = None
     try:
         together = [each for each in comparisons if not each.alone]
         for number in range(rounds):
@@ -58,7 +58,7 @@ def measure_in_turns(
                         if not comparison.cold:
                             _warm_up(subject, warm_up)
                         measure(comparison, name, subject)
-    except WorkerFailed as error:
+    except (WorkerFailed, DidNotStart) as error:
         failure = error
     return list(_in_whole_rounds(measured)), failure
 
