@@ -95,7 +95,7 @@ def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:
 def _stage(cores: Cores, sizes: Sizes) -> Generator[tuple[Stage, Population]]:
     """Start what all need; end it when the block ends, however it does."""
     # We only wait while something is measured, so what we start, PostgreSQL, is to inherit this.
-    pin(0, cores.database)
+    pin(cores.database)
     # Servers and load generator have ten thousand connections, and they inherit this too.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

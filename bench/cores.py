@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -45,7 +47,18 @@ class Cores:
         return "pinned: the subject, the load generator and PostgreSQL to cores of their own"
 
 
-def pin(pid: int, cores: frozenset[int] | None) -> None:
-    """Keep a process that has just been started on these cores; 0 is our own."""
+def pin(cores: frozenset[int] | None) -> None:
+    """Keep this process, and what it starts from now on, on these cores."""
     if sys.platform == "linux" and cores is not None:
-        os.sched_setaffinity(pid, cores)
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def pinning(cores: frozenset[int] | None) -> Generator[None]:
+    """Have what is started in the block stay on these cores, with every thread that it will have."""
+    before = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else None
+    pin(cores)
+    try:
+        yield
+    finally:
+        pin(before)

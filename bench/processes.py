@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from bench.cores import pin
+from bench.cores import pinning
 from bench.measuring import Job, Measured
 
 CHECKOUT = Path(__file__).parent.parent
@@ -47,19 +47,19 @@ def running(
     pass_fds: Sequence[int] = (),
 ) -> Generator[subprocess.Popen[bytes]]:
     """Run a command on these cores until the block ends."""
-    process = subprocess.Popen(
-        command,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        env=environment,
-        cwd=folder,
-        pass_fds=pass_fds,
-        # Ctrl-C is for the bench, which then ends this one.
-        process_group=0,
-    )
+    with pinning(cores):
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment,
+            cwd=folder,
+            pass_fds=pass_fds,
+            # Ctrl-C is for the bench, which then ends this one.
+            process_group=0,
+        )
     try:
-        pin(process.pid, cores)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
