@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle
@@ -15,9 +16,11 @@ from bench.waiting import Trouble
 Address = tuple[str, int]
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-# So many streams from each address of the loopback network: a port is used once for each.
+# Servers close a connection that is not used for five seconds, perhaps just as a request is on its way.
+_KEPT_SECONDS = 3
 # Of Linux; Python has no name for it before 3.12.
 _IP_BIND_ADDRESS_NO_PORT = 24
+# So many streams from each address of the loopback network: a port is used once for each.
 _STREAMS_OF_AN_ADDRESS = 5_000
 _OPENED_AT_ONCE = 64
 # How long a client waits that is asked to come again, each time.
@@ -58,9 +61,11 @@ class Caller(asyncio.Protocol):
         self._answered = answered
         self._trouble = trouble
         self._tasks = tasks
-        self._received = b""
+        self._received: bytes = b""
         self._transport: asyncio.Transport | None = None
         self._is_waiting = False
+        self._answered_at = time.monotonic()
+        self._given_up: asyncio.Future[None] | None = None
 
     async def connect(self) -> None:
         """Open the connection."""
@@ -75,12 +80,16 @@ class Caller(asyncio.Protocol):
         if fill_in is not None:
             content = fill_in(content)
         self._is_waiting = True
-        if self._transport is None:
-            self._tasks.create_task(self._call_again(content))
+        if self._transport is None or time.monotonic() - self._answered_at > _KEPT_SECONDS:
+            self._tasks.create_task(self._call_anew(content))
         else:
             self._transport.write(content)
 
-    async def _call_again(self, content: bytes) -> None:
+    async def _call_anew(self, content: bytes) -> None:
+        if self._transport is not None:
+            self._given_up = asyncio.get_running_loop().create_future()
+            self._transport.abort()
+            await self._given_up
         await self.connect()
         assert self._transport is not None
         self._transport.write(content)
@@ -102,12 +111,15 @@ class Caller(asyncio.Protocol):
             self._trouble.report(Unexpected(received.decode()))
             return
         self._is_waiting = False
+        self._answered_at = time.monotonic()
         self._answered(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # Servers close a connection that has not been used for some seconds.
         self._transport = None
-        if self._is_waiting:
+        if self._given_up is not None:
+            self._given_up.set_result(None)
+            self._given_up = None
+        elif self._is_waiting:
             self._trouble.report(Unexpected(f"a connection was lost: {exc}"))
 
     def close(self) -> None:
