@@ -8,11 +8,12 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PAGES := $(addprefix server/static/,$(addsuffix /index.html,messenger graphiql))
 
-.PHONY: help run test faults setup check format lock
+.PHONY: help run test faults bench setup check format lock
 help:
 	@echo "make run      install what is needed, then serve; MESSENGER_PORT=9000 make run, or .env, for settings"
 	@echo "make test     install what is needed, then run every check and every test"
 	@echo "make faults   break things at random for ten minutes; MINUTES=60 make faults for longer"
+	@echo "make bench    measure how fast it is, beside others; ARGS=--quick make bench for a short try"
 	@echo "make check    only the checks"
 	@echo "make format   format the Python code"
 	@echo "make lock     write the requirements files from pyproject.toml"
@@ -125,6 +126,17 @@ test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
 MINUTES ?= 10
 faults: .venv/dev .venv/project
 	$(BIN)/python -m tests.faults --minutes $(MINUTES)
+
+# What we are measured beside.
+PEERS := bench/peers/node_modules/.package-lock.json
+$(PEERS): bench/peers/package-lock.json | .venv/made
+	@echo "Installing the servers to compare with ..."
+	@$(WITH_NODE); cd bench/peers; $(NPM_CI)
+	@touch $@
+
+ARGS ?=
+bench: .venv/dev .venv/project $(PEERS)
+	@exec $(BIN)/python -m bench $(ARGS)
 
 # Versions stay as they are where they may; for the newest, remove requirements-dev.txt first.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

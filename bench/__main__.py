@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 import tempfile
@@ -9,77 +10,107 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
-from bench import bare_asgi, messenger
-from bench.comparisons import Stage, comparisons
+from bench import messenger
+from bench.comparisons import Scale, comparisons, growth, warm_up
 from bench.cores import Cores, pin
+from bench.databases import Databases
 from bench.measuring import Span
-from bench.population import settle
+from bench.population import Population, Sizes, settle
 from bench.processes import worker
-from bench.report import Run, as_json, table
+from bench.report import Run, as_json, table, targets
 from bench.rounds import measure_in_turns
-from bench.servers import bare_at, messenger_at
+from bench.subjects import PeersMissing, Stage
 from db import embedded
 
 RESULTS = Path(__file__).parent / "results"
 
+_QUICK = Scale(
+    Span(0.1, 0.2),
+    users=40,
+    streams_of_one=40,
+    idle=(60, 200),
+    rates=(20, 50),
+    rates_to_one=(10,),
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def main(
+    *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: does everything work?")] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each subject is measured.")] = 5,
+    grow: Annotated[bool, typer.Option("--growth", help="How does each grow with what is stored?")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each subject is measured.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.2, help="How long each time.")] = 0.7,
     only: Annotated[str, typer.Option(help="Only comparisons with this in their name.")] = "",
     output: Annotated[Path | None, typer.Option(help="Where to save the run.", show_default=False)] = None,
 ) -> None:
-    """Measure the messenger beside its floors; print a table and save the run as JSON."""
+    """Measure the messenger beside its peers and floors; print tables and save the run as JSON."""
     signal.signal(signal.SIGTERM, _leave)
     begun, made_at = time.monotonic(), datetime.now(UTC)
-    span = Span(0.2, 0.3) if quick else Span(0.25, seconds)
+    scale = _QUICK if quick else Scale(Span(0.25, seconds))
     cores = Cores.of_this_machine()
-    with _stage(cores) as stage:
-        chosen = [each for each in comparisons(stage, span) if only in each.name]
+    with _stage(cores, _sizes(scale, grow=grow, quick=quick)) as (stage, population):
+        chosen = [each for each in (growth if grow else comparisons)(population, scale) if only in each.name]
         if not chosen:
             raise typer.BadParameter(f"no comparison has {only!r} in its name", param_hint="--only")
-        compared = measure_in_turns(chosen, 1 if quick else rounds, _tell)
-    run = Run(made_at, time.monotonic() - begun, span, cores, compared)
+        warming = partial(warm_up, population, scale)
+        try:
+            compared, failure = measure_in_turns(stage, chosen, 1 if quick else rounds, warming, _tell)
+        except PeersMissing as missing:
+            raise SystemExit(str(missing)) from None
+    run = Run(made_at, time.monotonic() - begun, scale.span, cores, compared)
     _tell("")
-    print(table(run))
+    if compared:
+        print(table(run))
+    if reached := targets(run):
+        print(f"\n{reached}")
     path = output or RESULTS / f"{made_at:%Y-%m-%dT%H-%M-%S}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(as_json(run), indent=2) + "\n")
-    print(f"Saved in {path}.")
+    print(f"\nSaved in {path}, after {run.seconds:.0f} seconds.")
+    if failure is not None:
+        raise failure
+
+
+def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:
+    """Return how much is stored."""
+    pairs = max(scale.users, *scale.idle, *scale.callers) // 2
+    if quick:
+        return Sizes(pairs, [100], [100])
+    if grow:
+        return Sizes(pairs, [25, 1_000, 10_000], [25, 1_000, 100_000])
+    return Sizes(pairs, [1_000], [1_000])
 
 
 @contextmanager
-def _stage(cores: Cores) -> Generator[Stage]:
-    """Start everything, on fresh data; end it when the block ends, however it does."""
+def _stage(cores: Cores, sizes: Sizes) -> Generator[tuple[Stage, Population]]:
+    """Start what all need; end it when the block ends, however it does."""
     # We only wait while something is measured, so what we start, PostgreSQL, is to inherit this.
-    pin(0, cores.database)
+    pin(cores.database)
+    # Servers and load generator have ten thousand connections, and they inherit this too.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="messenger-bench-")))
         # PostgreSQL runs as another user when we are root.
         folder.chmod(0o711)
-        _tell("starting")
+        _tell("filling the database")
         cluster = stack.enter_context(embedded.running(folder / "data"))
-        population = asyncio.run(settle(cluster.url()))
-        yield Stage(
-            cluster.url(),
-            cluster.process.pid,
-            population,
-            messenger_at(*stack.enter_context(messenger.serving(folder, cluster.url(), cores.subject))),
-            bare_at(*stack.enter_context(bare_asgi.serving(cores.subject))),
-            stack.enter_context(worker(cores.load)),
-            stack.enter_context(worker(cores.subject)),
-        )
+        databases = Databases(cluster.socket_dir)
+        template = databases.make_template()
+        messenger.migrate(template.url)
+        population = asyncio.run(settle(template.url, sizes))
+        load = stack.enter_context(worker(cores.load))
+        yield Stage(folder, cores, databases, cluster.process.pid, load), population
 
 
 def _tell(what: str) -> None:

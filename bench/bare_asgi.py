@@ -5,20 +5,16 @@ written to each. uvicorn runs it with the messenger's own options.
 """
 
 import asyncio
-import socket
-import sys
 from collections import defaultdict
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import uvicorn
 import uvloop
 from starlette.types import Message, Receive, Scope, Send
 
-from bench.http import Address
-from bench.processes import running
+from bench.processes import announce, listening_socket
 
-ANSWER = b'{"data":{}}'
+# What every good answer that is measured holds.
+ANSWER = b'{"data":{"createdAt":null}}'
 
 _JSON_HEAD: Message = {
     "type": "http.response.start",
@@ -69,16 +65,8 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-@contextmanager
-def serving(cores: frozenset[int] | None) -> Generator[tuple[int, Address]]:
-    """Run the application on a free port in a process of its own; yield its process id and address."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
-        command = [sys.executable, "-m", "bench.bare_asgi", str(listening.fileno())]
-        with running(command, cores, pass_fds=[listening.fileno()]) as process:
-            yield process.pid, listening.getsockname()
-
-
-def _serve(listening: socket.socket) -> None:
+def _serve() -> None:
+    listening = listening_socket()
     # As in server/serving.py.
     config = uvicorn.Config(
         BareApplication(),
@@ -91,9 +79,10 @@ def _serve(listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
+    announce(listening)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve([listening]))
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve()

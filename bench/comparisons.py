@@ -1,148 +1,267 @@
-"""What is compared: the messenger and a floor, which are given the same work."""
+"""What is compared: subjects that are given the same work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from bench import messenger
-from bench.floors import DeliverSql, PageSql, Place
+from bench import documents
+from bench.floors import ConversationsSql, DeliverSql, MessagesSql
+from bench.idle import IdleStreams
 from bench.load import SENT_AT, Calls, Deliveries, Latency
 from bench.measuring import Job, Span
 from bench.population import CONTENT, Pair, Population
-from bench.processes import Worker
-from bench.servers import Server
+from bench.resuming import Resuming
+from bench.speech import GraphQL
+from bench.subjects import (
+    BARE_ASGI,
+    BARE_SOCKETS,
+    MERCURIUS,
+    MESSENGER,
+    NOWHERE,
+    SQL,
+    STRAWBERRY,
+    TWO_WORKERS,
+    YOGA,
+    YOGA_ONE_STATEMENT,
+    Subject,
+)
 
-FLOOR = "floor"
-MESSENGER = "messenger"
+_PAGE = 25
+_SERVERS = (MESSENGER, YOGA, YOGA_ONE_STATEMENT, MERCURIUS, STRAWBERRY)
+# For what createMessage makes no difference to.
+_READERS = (MESSENGER, YOGA, MERCURIUS, STRAWBERRY)
+# Mercurius' subscriptions are WebSockets.
+_STREAMERS = (MESSENGER, YOGA, STRAWBERRY)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A job, and the worker that does it."""
+class Scale:
+    """How much of everything."""
 
-    worker: Worker
-    job: Job
+    span: Span
+    callers: Sequence[int] = (1, 16, 64)
+    users: int = 1_000
+    streams_of_one: int = 1_000
+    idle: Sequence[int] = (1_000, 10_000)
+    rates: Sequence[float] = (50, 200, 800)
+    rates_to_one: Sequence[float] = (2, 5, 10)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Subjects, by name, that are measured in turns; one of them is the floor."""
+    """The job that each of the subjects, by name, is given in turns.
+
+    `alone` says that each is started for it and ended after it, and how often that is done at most;
+    otherwise they stay for all comparisons of a round. `cold` ones have done nothing before.
+    """
 
     name: str
-    subjects: Mapping[str, Subject]
+    subjects: Sequence[str]
+    job: Callable[[str, Subject], Job]
+    alone: int = 0
+    cold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """All that runs during a run."""
-
-    database_url: str
-    database_pid: int
-    population: Population
-    messenger: Server
-    bare: Server
-    load: Worker
-    sql: Worker
-
-    def pids(self, server: Server) -> dict[str, int]:
-        """Return the processes that are at work when the load generator speaks to the server."""
-        return {"subject": server.pid, "load": self.load.pid, "PostgreSQL": self.database_pid}
-
-    def pids_of_sql(self) -> dict[str, int]:
-        """Return the processes that are at work when a worker speaks to PostgreSQL."""
-        return {"subject": self.sql.pid, "PostgreSQL": self.database_pid}
-
-
-def comparisons(stage: Stage, span: Span) -> Sequence[Comparison]:
-    """Return all of them."""
-    one, *_ = pairs = stage.population.pairs
-    both_ways = [*pairs, *(pair.turned() for pair in pairs)]
-    to_one = partial(_deliveries, stage, span, pairs=[one], callers=4, streams_each=100)
+def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
+    """Return those of an ordinary run."""
+    make = _Maker(population, scale)
+    one_user, users = scale.streams_of_one, scale.users
     return [
-        _create_message(stage, span, "createMessage, 1 caller", callers=1),
-        _create_message(stage, span, "createMessage, 16 callers", callers=16),
-        # So many are answered in bursts.
-        _create_message(stage, span.twice(), "createMessage, 64 callers", callers=64),
-        to_one("deliveries, 100 streams of one user", document=messenger.MESSAGE_CREATED),
-        to_one("deliveries, 100 streams, only the message", document=messenger.MESSAGE_ALONE),
-        _deliveries(
-            stage,
-            span,
-            "deliveries, 200 users, a stream each",
-            document=messenger.MESSAGE_CREATED,
-            pairs=both_ways,
-            callers=16,
-            streams_each=1,
-        ),
-        _latency(stage, span.twice(), "send to receive, 50 messages a second", both_ways, per_second=50),
-        _page(stage, span, "25 of 1,000 conversations, 4 callers", callers=4),
+        *(make.create_message(callers) for callers in scale.callers),
+        *(make.page_of_conversations(length) for length in population.busy),
+        *(make.page_of_messages(length) for length in population.talkative),
+        make.deliveries_to_one("deliveries", documents.MESSAGE_CREATED, one_user),
+        make.deliveries_to_one("deliveries with unread count", documents.MESSAGE_WITH_UNREAD, one_user // 10),
+        make.deliveries_to_many(f"createMessage and delivery, {users:,} users"),
+        make.latency_to_many(f"send to receive, {users:,} users"),
+        make.latency_to_one(f"send to receive, {one_user:,} streams of one user"),
+        make.idle_streams(f"{max(scale.idle):,} idle streams, then all cut at once"),
+        *make.two_workers(),
     ]
 
 
-def _create_message(stage: Stage, span: Span, name: str, *, callers: int) -> Comparison:
-    """Let each caller write in a conversation of its own; the floor is the SQL that stores a message."""
-    pairs = stage.population.pairs[:callers]
-    server = stage.messenger
-    requests = [[server.write(pair, CONTENT)] for pair in pairs]
-    over_http = Calls(server.address, requests, server.marker, span, stage.pids(server))
-    places = [Place(pair.conversation_id, pair.one.user_id) for pair in pairs]
-    floor = DeliverSql(stage.database_url, places, CONTENT, span, stage.pids_of_sql())
-    return Comparison(name, {FLOOR: Subject(stage.sql, floor), MESSENGER: Subject(stage.load, over_http)})
+def warm_up(population: Population, scale: Scale, subject: Subject) -> Sequence[Job]:
+    """Return what a subject does before it is measured: a compiler has to have seen what is often done."""
+    if not isinstance(subject.speech, GraphQL) or subject.address == NOWHERE:
+        return ()
+    make = _Maker(population, scale)
+    written, *pages = [
+        make.create_message(16),
+        *(make.page_of_conversations(length) for length in list(population.busy)[:1]),
+        *(make.page_of_messages(length) for length in list(population.talkative)[:1]),
+    ]
+    return [each.job("", subject) for each in (written, written, *pages)]
 
 
-def _deliveries(
-    stage: Stage,
-    span: Span,
-    name: str,
-    *,
-    document: str,
-    pairs: Sequence[Pair],
-    callers: int,
-    streams_each: int,
-) -> Comparison:
-    """Have the second of each pair listen on some streams, and the callers write for the firsts in turn."""
-
-    def subject(server: Server) -> Subject:
-        job = Deliveries(
-            server.address,
-            _shared_out([server.write(pair, CONTENT) for pair in pairs], callers),
-            server.marker,
-            span,
-            stage.pids(server),
-            [server.listen(pair, document) for pair in pairs] * streams_each,
-            streams_each,
-        )
-        return Subject(stage.load, job)
-
-    return Comparison(name, {FLOOR: subject(stage.bare), MESSENGER: subject(stage.messenger)})
+def growth(population: Population, scale: Scale) -> Sequence[Comparison]:
+    """Return those that show how each grows with what is stored."""
+    make = _Maker(population, scale)
+    return [
+        *(make.page_of_conversations(length) for length in population.busy),
+        *(make.page_of_messages(length) for length in population.talkative),
+        *(make.create_message_after(length) for length in population.talkative),
+        *(make.resuming(length) for length in population.talkative),
+    ]
 
 
-def _latency(stage: Stage, span: Span, name: str, pairs: Sequence[Pair], *, per_second: float) -> Comparison:
-    """Send at a rate that leaves the messenger time to breathe, to users with a stream each."""
+class _Maker:
+    """Makes comparisons of one population at one scale."""
 
-    def subject(server: Server) -> Subject:
-        job = Latency(
-            server.address,
-            _shared_out([server.write(pair, SENT_AT) for pair in pairs], 16),
-            server.marker,
-            span,
-            stage.pids(server),
-            [server.listen(pair, messenger.MESSAGE_CREATED) for pair in pairs],
-            per_second,
-        )
-        return Subject(stage.load, job)
+    def __init__(self, population: Population, scale: Scale) -> None:
+        self._population = population
+        self._scale = scale
+        self._span = scale.span
 
-    return Comparison(name, {FLOOR: subject(stage.bare), MESSENGER: subject(stage.messenger)})
+    def create_message(self, callers: int) -> Comparison:
+        """Let each caller write in a conversation of its own; the floors are SQL and HTTP alone."""
+        pairs = self._population.pairs[:callers]
+        # So many are answered in bursts.
+        span = self._span.twice() if callers > 16 else self._span
+
+        def job(name: str, subject: Subject) -> Job:
+            if name == SQL:
+                return DeliverSql(subject.database_url, subject.pids, callers, span, pairs)
+            requests = [[subject.speech.write(pair, CONTENT)] for pair in pairs]
+            return Calls(subject.address, subject.pids, requests, span)
+
+        floors = (SQL, BARE_ASGI, BARE_SOCKETS) if callers == 16 else (SQL, BARE_ASGI)
+        return Comparison(f"createMessage, {_counted(callers, 'caller')}", (*floors, *_SERVERS), job)
+
+    def page_of_conversations(self, length: int) -> Comparison:
+        """Read the first page of a list; the floor is the SQL for what the page shows."""
+        viewer = self._population.busy[length]
+
+        def job(name: str, subject: Subject) -> Job:
+            if name == SQL:
+                return ConversationsSql(subject.database_url, subject.pids, 16, self._span, viewer, _PAGE)
+            requests = [[_graphql(subject).page_of_conversations(viewer, _PAGE)]] * 16
+            return Calls(subject.address, subject.pids, requests, self._span)
+
+        return Comparison(f"page of {_PAGE} of {length:,} conversations", (SQL, *_READERS), job)
+
+    def page_of_messages(self, length: int) -> Comparison:
+        """Read the newest page of a conversation; the floor is the SQL for what the page shows."""
+        pair = self._population.talkative[length]
+
+        def job(name: str, subject: Subject) -> Job:
+            if name == SQL:
+                return MessagesSql(subject.database_url, subject.pids, 16, self._span, pair, _PAGE)
+            requests = [[_graphql(subject).page_of_messages(pair, _PAGE)]] * 16
+            return Calls(subject.address, subject.pids, requests, self._span)
+
+        return Comparison(f"page of {_PAGE} of {length:,} messages", (SQL, *_READERS), job)
+
+    def create_message_after(self, length: int) -> Comparison:
+        """Write, one after the other, in a conversation and to inboxes that are so long already."""
+        pair = self._population.talkative[length]
+
+        def job(name: str, subject: Subject) -> Job:
+            if name == SQL:
+                return DeliverSql(subject.database_url, subject.pids, 1, self._span, [pair])
+            return Calls(subject.address, subject.pids, [[subject.speech.write(pair, CONTENT)]], self._span)
+
+        return Comparison(f"createMessage after {length:,} messages", (SQL, *_SERVERS), job)
+
+    def deliveries_to_one(self, what: str, document: str, streams: int) -> Comparison:
+        """Have one person listen on all the streams, and four callers write to them."""
+        pair = self._population.pairs[0]
+
+        def job(_name: str, subject: Subject) -> Job:
+            openings = [subject.speech.listen(pair.other, document)] * streams
+            callers = [[subject.speech.write(pair, CONTENT)]] * 4
+            return Deliveries(subject.address, subject.pids, callers, self._span, openings, streams)
+
+        floors = (BARE_ASGI, BARE_SOCKETS) if document == documents.MESSAGE_CREATED else ()
+        return Comparison(f"{what}, {streams:,} streams of one user", (*floors, *_STREAMERS), job)
+
+    def deliveries_to_many(self, name: str, subjects: Sequence[str] = (BARE_ASGI, *_STREAMERS)) -> Comparison:
+        """Have everybody listen on a stream of their own, and sixteen callers write to them in turn."""
+        return Comparison(name, subjects, self._deliveries_to_many)
+
+    def _deliveries_to_many(self, _name: str, subject: Subject) -> Job:
+        writers = self._everybody()
+        openings = [subject.speech.listen(pair.other, documents.MESSAGE_CREATED) for pair in writers]
+        callers = _shared_out([subject.speech.write(pair, CONTENT) for pair in writers], 16)
+        return Deliveries(subject.address, subject.pids, callers, self._span, openings, 1)
+
+    def latency_to_many(self, name: str) -> Comparison:
+        """Send at fixed rates to everybody in turn, who have a stream each."""
+        writers = self._everybody()
+
+        def job(_name: str, subject: Subject) -> Job:
+            openings = [subject.speech.listen(pair.other, documents.MESSAGE_CREATED) for pair in writers]
+            callers = _shared_out([subject.speech.write(pair, SENT_AT + "~") for pair in writers], 16)
+            span = self._span.twice()
+            return Latency(subject.address, subject.pids, callers, span, openings, 1, self._scale.rates)
+
+        return Comparison(name, (BARE_ASGI, *_STREAMERS), job)
+
+    def latency_to_one(self, name: str) -> Comparison:
+        """Send at fixed rates to one person, who has many streams."""
+        streams, rates = self._scale.streams_of_one, self._scale.rates_to_one
+        pair = self._population.pairs[0]
+
+        def job(_name: str, subject: Subject) -> Job:
+            openings = [subject.speech.listen(pair.other, documents.MESSAGE_CREATED)] * streams
+            callers = [[subject.speech.write(pair, SENT_AT + "~")]] * 4
+            span = self._span.twice()
+            return Latency(subject.address, subject.pids, callers, span, openings, streams, rates)
+
+        return Comparison(name, (BARE_ASGI, *_STREAMERS), job)
+
+    def idle_streams(self, name: str) -> Comparison:
+        """Open a stream for each of many users, and leave them."""
+        count = max(self._scale.idle)
+        pairs = self._population.pairs[: count // 2]
+        listeners = [person for pair in pairs for person in (pair.one, pair.other)]
+
+        def job(_name: str, subject: Subject) -> Job:
+            speech = subject.speech
+            return IdleStreams(
+                subject.address,
+                subject.pids,
+                [speech.listen(person, documents.MESSAGE_CREATED) for person in listeners],
+                self._scale.idle,
+                subject.database_url,
+                pairs,
+                speech.resumes,
+            )
+
+        return Comparison(name, (BARE_ASGI, *_STREAMERS), job, alone=2, cold=True)
+
+    def resuming(self, length: int) -> Comparison:
+        """Come back to an inbox that is so long, a page behind its end; no peer has one."""
+        reader = self._population.talkative[length].other
+
+        def job(_name: str, subject: Subject) -> Job:
+            opening = subject.speech.listen(reader, documents.MESSAGE_CREATED)
+            return Resuming(
+                subject.address, subject.pids, opening, reader, _PAGE, 4, self._span, subject.database_url
+            )
+
+        return Comparison(f"coming back {_PAGE} behind an inbox of {length:,} messages", (MESSENGER,), job)
+
+    def two_workers(self) -> Sequence[Comparison]:
+        """Give the messenger two workers on two cores; the other subject is itself with one."""
+        both = (MESSENGER, TWO_WORKERS)
+        written = self.create_message(max(self._scale.callers))
+        return [
+            Comparison(f"two workers: {written.name}", both, written.job, alone=3),
+            Comparison("two workers: createMessage and delivery", both, self._deliveries_to_many, alone=3),
+        ]
+
+    def _everybody(self) -> Sequence[Pair]:
+        """Return the pairs both ways, so that as many hear as there are users."""
+        pairs = self._population.pairs[: self._scale.users // 2]
+        return [*pairs, *(pair.turned() for pair in pairs)]
 
 
-def _page(stage: Stage, span: Span, name: str, *, callers: int) -> Comparison:
-    """Read the first page of a long list; the floor is the SQL for what the page shows."""
-    viewer, size = stage.population.busy, 25
-    server = stage.messenger
-    requests = [[messenger.page_of_conversations(viewer, size)]] * callers
-    over_http = Calls(server.address, requests, messenger.PAGE_READ, span, stage.pids(server))
-    floor = PageSql(stage.database_url, viewer.user_id, size, callers, span, stage.pids_of_sql())
-    return Comparison(name, {FLOOR: Subject(stage.sql, floor), MESSENGER: Subject(stage.load, over_http)})
+def _graphql(subject: Subject) -> GraphQL:
+    assert isinstance(subject.speech, GraphQL)
+    return subject.speech
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _shared_out(requests: Sequence[bytes], callers: int) -> Sequence[Sequence[bytes]]:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -9,11 +11,13 @@ from dataclasses import dataclass
 class Cores:
     """Sets of cores; each None where processes cannot be pinned, or there is only one core.
 
-    The subjects, messenger and floors alike, have one core in turns and each to itself. PostgreSQL works
-    on `database`, which is the load generator's core where there are only two.
+    The subjects, messenger, peers and floors alike, have one core in turns and each to itself. PostgreSQL
+    works on `database`, which is the load generator's core where there are only two. Two workers have `two`:
+    cores of their own where there are four, or else all of them.
     """
 
     subject: frozenset[int] | None = None
+    two: frozenset[int] | None = None
     load: frozenset[int] | None = None
     database: frozenset[int] | None = None
 
@@ -22,10 +26,18 @@ class Cores:
         """Share out the cores that this process may use."""
         if sys.platform != "linux":
             return cls()
-        subject, *others = sorted(os.sched_getaffinity(0))
+        subject, *others = available = sorted(os.sched_getaffinity(0))
         if not others:
             return cls()
-        return cls(frozenset({subject}), frozenset(others[:1]), frozenset(others[1:] or others))
+        if len(available) < 4:
+            return cls(
+                frozenset({subject}),
+                frozenset(available),
+                frozenset(others[:1]),
+                frozenset(others[1:] or others),
+            )
+        second, load, *database = others
+        return cls(frozenset({subject}), frozenset({subject, second}), frozenset({load}), frozenset(database))
 
     def __str__(self) -> str:
         if self.subject is None:
@@ -35,7 +47,18 @@ class Cores:
         return "pinned: the subject, the load generator and PostgreSQL to cores of their own"
 
 
-def pin(pid: int, cores: frozenset[int] | None) -> None:
-    """Keep a process that has just been started on these cores; 0 is our own."""
+def pin(cores: frozenset[int] | None) -> None:
+    """Keep this process, and what it starts from now on, on these cores."""
     if sys.platform == "linux" and cores is not None:
-        os.sched_setaffinity(pid, cores)
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def pinning(cores: frozenset[int] | None) -> Generator[None]:
+    """Have what is started in the block stay on these cores, with every thread that it will have."""
+    before = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else None
+    pin(cores)
+    try:
+        yield
+    finally:
+        pin(before)

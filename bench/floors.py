@@ -1,72 +1,113 @@
-"""The floors below the API: the SQL alone, by the functions and the pool that the server uses."""
+"""The floors below the API: the SQL alone, through asyncpg, on as many connections as a server has."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any, TypeAlias
 from uuid import UUID
 
+import asyncpg
+from uuid_utils.compat import uuid7
+
+from bench import statements
 from bench.measuring import Measured, Span, Tally, rate_of
-from db import conversations, inboxes, messages
-from db.engine import Database, open_database
-from db.messages import SeqRange
+from bench.population import CONTENT, Pair, Person
+
+_CONNECTIONS = 10
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Once = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A conversation, and who writes there."""
-
-    conversation_id: UUID
-    author_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class DeliverSql:
-    """Stores messages and appends them to inboxes, as createMessage does: one caller for each place."""
+class Sql:
+    """What all floors of SQL have in common."""
 
     url: str
-    places: Sequence[Place]
-    content: str
-    span: Span
     pids: Mapping[str, int]
-
-    async def run(self) -> Measured:
-        """Do it once."""
-        async with open_database(self.url) as database:
-            tasks = [partial(self._deliver, database, place) for place in self.places]
-            return await rate_of(tasks, Tally(), self.span, self.pids)
-
-    async def _deliver(self, database: Database, place: Place, tally: Tally) -> None:
-        while not tally.over:
-            async with database.transaction() as connection:
-                await inboxes.deliver(connection, place.conversation_id, place.author_id, self.content)
-            tally.count += 1
-
-
-@dataclass(frozen=True, slots=True)
-class PageSql:
-    """Reads a page of conversations with the others in them and their last messages, in one snapshot."""
-
-    url: str
-    viewer_id: UUID
-    size: int
     callers: int
     span: Span
-    pids: Mapping[str, int]
 
     async def run(self) -> Measured:
         """Do it once."""
-        async with open_database(self.url) as database:
-            tasks = [partial(self._read, database)] * self.callers
-            return await rate_of(tasks, Tally(), self.span, self.pids)
+        connections = [await asyncpg.connect(self.url) for _ in range(min(self.callers, _CONNECTIONS))]
+        tally = Tally()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, connection in enumerate(connections):
+                    group.create_task(_repeat(await self.prepare(connection, number), tally))
+                return await rate_of(tally, self.span, self.pids)
+        finally:
+            for connection in connections:
+                await connection.close()
 
-    async def _read(self, database: Database, tally: Tally) -> None:
-        while not tally.over:
-            async with database.snapshot() as connection:
-                page = await conversations.recent(
-                    connection, self.viewer_id, before=None, limit=self.size + 1
-                )
-                page = page[: self.size]
-                await conversations.participants_of(connection, [each.id for each in page])
-                newest = [SeqRange(each.id, each.last_seq, each.last_seq) for each in page]
-                await messages.in_ranges(connection, newest)
-            tally.count += 1
+    async def prepare(self, connection: Connection, number: int) -> Once:
+        """Return what is done over and over on that connection, its statements prepared."""
+        raise NotImplementedError
+
+
+async def _repeat(once: Once, tally: Tally) -> None:
+    while not tally.over:
+        await once()
+        tally.count += 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverSql(Sql):
+    """Stores messages and appends them to inboxes, as createMessage does; each caller has a conversation."""
+
+    pairs: Sequence[Pair]
+
+    async def prepare(self, connection: Connection, number: int) -> Once:
+        """Return how one message is stored."""
+        store = await connection.prepare(statements.DELIVER)
+        pair = self.pairs[number]
+        return lambda: store.fetch(pair.conversation_id, pair.one.user_id, uuid7(), CONTENT)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationsSql(Sql):
+    """Reads a page of conversations, the others in them, and their last messages."""
+
+    viewer: Person
+    size: int
+
+    async def prepare(self, connection: Connection, number: int) -> Once:
+        """Return how one page is read."""
+        recent = await connection.prepare(statements.RECENT_CONVERSATIONS)
+        others = await connection.prepare(statements.OTHERS_IN)
+        last_messages = await connection.prepare(statements.LAST_MESSAGES)
+
+        async def read() -> None:
+            page = (await recent.fetch(self.viewer.user_id, self.size + 1))[: self.size]
+            ids = _column(page, "id")
+            await others.fetch(self.viewer.user_id, ids)
+            await last_messages.fetch(ids, _column(page, "last_seq"))
+
+        return read
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesSql(Sql):
+    """Reads a conversation, a page of its messages, and their authors."""
+
+    pair: Pair
+    size: int
+
+    async def prepare(self, connection: Connection, number: int) -> Once:
+        """Return how one page is read."""
+        conversations = await connection.prepare(statements.CONVERSATIONS_BY_ID)
+        messages = await connection.prepare(statements.NEWEST_MESSAGES)
+        users = await connection.prepare(statements.USERS_BY_ID)
+        conversation_id: UUID = self.pair.conversation_id
+
+        async def read() -> None:
+            await conversations.fetch(self.pair.other.user_id, [conversation_id])
+            page = await messages.fetch(conversation_id, self.size + 1)
+            await users.fetch(list(set(_column(page, "author_id"))))
+
+        return read
+
+
+def _column(rows: Sequence[asyncpg.Record], name: str) -> list[Any]:
+    return [row[name] for row in rows]

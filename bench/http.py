@@ -3,16 +3,28 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import cast
+
+from bench.waiting import Trouble
 
 Address = tuple[str, int]
 
-# How an event with an answer begins.
-NEXT = b"event: next\n"
-
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+# Servers close a connection that is not used for five seconds, perhaps just as a request is on its way.
+_KEPT_SECONDS = 3
+# Of Linux; Python has no name for it before 3.12.
+_IP_BIND_ADDRESS_NO_PORT = 24
+# So many streams from each address of the loopback network: a port is used once for each.
+_STREAMS_OF_AN_ADDRESS = 5_000
+_OPENED_AT_ONCE = 64
+# How long a client waits that is asked to come again, each time.
+_COME_AGAIN_SECONDS = (1, 1, 2, 4, 8)
 
 
 class Unexpected(Exception):
@@ -35,42 +47,80 @@ def request(method: str, path: str, headers: Mapping[str, str], body: object = N
 class Caller(asyncio.Protocol):
     """A keep-alive connection with at most one call under way."""
 
-    def __init__(self) -> None:
-        self._received = b""
-        self._answer: asyncio.Future[bytes] | None = None
+    def __init__(
+        self,
+        address: Address,
+        requests: Sequence[bytes],
+        answered: Callable[["Caller"], None],
+        trouble: Trouble,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """Send the requests in turn, each when told to; `answered` is called after each good answer."""
+        self._address = address
+        self._requests: Iterator[bytes] = cycle(requests)
+        self._answered = answered
+        self._trouble = trouble
+        self._tasks = tasks
+        self._received: bytes = b""
         self._transport: asyncio.Transport | None = None
+        self._is_waiting = False
+        self._answered_at = time.monotonic()
+        self._given_up: asyncio.Future[None] | None = None
+
+    async def connect(self) -> None:
+        """Open the connection."""
+        await asyncio.get_running_loop().create_connection(lambda: self, *self._address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    def call(self, fill_in: Callable[[bytes], bytes] | None = None) -> None:
+        """Send the next request; `fill_in` puts something into it."""
+        content = next(self._requests)
+        if fill_in is not None:
+            content = fill_in(content)
+        self._is_waiting = True
+        if self._transport is None or time.monotonic() - self._answered_at > _KEPT_SECONDS:
+            self._tasks.create_task(self._call_anew(content))
+        else:
+            self._transport.write(content)
+
+    async def _call_anew(self, content: bytes) -> None:
+        if self._transport is not None:
+            self._given_up = asyncio.get_running_loop().create_future()
+            self._transport.abort()
+            await self._given_up
+        await self.connect()
+        assert self._transport is not None
+        self._transport.write(content)
+
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, end, body = self._received.partition(b"\r\n\r\n")
-        if not end or self._answer is None or self._answer.done():
+        received = self._received + data if self._received else data
+        head_end = received.find(b"\r\n\r\n")
+        if head_end < 0:
+            self._received = received
             return
-        length = _CONTENT_LENGTH.search(head)
-        if length is None or not head.startswith(b"HTTP/1.1 200 "):
-            self._answer.set_exception(Unexpected(self._received.decode()))
-        elif len(body) >= int(length[1]):
-            self._received = b""
-            self._answer.set_result(body)
+        length = _CONTENT_LENGTH.search(received, 0, head_end)
+        if length is not None and len(received) < head_end + 4 + int(length[1]):
+            self._received = received
+            return
+        self._received = b""
+        # Every answer that is measured tells when messages were made.
+        good = length is not None and received.startswith(b"HTTP/1.1 200 ") and b'"createdAt"' in received
+        if not good or b'"errors"' in received:
+            self._trouble.report(Unexpected(received.decode()))
+            return
+        self._is_waiting = False
+        self._answered_at = time.monotonic()
+        self._answered(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(Unexpected(f"the connection was lost: {exc}"))
-
-    async def call(self, request: bytes, marker: bytes) -> None:
-        """Send a request and wait for its answer, a 200 with `marker` in it.
-
-        Raises:
-            Unexpected: it is something else.
-        """
-        assert self._transport is not None
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        body = await self._answer
-        if marker not in body:
-            raise Unexpected(body.decode())
+        self._transport = None
+        if self._given_up is not None:
+            self._given_up.set_result(None)
+            self._given_up = None
+        elif self._is_waiting:
+            self._trouble.report(Unexpected(f"a connection was lost: {exc}"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -78,76 +128,117 @@ class Caller(asyncio.Protocol):
             self._transport.close()
 
 
-class EventStream(asyncio.Protocol):
-    """A response of Server-Sent Events; `on_events` gets one or more at a time, chunk sizes and all."""
+class Stream(asyncio.Protocol):
+    """A response of Server-Sent Events; `on_data` gets what comes after its head, as it comes."""
 
-    def __init__(self, request: bytes, on_events: Callable[[bytes], None]) -> None:
-        self._request = request
-        self._on_events = on_events
-        self._rest = b""
+    def __init__(self, opening: bytes, on_data: Callable[["Stream", bytes], None], trouble: Trouble) -> None:
+        self.opening = opening
+        self._on_data = on_data
+        self._trouble = trouble
         self._transport: asyncio.Transport | None = None
-        self.live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.opened: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Whether it is open: False when the server is too busy, which asks to come again later."""
+        self._is_live = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._request)
+        self._transport.write(self.opening)
 
     def data_received(self, data: bytes) -> None:
-        # What is sent once the head has come is delivered.
-        if not self.live.done():
-            if data.startswith(b"HTTP/1.1 200 "):
-                self.live.set_result(None)
-            else:
-                self.live.set_exception(Unexpected(data.decode()))
-        received = self._rest + data
-        end = received.rfind(b"\n\n") + 2
-        # Without an end of an event in it, all of it is the rest.
-        if end > 1:
-            self._on_events(received[:end])
-            self._rest = received[end:]
+        if self._is_live:
+            self._on_data(self, data)
+        elif data.startswith(b"HTTP/1.1 200 "):
+            # What is sent once the head has come is delivered.
+            self._is_live = True
+            self.opened.set_result(True)
+            self._on_data(self, data)
+        elif data.startswith(b"HTTP/1.1 503 "):
+            self.opened.set_result(False)
+            self.cut()
         else:
-            self._rest = received
+            self._trouble.report(Unexpected(data.decode()))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.live.done():
-            self.live.set_exception(Unexpected(f"the connection was lost: {exc}"))
+        if self._is_live or not self.opened.done():
+            self._trouble.report(Unexpected(f"a stream was lost: {exc}"))
 
-    def close(self) -> None:
-        """Go away, as a client does that has heard enough."""
+    def cut(self) -> None:
+        """Go away."""
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
 
 
 @asynccontextmanager
-async def calling(address: Address) -> AsyncGenerator[Caller]:
-    """Yield a connection that is closed when the block ends."""
-    _, caller = await asyncio.get_running_loop().create_connection(Caller, *address)
-    try:
-        yield caller
-    finally:
-        caller.close()
+async def calling(
+    address: Address,
+    callers: Sequence[Sequence[bytes]],
+    answered: Callable[[Caller], None],
+    trouble: Trouble,
+) -> AsyncGenerator[Sequence[Caller]]:
+    """Yield a connection for each sequence of requests, closed when the block ends."""
+    async with asyncio.TaskGroup() as tasks:
+        connected = [Caller(address, requests, answered, trouble, tasks) for requests in callers]
+        try:
+            for caller in connected:
+                await caller.connect()
+            yield connected
+        finally:
+            trouble.is_over = True
+            for caller in connected:
+                caller.close()
 
 
-@asynccontextmanager
-async def listening(
-    address: Address, openings: Sequence[bytes], on_events: Callable[[bytes], None]
-) -> AsyncGenerator[None]:
-    """Keep a stream open for each of the requests; all are live when the block begins."""
-    loop = asyncio.get_running_loop()
-    streams: list[EventStream] = []
-    try:
-        for opening in openings:
+class Streams:
+    """Streams that are open, and those that were."""
 
-            def stream(opening: bytes = opening) -> EventStream:
-                return EventStream(opening, on_events)
+    def __init__(self, address: Address, on_data: Callable[[Stream, bytes], None], trouble: Trouble) -> None:
+        """Open none yet."""
+        self._address = address
+        self._on_data = on_data
+        self._trouble = trouble
+        self.open: list[Stream] = []
 
-            _, opened = await loop.create_connection(stream, *address)
-            streams.append(opened)
-        for opened in streams:
-            await opened.live
-        yield
-    finally:
-        for opened in streams:
-            opened.close()
-        # The server lets go of them before anything else is measured.
-        await asyncio.sleep(0.2)
+    async def add(self, openings: Sequence[bytes]) -> None:
+        """Open a stream for each of the requests; all are live when it returns."""
+        room = asyncio.Semaphore(_OPENED_AT_ONCE)
+        loop = asyncio.get_running_loop()
+        already = len(self.open)
+
+        async def add_one(number: int, opening: bytes) -> None:
+            host = f"127.0.0.{2 + number // _STREAMS_OF_AN_ADDRESS}"
+            async with room:
+                for wait_seconds in _COME_AGAIN_SECONDS:
+                    _, stream = await loop.create_connection(
+                        lambda: Stream(opening, self._on_data, self._trouble),
+                        sock=await self._connected_from(host),
+                    )
+                    if await self._trouble.wait_for(stream.opened):
+                        self.open.append(stream)
+                        return
+                    await self._trouble.sleep(wait_seconds)
+            raise Unexpected("the server is too busy to open a stream")
+
+        async with asyncio.TaskGroup() as group:
+            for number, opening in enumerate(openings, already):
+                group.create_task(add_one(number, opening))
+
+    async def _connected_from(self, host: str) -> socket.socket:
+        connecting = socket.socket()
+        try:
+            connecting.setblocking(False)
+            # Left to choose a port now, the kernel goes through thousands that are taken.
+            if sys.platform == "linux":
+                connecting.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            connecting.bind((host, 0))
+            await asyncio.get_running_loop().sock_connect(connecting, self._address)
+        except BaseException:
+            connecting.close()
+            raise
+        return connecting
+
+    def cut(self) -> None:
+        """Cut all of them at once."""
+        self._trouble.is_over = True
+        for stream in self.open:
+            stream.cut()
+        self.open.clear()

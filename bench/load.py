@@ -1,40 +1,40 @@
 """The load: what callers and listeners do to a server, over HTTP."""
 
-import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import cycle
 from statistics import quantiles
 
-from bench.http import NEXT, Address, Caller, calling, listening
+from bench.http import Address, Caller, Stream, Streams, calling
 from bench.measuring import CpuWatch, Measured, Span, Tally, rate_of
+from bench.population import MARK
+from bench.waiting import Trouble, calm
 
-_PATIENCE_SECONDS = 10
-
-P50 = "p50 ms"
-P99 = "p99 ms"
+SERVER = "subject"
 
 # Stands for the time in the requests of `Latency`, which puts it in when it sends one.
 SENT_AT = "0" * 20
-_SENT_AT = re.compile(rb'"content":"(\d{20})"')
+_SENT_AT = re.compile(rb'"(\d{20})~')
+# A server that takes longer is not given a higher rate.
+_TOO_LONG_MS = 1_000
+
+
+def percentile(number: int, per_second: float) -> str:
+    """Return the unit of a percentile of the time from sender to receiver, at that rate."""
+    return f"p{number} ms at {per_second:g}/s"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What all loads have in common: one sequence of requests a caller, who sends them in turn.
-
-    `marker` stands in every good answer.
-    """
+    """What all loads have in common: one sequence of requests a caller, who sends them in turn."""
 
     address: Address
-    callers: Sequence[Sequence[bytes]]
-    marker: bytes
-    span: Span
     pids: Mapping[str, int]
+    callers: Sequence[Sequence[bytes]]
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +43,40 @@ class Calls(Load):
 
     async def run(self) -> Measured:
         """Do it once."""
-        tasks = [partial(self._call, requests) for requests in self.callers]
-        return await rate_of(tasks, Tally(), self.span, self.pids)
+        tally, trouble = Tally(), Trouble()
+        free: list[Caller] = []
 
-    async def _call(self, requests: Sequence[bytes], tally: Tally) -> None:
-        async with calling(self.address) as caller:
-            for request in cycle(requests):
-                if tally.over:
-                    return
-                await caller.call(request, self.marker)
-                tally.count += 1
+        def answered(caller: Caller) -> None:
+            tally.count += 1
+            if tally.over:
+                free.append(caller)
+            else:
+                caller.call()
+
+        async with calling(self.address, self.callers, answered, trouble) as callers:
+            for caller in callers:
+                caller.call()
+            measured = await rate_of(tally, self.span, self.pids, trouble.sleep)
+            # Nothing is left to do for the server while the next one is measured.
+            await trouble.until(lambda: len(free) == len(callers))
+        return measured
 
 
 @dataclass(frozen=True, slots=True)
-class Deliveries(Load):
-    """Messages sent at saturation while streams are open; counts the events that arrive.
-
-    Each message arrives on `fan_out` of the streams. As many messages are under way as there are callers:
-    only when the events of one have arrived is another sent. So the rate is one that lasts, and no stream
-    falls behind for good.
-    """
+class Listening(Load):
+    """A load with streams open: each message arrives on `fan_out` of them."""
 
     openings: Sequence[bytes]
     fan_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries(Listening):
+    """Messages sent at saturation; counts the events that arrive.
+
+    As many messages are under way as there are callers: only when the events of one have arrived is another
+    sent. So the rate is one that lasts, and no stream falls behind for good.
+    """
 
     async def run(self) -> Measured:
         """Do it once.
@@ -73,43 +84,43 @@ class Deliveries(Load):
         Raises:
             TimeoutError: events are missing.
         """
-        arrived = Tally()
-        under_way = asyncio.Semaphore(len(self.callers))
+        arrived, trouble = Tally(), Trouble()
+        sent = 0
+        free: list[Caller] = []
 
-        def arrive(events: bytes) -> None:
-            before = arrived.count
-            arrived.count += events.count(NEXT)
-            for _ in range(before // self.fan_out, arrived.count // self.fan_out):
-                under_way.release()
+        def send_more() -> None:
+            nonlocal sent
+            while free and not arrived.over and sent - arrived.count // self.fan_out < len(self.callers):
+                sent += 1
+                free.pop().call()
 
-        tasks = [partial(self._send, requests, under_way) for requests in self.callers]
-        async with listening(self.address, self.openings, arrive):
-            measured = await rate_of(tasks, arrived, self.span, self.pids)
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                # All of them can be had once nothing is under way.
-                for _ in self.callers:
-                    await under_way.acquire()
+        def answered(caller: Caller) -> None:
+            free.append(caller)
+            send_more()
+
+        def arrive(_stream: Stream, data: bytes) -> None:
+            arrived.count += data.count(MARK)
+            send_more()
+
+        async with (
+            _listening(self, arrive, trouble),
+            calling(self.address, self.callers, answered, trouble) as callers,
+        ):
+            free.extend(callers)
+            send_more()
+            measured = await rate_of(arrived, self.span, self.pids, trouble.sleep)
+            await trouble.until(lambda: len(free) == len(callers) and arrived.count == sent * self.fan_out)
         return measured
-
-    async def _send(self, requests: Sequence[bytes], under_way: asyncio.Semaphore, arrived: Tally) -> None:
-        async with calling(self.address) as caller:
-            for request in cycle(requests):
-                await under_way.acquire()
-                if arrived.over:
-                    under_way.release()
-                    return
-                await caller.call(request, self.marker)
 
 
 @dataclass(frozen=True, slots=True)
-class Latency(Load):
-    """Messages sent at a fixed rate; measures the time from there until each arrives on a stream.
+class Latency(Listening):
+    """Messages sent at fixed rates, one after the other; the time from there until each has arrived.
 
-    The time runs from when a message is due, also where it has to wait for a caller who is free.
+    It runs from when a message is due, also where it has to wait for a caller who is free.
     """
 
-    openings: Sequence[bytes]
-    per_second: float
+    rates: Sequence[float]
 
     async def run(self) -> Measured:
         """Do it once.
@@ -117,50 +128,117 @@ class Latency(Load):
         Raises:
             TimeoutError: a message has not arrived.
         """
-        sender = _Sender(self.marker)
-        async with listening(self.address, self.openings, sender.arrive), AsyncExitStack() as stack:
-            for requests in self.callers:
-                sender.add(await stack.enter_async_context(calling(self.address)), requests)
-            await sender.send(self.per_second, self.span.warm_up_seconds)
+        trouble = Trouble()
+        sender = _Sender(self.fan_out, trouble)
+        figures: dict[str, float] = {}
+        async with (
+            _listening(self, sender.arrive, trouble),
+            calling(self.address, self.callers, sender.answered, trouble) as callers,
+        ):
+            sender.free.extend(callers)
+            await sender.send(self.rates[0], self.span.warm_up_seconds)
             watch = CpuWatch(self.pids)
-            milliseconds = await sender.send(self.per_second, self.span.seconds)
+            for rate in self.rates:
+                at_rate = await sender.send(rate, self.span.seconds)
+                figures |= _percentiles(at_rate, f"at {rate:g}/s")
+                if figures[percentile(99, rate)] > _TOO_LONG_MS:
+                    break
+            saturated = await sender.saturate(len(callers), self.span.seconds)
+            figures |= _percentiles(saturated, "saturated")
             cpu = watch.shares()
-        percentiles = quantiles(milliseconds, n=100, method="inclusive")
-        return Measured({P50: percentiles[49], P99: percentiles[98]}, cpu)
+        return Measured(figures, cpu)
+
+
+@asynccontextmanager
+async def _listening(
+    load: Listening, on_data: Callable[[Stream, bytes], None], trouble: Trouble
+) -> AsyncGenerator[None]:
+    """Keep the load's streams open; before and after that, let the server come to rest."""
+    streams = Streams(load.address, on_data, trouble)
+    try:
+        await streams.add(load.openings)
+        await calm([load.pids[SERVER]])
+        yield
+    finally:
+        streams.cut()
+    await calm([load.pids[SERVER]])
+
+
+def _percentiles(milliseconds: Sequence[float], when: str) -> dict[str, float]:
+    all_of_them = quantiles(milliseconds, n=100, method="inclusive")
+    return {f"p50 ms {when}": all_of_them[49], f"p99 ms {when}": all_of_them[98]}
 
 
 class _Sender:
     """Has whichever caller is free send the next message, and sees when it arrives."""
 
-    def __init__(self, marker: bytes) -> None:
-        self._marker = marker
-        self._free: asyncio.Queue[tuple[Caller, Iterator[bytes]]] = asyncio.Queue()
-        self._arrivals: dict[int, asyncio.Future[int]] = {}
+    def __init__(self, fan_out: int, trouble: Trouble) -> None:
+        self.free: deque[Caller] = deque()
+        self._fan_out = fan_out
+        self._trouble = trouble
+        self._due: deque[int] = deque()
+        self._sent = 0
+        # How many messages are kept under way.
+        self._kept_up = 0
+        self._milliseconds: list[float] = []
+        # What an event that has come in part began with, by stream.
+        self._rests: dict[Stream, bytes] = {}
 
-    def add(self, caller: Caller, requests: Sequence[bytes]) -> None:
-        """Have this caller too, who sends these requests in turn."""
-        self._free.put_nowait((caller, cycle(requests)))
+    def answered(self, caller: Caller) -> None:
+        """Have a caller free again."""
+        self.free.append(caller)
+        self._send_due()
+        self._keep_up()
 
-    def arrive(self, events: bytes) -> None:
-        """Note that messages have arrived: each says when it was sent."""
-        for sent_at in _SENT_AT.findall(events):
-            self._arrivals[int(sent_at)].set_result(time.perf_counter_ns())
+    def arrive(self, stream: Stream, data: bytes) -> None:
+        """Note that messages have arrived: each says when it was due."""
+        now = time.perf_counter_ns()
+        received = self._rests.pop(stream, b"") + data
+        for due in _SENT_AT.findall(received):
+            self._milliseconds.append((now - int(due)) / 1e6)
+        rest = received[received.rfind(MARK) + 1 :]
+        if rest:
+            self._rests[stream] = rest
+        self._keep_up()
 
     async def send(self, per_second: float, seconds: float) -> list[float]:
-        """Send for a while; return how long each message was on its way, in milliseconds."""
+        """Send for a while; return how long each message was on its way to each stream, in milliseconds."""
+        self._milliseconds = []
+        self._sent = 0
         begun = time.perf_counter()
-        sent: list[asyncio.Task[float]] = []
-        async with asyncio.TaskGroup() as group:
-            for number in range(round(seconds * per_second)):
-                await asyncio.sleep(begun + number / per_second - time.perf_counter())
-                sent.append(group.create_task(self._send_one()))
-        return [task.result() for task in sent]
+        for number in range(max(2, round(seconds * per_second))):
+            await self._trouble.sleep(max(0.0, begun + number / per_second - time.perf_counter()))
+            self._due.append(time.perf_counter_ns())
+            self._send_due()
+        await self._all_have_arrived()
+        return self._milliseconds
 
-    async def _send_one(self) -> float:
-        due = time.perf_counter_ns()
-        arrival = self._arrivals[due] = asyncio.get_running_loop().create_future()
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            caller, requests = await self._free.get()
-            await caller.call(next(requests).replace(SENT_AT.encode(), b"%020d" % due), self._marker)
-            self._free.put_nowait((caller, requests))
-            return (await arrival - due) / 1e6
+    async def saturate(self, under_way: int, seconds: float) -> list[float]:
+        """Send the next as soon as one has arrived everywhere; return the same as `send`."""
+        self._milliseconds = []
+        self._sent = 0
+        self._kept_up = under_way
+        self._keep_up()
+        await self._trouble.sleep(seconds)
+        self._kept_up = 0
+        await self._all_have_arrived()
+        return self._milliseconds
+
+    async def _all_have_arrived(self) -> None:
+        await self._trouble.until(
+            lambda: not self._due and len(self._milliseconds) >= self._sent * self._fan_out
+        )
+
+    def _keep_up(self) -> None:
+        while self.free and self._sent - len(self._milliseconds) // self._fan_out < self._kept_up:
+            self._due.append(time.perf_counter_ns())
+            self._send_due()
+
+    def _send_due(self) -> None:
+        while self.free and self._due:
+            self._sent += 1
+            self.free.popleft().call(_filled_in(self._due.popleft()))
+
+
+def _filled_in(due: int) -> Callable[[bytes], bytes]:
+    return lambda request: request.replace(SENT_AT.encode(), b"%020d" % due)

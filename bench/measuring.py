@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,7 +33,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How long a job measures, and how long it runs before, so that pools and caches are filled."""
+    """How long a job measures, and how long it runs before, so that everything is under way."""
 
     warm_up_seconds: float
     seconds: float
@@ -81,33 +81,25 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 @dataclass(slots=True)
 class Tally:
-    """What workers count while they go on; they stop when it is `over`."""
+    """What is counted; those who go on by themselves stop when it is `over`."""
 
     count: int = 0
     over: bool = False
 
 
 async def rate_of(
-    tasks: Iterable[Callable[[Tally], Awaitable[None]]], tally: Tally, span: Span, pids: Mapping[str, int]
+    tally: Tally,
+    span: Span,
+    pids: Mapping[str, int],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Measured:
-    """Run the tasks side by side and return how fast the tally grows, over the span or more until it does.
-
-    They are not cancelled: each finishes what it has begun, so that nothing is left to do for a subject
-    while the next one is measured.
-    """
-    async with asyncio.TaskGroup() as group:
-        for task in tasks:
-            group.create_task(_run(task, tally))
-        await asyncio.sleep(span.warm_up_seconds)
-        watch = CpuWatch(pids)
-        started, before = time.perf_counter(), tally.count
-        while tally.count == before:  # noqa: ASYNC110  # no polling: one span is enough, but for a stalled machine
-            await asyncio.sleep(span.seconds)
-        rate = (tally.count - before) / (time.perf_counter() - started)
-        cpu = watch.shares()
-        tally.over = True
+    """Return how fast the tally grows, over the span or more until it does; then it is over."""
+    await sleep(span.warm_up_seconds)
+    watch = CpuWatch(pids)
+    started, before = time.perf_counter(), tally.count
+    while tally.count == before:  # no polling: one span is enough, but for a stalled machine
+        await sleep(span.seconds)
+    rate = (tally.count - before) / (time.perf_counter() - started)
+    cpu = watch.shares()
+    tally.over = True
     return Measured({PER_SECOND: rate}, cpu)
-
-
-async def _run(task: Callable[[Tally], Awaitable[None]], tally: Tally) -> None:
-    await task(tally)

@@ -1,21 +1,19 @@
-"""The people and conversations that a run works with, on a database of its own."""
+"""The people and conversations that a run works with, written into a database of their own."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+import asyncpg
+from uuid_utils.compat import uuid7
 
-from db import conversations, inboxes, users
-from db.engine import Database, open_database
-from db.migrations import migrate
-from db.records import SessionTime
-from resolvers import sessions
-
-PAIRS = 100
-LISTED_CONVERSATIONS = 1_000
-CONTENT = "The build is green again. I had to pin one dependency, the one we never wanted to."
+# The last character stands nowhere else in what a server sends: who looks for it finds each message once.
+MARK = b"~"
+CONTENT = "The build is green again. I had to pin one dependency, the one we never wanted to ~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +38,120 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many pairs there are, how many conversations the busy have, how many messages the talkative."""
+
+    pairs: int
+    conversations: Sequence[int]
+    messages: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Population:
-    """Pairs, and somebody with many conversations."""
+    """Pairs who have not written yet; people by how many conversations they have, pairs by messages.
+
+    The inbox of a talkative pair's second is as long as their conversation.
+    """
 
     pairs: Sequence[Pair]
-    busy: Person
+    busy: Mapping[int, Person]
+    talkative: Mapping[int, Pair]
 
 
-async def settle(url: str) -> Population:
-    """Fill an empty database, and have PostgreSQL count what is in it, so that its plans stay the same."""
-    async with open_database(url) as database:
-        await migrate(database)
-        pairs = [await _pair(database, number) for number in range(PAIRS)]
-        busy = await _person(database, "busy")
-        async with database.transaction() as connection:
-            for number in range(LISTED_CONVERSATIONS):
-                friend = await users.create(connection, f"friend-{number}")
-                conversation_id, _ = await conversations.open_pair(connection, friend.id, busy.user_id)
-                await inboxes.deliver(connection, conversation_id, friend.id, CONTENT)
-        async with database.engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.execute(text("VACUUM ANALYZE"))
-    return Population(pairs, busy)
+async def settle(url: str, sizes: Sizes) -> Population:
+    """Fill a database that has only been migrated, and have PostgreSQL count what is in it."""
+    rows = _Rows()
+    pairs = [rows.pair(f"{number}") for number in range(sizes.pairs)]
+    talkative: dict[int, Pair] = {}
+    for length in sizes.messages:
+        pair = talkative[length] = rows.pair(f"talks-{length}")
+        rows.messages(pair, length)
+    busy: dict[int, Person] = {}
+    friends = [friend for pair in pairs for friend in (pair.one, pair.other)]
+    friends += [rows.person(f"friend-{number}") for number in range(len(friends), max(sizes.conversations))]
+    for length in sizes.conversations:
+        viewer = busy[length] = rows.person(f"busy-{length}")
+        for friend in friends[:length]:
+            rows.messages(Pair(friend, viewer, rows.conversation(friend, viewer)), 1)
+    connection = await asyncpg.connect(url)
+    try:
+        await rows.write(connection)
+        # So that plans stay the same during a run.
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
+    return Population(pairs, busy, talkative)
 
 
-async def _pair(database: Database, number: int) -> Pair:
-    one, other = await _person(database, f"one-{number}"), await _person(database, f"other-{number}")
-    async with database.transaction() as connection:
-        conversation_id, _ = await conversations.open_pair(connection, one.user_id, other.user_id)
-    return Pair(one, other, conversation_id)
+@dataclass(slots=True)
+class _Rows:
+    """What is to be written, as the API would have left it."""
 
-
-async def _person(database: Database, name: str) -> Person:
-    signed_in = await sessions.sign_in_by_name(
-        database, name, SessionTime(timedelta(days=1), timedelta(days=1))
+    users: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    sessions: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    conversations: dict[UUID, list[Any]] = field(default_factory=dict[UUID, list[Any]])
+    participants: dict[tuple[UUID, UUID], list[Any]] = field(
+        default_factory=dict[tuple[UUID, UUID], list[Any]]
     )
-    return Person(signed_in.session.user.id, signed_in.token)
+    stored: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    entries: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    positions: dict[UUID, int] = field(default_factory=dict[UUID, int])
+
+    def person(self, name: str) -> Person:
+        """Have somebody, signed in for a day."""
+        person = Person(uuid7(), secrets.token_urlsafe(32))
+        self.users.append((person.user_id, name))
+        token_hash = sha256(person.token.encode()).hexdigest()
+        expires_at = datetime.now(UTC) + timedelta(days=1)
+        self.sessions.append((uuid7(), token_hash, person.user_id, expires_at))
+        self.positions[person.user_id] = 0
+        return person
+
+    def pair(self, name: str) -> Pair:
+        """Have two people with an empty conversation."""
+        one, other = self.person(f"one-{name}"), self.person(f"other-{name}")
+        return Pair(one, other, self.conversation(one, other))
+
+    def conversation(self, one: Person, other: Person) -> UUID:
+        """Have an empty conversation of these two."""
+        conversation_id = uuid7()
+        pair_key = ":".join(sorted((str(one.user_id), str(other.user_id))))
+        self.conversations[conversation_id] = [pair_key, 0]
+        for person in (one, other):
+            self.participants[conversation_id, person.user_id] = [0, 0]
+        return conversation_id
+
+    def messages(self, pair: Pair, count: int) -> None:
+        """Have the first of the pair write, and nobody read it."""
+        conversation = self.conversations[pair.conversation_id]
+        for _ in range(count):
+            message_id = uuid7()
+            conversation[1] += 1
+            self.stored.append((message_id, pair.conversation_id, conversation[1], pair.one.user_id, CONTENT))
+            for person in (pair.one, pair.other):
+                position = self.positions[person.user_id] = self.positions[person.user_id] + 1
+                self.entries.append((person.user_id, position, message_id))
+                self.participants[pair.conversation_id, person.user_id][1] = position
+        self.participants[pair.conversation_id, pair.one.user_id][0] = conversation[1]
+
+    async def write(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Copy everything into the database."""
+        tables: Sequence[tuple[str, str, Sequence[tuple[Any, ...]]]] = [
+            ("users", "id username", self.users),
+            ("inboxes", "user_id last_position", list(self.positions.items())),
+            ("sessions", "id token_hash user_id expires_at", self.sessions),
+            (
+                "conversations",
+                "id pair_key last_seq",
+                [(key, *values) for key, values in self.conversations.items()],
+            ),
+            (
+                "participants",
+                "conversation_id user_id read_seq last_position",
+                [(*keys, *values) for keys, values in self.participants.items()],
+            ),
+            ("messages", "id conversation_id seq author_id content", self.stored),
+            ("inbox_entries", "user_id position message_id", self.entries),
+        ]
+        for table, columns, rows in tables:
+            await connection.copy_records_to_table(table, columns=columns.split(), records=rows)

@@ -1,19 +1,33 @@
 """The processes of a run, each ended by its id when its block ends."""
 
+import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from bench.cores import pin
+from bench.cores import pinning
 from bench.measuring import Job, Measured
 
 CHECKOUT = Path(__file__).parent.parent
+
+
+# How many connections wait for a server to accept them.
+_BACKLOG = 2048
+# In the line that says where a server listens, without spaces.
+_SERVING = '"event":"serving"'
+_START_SECONDS = 30
+
+
+class DidNotStart(Exception):
+    """A server did not start; the message is its log."""
 
 
 class WorkerFailed(Exception):
@@ -33,19 +47,19 @@ def running(
     pass_fds: Sequence[int] = (),
 ) -> Generator[subprocess.Popen[bytes]]:
     """Run a command on these cores until the block ends."""
-    process = subprocess.Popen(
-        command,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        env=environment,
-        cwd=folder,
-        pass_fds=pass_fds,
-        # Ctrl-C is for the bench, which then ends this one.
-        process_group=0,
-    )
+    with pinning(cores):
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment,
+            cwd=folder,
+            pass_fds=pass_fds,
+            # Ctrl-C is for the bench, which then ends this one.
+            process_group=0,
+        )
     try:
-        pin(process.pid, cores)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -54,6 +68,52 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def serving(
+    command: Sequence[str],
+    cores: frozenset[int] | None,
+    log_path: Path,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    folder: Path = CHECKOUT,
+) -> Generator[tuple[int, tuple[str, int]]]:
+    """Run a server that logs where it listens, as `announce` does; yield its process id and address.
+
+    Raises:
+        DidNotStart: it does not.
+    """
+    with (
+        log_path.open("wb") as log_file,
+        running(command, cores, stderr=log_file, environment=environment, folder=folder) as process,
+    ):
+        yield process.pid, _address(process, log_path)
+
+
+def _address(process: subprocess.Popen[bytes], log_path: Path) -> tuple[str, int]:
+    """Wait for the line of the log that says where the server is."""
+    end = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        for line in log_path.read_text().splitlines(keepends=True):
+            if _SERVING in line.replace(" ", "") and line.endswith("\n"):
+                url: str = json.loads(line)["listening"]
+                host, _, port = url.removeprefix("http://").rpartition(":")
+                return host, int(port)
+        time.sleep(0.02)
+    raise DidNotStart(log_path.read_text())
+
+
+def listening_socket() -> socket.socket:
+    """Return a socket that listens on a free port."""
+    return socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+
+
+def announce(listening: socket.socket) -> None:
+    """Say on standard error where a server listens."""
+    host, port = listening.getsockname()
+    line = json.dumps({"event": "serving", "listening": f"http://{host}:{port}"})
+    print(line, file=sys.stderr, flush=True)
 
 
 class Worker:

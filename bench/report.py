@@ -1,24 +1,40 @@
 """What a run found: a table to read, and JSON to keep."""
 
+import json
 import platform
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from statistics import median
 
 import psutil
 
-from bench.comparisons import FLOOR
 from bench.cores import Cores
 from bench.measuring import PER_SECOND, Measured, Span
 from bench.processes import CHECKOUT
 from bench.rounds import Compared
+from bench.subjects import MESSENGER, PEERS_FOLDER, node_program
+from bench.targets import TARGETS, Rounds, Target, ratios_of
 
-_HEAD = ("what", "quiet rounds", "of", "median (range)", "ratio (range)", "CPU for each", "cores busy")
+_HEAD = (
+    "what",
+    "quiet rounds",
+    "of",
+    "median (range)",
+    "messenger to it (range)",
+    "CPU for each",
+    "load's CPU for each",
+    "cores busy",
+    "at its limit",
+)
+_TARGETS_HEAD = ("to reach", "of", "against", "factor", "came to", "at its limit")
 
 # What other programs may take of the machine, in cores, while a round is measured that counts.
 _QUIET_CORES = 0.2
+# A process that takes so much of its core has no more to give.
+_BUSY_CORES = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +53,36 @@ def table(run: Run) -> str:
 
     Only quiet rounds count, where a comparison has any.
     """
-    rows = [row for compared in run.compared for row in _rows(compared)]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
-    lines = [_HEAD, tuple("-" * width for width in widths), *rows]
+    return _table(_HEAD, [row for compared in run.compared for row in _rows(compared, run.cores)])
+
+
+def targets(run: Run) -> str:
+    """Return what was to be reached, and what of it was, as a Markdown table; empty where nothing was."""
+    compared_by_name = {compared.name: compared for compared in run.compared}
+    rows = [
+        _target_row(target, compared_by_name[target.comparison], run.cores)
+        for target in TARGETS
+        if target.comparison in compared_by_name
+    ]
+    return _table(_TARGETS_HEAD, rows) if rows else ""
+
+
+def _target_row(target: Target, compared: Compared, cores: Cores) -> tuple[str, ...]:
+    rounds = chosen_rounds(compared)
+    noisy = "" if _quiet_rounds(compared) else " (no quiet round)"
+    return (
+        target.comparison,
+        f"{target.subject}, {target.unit}",
+        target.against,
+        f"at most {target.factor:g}" if target.less else f"at least {target.factor:g}",
+        target.verdict(rounds) + noisy,
+        _limit(rounds[target.subject], cores),
+    )
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, tuple("-" * width for width in widths), *rows]
     return "\n".join(_line(cells, widths) for cells in lines)
 
 
@@ -49,6 +92,8 @@ def as_json(run: Run) -> dict[str, object]:
         "made_at": run.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "revision": _revision(),
         "python": platform.python_version(),
+        "node": _node_version(),
+        "versions": _versions(),
         "cores": psutil.cpu_count(),
         "pinning": str(run.cores),
         "seconds": round(run.seconds, 1),
@@ -63,28 +108,38 @@ def as_json(run: Run) -> dict[str, object]:
     }
 
 
-def _rows(compared: Compared) -> Iterator[tuple[str, ...]]:
-    quiet = _quiet_rounds(compared)
-    of_all = len(compared.rounds[FLOOR])
-    # Without a quiet one, all are better than nothing.
-    chosen = quiet or range(of_all)
-    what, how_quiet = compared.name, f"{len(quiet)} of {of_all}"
-    floors = [compared.rounds[FLOOR][number] for number in chosen]
-    for unit in floors[0].figures:
-        for subject, all_rounds in compared.rounds.items():
-            rounds = [all_rounds[number] for number in chosen]
-            figures = [each.figures[unit] for each in rounds]
-            ratios = [figure / floor.figures[unit] for figure, floor in zip(figures, floors, strict=True)]
+def _rows(compared: Compared, cores: Cores) -> Iterator[tuple[str, ...]]:
+    quiet, rounds = _quiet_rounds(compared), chosen_rounds(compared)
+    what, how_quiet = compared.name, f"{len(quiet)} of {len(next(iter(compared.rounds.values())))}"
+    units = dict.fromkeys(unit for of in rounds.values() for each in of for unit in each.figures)
+    for unit in units:
+        for subject, of_subject in rounds.items():
+            figures = [each.figures[unit] for each in of_subject if unit in each.figures]
+            if not figures:
+                continue
+            ratios = list(ratios_of(rounds, unit, MESSENGER, subject))
+            is_first = unit == next(iter(of_subject[0].figures))
             yield (
                 what,
                 how_quiet,
                 subject,
                 f"{_middle(figures, _figure)} {unit}",
-                "1" if subject == FLOOR else _middle(ratios, _ratio),
-                _cpu_each(rounds) if unit == PER_SECOND else "",
-                _cpu(rounds),
+                "" if subject == MESSENGER or not ratios else _middle(ratios, _ratio),
+                _cpu_each(of_subject, "subject") if unit == PER_SECOND else "",
+                _cpu_each(of_subject, "load") if unit == PER_SECOND else "",
+                # All figures of a job were measured at the same time.
+                _cpu(of_subject) if is_first else "",
+                _limit(of_subject, cores) if is_first else "",
             )
             what = how_quiet = ""
+
+
+def chosen_rounds(compared: Compared) -> Rounds:
+    """Return the quiet rounds, or all where there is none: they are better than nothing."""
+    quiet = _quiet_rounds(compared)
+    if not quiet:
+        return compared.rounds
+    return {subject: [rounds[number] for number in quiet] for subject, rounds in compared.rounds.items()}
 
 
 def _quiet_rounds(compared: Compared) -> Sequence[int]:
@@ -94,6 +149,16 @@ def _quiet_rounds(compared: Compared) -> Sequence[int]:
         for number, subjects in enumerate(zip(*compared.rounds.values(), strict=True))
         if all(each.cpu["others"] <= _QUIET_CORES for each in subjects)
     ]
+
+
+def _limit(rounds: Sequence[Measured], cores: Cores) -> str:
+    """Say which processes had no more to give; nothing where all have waited, for a disk or a clock."""
+    busy = {name: median(each.cpu[name] for each in rounds) for name in rounds[0].cpu}
+    at_limit = [name for name in ("subject", "load", "PostgreSQL") if busy.get(name, 0) >= _BUSY_CORES]
+    together = busy.get("load", 0) + busy["PostgreSQL"]
+    if cores.load == cores.database and together >= _BUSY_CORES and not set(at_limit) - {"subject"}:
+        at_limit.append("load + PostgreSQL")
+    return ", ".join(at_limit)
 
 
 def _middle(values: Sequence[float], show: Callable[[float], str]) -> str:
@@ -110,8 +175,10 @@ def _ratio(value: float) -> str:
     return f"{value:.2g}" if value < 1 else _figure(value)
 
 
-def _cpu_each(rounds: Sequence[Measured]) -> str:
-    each = median(one.cpu["subject"] / one.figures[PER_SECOND] for one in rounds)
+def _cpu_each(rounds: Sequence[Measured], process: str) -> str:
+    if process not in rounds[0].cpu:
+        return ""
+    each = median(one.cpu[process] / one.figures[PER_SECOND] for one in rounds)
     return f"{_figure(each * 1e6)} µs"
 
 
@@ -122,6 +189,22 @@ def _cpu(rounds: Sequence[Measured]) -> str:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
     return f"| {' | '.join(padded)} |"
+
+
+def _node_version() -> str | None:
+    node = node_program()
+    if node is None:
+        return None
+    return subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _versions() -> Mapping[str, str]:
+    """Return the versions of what the messenger and its peers are made of."""
+    ours = {name: version(name) for name in ("strawberry-graphql", "uvicorn", "uvloop", "asyncpg")}
+    lock = PEERS_FOLDER / "package-lock.json"
+    locked: Mapping[str, Mapping[str, Mapping[str, str]]] = json.loads(lock.read_text())
+    packages = locked["packages"]
+    return ours | {name: packages[f"node_modules/{name}"]["version"] for name in packages[""]["dependencies"]}
 
 
 def _revision() -> str | None:

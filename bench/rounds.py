@@ -1,10 +1,13 @@
 """Measuring in turns, so that whatever else the machine does meets all subjects alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.comparisons import Comparison
-from bench.measuring import Measured
+from bench.measuring import Job, Measured
+from bench.processes import DidNotStart, WorkerFailed
+from bench.subjects import Stage, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +19,78 @@ class Compared:
 
 
 def measure_in_turns(
-    comparisons: Sequence[Comparison], rounds: int, tell: Callable[[str], None]
-) -> Sequence[Compared]:
+    stage: Stage,
+    comparisons: Sequence[Comparison],
+    rounds: int,
+    warm_up: Callable[[Subject], Sequence[Job]],
+    tell: Callable[[str], None],
+) -> tuple[Sequence[Compared], WorkerFailed | DidNotStart | None]:
     """Measure every subject of every comparison once a round, those of a comparison one after the other.
 
-    Every second round goes the other way round.
+    Returns what was measured, up to the first failure, and that. Every round starts its subjects afresh and
+    warms them up; only one of them has anything to do at a time. Every second round goes the other way round.
     """
     measured: dict[str, dict[str, list[Measured]]] = {
         each.name: {name: [] for name in each.subjects} for each in comparisons
     }
-    for number in range(rounds):
+
+    def measure(comparison: Comparison, name: str, subject: Subject) -> None:
+        tell(f"{number + 1} of {rounds}: {comparison.name}: {name}")
+        try:
+            measured[comparison.name][name].append(subject.worker.do(comparison.job(name, subject)))
+        except WorkerFailed as error:
+            error.add_note(f"while this was measured: {comparison.name}: {name}")
+            raise
+
+    failure: WorkerFailed | DidNotStart | None = None
+    try:
+        together = [each for each in comparisons if not each.alone]
+        for number in range(rounds):
+            with _running(stage, together, warm_up, tell) as subjects:
+                for comparison in together:
+                    for name in _in_turn(comparison.subjects, number):
+                        measure(comparison, name, subjects[name])
         for comparison in comparisons:
-            tell(f"round {number + 1} of {rounds}: {comparison.name}")
-            names = list(comparison.subjects)
-            for name in names if number % 2 == 0 else reversed(names):
-                subject = comparison.subjects[name]
-                measured[comparison.name][name].append(subject.worker.do(subject.job))
-    return [Compared(name, of_subjects) for name, of_subjects in measured.items()]
+            for number in range(min(comparison.alone, rounds)):
+                for name in _in_turn(comparison.subjects, number):
+                    tell(f"starting {name}")
+                    with stage.running(name) as subject:
+                        if not comparison.cold:
+                            _warm_up(subject, warm_up)
+                        measure(comparison, name, subject)
+    except (WorkerFailed, DidNotStart) as error:
+        failure = error
+    return list(_in_whole_rounds(measured)), failure
+
+
+def _in_whole_rounds(measured: Mapping[str, Mapping[str, Sequence[Measured]]]) -> Iterator[Compared]:
+    for name, of_subjects in measured.items():
+        whole = min(len(rounds) for rounds in of_subjects.values())
+        if whole:
+            yield Compared(name, {subject: rounds[:whole] for subject, rounds in of_subjects.items()})
+
+
+@contextmanager
+def _running(
+    stage: Stage,
+    comparisons: Sequence[Comparison],
+    warm_up: Callable[[Subject], Sequence[Job]],
+    tell: Callable[[str], None],
+) -> Generator[Mapping[str, Subject]]:
+    """Start all subjects of the comparisons; end them when the block ends."""
+    with ExitStack() as stack:
+        subjects: dict[str, Subject] = {}
+        for name in dict.fromkeys(name for each in comparisons for name in each.subjects):
+            tell(f"starting {name}")
+            subject = subjects[name] = stack.enter_context(stage.running(name))
+            _warm_up(subject, warm_up)
+        yield subjects
+
+
+def _warm_up(subject: Subject, warm_up: Callable[[Subject], Sequence[Job]]) -> None:
+    for job in warm_up(subject):
+        subject.worker.do(job)
+
+
+def _in_turn(names: Sequence[str], number: int) -> Sequence[str]:
+    return names if number % 2 == 0 else names[::-1]

@@ -9,7 +9,7 @@ import uvloop
 
 from bench.measuring import Job, Measured
 
-_JOB_SECONDS = 60
+_JOB_SECONDS = 600
 
 
 async def _done(job: Job) -> Measured:
@@ -26,8 +26,10 @@ def _work() -> None:
                 return
             try:
                 answer: Measured | str = runner.run(_done(job))
-            except Exception:
-                answer = traceback.format_exc()
+            except Exception as error:
+                # Many may have met the same trouble.
+                told = traceback.TracebackException.from_exception(error, max_group_width=1)
+                answer = "".join(told.format())
             pickle.dump(answer, sys.stdout.buffer)
             sys.stdout.buffer.flush()
 

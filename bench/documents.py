@@ -1,0 +1,53 @@
+"""The GraphQL documents that clients send, to the messenger and its peers alike."""
+
+CREATE_MESSAGE = """
+    mutation ($input: CreateMessageInput!) {
+        createMessage(input: $input) {
+            message { id content createdAt mine }
+            userErrors { code message path }
+        }
+    }
+"""
+CONVERSATIONS = """
+    query ($first: Int!) {
+        conversations(first: $first) {
+            edges {
+                cursor
+                node {
+                    id unreadCount
+                    otherParticipant { id username avatarUrl }
+                    lastMessage { id content createdAt mine }
+                }
+            }
+            pageInfo { hasNextPage endCursor }
+        }
+    }
+"""
+MESSAGES = """
+    query ($id: ID!, $last: Int!) {
+        conversation(id: $id) {
+            id unreadCount
+            messages(last: $last) {
+                edges {
+                    cursor
+                    node { id content createdAt mine author { id username avatarUrl } }
+                }
+                pageInfo { hasPreviousPage startCursor }
+            }
+        }
+    }
+"""
+# Of this, everything is in what is published; for the other the database is read as well.
+MESSAGE_CREATED = "subscription { messageCreated { cursor message { id content createdAt mine } } }"
+MESSAGE_WITH_UNREAD = """
+    subscription {
+        messageCreated {
+            cursor
+            message {
+                id content createdAt mine
+                author { id username avatarUrl }
+                conversation { id unreadCount }
+            }
+        }
+    }
+"""

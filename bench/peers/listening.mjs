@@ -1,0 +1,9 @@
+// Tells the bench where a peer listens, and ends it when it is told to.
+import { pool } from './database.mjs'
+
+export function announce(port) {
+  console.error(JSON.stringify({ event: 'serving', listening: `http://127.0.0.1:${port}` }))
+  process.once('SIGTERM', () => {
+    pool.end().finally(() => process.exit())
+  })
+}

@@ -1,0 +1,117 @@
+"""What is measured: the messenger, its peers, and the floors, each started on a database of its own."""
+
+import os
+import shutil
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import messenger
+from bench.cores import Cores
+from bench.databases import Address as DatabaseAddress
+from bench.databases import Databases
+from bench.http import Address
+from bench.processes import CHECKOUT, Worker, serving, worker
+from bench.speech import Bare, GraphQL, Speech
+
+MESSENGER = "messenger"
+TWO_WORKERS = "messenger, two workers"
+YOGA = "graphql-yoga"
+YOGA_ONE_STATEMENT = "graphql-yoga, one statement"
+MERCURIUS = "Mercurius"
+STRAWBERRY = "plain Strawberry"
+SQL = "SQL alone"
+BARE_ASGI = "bare ASGI"
+BARE_SOCKETS = "bare sockets"
+
+NOWHERE: Address = ("", 0)
+
+PEERS_FOLDER = CHECKOUT / "bench" / "peers"
+
+_MESSENGER_SPEECH = GraphQL(plain_ids=False, resumes=True)
+_PEER_SPEECH = GraphQL(plain_ids=True, resumes=False)
+_NODE_PROGRAMS: Mapping[str, Sequence[str]] = {
+    YOGA: ["yoga.mjs"],
+    YOGA_ONE_STATEMENT: ["yoga.mjs", "--one-statement"],
+    MERCURIUS: ["mercurius.mjs"],
+}
+_PYTHON_PROGRAMS: Mapping[str, tuple[str, Speech]] = {
+    STRAWBERRY: ("bench.plain_strawberry", _PEER_SPEECH),
+    BARE_ASGI: ("bench.bare_asgi", Bare()),
+    BARE_SOCKETS: ("bench.bare_sockets", Bare()),
+}
+
+
+class PeersMissing(Exception):
+    """The peers on Node have not been installed; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Something running that is measured; `address` and `speech` are a server's."""
+
+    worker: Worker
+    pids: Mapping[str, int]
+    database_url: str
+    address: Address = NOWHERE
+    speech: Speech = _MESSENGER_SPEECH
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What all subjects have in common during a run."""
+
+    folder: Path
+    cores: Cores
+    databases: Databases
+    database_pid: int
+    load: Worker
+
+    @contextmanager
+    def running(self, name: str) -> Generator[Subject]:
+        """Start a subject on fresh data; end it when the block ends."""
+        with self.databases.fresh() as database:
+            if name == SQL:
+                with worker(self.cores.subject) as sql:
+                    yield Subject(sql, {"subject": sql.pid, "PostgreSQL": self.database_pid}, database.url)
+                return
+            command, environment, speech = _how(name, database)
+            cores = self.cores.two if name == TWO_WORKERS else self.cores.subject
+            log_path = self.folder / f"{name}.log"
+            with serving(
+                command, cores, log_path, environment=environment, folder=_folder_of(name, self.folder)
+            ) as (pid, address):
+                pids = {"subject": pid, "load": self.load.pid, "PostgreSQL": self.database_pid}
+                yield Subject(self.load, pids, database.url, address, speech)
+
+
+def _folder_of(name: str, scratch: Path) -> Path:
+    # The messenger keeps what it makes in the current folder.
+    return scratch if name in {MESSENGER, TWO_WORKERS} else CHECKOUT
+
+
+def _how(name: str, database: DatabaseAddress) -> tuple[Sequence[str], Mapping[str, str], Speech]:
+    """Return a server's command, its environment, and how it is spoken to."""
+    if name in {MESSENGER, TWO_WORKERS}:
+        workers = 2 if name == TWO_WORKERS else 1
+        return messenger.command(workers), messenger.environment(database.url), _MESSENGER_SPEECH
+    if name in _NODE_PROGRAMS:
+        environment = {**os.environ, **database.variables, "NODE_ENV": "production"}
+        return _node(*_NODE_PROGRAMS[name]), environment, _PEER_SPEECH
+    module, speech = _PYTHON_PROGRAMS[name]
+    return [sys.executable, "-m", module, database.url], os.environ, speech
+
+
+def _node(program: str, *arguments: str) -> Sequence[str]:
+    node = node_program()
+    if node is None or not (PEERS_FOLDER / "node_modules").is_dir():
+        raise PeersMissing("the peers on Node are not installed: run `make bench` once")
+    return [node, str(PEERS_FOLDER / program), *arguments]
+
+
+def node_program() -> str | None:
+    """Return the Node that the peers run on: the virtual environment's, or else the system's."""
+    own_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return shutil.which("node", path=own_first)

@@ -1,0 +1,70 @@
+"""Waiting while something may go wrong elsewhere."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import psutil
+
+T = TypeVar("T")
+
+_PATIENCE_SECONDS = 30
+_CALM_SHARE = 0.05
+_CALM_SECONDS = 0.2
+
+
+class Trouble:
+    """What has gone wrong in a callback: those who wait meanwhile raise it."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_over = False
+        """Whether connections may end now."""
+
+    def report(self, error: Exception) -> None:
+        """Have it raised, if it is the first."""
+        if not self.is_over and not self._error.done():
+            self._error.set_exception(error)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long."""
+        await asyncio.wait({self._error}, timeout=seconds)
+        if self._error.done():
+            self._error.result()
+
+    async def wait_for(self, future: asyncio.Future[T]) -> T:
+        """Wait for a future, and return its result.
+
+        Raises:
+            TimeoutError: it does not come.
+        """
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await asyncio.wait({self._error, future}, return_when=asyncio.FIRST_COMPLETED)
+        if self._error.done():
+            self._error.result()
+        return future.result()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it is so.
+
+        Raises:
+            TimeoutError: it never is.
+        """
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while not condition():
+                await self.sleep(0.005)
+
+
+async def calm(pids: Iterable[int]) -> None:
+    """Wait until the processes have done what there was to do, or ten seconds where they never rest."""
+    processes = [psutil.Process(pid) for pid in pids]
+    for _ in range(50):
+        before = _cpu_seconds(processes)
+        await asyncio.sleep(_CALM_SECONDS)
+        if _cpu_seconds(processes) - before <= _CALM_SHARE * _CALM_SECONDS:
+            return
+
+
+def _cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    return sum(sum(one.cpu_times()[:2]) for process in processes for one in (process, *process.children()))
