@@ -1,6 +1,6 @@
 """Statements about messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -46,6 +46,18 @@ async def by_idempotency_key(connection: AsyncConnection, author_id: UUID, key: 
     )
     row = (await connection.execute(query)).first()
     return Message(*row) if row else None
+
+
+async def idempotency_keys(
+    connection: AsyncConnection, author_id: UUID, ids: Sequence[UUID]
+) -> Mapping[UUID, UUID]:
+    """Return the keys of those of the messages that the author sent with one, by the message's id."""
+    query = select(messages.c.id, messages.c.idempotency_key).where(
+        messages.c.author_id == author_id,
+        messages.c.id == func.any(list(ids)),
+        messages.c.idempotency_key.is_not(None),
+    )
+    return {row.id: row.idempotency_key for row in await connection.execute(query)}
 
 
 _IN_RANGES = text("""

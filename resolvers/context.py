@@ -197,6 +197,7 @@ class Loaders:
         self.users: DataLoader[UUID, User | None] = DataLoader(self._users)
         self.conversations: DataLoader[UUID, Conversation | None] = DataLoader(self._conversations)
         self.messages: DataLoader[UUID, Message | None] = DataLoader(self._messages)
+        self.idempotency_keys: DataLoader[UUID, UUID | None] = DataLoader(self._idempotency_keys)
         self.participants: DataLoader[UUID, Sequence[Participant]] = DataLoader(self._participants)
         self.ranges: DataLoader[SeqRange, Sequence[Message]] = DataLoader(self._ranges)
 
@@ -215,6 +216,12 @@ class Loaders:
         viewer = self._context.require_viewer()
         async with self._context.reading() as connection:
             found = {one.id: one for one in await messages.visible_to(connection, viewer.id, ids)}
+        return [found.get(message_id) for message_id in ids]
+
+    async def _idempotency_keys(self, ids: list[UUID]) -> list[UUID | None]:
+        viewer = self._context.require_viewer()
+        async with self._context.reading() as connection:
+            found = await messages.idempotency_keys(connection, viewer.id, ids)
         return [found.get(message_id) for message_id in ids]
 
     async def _participants(self, ids: list[UUID]) -> list[Sequence[Participant]]:

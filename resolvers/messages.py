@@ -43,6 +43,13 @@ async def is_read_by_others(context: Context, message: Message) -> bool:
     return all(each.read_seq >= message.seq for each in participants if each.user.id != viewer.id)
 
 
+async def idempotency_key(context: Context, message: Message) -> UUID | None:
+    """Return the key that the viewer sent the message with; None for what somebody else wrote."""
+    if not is_mine(context, message):
+        return None
+    return await context.loaders.idempotency_keys.load(message.id)
+
+
 async def create_message(
     context: Context, conversation_id: UUID | None, content: str, idempotency_key: str | None
 ) -> Message:
@@ -58,7 +65,7 @@ async def create_message(
     viewer = context.require_viewer()
     text = check_content(content)
     await context.count_message(viewer.id)
-    key = _idempotency_key(idempotency_key)
+    key = _key_of(idempotency_key)
     if conversation_id is None:
         raise _no_such_conversation()
     try:
@@ -85,7 +92,7 @@ async def create_message(
     return delivered.message
 
 
-def _idempotency_key(text: str | None) -> UUID | None:
+def _key_of(text: str | None) -> UUID | None:
     if text is None:
         return None
     # `UUID` itself also takes braces, signs, underscores and digits of other scripts.

@@ -55,6 +55,15 @@ class Message(Node):
         """Resolve the field."""
         return await messages.is_read_by_others(info.context, self.row)
 
+    @strawberry.field(
+        description="The key its author sent it with, a UUID in lower case; null to everybody else. It tells"
+        " a client which of the messages that it is sending this one is."
+    )
+    async def idempotency_key(self, info: Info) -> strawberry.ID | None:
+        """Resolve the field."""
+        key = await messages.idempotency_key(info.context, self.row)
+        return None if key is None else strawberry.ID(str(key))
+
     @strawberry.field(description="The conversation it was written in.")
     async def conversation(
         self, info: Info

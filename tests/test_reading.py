@@ -162,6 +162,37 @@ async def test_reading_marks_up_to_a_message_and_never_back(signs_in: SignIn):
     }
 
 
+async def test_the_idempotency_key_is_for_its_author_alone(signs_in: SignIn):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    query = """
+        query ($id: ID!) {
+            conversation(id: $id) { messages { edges { node { content idempotencyKey } } } }
+        }
+    """
+    subscription = """
+        subscription { messageCreated(includeMine: true) { message { content idempotencyKey } } }
+    """
+
+    async def seen_by(person: Person) -> dict[str, str | None]:
+        page = (await person.asks(query, id=conversation))["conversation"]["messages"]
+        return {edge["node"]["content"]: edge["node"]["idempotencyKey"] for edge in page["edges"]}
+
+    of_ada, of_grace = str(uuid4()), str(uuid4())
+    async with grace.streaming(subscription) as at_grace, ada.streaming(subscription) as at_ada:
+        await ada.sends("of Ada", to=conversation, key=of_ada.upper())
+        await grace.sends("of Grace", to=conversation, key=of_grace)
+        await ada.sends("without", to=conversation)
+        heard: list[dict[str, str | None]] = []
+        for stream in (at_ada, at_grace):
+            answers = [await stream.answer() for _ in range(3)]
+            messages = [answer["data"]["messageCreated"]["message"] for answer in answers]
+            heard.append({message["content"]: message["idempotencyKey"] for message in messages})
+    assert heard[0] == {"of Ada": of_ada, "of Grace": None, "without": None}
+    assert heard[1] == {"of Ada": None, "of Grace": of_grace, "without": None}
+    assert [await seen_by(ada), await seen_by(grace)] == heard
+
+
 async def test_names_are_found_and_compared_whatever_their_case(signs_in: SignIn):
     ada = await signs_in("Ada")
     group = uuid4().hex[:8]
@@ -335,7 +366,7 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     for author in (ada, grace) * 15:
-        await author.sends("hello", to=conversation)
+        await author.sends("hello", to=conversation, key=str(uuid4()))
     async with database.snapshot() as connection:
         viewer = await users.by_username(connection, ada.username)
     api = Api()
@@ -343,7 +374,11 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(
         query ($id: ID!, $last: Int!) {
             conversation(id: $id) {
                 messages(last: $last) {
-                    edges { node { author { username } mine readByOthers conversation { unreadCount } } }
+                    edges {
+                        node {
+                            author { username } mine readByOthers idempotencyKey conversation { unreadCount }
+                        }
+                    }
                 }
             }
         }
@@ -356,5 +391,5 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(
                 answer = await api.execute(Operation(query, None, variables, "a request"), context)
         assert "errors" not in answer
         costs.append(len(statements))
-    # The conversation, its messages, their authors, and who has read how far.
-    assert costs[1] <= 4
+    # The conversation, its messages, their authors, who has read how far, and the viewer's keys.
+    assert costs[1] <= 5

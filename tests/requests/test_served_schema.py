@@ -25,6 +25,7 @@ CONTRACT = """
     }
     type Message implements Node {
         id: ID! content: String! createdAt: DateTime! author: User! mine: Boolean! readByOthers: Boolean!
+        idempotencyKey: ID
         conversation: Conversation!
     }
     type PageInfo { hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: String endCursor: String }
