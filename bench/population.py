@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import text
-
 from db import conversations, inboxes, users
 from db.engine import Database, open_database
 from db.migrations import migrate
@@ -58,9 +56,8 @@ async def settle(url: str) -> Population:
                 friend = await users.create(connection, f"friend-{number}")
                 conversation_id, _ = await conversations.open_pair(connection, friend.id, busy.user_id)
                 await inboxes.deliver(connection, conversation_id, friend.id, CONTENT)
-        async with database.engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.execute(text("VACUUM ANALYZE"))
+        async with database.connection() as connection:
+            await connection.execute("VACUUM ANALYZE")
     return Population(pairs, busy)
 
 

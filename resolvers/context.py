@@ -9,12 +9,13 @@ from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import conversations, messages, users
 from db.engine import Database, DatabaseUnavailable, naming_outages
+from db.inboxes import Delivered, Outgoing, Refused
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, User
+from db.statements import Connection
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from resolvers.errors import Unauthenticated, Unavailable
@@ -84,7 +85,7 @@ class Context:
     sessions_ended: SessionsEnded = _nobody_to_tell
     count_message: MessageLimit = _no_limit
     loaders: "Loaders" = field(init=False)
-    _connection: AsyncConnection | None = field(default=None, init=False)
+    _connection: Connection | None = field(default=None, init=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -116,7 +117,7 @@ class Context:
         return self.stream
 
     @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+    async def reading(self) -> AsyncGenerator[Connection]:
         """Yield the request's snapshot, to one resolver at a time.
 
         Raises:
@@ -128,7 +129,7 @@ class Context:
             with _refusing_outages(), naming_outages():
                 yield self._connection
 
-    async def _open_snapshot(self) -> AsyncConnection:
+    async def _open_snapshot(self) -> Connection:
         backoff = Backoff()
         while True:
             try:
@@ -139,18 +140,19 @@ class Context:
             await backoff.wait()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
-        """Yield a snapshot of its own.
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """Yield a connection for one statement, a transaction by itself; what is read afterwards shows it.
 
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer. Whether the statement has written is then not known.
         """
+        await self.refresh()
         with _refusing_outages():
-            async with self.database.snapshot() as connection:
+            async with self.database.connection() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+    async def writing(self) -> AsyncGenerator[Connection]:
         """Yield a transaction, committed at the end; what is read afterwards shows what it wrote.
 
         Raises:
@@ -160,6 +162,16 @@ class Context:
         with _refusing_outages():
             async with self.database.transaction() as connection:
                 yield connection
+
+    async def deliver(self, message: Outgoing) -> Delivered | Refused:
+        """Store a message; what is read afterwards shows it.
+
+        Raises:
+            Unavailable: the database does not answer. Whether the message is stored is then not known.
+        """
+        await self.refresh()
+        with _refusing_outages():
+            return await self.database.deliveries.deliver(message)
 
     async def refresh(self) -> None:
         """Give the snapshot back and forget what was loaded: the next read sees the newest state."""
