@@ -40,6 +40,7 @@ class Deliveries:
         """Store over the connections that `connect` opens."""
         self._connect = connect
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_MOST_WAITING)
+        self._running = False
 
     async def deliver(self, message: Outgoing) -> Delivered | Refused:
         """Store the message, as `inboxes.deliver` does; what becomes of others is nothing to it.
@@ -47,6 +48,8 @@ class Deliveries:
         Raises:
             DatabaseUnavailable: the database does not answer. Whether it is stored is then not known.
         """
+        if not self._running:
+            raise _stopped()
         outcome: asyncio.Future[Delivered | Refused] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -59,9 +62,11 @@ class Deliveries:
     async def running(self) -> AsyncGenerator[None]:
         """Store what is handed in for as long as the block runs, and what has been until then."""
         writers = [asyncio.create_task(self._write(), name="deliveries") for _ in range(_WRITERS)]
+        self._running = True
         try:
             yield
         finally:
+            self._running = False
             try:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LAST_SECONDS):
