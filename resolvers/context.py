@@ -84,13 +84,10 @@ class Context:
     session_id: UUID | None = None
     sessions_ended: SessionsEnded = _nobody_to_tell
     count_message: MessageLimit = _no_limit
-    loaders: "Loaders" = field(init=False)
+    _loaders: "Loaders | None" = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
-
-    def __post_init__(self) -> None:
-        self.loaders = Loaders(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,6 +96,13 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.refresh()
+
+    @property
+    def loaders(self) -> "Loaders":
+        """The loaders of what is read until the next `refresh`."""
+        if self._loaders is None:
+            self._loaders = Loaders(self)
+        return self._loaders
 
     def require_viewer(self) -> User:
         """Return who is signed in.
@@ -177,7 +181,7 @@ class Context:
         """Give the snapshot back and forget what was loaded: the next read sees the newest state."""
         async with self._turn:
             self._connection = None
-            self.loaders = Loaders(self)
+            self._loaders = None
             # What was read stays true when the connection is lost before it is given back.
             with suppress(DatabaseUnavailable):
                 await self._open.aclose()
