@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from asyncpg import ForeignKeyViolationError
+from sqlalchemy import BigInteger, Integer, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.constraints import violates
 from db.ids import new_id
 from db.records import Conversation, Participant, User
+from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
 from db.users import USER_COLUMNS, UserGone
 
@@ -21,8 +20,22 @@ _AS_SEEN = (
     participants.c.last_position,
 )
 
+_MAKE_PAIR = Statement(
+    postgresql.insert(conversations)
+    .values(id=bindparam("id"), pair_key=bindparam("pair_key"))
+    .on_conflict_do_nothing(index_elements=[conversations.c.pair_key])
+    .returning(conversations.c.id)
+)
+_OF_PAIR = Statement(select(conversations.c.id).where(conversations.c.pair_key == bindparam("pair_key")))
+_JOIN = Statement(
+    text("""
+        INSERT INTO participants (conversation_id, user_id)
+        SELECT CAST(:conversation_id AS uuid), unnest(CAST(:user_ids AS uuid[]))
+    """)
+)
 
-async def open_pair(connection: AsyncConnection, one: UUID, other: UUID) -> tuple[UUID, bool]:
+
+async def open_pair(connection: Connection, one: UUID, other: UUID) -> tuple[UUID, bool]:
     """Return the conversation of these two users, and whether it was made just now.
 
     However many open it at once, from either side, they get the same one.
@@ -31,70 +44,80 @@ async def open_pair(connection: AsyncConnection, one: UUID, other: UUID) -> tupl
         UserGone: one of them has been removed; the transaction is then over.
     """
     pair_key = ":".join(sorted((str(one), str(other))))
-    made = await connection.scalar(
-        postgresql.insert(conversations)
-        .values(id=new_id(), pair_key=pair_key)
-        .on_conflict_do_nothing(index_elements=[conversations.c.pair_key])
-        .returning(conversations.c.id)
-    )
+    made: UUID | None = await _MAKE_PAIR.fetchval(connection, id=new_id(), pair_key=pair_key)
     if made is None:
-        query = select(conversations.c.id).where(conversations.c.pair_key == pair_key)
-        return (await connection.execute(query)).scalar_one(), False
-    members = [{"conversation_id": made, "user_id": user_id} for user_id in (one, other)]
+        return await _OF_PAIR.fetchval(connection, pair_key=pair_key), False
     try:
-        await connection.execute(insert(participants), members)
-    except IntegrityError as error:
-        if violates(error, "participants_user_id_fkey"):
+        await _JOIN.execute(connection, conversation_id=made, user_ids=[one, other])
+    except ForeignKeyViolationError as error:
+        if error.constraint_name == "participants_user_id_fkey":
             raise UserGone(pair_key) from error
         raise
     return made, True
 
 
-async def by_ids(connection: AsyncConnection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Conversation]:
+_BY_IDS = Statement(
+    select(*_AS_SEEN)
+    .join(participants)
+    .where(participants.c.user_id == bindparam("viewer"), conversations.c.id == func.any(uuids("ids")))
+)
+
+
+async def by_ids(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Conversation]:
     """Return those of the conversations that the viewer takes part in, in any order."""
-    query = (
-        select(*_AS_SEEN)
-        .join(participants)
-        .where(participants.c.user_id == viewer, conversations.c.id == func.any(list(ids)))
-    )
-    return [Conversation(*row) for row in await connection.execute(query)]
+    return [Conversation(*row) for row in await _BY_IDS.fetch(connection, viewer=viewer, ids=ids)]
+
+
+_recent = (
+    select(*_AS_SEEN)
+    .join(participants)
+    .where(participants.c.user_id == bindparam("viewer"), participants.c.last_position > 0)
+    .order_by(participants.c.last_position.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
+_NEWEST = Statement(_recent)
+_BEFORE = Statement(_recent.where(participants.c.last_position < bindparam("before")))
 
 
 async def recent(
-    connection: AsyncConnection, viewer: UUID, *, before: int | None, limit: int
+    connection: Connection, viewer: UUID, *, before: int | None, limit: int
 ) -> Sequence[Conversation]:
     """Return at most `limit` of the viewer's conversations, the most recently active first.
 
     `before` is a `last_position`; None starts with the newest. Conversations without a message are left
     out. One range of the index (user_id, last_position), however many conversations there are.
     """
-    query = (
-        select(*_AS_SEEN)
-        .join(participants)
-        .where(participants.c.user_id == viewer, participants.c.last_position > 0)
-        .order_by(participants.c.last_position.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        query = query.where(participants.c.last_position < before)
-    return [Conversation(*row) for row in await connection.execute(query)]
+    if before is None:
+        rows = await _NEWEST.fetch(connection, viewer=viewer, limit=limit)
+    else:
+        rows = await _BEFORE.fetch(connection, viewer=viewer, limit=limit, before=before)
+    return [Conversation(*row) for row in rows]
 
 
-async def participants_of(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[Participant]:
+_PARTICIPANTS_OF = Statement(
+    select(participants.c.conversation_id, participants.c.read_seq, *USER_COLUMNS)
+    .join(users)
+    .where(participants.c.conversation_id == func.any(uuids("ids")))
+    .order_by(participants.c.joined_at, participants.c.user_id)
+)
+
+
+async def participants_of(connection: Connection, ids: Sequence[UUID]) -> Sequence[Participant]:
     """Return everybody who takes part in the conversations, ordered by when they joined and their id."""
-    query = (
-        select(participants.c.conversation_id, participants.c.read_seq, *USER_COLUMNS)
-        .join(users)
-        .where(participants.c.conversation_id == func.any(list(ids)))
-        .order_by(participants.c.joined_at, participants.c.user_id)
+    rows = await _PARTICIPANTS_OF.fetch(connection, ids=ids)
+    return [Participant(conversation_id, User(*user), read_seq) for conversation_id, read_seq, *user in rows]
+
+
+_MARK_READ = Statement(
+    update(participants)
+    .where(
+        participants.c.conversation_id == bindparam("of_conversation"),
+        participants.c.user_id == bindparam("of_user"),
     )
-    return [Participant(row[0], User(*row[2:]), row[1]) for row in await connection.execute(query)]
+    .values(read_seq=func.greatest(participants.c.read_seq, bindparam("seq", type_=BigInteger)))
+)
 
 
-async def mark_read(connection: AsyncConnection, conversation_id: UUID, user_id: UUID, seq: int) -> None:
+async def mark_read(connection: Connection, conversation_id: UUID, user_id: UUID, seq: int) -> None:
     """Note that the user has read up to message `seq`; the mark never moves back."""
-    await connection.execute(
-        update(participants)
-        .where(participants.c.conversation_id == conversation_id, participants.c.user_id == user_id)
-        .values(read_seq=func.greatest(participants.c.read_seq, seq))
-    )
+    await _MARK_READ.execute(connection, of_conversation=conversation_id, of_user=user_id, seq=seq)

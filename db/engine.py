@@ -1,75 +1,69 @@
-"""The connection pool, and the two ways to use it: a snapshot to read from, a transaction to write in."""
+"""The connection pool, and the ways to use it: for one statement, a snapshot, a transaction, a delivery."""
 
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
-from sqlalchemy import QueuePool
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from db.urls import sqlalchemy_url
+from db.deliveries import Deliveries
+from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
+from db.statements import Connection
+from db.urls import libpq_url
 
-_DIRECT: Mapping[str, Any] = {
-    "server_settings": {
-        "application_name": "messenger",
-        "timezone": "UTC",
-        "statement_timeout": "15000",
-        "idle_in_transaction_session_timeout": "60000",
-    }
+__all__ = [
+    "CONNECTION_ERRORS",
+    "Connection",
+    "Database",
+    "DatabaseUnavailable",
+    "naming_outages",
+    "open_database",
+]
+
+SERVER_SETTINGS: Mapping[str, str] = {
+    "application_name": "messenger",
+    "timezone": "UTC",
+    "statement_timeout": "15000",
+    "idle_in_transaction_session_timeout": "60000",
 }
-# Statements are prepared without a name, which lasts as long as the transaction does.
-_BEHIND_POOLER: Mapping[str, Any] = {
-    "statement_cache_size": 0,
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": lambda: "",
-}
-
-
-# What asyncpg raises when it cannot connect or its connection is lost; the last one when that happens just as
-# it begins a statement.
-CONNECTION_ERRORS = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresError,
-    asyncpg.InternalClientError,
-)
-
-
-class DatabaseUnavailable(Exception):
-    """The database does not answer: it is down, restarting, out of reach, or all connections are taken."""
+_TRANSACTION = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_ACQUIRE_SECONDS = 10
+_CLOSE_SECONDS = 10
+# So many statements later a connection is made anew, and with it PostgreSQL's process and its memory.
+_MOST_STATEMENTS = 1_000_000
 
 
 class Database:
     """A pool of connections to one PostgreSQL."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, behind_pooler: bool = False) -> None:
-        """Make the pool; nothing connects before the first use.
-
-        `url` is an address as libpq reads it. A statement that takes longer than 15 seconds is ended by the
-        server, and so is a wait for a lock. `behind_pooler` is for an address where each transaction may
-        reach another server connection (PgBouncer's transaction mode): nothing is kept on a connection
-        then, and the time limits are the database's own to set.
-        """
-        self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=10,
-            pool_pre_ping=True,
-            # Errors are logged, and what people write is not.
-            hide_parameters=True,
-            connect_args={"timeout": 10, **(_BEHIND_POOLER if behind_pooler else _DIRECT)},
-        )
-        self._reading = self.engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
+    def __init__(self, url: str, pool: "asyncpg.Pool[asyncpg.Record]", *, behind_pooler: bool) -> None:
+        """Use the pool of connections to `url`."""
+        self.url = url
+        self.behind_pooler = behind_pooler
+        self.deliveries = Deliveries(self.connection)
+        self._pool = pool
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncConnection]:
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """Yield a connection for one statement, which is a transaction by itself.
+
+        Raises:
+            DatabaseUnavailable: no connection is to be had, or it is lost. When it is lost while a statement
+                runs that writes, nobody knows whether it did.
+        """
+        if self.behind_pooler:
+            # A statement is prepared first, which has to reach the same server.
+            async with self.transaction() as connection:
+                yield connection
+        else:
+            with naming_outages():
+                async with self._acquired() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Connection]:
         """Yield a connection in a READ COMMITTED transaction, committed when the block ends well.
 
         Raises:
@@ -77,59 +71,104 @@ class Database:
                 transaction commits, nobody knows whether it did.
         """
         with naming_outages():
-            async with self.engine.begin() as connection:
+            async with self._acquired() as connection, _begun(connection, _TRANSACTION):
                 yield connection
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
+    async def snapshot(self) -> AsyncGenerator[Connection]:
         """Yield a connection whose every statement sees the database as the first one did.
 
         Raises:
             DatabaseUnavailable: no connection is to be had, or it is lost.
         """
         with naming_outages():
-            async with self._reading.connect() as connection:
+            async with self._acquired() as connection, _begun(connection, _SNAPSHOT):
                 yield connection
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncGenerator[Connection]:
+        try:
+            async with asyncio.timeout(_ACQUIRE_SECONDS):
+                connection = await self._pool.acquire()
+        except CONNECTION_ERRORS as error:
+            raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+        try:
+            yield connection
+        finally:
+            # A connection that cannot be given back has been closed by the pool.
+            with suppress(*CONNECTION_ERRORS):
+                await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
 
     def pool_use(self) -> tuple[int, int]:
         """Return how many connections the pool has open, and how many of them are in use."""
-        pool = self.engine.pool
-        if not isinstance(pool, QueuePool):
-            raise TypeError(f"{pool} does not count its connections")
-        return pool.checkedin() + pool.checkedout(), pool.checkedout()
+        size = self._pool.get_size()
+        return size, size - self._pool.get_idle_size()
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.engine.dispose()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._pool.close()
+        except CONNECTION_ERRORS:
+            self._pool.terminate()
 
 
-@contextmanager
-def naming_outages() -> Generator[None]:
-    """Raise what shows that the database does not answer as `DatabaseUnavailable`."""
+@asynccontextmanager
+async def _begun(connection: Connection, begin: str) -> AsyncGenerator[None]:
+    """Begin a transaction, and end it: nothing of it is left on the connection, or the connection is gone."""
     try:
+        await connection.execute(begin)
         yield
-    except (*CONNECTION_ERRORS, PoolTimeoutError) as error:
-        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
-    except DBAPIError as error:
-        # Without a statement, it was connecting that failed.
-        if error.connection_invalidated or error.statement is None or _is_shutdown(error):
-            raise DatabaseUnavailable(str(error.orig)) from error
+        await connection.execute("COMMIT")
+    except BaseException:
+        await _roll_back(connection)
         raise
 
 
-def _is_shutdown(error: DBAPIError) -> bool:
-    """Say whether the server ended the connection: SQLSTATE class 08 or 57P."""
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    return state.startswith(("08", "57P"))
+async def _roll_back(connection: Connection) -> None:
+    try:
+        await connection.execute("ROLLBACK")
+    except CONNECTION_ERRORS:
+        # What went wrong before is what counts.
+        connection.terminate()
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _keep_as_it_is(connection: object) -> None:
+    """Leave a connection that comes back to the pool as it is: we set nothing on one."""
 
 
 @asynccontextmanager
 async def open_database(
     url: str, *, pool_size: int = 10, behind_pooler: bool = False
 ) -> AsyncGenerator[Database]:
-    """Yield a `Database` that is closed when the block ends."""
-    database = Database(url, pool_size=pool_size, behind_pooler=behind_pooler)
+    """Yield a `Database` that is closed when the block ends; nothing connects before the first use.
+
+    `url` is an address as libpq reads it. A statement that takes longer than 15 seconds is ended by the
+    server, and so is a wait for a lock. `behind_pooler` is for an address where each transaction may
+    reach another server connection (PgBouncer's transaction mode): nothing is kept on a connection
+    then, and the time limits are the database's own to set.
+    """
+    on_connection: dict[str, Any] = (
+        {"statement_cache_size": 0}
+        if behind_pooler
+        else {"server_settings": dict(SERVER_SETTINGS), "max_cached_statement_lifetime": 0}
+    )
+    pool = asyncpg.create_pool(
+        libpq_url(url),
+        min_size=0,
+        max_size=pool_size,
+        max_queries=_MOST_STATEMENTS,
+        timeout=_ACQUIRE_SECONDS,
+        reset=_keep_as_it_is,
+        **on_connection,
+    )
+    await pool
+    database = Database(url, pool, behind_pooler=behind_pooler)
     try:
-        yield database
+        async with database.deliveries.running():
+            yield database
     finally:
         await database.close()

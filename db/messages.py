@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, func, select, text
 
 from db.records import Message
+from db.statements import Connection, Statement, uuids
 from db.tables import messages, participants
 
 MESSAGE_COLUMNS = (
@@ -29,38 +29,50 @@ class SeqRange:
     last: int
 
 
-async def visible_to(connection: AsyncConnection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
+_VISIBLE_TO = Statement(
+    select(*MESSAGE_COLUMNS)
+    .join(participants, participants.c.conversation_id == messages.c.conversation_id)
+    .where(participants.c.user_id == bindparam("viewer"), messages.c.id == func.any(uuids("ids")))
+)
+
+
+async def visible_to(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
     """Return those of the messages that stand in a conversation of the viewer's, in any order."""
-    query = (
-        select(*MESSAGE_COLUMNS)
-        .join(participants, participants.c.conversation_id == messages.c.conversation_id)
-        .where(participants.c.user_id == viewer, messages.c.id == func.any(list(ids)))
+    return [Message(*row) for row in await _VISIBLE_TO.fetch(connection, viewer=viewer, ids=ids)]
+
+
+_BY_KEY = Statement(
+    select(*MESSAGE_COLUMNS).where(
+        messages.c.author_id == bindparam("author_id"), messages.c.idempotency_key == bindparam("key")
     )
-    return [Message(*row) for row in await connection.execute(query)]
+)
 
 
-async def by_idempotency_key(connection: AsyncConnection, author_id: UUID, key: UUID) -> Message | None:
+async def by_idempotency_key(connection: Connection, author_id: UUID, key: UUID) -> Message | None:
     """Return the message that the author stored under this key."""
-    query = select(*MESSAGE_COLUMNS).where(
-        messages.c.author_id == author_id, messages.c.idempotency_key == key
-    )
-    row = (await connection.execute(query)).first()
+    row = await _BY_KEY.fetchrow(connection, author_id=author_id, key=key)
     return Message(*row) if row else None
 
 
-async def idempotency_keys(
-    connection: AsyncConnection, author_id: UUID, ids: Sequence[UUID]
-) -> Mapping[UUID, UUID]:
-    """Return the keys of those of the messages that the author sent with one, by the message's id."""
-    query = select(messages.c.id, messages.c.idempotency_key).where(
-        messages.c.author_id == author_id,
-        messages.c.id == func.any(list(ids)),
+_IDEMPOTENCY_KEYS = Statement(
+    select(messages.c.id, messages.c.idempotency_key).where(
+        messages.c.author_id == bindparam("author_id"),
+        messages.c.id == func.any(uuids("ids")),
         messages.c.idempotency_key.is_not(None),
     )
-    return {row.id: row.idempotency_key for row in await connection.execute(query)}
+)
 
 
-_IN_RANGES = text("""
+async def idempotency_keys(
+    connection: Connection, author_id: UUID, ids: Sequence[UUID]
+) -> Mapping[UUID, UUID]:
+    """Return the keys of those of the messages that the author sent with one, by the message's id."""
+    rows = await _IDEMPOTENCY_KEYS.fetch(connection, author_id=author_id, ids=ids)
+    return {row["id"]: row["idempotency_key"] for row in rows}
+
+
+_IN_RANGES = Statement(
+    text("""
     SELECT messages.id, messages.conversation_id, messages.seq, messages.author_id, messages.content,
            messages.created_at
     FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
@@ -69,19 +81,18 @@ _IN_RANGES = text("""
                  AND messages.seq BETWEEN wanted.first AND wanted.last
     ORDER BY messages.conversation_id, messages.seq
 """)
+)
 
 
-async def in_ranges(connection: AsyncConnection, ranges: Sequence[SeqRange]) -> Sequence[Message]:
+async def in_ranges(connection: Connection, ranges: Sequence[SeqRange]) -> Sequence[Message]:
     """Return the messages of all the ranges in one statement, by conversation, oldest first.
 
     Messages are numbered without holes, so a page is a range that is known before it is read.
     """
-    rows = await connection.execute(
-        _IN_RANGES,
-        {
-            "ids": [wanted.conversation_id for wanted in ranges],
-            "firsts": [wanted.first for wanted in ranges],
-            "lasts": [wanted.last for wanted in ranges],
-        },
+    rows = await _IN_RANGES.fetch(
+        connection,
+        ids=[wanted.conversation_id for wanted in ranges],
+        firsts=[wanted.first for wanted in ranges],
+        lasts=[wanted.last for wanted in ranges],
     )
     return [Message(*row) for row in rows]

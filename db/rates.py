@@ -2,38 +2,52 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import bindparam, case, delete, func, select
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.statements import Connection, Statement
 from db.tables import rate_counts
 from db.time import after
 
-
-async def count(connection: AsyncConnection, key: str, amount: int, lasts: timedelta) -> int:
-    """Add to what the key has counted; return how much that is since its time began, `lasts` ago at most."""
-    begin = postgresql.insert(rate_counts).values(key=key, hits=amount, expires_at=after(lasts))
-    is_over = rate_counts.c.expires_at <= func.now()
-    statement = begin.on_conflict_do_update(
+_begin = postgresql.insert(rate_counts).values(
+    key=bindparam("key"), hits=bindparam("amount"), expires_at=after("lasts")
+)
+_is_over = rate_counts.c.expires_at <= func.now()
+_COUNT = Statement(
+    _begin.on_conflict_do_update(
         index_elements=[rate_counts.c.key],
         set_={
-            "hits": case((is_over, amount), else_=rate_counts.c.hits + amount),
-            "expires_at": case((is_over, begin.excluded.expires_at), else_=rate_counts.c.expires_at),
+            "hits": case((_is_over, _begin.excluded.hits), else_=rate_counts.c.hits + _begin.excluded.hits),
+            "expires_at": case((_is_over, _begin.excluded.expires_at), else_=rate_counts.c.expires_at),
         },
     ).returning(rate_counts.c.hits)
-    return (await connection.execute(statement)).scalar_one()
+)
 
 
-async def counted(connection: AsyncConnection, key: str) -> tuple[int, datetime] | None:
-    """Return what the key has counted and until when; None when that is nothing."""
-    query = select(rate_counts.c.hits, rate_counts.c.expires_at).where(
-        rate_counts.c.key == key, rate_counts.c.expires_at > func.now()
+async def count(connection: Connection, key: str, amount: int, lasts: timedelta) -> int:
+    """Add to what the key has counted; return how much that is since its time began, `lasts` ago at most."""
+    return await _COUNT.fetchval(connection, key=key, amount=amount, lasts=lasts)
+
+
+_COUNTED = Statement(
+    select(rate_counts.c.hits, rate_counts.c.expires_at).where(
+        rate_counts.c.key == bindparam("key"), rate_counts.c.expires_at > func.now()
     )
-    row = (await connection.execute(query)).first()
+)
+
+
+async def counted(connection: Connection, key: str) -> tuple[int, datetime] | None:
+    """Return what the key has counted and until when; None when that is nothing."""
+    row = await _COUNTED.fetchrow(connection, key=key)
     return (row[0], row[1]) if row else None
 
 
-async def forget(connection: AsyncConnection, key: str | None = None) -> int:
+_FORGET = Statement(delete(rate_counts).where(rate_counts.c.key == bindparam("key")))
+_FORGET_OVER = Statement(delete(rate_counts).where(_is_over))
+
+
+async def forget(connection: Connection, key: str | None = None) -> int:
     """Forget what the key has counted, or without one all that is over; return how many that were."""
-    condition = rate_counts.c.expires_at <= func.now() if key is None else rate_counts.c.key == key
-    return (await connection.execute(delete(rate_counts).where(condition))).rowcount
+    if key is None:
+        return await _FORGET_OVER.execute(connection)
+    return await _FORGET.execute(connection, key=key)

@@ -6,13 +6,12 @@ from datetime import timedelta
 from enum import Enum
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, delete, exists, func, insert, select, text, update
+from asyncpg import ForeignKeyViolationError
+from sqlalchemy import Interval, bindparam, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.constraints import violates
 from db.ids import new_id
+from db.statements import Connection, Statement
 from db.tables import processes, reservations, stream_operations
 from db.users import UserGone
 
@@ -55,7 +54,7 @@ class Mail:
 
 
 def _seconds_ago(time: timedelta):
-    return func.clock_timestamp() - bindparam(None, time, Interval)
+    return func.clock_timestamp() - literal(time, Interval)
 
 
 _is_usable = (
@@ -63,52 +62,87 @@ _is_usable = (
 ) | exists().where(processes.c.id == reservations.c.process_id, processes.c.seen_at > _seconds_ago(ALIVE))
 
 
-async def create(connection: AsyncConnection, token_hash: str, user_id: UUID, *, most: int) -> UUID | None:
+_COUNT = Statement(select(func.count()).where(reservations.c.user_id == bindparam("user_id"), _is_usable))
+_CREATE = Statement(
+    insert(reservations).values(
+        id=bindparam("id"), token_hash=bindparam("token_hash"), user_id=bindparam("user_id")
+    )
+)
+
+
+async def create(connection: Connection, token_hash: str, user_id: UUID, *, most: int) -> UUID | None:
     """Reserve a stream for the user; None when they have `most` already.
 
     Raises:
         UserGone: there is no such user; the transaction is then over.
     """
-    count = select(func.count()).where(reservations.c.user_id == user_id, _is_usable)
-    if (await connection.execute(count)).scalar_one() >= most:
+    if await _COUNT.fetchval(connection, user_id=user_id) >= most:
         return None
     reservation_id = new_id()
-    values = {"id": reservation_id, "token_hash": token_hash, "user_id": user_id}
     try:
-        await connection.execute(insert(reservations).values(values))
-    except IntegrityError as error:
-        if violates(error, "reservations_user_id_fkey"):
+        await _CREATE.execute(connection, id=reservation_id, token_hash=token_hash, user_id=user_id)
+    except ForeignKeyViolationError as error:
+        if error.constraint_name == "reservations_user_id_fkey":
             raise UserGone(str(user_id)) from error
         raise
     return reservation_id
 
 
-async def find(connection: AsyncConnection, token_hash: str, user_id: UUID) -> UUID | None:
+_FIND = Statement(
+    select(reservations.c.id).where(
+        reservations.c.token_hash == bindparam("token_hash"),
+        reservations.c.user_id == bindparam("user_id"),
+        _is_usable,
+    )
+)
+
+
+async def find(connection: Connection, token_hash: str, user_id: UUID) -> UUID | None:
     """Return the user's reservation of that token, open or waiting; None for any other, or a spent one."""
-    query = select(reservations.c.id).where(
-        reservations.c.token_hash == token_hash, reservations.c.user_id == user_id, _is_usable
-    )
-    return (await connection.execute(query)).scalar_one_or_none()
+    return await _FIND.fetchval(connection, token_hash=token_hash, user_id=user_id)
 
 
-async def claim(connection: AsyncConnection, reservation_id: UUID, process_id: UUID) -> bool:
+_CLAIM = Statement(
+    update(reservations)
+    .where(reservations.c.id == bindparam("reservation_id"), reservations.c.process_id.is_(None))
+    .values(process_id=bindparam("process_id"))
+)
+
+
+async def claim(connection: Connection, reservation_id: UUID, process_id: UUID) -> bool:
     """Open the stream at that process; False when it has been opened already."""
-    statement = (
-        update(reservations)
-        .where(reservations.c.id == reservation_id, reservations.c.process_id.is_(None))
-        .values(process_id=process_id)
-        .returning(reservations.c.id)
-    )
-    return (await connection.execute(statement)).first() is not None
+    return await _CLAIM.execute(connection, reservation_id=reservation_id, process_id=process_id) > 0
 
 
-async def release(connection: AsyncConnection, reservation_id: UUID) -> None:
+_RELEASE = Statement(delete(reservations).where(reservations.c.id == bindparam("reservation_id")))
+
+
+async def release(connection: Connection, reservation_id: UUID) -> None:
     """Forget the reservation and its operations: its stream is over."""
-    await connection.execute(delete(reservations).where(reservations.c.id == reservation_id))
+    await _RELEASE.execute(connection, reservation_id=reservation_id)
+
+
+# The lock keeps two from both being the last that fits, and tells a reservation that is gone.
+_LOCK = Statement(
+    select(reservations.c.id).where(reservations.c.id == bindparam("reservation_id")).with_for_update()
+)
+_COUNT_OPERATIONS = Statement(
+    select(func.count()).where(stream_operations.c.reservation_id == bindparam("reservation_id"))
+)
+_ADD_OPERATION = Statement(
+    postgresql.insert(stream_operations)
+    .values(
+        reservation_id=bindparam("reservation_id"),
+        operation_id=bindparam("operation_id"),
+        state=bindparam("state"),
+        content=bindparam("content"),
+    )
+    .on_conflict_do_nothing()
+)
 
 
 async def add_operation(
-    connection: AsyncConnection,
+    connection: Connection,
     reservation_id: UUID,
     operation_id: str,
     state: State,
@@ -122,66 +156,53 @@ async def add_operation(
         ReservationGone: the stream has ended.
         TooManyOperations: it has `most` already.
     """
-    # The lock keeps two from both being the last that fits, and tells a reservation that is gone.
-    lock = select(reservations.c.id).where(reservations.c.id == reservation_id).with_for_update()
-    if (await connection.execute(lock)).first() is None:
+    if await _LOCK.fetchval(connection, reservation_id=reservation_id) is None:
         raise ReservationGone
-    count = select(func.count()).where(stream_operations.c.reservation_id == reservation_id)
-    if (await connection.execute(count)).scalar_one() >= most:
+    if await _COUNT_OPERATIONS.fetchval(connection, reservation_id=reservation_id) >= most:
         raise TooManyOperations
-    values = {
-        "reservation_id": reservation_id,
-        "operation_id": operation_id,
-        "state": state.value,
-        "content": content,
-    }
-    added = await connection.execute(
-        postgresql.insert(stream_operations)
-        .values(values)
-        .on_conflict_do_nothing()
-        .returning(stream_operations.c.operation_id)
+    added = await _ADD_OPERATION.execute(
+        connection,
+        reservation_id=reservation_id,
+        operation_id=operation_id,
+        state=state.value,
+        content=content,
     )
-    return added.first() is not None
+    return added > 0
+
+
+_is_that_operation = (stream_operations.c.reservation_id == bindparam("of_reservation")) & (
+    stream_operations.c.operation_id == bindparam("of_operation")
+)
+_ANSWER = Statement(
+    update(stream_operations)
+    .where(_is_that_operation, stream_operations.c.state == State.EXECUTING.value)
+    .values(state=literal(State.ANSWERED.value), content=bindparam("answer"))
+)
+_STOP = Statement(
+    update(stream_operations).where(_is_that_operation).values(state=literal(State.STOPPING.value))
+)
+_REMOVE = Statement(delete(stream_operations).where(_is_that_operation))
 
 
 async def answer_operation(
-    connection: AsyncConnection, reservation_id: UUID, operation_id: str, answer: str
+    connection: Connection, reservation_id: UUID, operation_id: str, answer: str
 ) -> None:
     """Put an answer into the mailbox; one whose operation has been stopped meanwhile goes nowhere."""
-    await connection.execute(
-        update(stream_operations)
-        .where(
-            stream_operations.c.reservation_id == reservation_id,
-            stream_operations.c.operation_id == operation_id,
-            stream_operations.c.state == State.EXECUTING.value,
-        )
-        .values(state=State.ANSWERED.value, content=answer)
-    )
+    await _ANSWER.execute(connection, of_reservation=reservation_id, of_operation=operation_id, answer=answer)
 
 
-async def stop_operation(connection: AsyncConnection, reservation_id: UUID, operation_id: str) -> None:
+async def stop_operation(connection: Connection, reservation_id: UUID, operation_id: str) -> None:
     """Have the operation stopped; to stop one that is not there changes nothing."""
-    await connection.execute(
-        update(stream_operations)
-        .where(
-            stream_operations.c.reservation_id == reservation_id,
-            stream_operations.c.operation_id == operation_id,
-        )
-        .values(state=State.STOPPING.value)
-    )
+    await _STOP.execute(connection, of_reservation=reservation_id, of_operation=operation_id)
 
 
-async def remove_operation(connection: AsyncConnection, reservation_id: UUID, operation_id: str) -> None:
+async def remove_operation(connection: Connection, reservation_id: UUID, operation_id: str) -> None:
     """Forget an operation that is over, so that its id may be used again."""
-    await connection.execute(
-        delete(stream_operations).where(
-            stream_operations.c.reservation_id == reservation_id,
-            stream_operations.c.operation_id == operation_id,
-        )
-    )
+    await _REMOVE.execute(connection, of_reservation=reservation_id, of_operation=operation_id)
 
 
-_TAKE = text("""
+_TAKE = Statement(
+    text("""
     WITH taken AS (
         DELETE FROM stream_operations
         WHERE reservation_id = :reservation_id AND state IN ('answered', 'stopping')
@@ -194,39 +215,45 @@ _TAKE = text("""
     SELECT operation_id, state, content FROM (SELECT * FROM taken UNION ALL SELECT * FROM begun) AS mail
     ORDER BY seq
 """)
+)
 
 
-async def take_mail(connection: AsyncConnection, reservation_id: UUID) -> Sequence[Mail]:
+async def take_mail(connection: Connection, reservation_id: UUID) -> Sequence[Mail]:
     """Take what is in the mailbox, in order. Only the process that serves the stream does."""
-    rows = await connection.execute(_TAKE, {"reservation_id": reservation_id})
-    return [Mail(row.operation_id, State(row.state), row.content) for row in rows]
+    rows = await _TAKE.fetch(connection, reservation_id=reservation_id)
+    return [Mail(operation_id, State(state), content) for operation_id, state, content in rows]
 
 
-async def with_mail(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[UUID]:
+_WITH_MAIL = Statement(
+    text("""
+    SELECT DISTINCT reservation_id FROM stream_operations
+    WHERE reservation_id = ANY(:ids) AND state IN ('answered', 'new', 'stopping')
+""")
+)
+
+
+async def with_mail(connection: Connection, ids: Sequence[UUID]) -> Sequence[UUID]:
     """Return those of the reservations that have something in their mailbox; one statement for all."""
-    waiting = [State.ANSWERED.value, State.NEW.value, State.STOPPING.value]
-    query = (
-        select(stream_operations.c.reservation_id)
-        .where(
-            stream_operations.c.reservation_id == func.any(list(ids)),
-            stream_operations.c.state.in_(waiting),
-        )
-        .distinct()
-    )
-    return (await connection.scalars(query)).all()
+    return [row[0] for row in await _WITH_MAIL.fetch(connection, ids=ids)]
 
 
-async def note_alive(connection: AsyncConnection, process_id: UUID) -> None:
+_NOTE_ALIVE = Statement(
+    postgresql.insert(processes)
+    .values(id=bindparam("id"), seen_at=func.clock_timestamp())
+    .on_conflict_do_update(index_elements=[processes.c.id], set_={"seen_at": func.clock_timestamp()})
+)
+
+
+async def note_alive(connection: Connection, process_id: UUID) -> None:
     """Say that the process is alive."""
-    statement = postgresql.insert(processes).values(id=process_id, seen_at=func.clock_timestamp())
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[processes.c.id], set_={"seen_at": func.clock_timestamp()}
-        )
-    )
+    await _NOTE_ALIVE.execute(connection, id=process_id)
 
 
-async def sweep(connection: AsyncConnection) -> None:
+_FORGET_DEAD = Statement(delete(processes).where(processes.c.seen_at < _seconds_ago(UNUSED)))
+_FORGET_SPENT = Statement(delete(reservations).where(~_is_usable))
+
+
+async def sweep(connection: Connection) -> None:
     """Forget processes that have died, and reservations that are spent or were never taken up."""
-    await connection.execute(delete(processes).where(processes.c.seen_at < _seconds_ago(UNUSED)))
-    await connection.execute(delete(reservations).where(~_is_usable))
+    await _FORGET_DEAD.execute(connection)
+    await _FORGET_SPENT.execute(connection)

@@ -5,7 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.statements import Connection, Statement
 
 # Any number that nobody else locks with: whoever holds it trims.
 _TRIM_LOCK = 7_463_901_225_119
@@ -14,7 +15,9 @@ _ENTRIES = 200
 
 # The entries go first; the inboxes' rows, which senders wait for, are locked last, in the senders' order.
 # An inbox is trimmed up to its first entry that is not old, whatever comes after it.
-_TRIM = text("""
+_LOCK = Statement(text("SELECT pg_try_advisory_xact_lock(:key)"))
+_TRIM = Statement(
+    text("""
     WITH chosen AS (
         SELECT user_id, trimmed_to FROM inboxes
         WHERE user_id > :after AND last_position > trimmed_to
@@ -46,6 +49,7 @@ _TRIM = text("""
            (SELECT max(user_id::text)::uuid FROM chosen) AS last_inbox,
            (SELECT coalesce(bool_or(entries = :entries), false) FROM old) AS has_more
 """)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,12 @@ class TrimmedBatch:
     has_more: bool
 
 
-async def trim_batch(connection: AsyncConnection, *, before: datetime, after: UUID) -> TrimmedBatch | None:
+async def trim_batch(connection: Connection, *, before: datetime, after: UUID) -> TrimmedBatch | None:
     """Drop up to 200 entries older than `before` from each of the next 50 inboxes after that user id.
 
     None when another process is at it.
     """
-    lock = text("SELECT pg_try_advisory_xact_lock(:key)")
-    if not await connection.scalar(lock, {"key": _TRIM_LOCK}):
+    if not await _LOCK.fetchval(connection, key=_TRIM_LOCK):
         return None
-    values = {"before": before, "after": after, "inboxes": _INBOXES, "entries": _ENTRIES}
-    row = (await connection.execute(_TRIM, values)).one()
-    return TrimmedBatch(row.entries, row.last_inbox, row.has_more)
+    [row] = await _TRIM.fetch(connection, before=before, after=after, inboxes=_INBOXES, entries=_ENTRIES)
+    return TrimmedBatch(row["entries"], row["last_inbox"], row["has_more"])

@@ -4,11 +4,25 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from asyncpg import Record
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Interval,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from db.ids import new_id
 from db.records import Session, SessionTime, User
+from db.statements import Connection, Statement, uuids
 from db.tables import replaced_tokens, sessions, users
 from db.time import after
 from db.users import USER_COLUMNS
@@ -22,159 +36,220 @@ _SESSION_COLUMNS = (
 )
 
 
+_CREATE = Statement(
+    insert(sessions)
+    .values(
+        id=bindparam("id"),
+        token_hash=bindparam("token_hash"),
+        user_id=bindparam("user_id"),
+        expires_at=after("lasts"),
+        user_agent=bindparam("user_agent"),
+    )
+    .returning(sessions.c.id, *_SESSION_COLUMNS)
+)
+
+
 async def create(
-    connection: AsyncConnection, user: User, token_hash: str, time: SessionTime, user_agent: str | None
+    connection: Connection, user: User, token_hash: str, time: SessionTime, user_agent: str | None
 ) -> Session:
     """Open a session for the user."""
-    statement = (
-        insert(sessions)
-        .values(
-            id=new_id(),
-            token_hash=token_hash,
-            user_id=user.id,
-            expires_at=after(min(time.unused, time.at_most)),
-            user_agent=user_agent,
-        )
-        .returning(sessions.c.id, *_SESSION_COLUMNS)
-    )
-    row = (await connection.execute(statement)).one()
-    return Session(row[0], user, *row[1:])
-
-
-async def by_token(connection: AsyncConnection, token_hash: str) -> Session | None:
-    """Return the open session of that token, or of the one that was refreshed a moment ago."""
-    return await _open_session(
+    [row] = await _CREATE.fetch(
         connection,
-        or_(
-            sessions.c.token_hash == token_hash,
-            (sessions.c.previous_token_hash == token_hash) & (sessions.c.previous_token_until > func.now()),
-        ),
+        id=new_id(),
+        token_hash=token_hash,
+        user_id=user.id,
+        lasts=min(time.unused, time.at_most),
+        user_agent=user_agent,
     )
+    return _session_of(user, row)
+
+
+def _open_session(condition: ColumnElement[bool]) -> Statement:
+    columns = (sessions.c.id, *_SESSION_COLUMNS, *USER_COLUMNS)
+    return Statement(select(*columns).join(users).where(condition, _IS_OPEN))
+
+
+_BY_ID = _open_session(sessions.c.id == bindparam("id"))
+_token_hash = bindparam("token_hash", type_=Text)
+_BY_TOKEN = _open_session(
+    or_(
+        sessions.c.token_hash == _token_hash,
+        (sessions.c.previous_token_hash == _token_hash) & (sessions.c.previous_token_until > func.now()),
+    )
+)
+
+
+async def by_token(connection: Connection, token_hash: str) -> Session | None:
+    """Return the open session of that token, or of the one that was refreshed a moment ago."""
+    return _with_user(await _BY_TOKEN.fetchrow(connection, token_hash=token_hash))
+
+
+_extended = func.least(after("unused"), sessions.c.created_at + bindparam("at_most", type_=Interval))
+_NOTE_USE = Statement(
+    update(sessions)
+    .where(
+        sessions.c.id == bindparam("session_id"),
+        sessions.c.last_used_at <= func.now() - bindparam("unless_within", type_=Interval),
+        _IS_OPEN,
+    )
+    .values(last_used_at=func.now(), expires_at=_extended)
+)
 
 
 async def note_use(
-    connection: AsyncConnection, session_id: UUID, time: SessionTime, *, unless_within: timedelta
+    connection: Connection, session_id: UUID, time: SessionTime, *, unless_within: timedelta
 ) -> Session | None:
     """Note that the session is used now, which gives it more time.
 
     None when that was noted lately, or it is over. However many requests notice at once that it is due,
     one writes.
     """
-    statement = (
-        update(sessions)
-        .where(sessions.c.id == session_id, sessions.c.last_used_at <= func.now() - unless_within, _IS_OPEN)
-        .values(last_used_at=func.now(), expires_at=_extended(time))
-        .returning(sessions.c.id)
+    noted = await _NOTE_USE.execute(
+        connection,
+        session_id=session_id,
+        unless_within=unless_within,
+        unused=time.unused,
+        at_most=time.at_most,
     )
-    if (await connection.execute(statement)).first() is None:
-        return None
-    return await _open_session(connection, sessions.c.id == session_id)
+    return _with_user(await _BY_ID.fetchrow(connection, id=session_id)) if noted else None
+
+
+_REPLACE_TOKEN = Statement(
+    update(sessions)
+    .where(sessions.c.token_hash == bindparam("old_hash"), _IS_OPEN)
+    .values(
+        token_hash=bindparam("new_hash"),
+        previous_token_hash=sessions.c.token_hash,
+        previous_token_until=after("grace"),
+        last_used_at=func.now(),
+        expires_at=_extended,
+    )
+    .returning(sessions.c.id)
+)
+_KEEP_REPLACED = Statement(
+    insert(replaced_tokens).values(token_hash=bindparam("token_hash"), session_id=bindparam("session_id"))
+)
 
 
 async def replace_token(
-    connection: AsyncConnection, token_hash: str, new_hash: str, *, time: SessionTime, grace: timedelta
+    connection: Connection, token_hash: str, new_hash: str, *, time: SessionTime, grace: timedelta
 ) -> Session | None:
     """Give the open session of that token another one, and the session its full time again.
 
     The old token stays good for `grace`. None when the token is not the newest of an open session.
     """
-    statement = (
-        update(sessions)
-        .where(sessions.c.token_hash == token_hash, _IS_OPEN)
-        .values(
-            token_hash=new_hash,
-            previous_token_hash=token_hash,
-            previous_token_until=after(grace),
-            last_used_at=func.now(),
-            expires_at=_extended(time),
-        )
-        .returning(sessions.c.id)
+    session_id = await _REPLACE_TOKEN.fetchval(
+        connection,
+        old_hash=token_hash,
+        new_hash=new_hash,
+        grace=grace,
+        unused=time.unused,
+        at_most=time.at_most,
     )
-    session_id = (await connection.execute(statement)).scalar_one_or_none()
     if session_id is None:
         return None
-    await connection.execute(insert(replaced_tokens).values(token_hash=token_hash, session_id=session_id))
-    return await _open_session(connection, sessions.c.id == session_id)
+    await _KEEP_REPLACED.execute(connection, token_hash=token_hash, session_id=session_id)
+    return _with_user(await _BY_ID.fetchrow(connection, id=session_id))
 
 
-async def revoke_reused(connection: AsyncConnection, token_hash: str) -> UUID | None:
+_in_grace = (sessions.c.previous_token_hash == _token_hash) & (sessions.c.previous_token_until > func.now())
+_REVOKE_REUSED = Statement(
+    update(sessions)
+    .where(
+        sessions.c.id == replaced_tokens.c.session_id,
+        replaced_tokens.c.token_hash == _token_hash,
+        _in_grace.is_not(True),
+        sessions.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=func.now())
+    .returning(sessions.c.id)
+)
+
+
+async def revoke_reused(connection: Connection, token_hash: str) -> UUID | None:
     """End the session whose token this was before it was replaced; return which, None without one.
 
     While the token's grace lasts, nothing ends.
     """
-    in_grace = (sessions.c.previous_token_hash == token_hash) & (sessions.c.previous_token_until > func.now())
-    statement = (
+    return await _REVOKE_REUSED.fetchval(connection, token_hash=token_hash)
+
+
+def _revoke(*conditions: ColumnElement[bool]) -> Statement:
+    return Statement(
         update(sessions)
-        .where(
-            sessions.c.id == replaced_tokens.c.session_id,
-            replaced_tokens.c.token_hash == token_hash,
-            in_grace.is_not(True),
-            sessions.c.revoked_at.is_(None),
-        )
+        .where(sessions.c.user_id == bindparam("of_user"), *conditions, _IS_OPEN)
         .values(revoked_at=func.now())
         .returning(sessions.c.id)
     )
-    return (await connection.execute(statement)).scalar_one_or_none()
 
 
-async def revoke(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
+_REVOKE = _revoke(sessions.c.id == bindparam("session_id"))
+_REVOKE_OTHERS = _revoke(sessions.c.id.is_distinct_from(bindparam("but")))
+
+
+async def revoke(connection: Connection, user_id: UUID, session_id: UUID) -> bool:
     """End the user's session; say whether they had it open."""
-    return bool(await _revoke(connection, sessions.c.user_id == user_id, sessions.c.id == session_id))
+    return bool(await _REVOKE.fetch(connection, of_user=user_id, session_id=session_id))
 
 
-async def revoke_others(connection: AsyncConnection, user_id: UUID, but: UUID | None) -> Sequence[UUID]:
+async def revoke_others(connection: Connection, user_id: UUID, but: UUID | None) -> Sequence[UUID]:
     """End the user's open sessions but that one; return which."""
-    return await _revoke(connection, sessions.c.user_id == user_id, sessions.c.id.is_distinct_from(but))
+    return [row[0] for row in await _REVOKE_OTHERS.fetch(connection, of_user=user_id, but=but)]
 
 
-async def of_user(connection: AsyncConnection, user: User, *, limit: int) -> Sequence[Session]:
+_OF_USER = Statement(
+    select(sessions.c.id, *_SESSION_COLUMNS)
+    .where(sessions.c.user_id == bindparam("user_id"), _IS_OPEN)
+    .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
+
+
+async def of_user(connection: Connection, user: User, *, limit: int) -> Sequence[Session]:
     """Return at most `limit` of the user's open sessions, the most recently used first."""
-    query = (
-        select(sessions.c.id, *_SESSION_COLUMNS)
-        .where(sessions.c.user_id == user.id, _IS_OPEN)
-        .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
-        .limit(limit)
+    return [_session_of(user, row) for row in await _OF_USER.fetch(connection, user_id=user.id, limit=limit)]
+
+
+_BY_IDS = Statement(
+    select(sessions.c.id, *_SESSION_COLUMNS).where(
+        sessions.c.user_id == bindparam("user_id"), sessions.c.id == func.any(uuids("ids")), _IS_OPEN
     )
-    return [Session(row[0], user, *row[1:]) for row in await connection.execute(query)]
+)
 
 
-async def by_ids(connection: AsyncConnection, user: User, ids: Sequence[UUID]) -> Sequence[Session]:
+async def by_ids(connection: Connection, user: User, ids: Sequence[UUID]) -> Sequence[Session]:
     """Return those of the sessions that the user has open, in any order."""
-    query = select(sessions.c.id, *_SESSION_COLUMNS).where(
-        sessions.c.user_id == user.id, sessions.c.id == func.any(list(ids)), _IS_OPEN
-    )
-    return [Session(row[0], user, *row[1:]) for row in await connection.execute(query)]
+    return [_session_of(user, row) for row in await _BY_IDS.fetch(connection, user_id=user.id, ids=ids)]
 
 
-async def open_among(connection: AsyncConnection, ids: Sequence[UUID]) -> set[UUID]:
+_OPEN_AMONG = Statement(select(sessions.c.id).where(sessions.c.id == func.any(uuids("ids")), _IS_OPEN))
+
+
+async def open_among(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
     """Return those of the sessions that have neither been ended nor expired."""
-    query = select(sessions.c.id).where(sessions.c.id == func.any(list(ids)), _IS_OPEN)
-    return set((await connection.scalars(query)).all())
+    return {row[0] for row in await _OPEN_AMONG.fetch(connection, ids=ids)}
 
 
-async def drop_over(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+_over = (
+    select(sessions.c.id)
+    .where(
+        func.least(sessions.c.expires_at, sessions.c.revoked_at)
+        < bindparam("before", type_=TIMESTAMP(timezone=True))
+    )
+    .limit(bindparam("limit", type_=Integer))
+)
+_DROP_OVER = Statement(delete(sessions).where(sessions.c.id.in_(_over.scalar_subquery())))
+
+
+async def drop_over(connection: Connection, *, before: datetime, limit: int) -> int:
     """Drop at most `limit` sessions that were over before that moment; return how many."""
-    over = (
-        select(sessions.c.id)
-        .where(func.least(sessions.c.expires_at, sessions.c.revoked_at) < before)
-        .limit(limit)
-    )
-    statement = delete(sessions).where(sessions.c.id.in_(over.scalar_subquery()))
-    return (await connection.execute(statement)).rowcount
+    return await _DROP_OVER.execute(connection, before=before, limit=limit)
 
 
-async def _open_session(connection: AsyncConnection, condition: ColumnElement[bool]) -> Session | None:
-    query = select(sessions.c.id, *_SESSION_COLUMNS, *USER_COLUMNS).join(users).where(condition, _IS_OPEN)
-    row = (await connection.execute(query)).first()
+def _session_of(user: User, row: Record) -> Session:
+    session_id, *rest = row
+    return Session(session_id, user, *rest)
+
+
+def _with_user(row: Record | None) -> Session | None:
     return Session(row[0], User(*row[5:]), *row[1:5]) if row else None
-
-
-async def _revoke(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> Sequence[UUID]:
-    statement = (
-        update(sessions).where(*conditions, _IS_OPEN).values(revoked_at=func.now()).returning(sessions.c.id)
-    )
-    return (await connection.scalars(statement)).all()
-
-
-def _extended(time: SessionTime) -> ColumnElement[datetime]:
-    return func.least(after(time.unused), sessions.c.created_at + time.at_most)

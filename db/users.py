@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from asyncpg import UniqueViolationError
+from sqlalchemy import Boolean, Integer, bindparam, case, func, insert, select, update
 
-from db.constraints import violates
 from db.ids import new_id
 from db.records import User
+from db.statements import Connection, Statement, uuids
 from db.tables import inboxes, users
+
+_ONE_NAME = "users_username_key_key"
 
 USER_COLUMNS = (users.c.id, users.c.username, users.c.avatar_url)
 
@@ -23,38 +24,54 @@ class UserGone(Exception):
     """The user for whom something is done has been removed."""
 
 
-async def by_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[User]:
+_BY_IDS = Statement(select(*USER_COLUMNS).where(users.c.id == func.any(uuids("ids"))))
+
+
+async def by_ids(connection: Connection, ids: Sequence[UUID]) -> Sequence[User]:
     """Return those of the users that exist, in any order."""
-    rows = await connection.execute(select(*USER_COLUMNS).where(users.c.id == func.any(list(ids))))
-    return [User(*row) for row in rows]
+    return [User(*row) for row in await _BY_IDS.fetch(connection, ids=ids)]
 
 
-async def by_username(connection: AsyncConnection, username: str, *, keep: bool = False) -> User | None:
+_BY_USERNAME = select(*USER_COLUMNS).where(users.c.username_key == bindparam("key"))
+_SEE_BY_USERNAME = Statement(_BY_USERNAME)
+_KEEP_BY_USERNAME = Statement(_BY_USERNAME.with_for_update(read=True, key_share=True))
+
+
+async def by_username(connection: Connection, username: str, *, keep: bool = False) -> User | None:
     """Return the user of that name, whatever its case; with `keep`, they stay until the transaction ends."""
-    query = select(*USER_COLUMNS).where(users.c.username_key == username.lower())
-    if keep:
-        query = query.with_for_update(read=True, key_share=True)
-    row = (await connection.execute(query)).first()
+    statement = _KEEP_BY_USERNAME if keep else _SEE_BY_USERNAME
+    row = await statement.fetchrow(connection, key=username.lower())
     return User(*row) if row else None
 
 
-async def with_prefix(
-    connection: AsyncConnection, prefix: str, *, without: UUID, limit: int
-) -> Sequence[User]:
+_WITH_PREFIX = Statement(
+    select(*USER_COLUMNS)
+    .where(users.c.username_key.like(bindparam("pattern"), escape="/"), users.c.id != bindparam("without"))
+    .order_by(users.c.username_key)
+    .limit(bindparam("limit", type_=Integer))
+)
+_PLAIN = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
+
+
+async def with_prefix(connection: Connection, prefix: str, *, without: UUID, limit: int) -> Sequence[User]:
     """Return at most `limit` users whose name starts with `prefix` in any case, ordered by name.
 
     One range of the index on the name; the user `without` is left out.
     """
-    query = (
-        select(*USER_COLUMNS)
-        .where(users.c.username_key.startswith(prefix.lower(), autoescape=True), users.c.id != without)
-        .order_by(users.c.username_key)
-        .limit(limit)
+    pattern = prefix.lower().translate(_PLAIN) + "%"
+    rows = await _WITH_PREFIX.fetch(connection, pattern=pattern, without=without, limit=limit)
+    return [User(*row) for row in rows]
+
+
+_CREATE = Statement(
+    insert(users).values(
+        id=bindparam("id"), username=bindparam("username"), avatar_url=bindparam("avatar_url")
     )
-    return [User(*row) for row in await connection.execute(query)]
+)
+_CREATE_INBOX = Statement(insert(inboxes).values(user_id=bindparam("user_id")))
 
 
-async def create(connection: AsyncConnection, username: str, avatar_url: str | None = None) -> User:
+async def create(connection: Connection, username: str, avatar_url: str | None = None) -> User:
     """Make a user with an empty inbox.
 
     Raises:
@@ -62,19 +79,31 @@ async def create(connection: AsyncConnection, username: str, avatar_url: str | N
     """
     user = User(new_id(), username, avatar_url)
     try:
-        await connection.execute(
-            insert(users).values(id=user.id, username=user.username, avatar_url=user.avatar_url)
-        )
-    except IntegrityError as error:
-        if violates(error, "users_username_key_key"):
+        await _CREATE.execute(connection, id=user.id, username=username, avatar_url=avatar_url)
+    except UniqueViolationError as error:
+        if error.constraint_name == _ONE_NAME:
             raise UsernameTaken(username) from error
         raise
-    await connection.execute(insert(inboxes).values(user_id=user.id))
+    await _CREATE_INBOX.execute(connection, user_id=user.id)
     return user
 
 
+_SET_PROFILE = Statement(
+    update(users)
+    .where(users.c.id == bindparam("user_id"))
+    .values(
+        username=func.coalesce(bindparam("new_username", type_=users.c.username.type), users.c.username),
+        avatar_url=case(
+            (bindparam("keep_avatar", type_=Boolean), users.c.avatar_url),
+            else_=bindparam("new_avatar_url", type_=users.c.avatar_url.type),
+        ),
+    )
+    .returning(*USER_COLUMNS)
+)
+
+
 async def set_profile(
-    connection: AsyncConnection,
+    connection: Connection,
     user_id: UUID,
     *,
     username: str | None,
@@ -87,19 +116,16 @@ async def set_profile(
         UsernameTaken: the transaction is then over.
         UserGone: there is no such user.
     """
-    statement = (
-        update(users)
-        .where(users.c.id == user_id)
-        .values(
-            username=users.c.username if username is None else username,
-            avatar_url=users.c.avatar_url if keep_avatar else avatar_url,
-        )
-        .returning(*USER_COLUMNS)
-    )
     try:
-        row = (await connection.execute(statement)).first()
-    except IntegrityError as error:
-        if violates(error, "users_username_key_key"):
+        row = await _SET_PROFILE.fetchrow(
+            connection,
+            user_id=user_id,
+            new_username=username,
+            new_avatar_url=avatar_url,
+            keep_avatar=keep_avatar,
+        )
+    except UniqueViolationError as error:
+        if error.constraint_name == _ONE_NAME:
             raise UsernameTaken(username) from error
         raise
     if row is None:

@@ -22,7 +22,7 @@ async def check_inboxes(subscribers: Subscribers, database: Database, every_seco
         if not users:
             continue
         try:
-            async with database.snapshot() as connection:
+            async with database.connection() as connection:
                 positions = await inboxes.last_positions(connection, users)
         except DatabaseUnavailable as error:
             log.warning("cannot tell whether hints were lost", error=str(error))

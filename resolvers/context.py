@@ -10,12 +10,13 @@ from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import conversations, messages, users
 from db.engine import Database, DatabaseUnavailable, naming_outages
+from db.inboxes import Delivered, Outgoing, Refused
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, User
+from db.statements import Connection
 from db.users import UserGone
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
@@ -89,13 +90,10 @@ class Context:
     session_id: UUID | None = None
     sessions_ended: SessionsEnded = _nobody_to_tell
     count_message: MessageLimit = _no_limit
-    loaders: "Loaders" = field(init=False)
-    _connection: AsyncConnection | None = field(default=None, init=False)
+    _loaders: "Loaders | None" = field(default=None, init=False)
+    _connection: Connection | None = field(default=None, init=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
-
-    def __post_init__(self) -> None:
-        self.loaders = Loaders(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,6 +102,13 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.refresh()
+
+    @property
+    def loaders(self) -> "Loaders":
+        """The loaders of what is read until the next `refresh`."""
+        if self._loaders is None:
+            self._loaders = Loaders(self)
+        return self._loaders
 
     def require_viewer(self) -> User:
         """Return who is signed in.
@@ -122,7 +127,7 @@ class Context:
         return self.stream
 
     @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+    async def reading(self) -> AsyncGenerator[Connection]:
         """Yield the request's snapshot, to one resolver at a time.
 
         Raises:
@@ -135,7 +140,7 @@ class Context:
             with _refusing(), naming_outages():
                 yield self._connection
 
-    async def _open_snapshot(self) -> AsyncConnection:
+    async def _open_snapshot(self) -> Connection:
         backoff = Backoff()
         while True:
             try:
@@ -146,19 +151,20 @@ class Context:
             await backoff.wait()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
-        """Yield a snapshot of its own.
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """Yield a connection for one statement, a transaction by itself; what is read afterwards shows it.
 
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer. Whether the statement has written is then not known.
             AccountGone: the viewer has just been removed.
         """
+        await self.refresh()
         with _refusing():
-            async with self.database.snapshot() as connection:
+            async with self.database.connection() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+    async def writing(self) -> AsyncGenerator[Connection]:
         """Yield a transaction, committed at the end; what is read afterwards shows what it wrote.
 
         Raises:
@@ -170,13 +176,23 @@ class Context:
             async with self.database.transaction() as connection:
                 yield connection
 
+    async def deliver(self, message: Outgoing) -> Delivered | Refused:
+        """Store a message; what is read afterwards shows it.
+
+        Raises:
+            Unavailable: the database does not answer. Whether the message is stored is then not known.
+        """
+        await self.refresh()
+        with _refusing():
+            return await self.database.deliveries.deliver(message)
+
     async def refresh(self) -> None:
         """Give the snapshot back and forget what was loaded: the next read sees the newest state."""
-        if self._connection is None and self.loaders.are_unused:
+        if self._connection is None and self._loaders is None:
             return
         async with self._turn:
             self._connection = None
-            self.loaders = Loaders(self)
+            self._loaders = None
             # What was read stays true when the connection is lost before it is given back.
             with suppress(DatabaseUnavailable):
                 await self._open.aclose()
@@ -208,11 +224,6 @@ class Loaders:
     def __init__(self, context: Context) -> None:
         """Make loaders that read from the context's snapshot."""
         self._context = context
-
-    @property
-    def are_unused(self) -> bool:
-        """Whether nothing has been loaded."""
-        return len(vars(self)) == 1
 
     @cached_property
     def users(self) -> DataLoader[UUID, User | None]:

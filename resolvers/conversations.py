@@ -113,7 +113,7 @@ async def read_messages(
             raise UserError(UserErrorCode.NOT_FOUND, "The conversation has no such message.", "upToMessageId")
         seq = message.seq
     viewer = context.require_viewer()
-    async with context.writing() as connection:
+    async with context.connection() as connection:
         await conversations.mark_read(connection, conversation.id, viewer.id, seq)
     marked = await context.loaders.conversations.load(conversation.id)
     return marked or conversation

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from db import identities, users
 from db.engine import Database
 from db.identities import AlreadyLinked
 from db.records import User
+from db.statements import Connection
 from db.users import UsernameTaken
 from resolvers.content import is_storable
 from resolvers.errors import Unauthenticated
@@ -81,7 +80,7 @@ async def redeem_code(database: Database, code: str, code_verifier: str) -> User
     Raises:
         Unauthenticated: the code is wrong, used or expired, or the verifier is another's.
     """
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         taken = await identities.take_code(connection, hash_of(code))
     challenge = urlsafe_b64encode(sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
     if taken is None or not secrets.compare_digest(taken[1], challenge):
@@ -99,7 +98,7 @@ def possible_usernames(names: Sequence[str]) -> Iterator[str]:
         yield _with_ending(bases[0], f"-{secrets.token_hex(3)}")
 
 
-async def _free_username(connection: AsyncConnection, names: Sequence[str]) -> str:
+async def _free_username(connection: Connection, names: Sequence[str]) -> str:
     for username in possible_usernames(names):
         if await users.by_username(connection, username) is None:
             return username

@@ -45,7 +45,7 @@ async def message_created(
     cursor = None if after is None else InboxCursor.decode(after, viewer.id)
     async with AsyncExitStack() as stack:
         subscriber = await stack.enter_async_context(context.broadcaster.subscribe(viewer.id))
-        async with context.snapshot() as connection:
+        async with context.connection() as connection:
             state = await inboxes.state(connection, viewer.id)
         start = InboxCursor(state.epoch, state.last_position) if cursor is None else cursor
         if start.epoch != state.epoch or not state.trimmed_to <= start.position <= state.last_position:
@@ -55,7 +55,7 @@ async def message_created(
             backoff = Backoff()
             while True:
                 try:
-                    async with context.database.snapshot() as connection:
+                    async with context.database.connection() as connection:
                         return await inboxes.read(connection, viewer.id, after=after, limit=limit)
                 except inboxes.Trimmed as error:
                     raise _expired() from error

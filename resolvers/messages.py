@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from db import inboxes, messages
-from db.inboxes import IdempotencyKeyUsed
+from db import messages
+from db.inboxes import Outgoing, Refused
 from db.records import InboxEntry, Message, User
 from realtime.hints import Hint
 from resolvers.content import check_content
@@ -68,10 +68,10 @@ async def create_message(
     key = _key_of(idempotency_key)
     if conversation_id is None:
         raise _no_such_conversation()
-    try:
-        async with context.writing() as connection:
-            delivered = await inboxes.deliver(connection, conversation_id, viewer.id, text, key)
-    except IdempotencyKeyUsed:
+    delivered = await context.deliver(Outgoing(conversation_id, viewer.id, text, key))
+    if delivered is Refused.NO_CONVERSATION:
+        raise _no_such_conversation()
+    if delivered is Refused.KEY_USED:
         async with context.reading() as connection:
             first = await messages.by_idempotency_key(connection, viewer.id, key) if key else None
         if first is None or (first.conversation_id, first.content) != (conversation_id, text):
@@ -79,10 +79,8 @@ async def create_message(
                 UserErrorCode.INVALID,
                 "You have sent another message with this key: choose a new one for each message.",
                 "idempotencyKey",
-            ) from None
+            )
         return first
-    if delivered is None:
-        raise _no_such_conversation()
     context.broadcaster.publish(
         [
             Hint(user_id, InboxEntry(position, delivered.message))

@@ -30,5 +30,5 @@ async def trim(database: Database, keep: timedelta) -> int:
 
 async def renew_epoch(database: Database) -> None:
     """Make all cursors expire: to be done after the database was restored from a backup."""
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         await inboxes.renew_epoch(connection)

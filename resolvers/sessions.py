@@ -68,7 +68,7 @@ async def open_session(
 ) -> SignIn:
     """Open a session for the user."""
     token = new_token()
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         session = await sessions.create(connection, user, hash_of(token), time, _kept(user_agent))
     return SignIn(session, token)
 
@@ -81,7 +81,7 @@ async def authenticate(database: Database, token: str, time: SessionTime) -> tup
     Raises:
         Unauthenticated: the token is wrong, has been refreshed, or its session has ended or expired.
     """
-    async with database.snapshot() as connection:
+    async with database.connection() as connection:
         session = await sessions.by_token(connection, hash_of(token))
     if session is None:
         raise Unauthenticated(_NOT_GOOD)
@@ -118,13 +118,13 @@ async def refresh(database: Database, token: str, time: SessionTime) -> SignIn:
 
 async def end(database: Database, session: Session) -> None:
     """End a session: its tokens are worth nothing from now on."""
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         await sessions.revoke(connection, session.user.id, session.id)
 
 
 async def end_all(database: Database, user: User) -> int:
     """End all sessions of the user; return how many."""
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         return len(await sessions.revoke_others(connection, user.id, but=None))
 
 
@@ -132,7 +132,7 @@ async def ended_among(database: Database, ids: Collection[UUID]) -> Set[UUID]:
     """Return those of the sessions that have been ended or have expired; one statement for all."""
     if not ids:
         return set()
-    async with database.snapshot() as connection:
+    async with database.connection() as connection:
         return set(ids) - await sessions.open_among(connection, list(ids))
 
 
@@ -140,7 +140,7 @@ async def removed_among(database: Database, user_ids: Collection[UUID]) -> Set[U
     """Return those of the users who are no more; one statement for all."""
     if not user_ids:
         return set()
-    async with database.snapshot() as connection:
+    async with database.connection() as connection:
         return set(user_ids) - {user.id for user in await users.by_ids(connection, list(user_ids))}
 
 
@@ -149,7 +149,7 @@ async def drop_over(database: Database, keep: timedelta = timedelta(days=1), bat
     before = datetime.now(UTC) - keep
     dropped = 0
     while True:
-        async with database.transaction() as connection:
+        async with database.connection() as connection:
             in_batch = await sessions.drop_over(connection, before=before, limit=batch)
         dropped += in_batch
         if in_batch < batch:
@@ -180,7 +180,7 @@ async def end_session(context: Context, session_id: UUID | None) -> UUID:
     """
     viewer = context.require_viewer()
     if session_id is not None:
-        async with context.writing() as connection:
+        async with context.connection() as connection:
             ended = await sessions.revoke(connection, viewer.id, session_id)
         if ended:
             context.sessions_ended([session_id])
@@ -191,14 +191,14 @@ async def end_session(context: Context, session_id: UUID | None) -> UUID:
 async def end_other_sessions(context: Context) -> Sequence[UUID]:
     """End all of the viewer's sessions but the one that asks, and their streams."""
     viewer = context.require_viewer()
-    async with context.writing() as connection:
+    async with context.connection() as connection:
         ended = await sessions.revoke_others(connection, viewer.id, but=context.session_id)
     context.sessions_ended(ended)
     return ended
 
 
 async def _user_named(database: Database, username: str) -> User | None:
-    async with database.snapshot() as connection:
+    async with database.connection() as connection:
         return await users.by_username(connection, username)
 
 

@@ -78,7 +78,7 @@ async def update_profile(
     if not keep_avatar and avatar_url is not None:
         _check_avatar_url(avatar_url)
     try:
-        async with context.writing() as connection:
+        async with context.connection() as connection:
             changed = await users.set_profile(
                 connection,
                 viewer.id,

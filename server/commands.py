@@ -157,7 +157,7 @@ def sign_out(username: Annotated[str, typer.Argument(help="Whom to sign out, in 
 
 
 async def _user_called(username: str, database: Database) -> User:
-    async with database.snapshot() as connection:
+    async with database.connection() as connection:
         user = await users.by_username(connection, username)
     if user is None:
         raise CannotStart(f"nobody is called {username!r}")

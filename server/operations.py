@@ -3,7 +3,6 @@
 import asyncio
 
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -41,8 +40,8 @@ class OperatorEndpoints:
         if self._streams.closing:
             return json_response({"status": "stopping"}, 503)
         try:
-            async with asyncio.timeout(_DATABASE_SECONDS), self._database.snapshot() as connection:
-                await connection.execute(text("SELECT 1"))
+            async with asyncio.timeout(_DATABASE_SECONDS), self._database.connection() as connection:
+                await connection.execute("SELECT 1")
         except (TimeoutError, DatabaseUnavailable):
             return json_response({"status": "no answer from the database"}, 503)
         return json_response({"status": "ready"})

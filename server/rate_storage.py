@@ -79,18 +79,18 @@ class DatabaseCounts(Storage):
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add to the key's count, which begins anew after `expiry` seconds."""
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             return await rates.count(connection, key, amount, timedelta(seconds=expiry))
 
     async def get(self, key: str) -> int:
         """Return the key's count."""
-        async with self._database.snapshot() as connection:
+        async with self._database.connection() as connection:
             counted = await rates.counted(connection, key)
         return 0 if counted is None else counted[0]
 
     async def get_expiry(self, key: str) -> float:
         """Return when the key's count begins anew, in seconds since 1970."""
-        async with self._database.snapshot() as connection:
+        async with self._database.connection() as connection:
             counted = await rates.counted(connection, key)
         return time.time() if counted is None else counted[1].timestamp()
 
@@ -100,10 +100,10 @@ class DatabaseCounts(Storage):
 
     async def reset(self) -> int:
         """Forget what is over."""
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             return await rates.forget(connection)
 
     async def clear(self, key: str) -> None:
         """Forget the key."""
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             await rates.forget(connection, key)

@@ -80,7 +80,7 @@ class ReservedStream:
         backoff = Backoff()
         while True:
             try:
-                async with self._execution.database.transaction() as connection:
+                async with self._execution.database.connection() as connection:
                     return list(await reservations.take_mail(connection, self._reservation_id))
             except DatabaseUnavailable:
                 await backoff.wait()
@@ -97,7 +97,7 @@ class ReservedStream:
                     return
                 await self._write(stream, operation_next(mail.operation_id, answer))
         try:
-            async with self._execution.database.transaction() as connection:
+            async with self._execution.database.connection() as connection:
                 await reservations.remove_operation(connection, self._reservation_id, mail.operation_id)
         except DatabaseUnavailable:
             stream.end(EndReason.UNAVAILABLE)

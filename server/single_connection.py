@@ -140,12 +140,12 @@ class SingleConnections:
 
     async def _find(self, request: Request, viewer: User) -> UUID | None:
         token_hash = _hash(_token_of(request) or "")
-        async with self._database.snapshot() as connection:
+        async with self._database.connection() as connection:
             return await reservations.find(connection, token_hash, viewer.id)
 
     async def _stop(self, request: Request, reservation_id: UUID) -> Response:
         operation_id = _checked_operation_id(request.query_params.get("operationId"))
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             await reservations.stop_operation(connection, reservation_id, operation_id)
         self._broadcaster.wake(reservation_id)
         return Response(status_code=200)
@@ -198,13 +198,13 @@ class SingleConnections:
     ) -> None:
         try:
             answer = await self._execution.answer(asked, identity)
-            async with self._database.transaction() as connection:
+            async with self._database.connection() as connection:
                 await reservations.answer_operation(
                     connection, reservation_id, operation_id, json.dumps(answer)
                 )
         except BaseException:
             # The client is told by the response to its request, and may use the id again.
-            async with self._database.transaction() as connection:
+            async with self._database.connection() as connection:
                 await reservations.remove_operation(connection, reservation_id, operation_id)
             raise
 
@@ -226,7 +226,7 @@ class SingleConnections:
 
     async def _release(self, reservation_id: UUID) -> None:
         try:
-            async with self._database.transaction() as connection:
+            async with self._database.connection() as connection:
                 await reservations.release(connection, reservation_id)
         except DatabaseUnavailable as error:
             log.warning("a reservation could not be released", error=str(error))

@@ -5,6 +5,7 @@ import resource
 import socket
 import sys
 
+from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.embedded import EmbeddedPostgresError
@@ -69,7 +70,7 @@ async def bring_up_to_date(url: str, shown: str, *, behind_pooler: bool) -> None
     async with open_database(url, pool_size=2, behind_pooler=behind_pooler) as database:
         try:
             await migrate(database)
-        except (DatabaseUnavailable, SQLAlchemyError) as error:
+        except (DatabaseUnavailable, PostgresError, SQLAlchemyError) as error:
             cause = getattr(error, "orig", None) or error
             first_line = (str(cause) or type(cause).__name__).splitlines()[0]
             raise CannotStart(f"cannot use {shown}: {first_line}") from error

@@ -23,7 +23,7 @@ async def keep_trimming(database: Database, keep: timedelta) -> None:
         try:
             dropped = await retention.trim(database, keep)
             over = await sessions.drop_over(database)
-            async with database.transaction() as connection:
+            async with database.connection() as connection:
                 await rates.forget(connection)
         except DatabaseUnavailable as error:
             log.warning("inboxes were not trimmed", error=str(error))

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from asyncpg.connection import LoggedQuery
 from playwright.async_api import Browser
 
 from db import embedded, users
@@ -20,6 +21,7 @@ from tests.web_client import Pair
 
 PersonMaker = Callable[[str], Awaitable[User]]
 SignIn = Callable[[str], Awaitable[Person]]
+Noted = tuple[Database, list[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +42,23 @@ async def database(cluster: embedded.Cluster) -> AsyncGenerator[Database]:
     async with open_database(cluster.url(), pool_size=25) as opened:
         await migrate(opened)
         yield opened
+
+
+@pytest.fixture
+async def noted(database: Database) -> AsyncGenerator[Noted]:
+    """The same database over one connection, and the statements that it has executed so far."""
+    statements: list[str] = []
+
+    def note(executed: LoggedQuery) -> None:
+        if not executed.query.startswith(("BEGIN", "ROLLBACK", "COMMIT")):
+            statements.append(executed.query)
+
+    async with open_database(database.url, pool_size=1) as opened:
+        async with opened.connection() as connection:
+            # What a new connection asks once about these types is not counted.
+            await connection.fetch("SELECT $1::uuid[], $2::bigint[]", [], [])
+            connection.add_query_logger(note)
+        yield opened, statements
 
 
 @pytest.fixture

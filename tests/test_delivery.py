@@ -15,6 +15,7 @@ from resolvers.cursors import InboxCursor
 from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.people import StreamOver
+from tests.tables import tables
 
 
 async def test_john_and_jane_talk(signs_in: SignIn):
@@ -129,7 +130,7 @@ async def test_a_cursor_whose_place_is_not_kept_is_refused_by_name(signs_in: Sig
         await ada.sends(str(number), to=conversation)
     grace_id = NodeType.USER.decode((await grace.asks("{ viewer { id } }"))["viewer"]["id"])
     assert grace_id is not None
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         await connection.execute(update(inboxes).where(inboxes.c.user_id == grace_id).values(trimmed_to=2))
     epoch = InboxCursor.decode(trimmed, grace_id).epoch
     ahead, of_another_life = InboxCursor(epoch, 4), InboxCursor(uuid4(), 2)
@@ -172,7 +173,7 @@ async def test_a_stream_ends_when_its_session_is_ended_elsewhere_or_expires(
     ada = await signs_in("ada")
     async with ada.listening() as stream:
         token_hash = sha256(ada.token.encode()).hexdigest()
-        async with database.transaction() as connection:
+        async with tables(database) as connection:
             statement = update(sessions).where(sessions.c.token_hash == token_hash)
             await connection.execute(statement.values(expires_at=datetime.now(UTC)))
         assert _code(await stream.answer()) == "UNAUTHENTICATED"

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from db import embedded
 from db.engine import open_database
+from tests.tables import tables
 
 OWNER = """
 import sys
@@ -59,11 +60,11 @@ def owner_of(data_dir: Path) -> Generator[tuple[subprocess.Popen[str], psutil.Pr
 
 async def test_data_outlives_a_stop_and_a_start(tmp_path: Path):
     with embedded.running(tmp_path) as cluster:
-        async with open_database(cluster.url()) as database, database.transaction() as connection:
+        async with open_database(cluster.url()) as database, tables(database) as connection:
             await connection.execute(text("CREATE TABLE kept AS SELECT 42 AS answer"))
     assert cluster.process.returncode == 0
     with embedded.running(tmp_path) as cluster:
-        async with open_database(cluster.url()) as database, database.snapshot() as connection:
+        async with open_database(cluster.url()) as database, tables(database) as connection:
             assert await connection.scalar(text("SELECT answer FROM kept")) == 42
 
 

@@ -20,6 +20,7 @@ from tests.frontends import ENVIRONMENT, GRAPHQL
 from tests.people import Person
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server, eventually, running_server
+from tests.tables import tables
 
 EXAMPLES = [
     "apollo.ts",
@@ -157,7 +158,7 @@ class Talk:
         assert self.proxy.passed_on.count(b'"messageCreated"') == len(contents)
 
     async def shows_why_the_stream_is_over(self, database: Database) -> None:
-        async with database.transaction() as connection:
+        async with tables(database) as connection:
             her_id = select(users.c.id).where(users.c.username == self.ada.username).scalar_subquery()
             ended = update(sessions).where(sessions.c.user_id == her_id)
             await connection.execute(ended.values(revoked_at=sessions.c.created_at))

@@ -26,6 +26,7 @@ from server.outbound import Unavailable
 from tests.people import Person
 from tests.serving import Server, running_server
 from tests.stand_ins import CLIENT_ID, Issuer, new_key, public_pem, served
+from tests.tables import tables
 
 VIEWER = {"query": "{ viewer { username avatarUrl } }"}
 
@@ -305,7 +306,7 @@ async def test_a_stream_ends_with_its_user(http: httpx.AsyncClient, issuer: Issu
     ada = await person(http, issuer, lasts_seconds=300)
     grace = await person(http, issuer, lasts_seconds=300)
     async with ada.listening() as at_ada, grace.listening() as at_grace:
-        async with database.transaction() as connection:
+        async with tables(database) as connection:
             await connection.execute(delete(users).where(users.c.username == ada.username))
         assert (await at_ada.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert (await at_ada.event()).event == "complete"

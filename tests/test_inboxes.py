@@ -8,9 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import insert
 
-from db import conversations, inboxes, messages, tables
+from db import conversations, inboxes, messages
 from db.engine import Database
 from db.records import User
+from db.tables import conversations as conversations_table
+from db.tables import participants
+from tests.tables import tables
 
 PersonMaker = Callable[[str], Awaitable[User]]
 
@@ -116,10 +119,10 @@ async def test_groups_of_the_same_people_written_at_once_do_not_deadlock(
 ):
     people = [await person(f"p{number}") for number in range(6)]
     groups = [uuid4() for _ in range(20)]
-    async with database.transaction() as connection:
-        await connection.execute(insert(tables.conversations), [{"id": group} for group in groups])
+    async with tables(database) as connection:
+        await connection.execute(insert(conversations_table), [{"id": group} for group in groups])
         members = [{"conversation_id": group, "user_id": user.id} for group in groups for user in people]
-        await connection.execute(insert(tables.participants), members)
+        await connection.execute(insert(participants), members)
     sending = [sends(database, user, group, "hello") for user in people for group in groups]
     assert all(await asyncio.wait_for(asyncio.gather(*sending), 60))
     for user in people:

@@ -22,6 +22,7 @@ from server.rate_storage import DatabaseCounts, ProcessCounts
 from tests.conftest import SignIn, sign_in
 from tests.people import CREATE_MESSAGE, Person
 from tests.serving import running_server
+from tests.tables import tables
 
 VIEWER = {"query": "{ viewer { username } }"}
 # The tests' own address is a proxy here, which says for whom it speaks.
@@ -279,7 +280,7 @@ async def test_counts_begin_anew_when_their_time_is_over(database: Database, kin
     key = item.key_for(whose)
     assert await storage.get(key) == 3
     if kind == "database":
-        async with database.transaction() as connection:
+        async with tables(database) as connection:
             past = update(rate_counts).where(rate_counts.c.key == key)
             await connection.execute(past.values(expires_at=rate_counts.c.expires_at - timedelta(minutes=1)))
     else:

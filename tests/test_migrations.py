@@ -13,6 +13,7 @@ from db.embedded import Cluster
 from db.engine import Database, open_database
 from db.migrations import configuration, migrate
 from db.tables import inbox_epoch, metadata
+from tests.tables import tables
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def tables_in(connection: Connection) -> set[str]:
 
 async def test_eight_processes_may_migrate_at_once(cluster: Cluster, empty_database: Database):
     await asyncio.gather(*(migrate(empty_database) for _ in range(8)))
-    async with empty_database.snapshot() as connection:
+    async with tables(empty_database) as connection:
         assert await connection.run_sync(tables_in) == set(metadata.tables)
         assert await connection.scalar(select(func.count()).select_from(inbox_epoch)) == 1
 
@@ -49,5 +50,5 @@ async def test_migrations_go_down_and_up_again_and_leave_no_drift(empty_database
         # Raises when the tables and the migrations differ.
         command.check(config)
 
-    async with empty_database.transaction() as connection:
+    async with tables(empty_database) as connection:
         await connection.run_sync(down_up_and_check)

@@ -29,6 +29,7 @@ from db.tables import conversations, messages, participants, sessions
 from schema.api import Api
 from schema.node import NodeType
 from tests.people import Person
+from tests.tables import tables
 
 SCHEMA = build_schema(Api().sdl())
 MARKER = "for Ada and Grace only"
@@ -241,7 +242,7 @@ async def test_all_that_is_kept_from_strangers_can_be_reached(world: World):
 async def state(database: Database, world: World) -> list[Any]:
     """Return all that strangers must not change."""
     room, user = NodeType.CONVERSATION.decode(world.conversation), NodeType.USER.decode(world.user)
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         return [
             (await connection.execute(query)).all()
             for query in (

@@ -1,13 +1,11 @@
 """Queries: what is there, in pages, at a cost that does not grow, and nothing that is somebody else's."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from db import users
 from db.engine import Database
@@ -15,8 +13,9 @@ from db.records import User
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
 from schema.api import Api, Operation
-from tests.conftest import SignIn
+from tests.conftest import Noted, SignIn
 from tests.people import CREATE_CONVERSATION, Person
+from tests.tables import tables
 
 CONVERSATIONS = """
     query ($first: Int! = 25, $after: String) {
@@ -303,25 +302,11 @@ async def test_a_request_sees_one_state_whatever_is_written_meanwhile(signs_in: 
     await writing
 
 
-@contextmanager
-def counting_statements(database: Database) -> Generator[list[str]]:
-    """Collect the statements that are executed in the block."""
-    statements: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        statements.append(arguments[2])
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-
-
 async def somebody_with_conversations(database: Database, count: int) -> User:
     """Make a user with that many conversations of one message each."""
     async with database.transaction() as connection:
         viewer = await users.create(connection, f"popular-{uuid4().hex[:12]}")
+    async with tables(database) as connection:
         await connection.execute(
             text("""
                 WITH people AS (
@@ -347,22 +332,19 @@ async def somebody_with_conversations(database: Database, count: int) -> User:
 
 
 @pytest.mark.parametrize("count", [1, 30, 300])
-async def test_a_page_of_conversations_costs_four_statements_however_many_there_are(
-    database: Database, count: int
-):
+async def test_a_page_of_conversations_costs_four_statements_however_many_there_are(noted: Noted, count: int):
+    database, statements = noted
     viewer = await somebody_with_conversations(database, count)
-    api = Api()
-    with counting_statements(database) as statements:
-        async with Context(database, Broadcaster(), viewer=viewer) as context:
-            answer = await api.execute(Operation(CONVERSATIONS, None, {}, "a request"), context)
+    statements.clear()
+    async with Context(database, Broadcaster(), viewer=viewer) as context:
+        answer = await Api().execute(Operation(CONVERSATIONS, None, {}, "a request"), context)
     assert "errors" not in answer
     # The page, its participants, its last messages, and their authors.
     assert len(statements) == 4, statements
 
 
-async def test_a_page_of_messages_costs_as_many_statements_as_one_message(
-    database: Database, signs_in: SignIn
-):
+async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted: Noted, signs_in: SignIn):
+    database, statements = noted
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     for author in (ada, grace) * 15:
@@ -385,10 +367,10 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(
     """
     costs: list[int] = []
     for last in (1, 30):
-        with counting_statements(database) as statements:
-            async with Context(database, Broadcaster(), viewer=viewer) as context:
-                variables = {"id": conversation, "last": last}
-                answer = await api.execute(Operation(query, None, variables, "a request"), context)
+        statements.clear()
+        async with Context(database, Broadcaster(), viewer=viewer) as context:
+            variables = {"id": conversation, "last": last}
+            answer = await api.execute(Operation(query, None, variables, "a request"), context)
         assert "errors" not in answer
         costs.append(len(statements))
     # The conversation, its messages, their authors, who has read how far, and the viewer's keys.

@@ -17,6 +17,7 @@ from tests.hostile.api import learned_from
 from tests.hostile.sending import codes
 from tests.people import MESSAGE_CREATED, Person
 from tests.serving import Server, running_server
+from tests.tables import tables
 
 # What cannot be done for somebody who is no more. The rest finds nothing of theirs any more.
 NEEDS_AN_ACCOUNT = {"viewer", "inboxCursor", "createConversation", "updateProfile", "messageCreated"}
@@ -39,7 +40,7 @@ async def http(believing: Server) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def remove(database: Database, person: Person) -> None:
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         await connection.execute(delete(users).where(users.c.username == person.username))
 
 

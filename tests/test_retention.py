@@ -21,6 +21,7 @@ from resolvers import retention
 from tests.conftest import sign_in
 from tests.people import Person
 from tests.serving import running_server
+from tests.tables import tables
 from tests.test_serving import run
 
 AGE = timedelta(days=40)
@@ -40,7 +41,7 @@ async def own_database(cluster: Cluster) -> AsyncGenerator[str]:
 
 async def ages(database: Database, conversation_messages: list[str], by: timedelta) -> None:
     """Have the messages of these contents been sent that much earlier."""
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         await connection.execute(
             update(messages)
             .where(messages.c.content.in_(conversation_messages))
@@ -49,7 +50,7 @@ async def ages(database: Database, conversation_messages: list[str], by: timedel
 
 
 async def kept(database: Database) -> int:
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         return (await connection.execute(select(func.count()).select_from(inbox_entries))).scalar_one()
 
 
@@ -121,7 +122,7 @@ async def test_trimming_while_people_write_and_read_disturbs_nobody(own_database
                     dropped += await retention.trim(database, KEEP)
                 await writing
             assert len(set(seen)) == 6 * 15
-            async with database.snapshot() as connection:
+            async with tables(database) as connection:
                 young = messages.c.created_at > datetime.now(UTC) - KEEP
                 query = select(func.count()).select_from(inbox_entries.join(messages)).where(young)
                 assert (await connection.execute(query)).scalar_one() == 6 * 15 * 2

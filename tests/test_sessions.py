@@ -20,9 +20,10 @@ from resolvers.sessions import drop_over, open_session, sign_in_by_name
 from server.identity import Identities, Identity, KnownIdentities
 from server.rate_limits import RateLimits
 from server.settings import load_settings
+from tests.conftest import Noted
 from tests.people import Person, StreamOver
 from tests.serving import Server, running_server
-from tests.test_reading import counting_statements
+from tests.tables import tables
 
 SESSIONS = "{ sessions { id createdAt lastUsedAt expiresAt userAgent current } }"
 END = (
@@ -99,13 +100,13 @@ def hash_of(token: str) -> str:
 
 async def change(database: Database, person: Person, **values: Any) -> None:
     """Move the times of the person's session, which is quicker than to wait for them."""
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         mine = sessions.c.token_hash == hash_of(person.token)
         assert (await connection.execute(update(sessions).where(mine).values(**values))).rowcount == 1
 
 
 async def session_of(database: Database, person: Person) -> Any:
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         query = select(sessions).where(sessions.c.token_hash == hash_of(person.token))
         return (await connection.execute(query)).one()
 
@@ -298,7 +299,7 @@ async def test_the_database_keeps_nothing_from_which_a_token_could_be_made(
     for _ in range(3):
         ada.token = (await refreshed(ada)).json()["token"]
         tokens.append(ada.token)
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         for table in (sessions, replaced_tokens):
             for token in tokens:
                 holding = text(f"SELECT count(*) FROM {table.name} AS t WHERE strpos(t::text, :token) > 0")
@@ -324,7 +325,7 @@ async def test_one_is_called_by_ones_newest_name_though_the_token_is_remembered(
 async def test_who_is_removed_is_nobody_at_once(http: httpx.AsyncClient, database: Database):
     ada = await signs_in(http, a_name())
     assert await is_signed_in(ada)
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         await connection.execute(delete(users).where(users.c.username == ada.username))
     assert not await is_signed_in(ada)
 
@@ -333,27 +334,28 @@ def request_with(token: str) -> Request:
     return Request({"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]})
 
 
-async def test_a_request_costs_one_read_and_mostly_none(database: Database):
+async def test_a_request_costs_one_read_and_mostly_none(noted: Noted):
+    database, statements = noted
     time = SessionTime(timedelta(days=14), timedelta(days=180))
     signed_in = await sign_in_by_name(database, a_name(), time)
     settings = load_settings()
     identities = Identities(database, "http://localhost", settings, RateLimits(settings, database))
     counts: list[int] = []
     for _ in range(5):
-        with counting_statements(database) as statements:
-            identity = await identities.of(request_with(signed_in.token))
+        statements.clear()
+        identity = await identities.of(request_with(signed_in.token))
         assert identity.session is not None
         assert identity.session.id == signed_in.session.id
         counts.append(len(statements))
     assert counts == [1, 0, 0, 0, 0]
     identities.forget([signed_in.session.id])
-    with counting_statements(database) as statements:
-        await identities.of(request_with(signed_in.token))
+    statements.clear()
+    await identities.of(request_with(signed_in.token))
     assert len(statements) == 1
     # What is wrong is not remembered: it may become right, and there is no end to it.
     for _ in range(2):
-        with counting_statements(database) as statements:
-            assert (await identities.of(request_with("wrong"))).refused
+        statements.clear()
+        assert (await identities.of(request_with("wrong"))).refused
         assert len(statements) == 1
 
 
@@ -380,7 +382,7 @@ async def test_sessions_that_have_been_over_for_a_day_are_dropped(database: Data
     opened, just_over, expired, ended = [
         (await open_session(database, user, time)).session.id for _ in range(4)
     ]
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         for session, values in (
             (just_over, {"revoked_at": since_now(hours=-23)}),
             (expired, {"expires_at": since_now(hours=-25)}),
@@ -388,7 +390,7 @@ async def test_sessions_that_have_been_over_for_a_day_are_dropped(database: Data
         ):
             await connection.execute(update(sessions).where(sessions.c.id == session).values(**values))
     assert await drop_over(database, batch=1) >= 2
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         left = await connection.scalars(select(sessions.c.id).where(sessions.c.user_id == user.id))
         assert {opened, just_over} <= (remaining := set(left))
         assert not {expired, ended} & remaining

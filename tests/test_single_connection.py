@@ -18,6 +18,7 @@ from db.engine import Database
 from tests.conftest import sign_in
 from tests.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream
 from tests.serving import Server
+from tests.tables import tables
 from tests.test_relays import two_processes
 
 HEADER = "x-graphql-event-stream-token"
@@ -252,7 +253,7 @@ async def test_nothing_of_a_stream_stays_in_the_database(
         await reserved.runs(MESSAGE_CREATED, f"listening-{uuid4().hex}")
 
     async def is_empty() -> bool:
-        async with database.snapshot() as connection:
+        async with tables(database) as connection:
             query = text("""
                 SELECT count(*) FROM reservations JOIN users ON users.id = user_id WHERE username = :name
             """)

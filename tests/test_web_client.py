@@ -20,6 +20,7 @@ from tests.conftest import SignIn
 from tests.people import Person
 from tests.serving import running_server
 from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+from tests.tables import tables
 from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
@@ -99,14 +100,14 @@ async def take_out(database: Database, person: Person, conversation: str) -> dic
     its = (participants.c.user_id == viewer) & (
         participants.c.conversation_id == NodeType.CONVERSATION.decode(conversation)
     )
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         row = (await connection.execute(select(participants).where(its))).mappings().one()
         await connection.execute(delete(participants).where(its))
     return dict(row)
 
 
 async def put_back(database: Database, row: dict[str, object]) -> None:
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         await connection.execute(insert(participants).values(row))
 
 

@@ -13,6 +13,7 @@ from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
 from tests.chromium import needs_chromium
+from tests.tables import tables
 from tests.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
@@ -218,7 +219,7 @@ async def test_times_are_those_of_the_reader(
     message = await pair.grace.sends("when?", to=pair.conversation)
     day, time = shown
     moment = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         its_id = NodeType.MESSAGE.decode(message["id"])
         await connection.execute(update(messages).where(messages.c.id == its_id).values(created_at=moment))
     async with window_of(browser, pair.origin, timezone_id=zone, locale="en-US") as window:

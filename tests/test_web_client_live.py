@@ -16,6 +16,7 @@ from schema.node import NodeType
 from tests.chromium import needs_chromium
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server, eventually, running_server
+from tests.tables import tables
 from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
@@ -112,7 +113,7 @@ async def test_a_cursor_that_is_no_longer_kept_has_everything_fetched_anew(
         for content in TEN:
             await pair.grace.sends(content, to=pair.conversation)
         viewer = NodeType.USER.decode((await pair.ada.asks("{ viewer { id } }"))["viewer"]["id"])
-        async with database.transaction() as connection:
+        async with tables(database) as connection:
             await connection.execute(
                 update(inboxes).where(inboxes.c.user_id == viewer).values(trimmed_to=inboxes.c.last_position)
             )

@@ -16,6 +16,7 @@ from db.tables import conversations as conversations_table
 from db.tables import participants
 from resolvers.cursors import InboxCursor
 from resolvers.sessions import open_session
+from tests.tables import tables
 
 A_DAY = SessionTime(timedelta(days=1), timedelta(days=1))
 
@@ -63,7 +64,8 @@ async def gather_company(database: Database, size: int) -> Company:
         for one, other in combinations(accounts, 2):
             opened, _ = await conversations.open_pair(connection, one.user_id, other.user_id)
             talks.append(Talk(opened, frozenset({one.user_id, other.user_id})))
-        # The API opens conversations of two only; the tables hold larger ones.
+    # The API opens conversations of two only; the tables hold larger ones.
+    async with tables(database) as connection:
         everybody = Talk(new_id(), frozenset(account.user_id for account in accounts))
         await connection.execute(insert(conversations_table).values(id=everybody.id))
         members = [

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from db.engine import DatabaseUnavailable
 from tests.faults.world import World
+from tests.tables import tables
 
 Blow = Callable[[World, Random], AbstractAsyncContextManager[None]]
 
@@ -105,7 +106,7 @@ async def _terminate_connections(world: World, dice: Random) -> AsyncGenerator[N
         while True:
             # Another fault may have taken the database away.
             with suppress(DatabaseUnavailable):
-                async with world.database.transaction() as connection:
+                async with tables(world.database) as connection:
                     await connection.execute(_TERMINATE)
             await asyncio.sleep(dice.uniform(0.05, 0.3))
 

@@ -17,6 +17,7 @@ from schema.node import NodeType
 from tests.faults.accounts import Company, Talk
 from tests.faults.devices import Device, Seen
 from tests.faults.senders import Sender, Sent
+from tests.tables import tables
 
 
 class Breach(Enum):
@@ -79,7 +80,7 @@ _ENDS = text("SELECT user_id, last_position FROM inboxes WHERE user_id = ANY(:id
 async def read_truth(database: Database, company: Company) -> Truth:
     """Read it in one snapshot."""
     people = [account.user_id for account in company.accounts]
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         rows = await connection.execute(_MESSAGES, {"ids": [talk.id for talk in company.talks]})
         messages = {
             row.id: Stored(

@@ -13,6 +13,7 @@ from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
 from tests.people import Person
+from tests.tables import tables
 
 # What takes longer makes everybody else wait.
 QUICK_SECONDS = 5
@@ -66,5 +67,5 @@ async def stored_in(database: Database, conversation: Conversation) -> list[str]
     """Return what the database holds of a conversation."""
     key = NodeType.CONVERSATION.decode(conversation.id)
     statement = select(messages.c.content).where(messages.c.conversation_id == key).order_by(messages.c.seq)
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         return [*(await connection.scalars(statement)).all()]

@@ -13,6 +13,7 @@ from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.hostile.sending import Conversation, asks, codes, sends, stored_in
 from tests.people import Person
+from tests.tables import tables
 
 SEND = """
     mutation ($input: CreateMessageInput!) {
@@ -152,7 +153,7 @@ async def test_a_key_is_for_one_text_in_one_conversation_of_one_author(
 async def test_what_is_no_conversation_of_ones_own_takes_no_message(
     conversation: Conversation, signs_in: SignIn, database: Database
 ):
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         before = await connection.scalar(select(func.count()).select_from(messages))
     ada, eve = conversation.ada, await signs_in("eve")
     user = (await eve.asks("{ viewer { id } }"))["viewer"]["id"]
@@ -179,5 +180,5 @@ async def test_what_is_no_conversation_of_ones_own_takes_no_message(
         for place in places:
             refused = await tries_to_send(person, "hello", place)
             assert refused == ("NOT_FOUND", "conversationId"), place
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         assert await connection.scalar(select(func.count()).select_from(messages)) == before

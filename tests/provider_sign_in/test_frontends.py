@@ -12,6 +12,7 @@ from db.tables import sign_in_codes
 from tests.browser import Browser
 from tests.provider_sign_in.signing import FRONTEND, Signing, challenge_of, viewer
 from tests.stand_ins import GitHubStandIn
+from tests.tables import tables
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ async def test_a_code_is_worth_nothing_without_its_verifier_and_then_nothing_at_
 ):
     verifier = secrets.token_urlsafe(32)
     [code] = parse_qs(urlsplit(await code_for_frontend(browser, signing, verifier)).query)["code"]
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         [kept] = await connection.execute(
             select(sign_in_codes).where(sign_in_codes.c.code_challenge == challenge_of(verifier))
         )
@@ -119,7 +120,7 @@ async def test_a_code_that_nobody_comes_for_expires_within_a_minute(
     verifier = secrets.token_urlsafe(32)
     [code] = parse_qs(urlsplit(await code_for_frontend(browser, signing, verifier)).query)["code"]
     mine = sign_in_codes.c.code_challenge == challenge_of(verifier)
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         lasts = await connection.scalar(select(sign_in_codes.c.expires_at - func.now()).where(mine))
         assert lasts is not None
         assert 0 < lasts.total_seconds() <= 60

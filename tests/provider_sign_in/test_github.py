@@ -13,6 +13,7 @@ from tests.browser import Browser
 from tests.provider_sign_in.signing import Signing, somebody_at_github, viewer
 from tests.serving import free_port, running_server
 from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+from tests.tables import tables
 
 
 async def test_somebody_signs_in_with_github(browser: Browser, signing: Signing, github: GitHubStandIn):
@@ -69,7 +70,7 @@ async def test_a_signed_in_session_is_a_session_like_any_other(
 ):
     await browser.goes_to(signing.login("github"))
     token = browser.http.cookies["messenger-session"]
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         found = await connection.scalar(
             select(func.count())
             .select_from(sessions)

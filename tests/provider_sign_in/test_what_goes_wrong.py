@@ -19,6 +19,7 @@ from tests.browser import Browser
 from tests.provider_sign_in.signing import SECRET_KEY, Signing, base64url, problem, viewer
 from tests.serving import free_port, running_server
 from tests.stand_ins import CLIENT_ID, GitHubStandIn, Issuer, new_key, public_pem
+from tests.tables import tables
 
 
 async def test_what_goes_wrong_at_github_is_told_in_words(
@@ -107,7 +108,7 @@ async def test_no_e_mail_address_is_asked_for_missed_or_kept(
     issuer.claims = {"sub": name, "preferred_username": name, "email": address, "email_verified": True}
     await browser.goes_to(signing.login("oidc"))
     assert await viewer(browser.http, signing.url) == {"username": name, "avatarUrl": None}
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         for table in (users, identities, sessions):
             holding = text(f"SELECT count(*) FROM {table.name} AS t WHERE strpos(t::text, :address) > 0")
             assert await connection.scalar(holding, {"address": address}) == 0
@@ -201,14 +202,14 @@ async def test_what_a_provider_does_not_vouch_for_signs_nobody_in(
     database: Database,
     misbehave: Callable[[Issuer], None],
 ):
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         count = await connection.scalar(select(func.count()).select_from(users))
     misbehave(issuer)
     page = await browser.goes_to(signing.login("oidc"))
     assert problem(page, 502) == "This sign-in could not be verified"
     assert "The &lt;b&gt;Team&lt;/b&gt; &amp; Co." in page.text
     assert await viewer(browser.http, signing.url) is None
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         assert await connection.scalar(select(func.count()).select_from(users)) == count
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from db.engine import Database
 from db.tables import sessions
+from tests.tables import tables
 
 COOKIE = "messenger-session"
 SECURE_COOKIE = "__Host-messenger-session"
@@ -78,5 +79,5 @@ def refusal(response: httpx.Response, status: int) -> str:
 async def change_session(database: Database, token: str, **values: Any) -> None:
     """Move the times of the token's session, which is quicker than to wait for them."""
     statement = update(sessions).where(sessions.c.token_hash == sha256(token.encode()).hexdigest())
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         assert (await connection.execute(statement.values(**values))).rowcount == 1

@@ -24,13 +24,14 @@ from tests.sign_in.signing_in import (
     token_for,
     viewer,
 )
+from tests.tables import tables
 
 
 async def test_the_database_keeps_no_token(http: httpx.AsyncClient, database: Database):
     old = await token_for(http, a_name())
     token = (await post(http, "/auth/refresh", bearer(old))).json()["token"]
     hashes = [sha256(each.encode()).hexdigest() for each in (token, old)]
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         row = select(sessions.c.token_hash, sessions.c.previous_token_hash).where(
             sessions.c.token_hash == hashes[0]
         )
@@ -99,7 +100,7 @@ async def test_a_refresh_ends_the_old_token_after_a_moment_of_grace(
     assert new != old
     assert cookie_set_by(response).value == new
     assert [await viewer(http, bearer(token)) for token in (old, new)] == [name, name]
-    async with database.snapshot() as connection:
+    async with tables(database) as connection:
         session = sessions.c.token_hash == sha256(new.encode()).hexdigest()
         grace = await connection.scalar(select(sessions.c.previous_token_until - func.now()).where(session))
     assert grace is not None

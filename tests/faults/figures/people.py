@@ -12,6 +12,7 @@ from sqlalchemy import insert
 from db.engine import Database
 from db.ids import new_id
 from db.tables import conversations, inboxes, participants, sessions, users
+from tests.tables import tables
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ async def make_people(database: Database, count: int) -> Sequence[Someone]:
     """Make users with an empty inbox and a session each."""
     people = [Someone(new_id(), token_urlsafe(32)) for _ in range(count)]
     expires_at = datetime.now(UTC) + timedelta(days=1)
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         await connection.execute(
             insert(users), [{"id": each.user_id, "username": f"f{each.user_id.hex[-19:]}"} for each in people]
         )
@@ -47,7 +48,7 @@ async def make_people(database: Database, count: int) -> Sequence[Someone]:
 async def make_conversation(database: Database, people: Sequence[Someone]) -> UUID:
     """Open a conversation of them all."""
     conversation_id = new_id()
-    async with database.transaction() as connection:
+    async with tables(database) as connection:
         await connection.execute(insert(conversations).values(id=conversation_id))
         members = [{"conversation_id": conversation_id, "user_id": each.user_id} for each in people]
         await connection.execute(insert(participants), members)

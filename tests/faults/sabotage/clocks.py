@@ -8,11 +8,11 @@ from typing import Self
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from db import ids, inboxes
 from db.records import InboxEntry, Message
+from db.statements import Connection, Statement
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
 from resolvers import inbox, retention
@@ -43,7 +43,8 @@ def set_clock(number: int) -> None:
     identity.datetime = retention.datetime = ShiftedDatetime
 
 
-_READ_BY_ID = text("""
+_READ_BY_ID = Statement(
+    text("""
     SELECT * FROM (
         SELECT row_number() OVER (ORDER BY messages.id) AS place, messages.id, messages.conversation_id,
                messages.seq, messages.author_id, messages.content, messages.created_at
@@ -51,18 +52,15 @@ _READ_BY_ID = text("""
         WHERE inbox_entries.user_id = :user_id) AS entry
     WHERE place > :after ORDER BY place LIMIT :limit
 """)
+)
 
 
 def order_by_id(number: int) -> None:
     """Order inboxes by the messages' ids, which begin with the time, instead of by position."""
 
-    async def read(
-        connection: AsyncConnection, user_id: UUID, *, after: int, limit: int
-    ) -> Sequence[InboxEntry]:
-        values = {"user_id": user_id, "after": after, "limit": limit}
-        return [
-            InboxEntry(row[0], Message(*row[1:])) for row in await connection.execute(_READ_BY_ID, values)
-        ]
+    async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> Sequence[InboxEntry]:
+        rows = await _READ_BY_ID.fetch(connection, user_id=user_id, after=after, limit=limit)
+        return [InboxEntry(row[0], Message(*row[1:])) for row in rows]
 
     async def follow(
         read: InboxLog, subscriber: Subscriber, *, after: int, page_size: int = 100

@@ -1,0 +1,169 @@
+"""The pool: its connections come back clean, or are replaced, whatever happens to who uses them."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from random import Random
+from uuid import uuid4
+
+import pytest
+from asyncpg import DataError, UniqueViolationError
+from sqlalchemy import text
+
+from db import users
+from db.engine import Database, DatabaseUnavailable, open_database
+from db.statements import Connection, Statement
+from tests.serving import eventually
+
+Way = Callable[[Database], AbstractAsyncContextManager[Connection]]
+WAYS: list[Way] = [Database.connection, Database.snapshot, Database.transaction]
+
+_SESSION = """
+    SELECT array_agg((name, setting)::text ORDER BY name) FROM pg_settings
+    WHERE source IN ('session', 'client') AND name <> 'jit'
+"""
+
+
+async def is_running(database: Database, marker: str) -> None:
+    async with asyncio.timeout(20), database.connection() as connection:
+        while not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE $1 AND state = 'active'"
+            " AND pid <> pg_backend_pid())",
+            f"%{marker}%",
+        ):
+            pass
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["connection", "snapshot", "transaction"])
+async def test_a_statement_that_is_cancelled_leaves_nothing_behind(
+    database: Database, way: Way, caplog: pytest.LogCaptureFixture
+):
+    async with open_database(database.url, pool_size=1) as single:
+        async with single.connection() as connection:
+            before = await connection.fetchval(_SESSION)
+        marker = f"cancelled {uuid4()}"
+
+        async def sleeps() -> None:
+            async with way(single) as connection:
+                await connection.execute(f"SELECT pg_sleep(60), '{marker}'")
+
+        task = asyncio.create_task(sleeps())
+        await is_running(database, marker)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(20), single.connection() as connection:
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("SELECT pg_current_xact_id_if_assigned()") is None
+            assert await connection.fetchval(_SESSION) == before
+            assert (
+                await connection.fetchval(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                )
+                == 0
+            )
+    assert caplog.records == []
+
+
+async def test_transactions_cancelled_at_any_moment_are_whole_or_nothing(
+    database: Database, caplog: pytest.LogCaptureFixture
+):
+    dice = Random(3)
+    async with open_database(database.url, pool_size=2) as few:
+        async with few.connection() as connection:
+            await connection.execute("CREATE TABLE halves (whole int)")
+
+        async def halves(number: int) -> None:
+            async with few.transaction() as connection:
+                for _ in range(2):
+                    await connection.execute("INSERT INTO halves VALUES ($1)", number)
+
+        try:
+            for number in range(150):
+                task = asyncio.create_task(halves(number))
+                await asyncio.sleep(dice.uniform(0, 0.004))
+                task.cancel()
+                # Twice, now and then: into the clean-up of the first.
+                if dice.random() < 0.3:
+                    await asyncio.sleep(0)
+                    task.cancel()
+                await asyncio.wait([task])
+                assert task.cancelled() or task.exception() is None
+            async with few.connection() as connection:
+                counts = await connection.fetch("SELECT count(*) FROM halves GROUP BY whole")
+                # Some were cut, and some were not.
+                assert 0 < len(counts) < 150
+                assert {row[0] for row in counts} == {2}
+                assert not connection.is_in_transaction()
+            async with database.connection() as connection:
+                open_still = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+                assert await connection.fetchval(open_still) == 0
+        finally:
+            async with database.connection() as connection:
+                await connection.execute("DROP TABLE halves")
+    # The pool has not had to end one for us.
+    assert caplog.records == []
+
+
+async def test_connections_that_the_server_has_closed_are_replaced(database: Database):
+    async with open_database(database.url, pool_size=2) as few:
+        async with few.connection() as one, few.connection() as other:
+            pids = [await each.fetchval("SELECT pg_backend_pid()") for each in (one, other)]
+        async with database.connection() as connection:
+            for pid in pids:
+                await connection.execute("SELECT pg_terminate_backend($1)", pid)
+        await eventually(lambda: few.pool_use() == (0, 0))
+        for way in WAYS:
+            async with way(few) as connection:
+                assert await connection.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["connection", "snapshot", "transaction"])
+async def test_a_connection_that_is_lost_in_the_middle_is_an_outage(database: Database, way: Way):
+    async with open_database(database.url, pool_size=1) as single:
+        with pytest.raises(DatabaseUnavailable):
+            async with way(single) as connection:
+                pid = await connection.fetchval("SELECT pg_backend_pid()")
+                async with database.connection() as other:
+                    await other.execute("SELECT pg_terminate_backend($1)", pid)
+                async with asyncio.timeout(20):
+                    while True:
+                        await connection.fetchval("SELECT 1")
+        async with way(single) as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_who_finds_all_connections_taken_is_told_in_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("db.engine._ACQUIRE_SECONDS", 0.2)
+    async with open_database(database.url, pool_size=1) as single, single.transaction():
+        assert single.pool_use() == (1, 1)
+        with pytest.raises(DatabaseUnavailable):
+            async with single.connection():
+                raise AssertionError("there is one connection, and it is taken")
+
+
+async def test_errors_do_not_tell_what_was_written(database: Database):
+    name = f"secret-{uuid4().hex[:12]}"
+    async with database.transaction() as connection:
+        await users.create(connection, name)
+    add = Statement(text("INSERT INTO users (id, username) VALUES (gen_random_uuid(), :name)"))
+    with pytest.raises(UniqueViolationError) as violation:
+        async with database.connection() as connection:
+            await add.execute(connection, name=name)
+    wrong = Statement(text("SELECT CAST(:number AS int)"))
+    with pytest.raises(DataError) as unfit:
+        async with database.connection() as connection:
+            await wrong.fetchval(connection, number=name)
+    for error in (violation.value, unfit.value):
+        assert name not in "".join(traceback.format_exception(error))
+
+
+async def test_a_statement_takes_its_values_and_no_others(database: Database):
+    statement = Statement(text("SELECT :one, :other"))
+    async with database.connection() as connection:
+        for values in ({"one": 1}, {"one": 1, "third": 3}, {"one": 1, "other": 2, "third": 3}):
+            with pytest.raises((TypeError, KeyError)):
+                await statement.fetch(connection, **values)

@@ -1,0 +1,174 @@
+"""Messages handed in at the same time share a statement, and each has an outcome of its own."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+import pytest
+from asyncpg import CheckViolationError
+
+from db import conversations, inboxes
+from db.engine import Database, DatabaseUnavailable, open_database
+from db.inboxes import Delivered, Outgoing, Refused
+from db.records import User
+from tests.conftest import Noted, PersonMaker
+
+Talk = tuple[UUID, User]
+
+
+@pytest.fixture
+def talk(database: Database, person: PersonMaker) -> Callable[[], Awaitable[Talk]]:
+    async def make() -> Talk:
+        ada, grace = await person("ada"), await person("grace")
+        async with database.transaction() as connection:
+            conversation, _ = await conversations.open_pair(connection, ada.id, grace.id)
+        return conversation, ada
+
+    return make
+
+
+def saying(content: str, talk: Talk, key: UUID | None = None) -> Outgoing:
+    return Outgoing(talk[0], talk[1].id, content, key)
+
+
+async def inbox_of(database: Database, user: User) -> list[str]:
+    async with database.connection() as connection:
+        entries = await inboxes.read(connection, user.id, after=0, limit=1000)
+    assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
+    return [entry.message.content for entry in entries]
+
+
+@asynccontextmanager
+async def held(database: Database, talk: Talk) -> AsyncGenerator[None]:
+    """Keep whoever writes in the conversation waiting for as long as the block runs."""
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", talk[0])
+        yield
+
+
+async def waits(database: Database, *, writers: int = 1) -> int:
+    """Wait until so many wait for a lock, and return the process of one of them."""
+    async with asyncio.timeout(20), database.connection() as connection:
+        pids: list[int] = []
+        while len(pids) < writers:
+            rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            pids = [row["pid"] for row in rows]
+    return pids[0]
+
+
+async def test_simultaneous_messages_share_a_statement(noted: Noted, talk: Callable[[], Awaitable[Talk]]):
+    database, statements = noted
+    talks = [await talk() for _ in range(3)]
+    statements.clear()
+    messages = [saying(str(number), talks[number % 3]) for number in range(60)]
+    outcomes = await asyncio.gather(*map(database.deliveries.deliver, messages))
+    assert len(statements) <= 2
+    for number, outcome in enumerate(outcomes):
+        assert isinstance(outcome, Delivered)
+        assert outcome.message.content == str(number)
+        assert outcome.message.seq == number // 3 + 1
+        assert outcome.positions[talks[number % 3][1].id] == number // 3 + 1
+    # More than go into one statement.
+    statements.clear()
+    await asyncio.gather(*(database.deliveries.deliver(saying("more", talks[0])) for _ in range(200)))
+    assert 200 / 64 <= len(statements) <= 5
+
+
+async def test_what_is_wrong_with_one_message_is_nothing_to_the_others(
+    database: Database, talk: Callable[[], Awaitable[Talk]], person: PersonMaker
+):
+    good, eve, key = await talk(), await person("eve"), uuid4()
+    outcomes = await asyncio.gather(
+        *map(
+            database.deliveries.deliver,
+            [
+                saying("one", good, key),
+                saying("x" * 481, good),
+                saying("let me in", (good[0], eve)),
+                saying("once more", good, key),
+                Outgoing(uuid4(), good[1].id, "is anybody there"),
+                saying("two", good),
+            ],
+        ),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[1], CheckViolationError)
+    # What people write is not logged with the error.
+    assert "xxx" not in f"{outcomes[1]} {outcomes[1].__cause__}"
+    assert outcomes[2:5] == [Refused.NO_CONVERSATION, Refused.KEY_USED, Refused.NO_CONVERSATION]
+    assert isinstance(outcomes[0], Delivered)
+    assert isinstance(outcomes[5], Delivered)
+    assert await inbox_of(database, good[1]) == ["one", "two"]
+
+
+async def test_a_race_for_a_key_costs_the_others_nothing(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
+    ours, others, key = await talk(), await talk(), uuid4()
+    async with database.transaction() as connection:
+        await inboxes.deliver_all(connection, [saying("first", ours, key)])
+        both = asyncio.gather(
+            database.deliveries.deliver(saying("again", ours, key)),
+            database.deliveries.deliver(saying("hello", others)),
+        )
+        await waits(database)
+    again, hello = await both
+    assert again is Refused.KEY_USED
+    assert isinstance(hello, Delivered)
+    assert await inbox_of(database, ours[1]) == ["first"]
+    assert await inbox_of(database, others[1]) == ["hello"]
+
+
+async def test_a_caller_who_goes_takes_nobody_along(database: Database, talk: Callable[[], Awaitable[Talk]]):
+    ours = await talk()
+    async with held(database, ours):
+        # Both writers wait with a message each, and the rest in the queue.
+        first = asyncio.create_task(database.deliveries.deliver(saying("begun", ours)))
+        await waits(database)
+        second = asyncio.create_task(database.deliveries.deliver(saying("begun too", ours)))
+        await waits(database, writers=2)
+        gone = asyncio.create_task(database.deliveries.deliver(saying("not begun", ours)))
+        stays = asyncio.create_task(database.deliveries.deliver(saying("stays", ours)))
+        await asyncio.sleep(0)
+        for each in (first, gone):
+            each.cancel()
+        await asyncio.wait((first, gone))
+    assert isinstance(await second, Delivered)
+    assert isinstance(await stays, Delivered)
+    # What had been begun is stored, though nobody is told.
+    assert sorted(await inbox_of(database, ours[1])) == ["begun", "begun too", "stays"]
+
+
+async def test_all_who_wait_hear_that_the_connection_is_lost(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
+    ours, others = await talk(), await talk()
+    async with held(database, ours):
+        sending = asyncio.gather(
+            *(database.deliveries.deliver(saying("lost", each)) for each in (ours, others)),
+            return_exceptions=True,
+        )
+        pid = await waits(database)
+        async with database.connection() as connection:
+            await connection.execute("SELECT pg_terminate_backend($1)", pid)
+        errors = await sending
+    assert [type(error) for error in errors] == [DatabaseUnavailable] * 2
+    assert errors[0] is not errors[1]
+    assert await inbox_of(database, others[1]) == []
+    assert isinstance(await database.deliveries.deliver(saying("found", ours)), Delivered)
+
+
+async def test_what_was_handed_in_is_stored_before_the_end(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
+    ours = await talk()
+    async with open_database(database.url) as closing, held(database, ours):
+        sending = [
+            asyncio.create_task(closing.deliveries.deliver(saying(str(number), ours))) for number in range(5)
+        ]
+        await waits(database)
+    assert all(isinstance(outcome, Delivered) for outcome in await asyncio.gather(*sending))
+    assert len(await inbox_of(database, ours[1])) == 5
+    with pytest.raises(DatabaseUnavailable):
+        await closing.deliveries.deliver(saying("too late", ours))
