@@ -202,6 +202,19 @@ async def take_mail(connection: AsyncConnection, reservation_id: UUID) -> Sequen
     return [Mail(row.operation_id, State(row.state), row.content) for row in rows]
 
 
+async def subscriptions_of(connection: AsyncConnection, reservation_id: UUID) -> Sequence[str]:
+    """Return the ids of the stream's subscriptions, begun or not, in the order in which they came."""
+    query = (
+        select(stream_operations.c.operation_id)
+        .where(
+            stream_operations.c.reservation_id == reservation_id,
+            stream_operations.c.state.in_([State.NEW.value, State.RUNNING.value]),
+        )
+        .order_by(stream_operations.c.seq)
+    )
+    return (await connection.scalars(query)).all()
+
+
 async def with_mail(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[UUID]:
     """Return those of the reservations that have something in their mailbox; one statement for all."""
     waiting = [State.ANSWERED.value, State.NEW.value, State.STOPPING.value]
