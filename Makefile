@@ -109,7 +109,8 @@ CADDY := /usr/bin/caddy
 POSTGRES_15 := /usr/lib/postgresql/15/bin
 # What a version of PostgreSQL can make a difference to.
 TESTS_OF_SQL := $(addprefix tests/test_,migrations.py embedded_postgres.py connections.py inboxes.py batches.py \
-	deliveries.py delivery.py reading.py retention.py relays.py single_connection.py sessions.py limits.py) \
+	deliveries.py delivery.py reading.py retention.py relays.py single_connection.py sessions.py limits.py \
+	removed_users.py) \
 	tests/sign_in tests/provider_sign_in
 test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
 	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \

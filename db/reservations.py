@@ -224,6 +224,20 @@ async def take_mail(connection: Connection, reservation_id: UUID) -> Sequence[Ma
     return [Mail(operation_id, State(state), content) for operation_id, state, content in rows]
 
 
+_SUBSCRIPTIONS_OF = Statement(
+    text("""
+    SELECT operation_id FROM stream_operations
+    WHERE reservation_id = :reservation_id AND state IN ('new', 'running')
+    ORDER BY seq
+""")
+)
+
+
+async def subscriptions_of(connection: Connection, reservation_id: UUID) -> Sequence[str]:
+    """Return the ids of the stream's subscriptions, begun or not, in the order in which they came."""
+    return [row[0] for row in await _SUBSCRIPTIONS_OF.fetch(connection, reservation_id=reservation_id)]
+
+
 _WITH_MAIL = Statement(
     text("""
     SELECT DISTINCT reservation_id FROM stream_operations

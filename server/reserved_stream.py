@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from uuid import UUID
 
 from db import reservations
@@ -115,7 +115,13 @@ class ReservedStream:
             await asyncio.get_running_loop().create_future()
 
     async def _say_session_ended(self) -> None:
-        for operation_id in self._subscriptions:
+        """Tell each subscription, those too that have been accepted and were still to begin."""
+        told = dict.fromkeys(self._subscriptions)
+        with suppress(DatabaseUnavailable):
+            async with self._execution.database.snapshot() as connection:
+                accepted = await reservations.subscriptions_of(connection, self._reservation_id)
+            told |= dict.fromkeys(accepted)
+        for operation_id in told:
             await self._response.write(operation_next(operation_id, session_ended()))
             await self._response.write(operation_complete(operation_id))
 

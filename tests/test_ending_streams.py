@@ -12,8 +12,8 @@ from tests.people import MESSAGE_CREATED, Person, Stream
 from tests.test_single_connection import Reserved, comes
 
 # What ends elsewhere is looked for every three seconds, and not always just after it has ended.
-AT_ONCE_SECONDS = 1
-ROUNDS = 5
+AT_ONCE_SECONDS = 2
+ROUNDS = 8
 
 
 async def again(person: Person) -> Person:
