@@ -28,6 +28,7 @@ from graphql import (
 from graphql.pyutils import inspect, is_awaitable, is_iterable
 
 from plans.info import SelectedField
+from plans.resolvers import class_of
 from plans.run import Complete, Place, Run, path_of
 from plans.unplannable import Unplannable
 
@@ -77,9 +78,11 @@ class Completion:
 
     def _object(self, kind: GraphQLObjectType) -> Complete:
         plan_object = self._plan_object(kind)
-        selected, is_type_of = self._selected, kind.is_type_of
+        selected, is_type_of, certain = self._selected, kind.is_type_of, class_of(kind)
 
         def complete_object(run: Run, value: Any, place: Place) -> Any:
+            if type(value) is certain:
+                return plan_object(run, value, place)
             if value is None or value is Undefined:
                 return None
             if isinstance(value, Exception):

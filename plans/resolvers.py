@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
 import strawberry
-from graphql import GraphQLSchema, default_field_resolver, get_named_type, is_union_type
+from graphql import GraphQLObjectType, GraphQLSchema, default_field_resolver, get_named_type, is_union_type
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import convert_arguments
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from plans.arguments import plan_arguments
@@ -57,6 +58,15 @@ def _plain_strawberry_field(selected: SelectedField) -> StrawberryField | None:
     if type(field).get_result is not StrawberryField.get_result:
         return None
     return field
+
+
+def class_of(kind: GraphQLObjectType) -> type | None:
+    """Return the class whose instances all are of that type; None where Strawberry has another say in it."""
+    definition = (kind.extensions or {}).get(_DEFINITION)
+    if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
+        return None
+    # Of a generic class there are several types.
+    return None if definition.concrete_of is not None else definition.origin
 
 
 def _attribute(name: str) -> Resolve:

@@ -1,13 +1,49 @@
 """Connections as streams use them: written to without waiting, and watched for their end."""
 
+import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from starlette.types import Scope
 
 from server.heads import BoundedHeads
 
 _EXTENSION = "messenger.connection"
+
+
+class _Corked:
+    """A transport that sends a response's head together with its body, which uvicorn writes one by one."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._written = b""
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        """Write, in a moment."""
+        if self._written:
+            self.write_now(data)
+        else:
+            self._written = data
+            self._loop.call_soon(self._uncork)
+
+    def write_now(self, data: bytes) -> None:
+        """Write, together with what is left to be written."""
+        data, self._written = self._written + data, b""
+        self._transport.write(data)
+
+    def _uncork(self) -> None:
+        if self._written:
+            self.write_now(b"")
+
+    def close(self) -> None:
+        """Close when all is written."""
+        self._uncork()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the transport in everything else."""
+        return getattr(self._transport, name)
 
 
 class Connection(BoundedHeads):
@@ -18,6 +54,10 @@ class Connection(BoundedHeads):
 
     on_lost: Callable[[], None] | None = None
     """Called once when the client has gone."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take a new connection."""
+        super().connection_made(cast(asyncio.Transport, _Corked(transport)))
 
     def on_headers_complete(self) -> None:
         """Show ourselves to the application."""
@@ -42,7 +82,7 @@ class Connection(BoundedHeads):
 
     def write_chunk(self, chunk: bytes) -> None:
         """Write a chunk, as `encode_chunk` gives it, of a response that has begun and has no length."""
-        self.transport.write(chunk)
+        cast(_Corked, self.transport).write_now(chunk)
 
 
 def encode_chunk(body: bytes) -> bytes:
