@@ -1,7 +1,6 @@
 """The subscribers of this process, and the bounded buffer in which each finds its hints."""
 
 import asyncio
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Set
 from contextlib import contextmanager
 from uuid import UUID
@@ -18,9 +17,10 @@ class Subscriber:
 
     def __init__(self, backlog: int = 100) -> None:
         self._backlog = backlog
-        self._hints: deque[Hint] = deque()
+        # Lists and futures: most subscribers wait most of the time, and should take up little then.
+        self._hints: list[Hint] = []
         self._look_at_log = False
-        self._woken = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
         self.position: int | None = None
         """How far its reader has come in the inbox; None until it has begun."""
 
@@ -32,30 +32,39 @@ class Subscriber:
             self.look_at_log()
             return
         self._hints.append(hint)
-        self._woken.set()
+        self._wake()
 
     def look_at_log(self) -> None:
         """Say that hints may have been missed."""
         self._hints.clear()
         self._look_at_log = True
-        self._woken.set()
+        self._wake()
 
     def compare(self, last_position: int) -> None:
         """Say where the inbox ends: a reader that waits before that has missed a hint."""
-        if not self._woken.is_set() and self.position is not None and self.position < last_position:
+        if not self._is_woken and self.position is not None and self.position < last_position:
             self.look_at_log()
 
     async def next(self) -> Hint | None:
         """Wait for the next hint; None means: look at the log."""
-        await self._woken.wait()
+        if not self._is_woken:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
         if self._look_at_log:
             self._look_at_log = False
-            self._woken.clear()
             return None
-        hint = self._hints.popleft()
-        if not self._hints:
-            self._woken.clear()
-        return hint
+        return self._hints.pop(0)
+
+    @property
+    def _is_woken(self) -> bool:
+        return self._look_at_log or bool(self._hints)
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 class Subscribers:

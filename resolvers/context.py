@@ -92,7 +92,7 @@ class Context:
     count_message: MessageLimit = _no_limit
     _loaders: "Loaders | None" = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
-    _open: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+    _open: AsyncExitStack | None = field(default=None, init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def __aenter__(self) -> Self:
@@ -142,6 +142,7 @@ class Context:
 
     async def _open_snapshot(self) -> Connection:
         backoff = Backoff()
+        self._open = AsyncExitStack()
         while True:
             try:
                 return await self._open.enter_async_context(self.database.snapshot())
@@ -191,11 +192,13 @@ class Context:
         if self._connection is None and self._loaders is None:
             return
         async with self._turn:
+            opened, self._open = self._open, None
             self._connection = None
             self._loaders = None
-            # What was read stays true when the connection is lost before it is given back.
-            with suppress(DatabaseUnavailable):
-                await self._open.aclose()
+            if opened is not None:
+                # What was read stays true when the connection is lost before it is given back.
+                with suppress(DatabaseUnavailable):
+                    await opened.aclose()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.engine import Database, DatabaseUnavailable
 from realtime.broadcaster import Broadcaster
@@ -29,10 +29,10 @@ from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
 from server.provider_sign_in import ProviderSignIn
 from server.providers import Provider
-from server.rate_limits import LimitedRequests, RateLimits
+from server.rate_limits import AddressLimit, LimitedRequests, RateLimits
 from server.refusals import HttpRefusal, database_unavailable
 from server.request_log import RequestLog
-from server.responses import refusal_response
+from server.responses import GRAPHQL_PATHS, refusal_response
 from server.secret_key import Seal, secret_key
 from server.settings import LOCAL_HOSTS, Settings
 from server.sign_in import SignInEndpoints
@@ -59,6 +59,7 @@ def build_application(
 ) -> Application:
     """Build the application that browsers reach at `public_url`."""
     limits = RateLimits(settings, database)
+    address_limit = AddressLimit(limits, settings.trusted_proxies)
     streams = OpenStreams(settings)
     identities = Identities(database, public_url, settings, limits, _token_issuer(settings))
 
@@ -82,14 +83,13 @@ def build_application(
         identities=identities,
         streams=streams,
         single_connections=single_connections,
+        address_limit=address_limit,
         settings=settings,
         graphiql=page,
     )
     router = Router(
         [
             *_web_client(graphiql=page is not None),
-            Route("/graphql", graphql),
-            Route("/graphql/stream", graphql),
             *SignInEndpoints(
                 database, identities, sessions_ended, limits, settings, dev_login=dev_login
             ).routes(),
@@ -109,11 +109,11 @@ def build_application(
         ],
         redirect_slashes=False,
     )
-    app: ASGIApp = ExceptionMiddleware(
-        LimitedRequests(router, limits, settings.trusted_proxies),
+    others = ExceptionMiddleware(
+        LimitedRequests(router, address_limit),
         handlers={HttpRefusal: _refused, HTTPException: _not_answered, DatabaseUnavailable: _unavailable},
     )
-    app = HeadLimit(MaskedFaults(app))
+    app: ASGIApp = HeadLimit(MaskedFaults(_GraphQLFirst(graphql, others)))
     if settings.allowed_origins:
         # Around everything that answers: a frontend elsewhere has to be able to read refusals and faults.
         app = CORSMiddleware(
@@ -125,6 +125,18 @@ def build_application(
             expose_headers=["x-request-id", "retry-after"],
         )
     return Application(RequestLog(app), streams, single_connections)
+
+
+class _GraphQLFirst:
+    """Passes requests for GraphQL, which are nearly all, past the routing of the others."""
+
+    def __init__(self, graphql: ASGIApp, others: ASGIApp) -> None:
+        self._graphql = graphql
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._graphql if scope["path"] in GRAPHQL_PATHS else self._others
+        await app(scope, receive, send)
 
 
 def offers_dev_login(settings: Settings, public_url: str) -> bool:

@@ -30,7 +30,7 @@ from server.graphql_request import (
 from server.identity import Identities, Identity
 from server.multipart import Multipart
 from server.pages import problem_page
-from server.rate_limits import address_of
+from server.rate_limits import AddressLimit, address_of
 from server.refusals import HttpRefusal, cannot_answer_now, database_unavailable
 from server.responses import encode_json, refusal_response
 from server.settings import Settings
@@ -50,6 +50,7 @@ class GraphQLEndpoint:
         identities: Identities,
         streams: OpenStreams,
         single_connections: SingleConnections,
+        address_limit: AddressLimit,
         settings: Settings,
         graphiql: Response | None,
     ) -> None:
@@ -58,6 +59,7 @@ class GraphQLEndpoint:
         self._identities = identities
         self._streams = streams
         self._single_connections = single_connections
+        self._address_limit = address_limit
         self._settings = settings
         self._graphiql = graphiql
 
@@ -65,6 +67,7 @@ class GraphQLEndpoint:
         """Answer one request."""
         request = Request(scope, receive)
         try:
+            await self._address_limit.count(request)
             response = await self._respond(request, send)
         except HttpRefusal as error:
             response = refusal_response(error, scope["path"])

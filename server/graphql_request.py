@@ -91,7 +91,8 @@ async def read_graphql_request(
         raise HttpRefusal(
             405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}
         )
-    operation = Operation(query, operation_name, variables, request.state.request_id)
+    # The text that is kept already: each of many streams would hold one of its own.
+    operation = Operation(document.text, operation_name, variables, request.state.request_id)
     operation_id: object = extensions.get("operationId")
     return GraphQLRequest(
         operation,

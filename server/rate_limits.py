@@ -104,26 +104,26 @@ class RateLimits:
         return max(1, ceil(stats.reset_time - time.time()))
 
 
-class LimitedRequests:
-    """Middleware that counts requests by their address, before anything is spent on them."""
+class AddressLimit:
+    """Counts requests by their address, before anything is spent on them."""
 
-    def __init__(self, app: ASGIApp, limits: RateLimits, trusted_proxies: Collection[str]) -> None:
-        """Wrap the application."""
-        self._app = app
+    def __init__(self, limits: RateLimits, trusted_proxies: Collection[str]) -> None:
+        """Count by these limits, and believe these proxies."""
         self._limits = limits
         self._trusted_proxies = trusted_proxies
         self._has_warned = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless there are too many."""
-        if scope["type"] == "http" and not scope["path"].startswith(_NOT_LIMITED):
-            request = HTTPConnection(scope)
-            try:
-                await self._limits.count_request_from(address_of(request))
-            except HttpRefusal:
-                self._suspect_proxy(request)
-                raise
-        await self._app(scope, receive, send)
+    async def count(self, request: HTTPConnection) -> None:
+        """Count a request.
+
+        Raises:
+            HttpRefusal: 429, too many come from its address.
+        """
+        try:
+            await self._limits.count_request_from(address_of(request))
+        except HttpRefusal:
+            self._suspect_proxy(request)
+            raise
 
     def _suspect_proxy(self, request: HTTPConnection) -> None:
         """Warn, once, that one address may be everybody's: a proxy's that is not known to be one."""
@@ -133,6 +133,21 @@ class LimitedRequests:
                 "turned requests away that a proxy may have passed on: name it in MESSENGER_TRUSTED_PROXIES",
                 address=address_of(request),
             )
+
+
+class LimitedRequests:
+    """Middleware that counts requests by their address."""
+
+    def __init__(self, app: ASGIApp, limit: AddressLimit) -> None:
+        """Wrap the application."""
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, unless there are too many."""
+        if scope["type"] == "http" and not scope["path"].startswith(_NOT_LIMITED):
+            await self._limit.count(HTTPConnection(scope))
+        await self._app(scope, receive, send)
 
 
 def address_of(request: HTTPConnection) -> str | None:
