@@ -1,8 +1,10 @@
 """Logging: one event a line, for people in a terminal and as JSON elsewhere."""
 
+import json
 import logging
 import sys
 
+import orjson
 import structlog
 
 from server.settings import LogFormat
@@ -22,17 +24,22 @@ def set_up_logging(log_format: LogFormat) -> None:
         rendered: list[structlog.typing.Processor] = [
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         ]
+        structlog.configure(
+            processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            cache_logger_on_first_use=True,
+        )
     else:
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        rendered = [
-            structlog.processors.ExceptionRenderer(tracebacks),
-            structlog.processors.JSONRenderer(default=str),
-        ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
+        exceptions = structlog.processors.ExceptionRenderer(tracebacks)
+        rendered = [exceptions, structlog.processors.JSONRenderer(default=str)]
+        # Every request writes a line: ours go past the standard library, which takes three times as long.
+        structlog.configure(
+            processors=[*shared, exceptions, structlog.processors.JSONRenderer(serializer=_encoded)],
+            logger_factory=_NamedLogger,
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            cache_logger_on_first_use=True,
+        )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -47,3 +54,19 @@ def set_up_logging(log_format: LogFormat) -> None:
     for name in ("uvicorn", "uvicorn.error", "alembic", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+
+
+class _NamedLogger(structlog.BytesLogger):
+    """Writes lines to standard error, and has the name that `add_logger_name` adds."""
+
+    def __init__(self, name: str = "messenger") -> None:
+        super().__init__(sys.stderr.buffer)
+        self.name = name
+
+
+def _encoded(event: object, **_options: object) -> bytes:
+    try:
+        return orjson.dumps(event, str)
+    except TypeError:
+        # Half a surrogate pair, a number over 64 bits, or a key that is no text.
+        return json.dumps(event, default=str).encode()

@@ -6,10 +6,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import pytest
+import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -23,7 +26,7 @@ from graphql import (
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from plans import BoundOperation, plan_operation
+from plans import BoundOperation, Unplannable, plan_operation
 from tests.plans.agreement import assert_same
 from tests.plans.documents import Document, document_from
 from tests.plans.forest import FOREST, Broken, Growth, growth_from
@@ -149,3 +152,66 @@ async def test_what_fails_inside_of_what_is_null_already_is_not_told():
     result = await by_plan(document, Growth("Branch", {"id": 2, "leaf": later}))
     assert result.data == {"branch": {"leaf": None}}
     assert [error.message for error in result.errors or ()] == ["soon"]
+
+
+@dataclass
+class Waiting:
+    begun: asyncio.Semaphore
+    ended: int = 0
+
+
+@strawberry.type
+class Endless:
+    @strawberry.field
+    async def wait(self, info: strawberry.Info) -> int:
+        info.context.begun.release()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            info.context.ended += 1
+        return 1
+
+
+async def test_an_execution_that_is_cancelled_leaves_nothing_running():
+    schema = strawberry.Schema(Endless)._schema  # pyright: ignore[reportPrivateUsage]
+    node = parse("{ one: wait two: wait }")
+    operation = node.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    waiting = plan_operation(schema, node, operation).bind({})
+    assert isinstance(waiting, BoundOperation)
+    seen = Waiting(asyncio.Semaphore(0))
+    before = asyncio.all_tasks()
+    execution = asyncio.create_task(waiting.execute(seen, Endless()))
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            await seen.begun.acquire()
+    execution.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await execution
+    assert seen.ended == 2
+    assert asyncio.all_tasks() == before
+
+
+def test_what_a_plan_cannot_do_is_refused_before_anything_is_executed():
+    for text in ("{ __schema { queryType { name } } }", '{ __type(name: "Leaf") { name } }'):
+        node = parse(text)
+        operation = node.definitions[0]
+        assert isinstance(operation, OperationDefinitionNode)
+        with pytest.raises(Unplannable):
+            plan_operation(SCHEMA, node, operation)
+
+
+def test_only_so_many_ways_to_skip_and_include_are_planned():
+    names = [f"v{number}" for number in range(5)]
+    fields = " ".join(f"{name}: __typename @skip(if: ${name})" for name in names)
+    node = parse(f"query ({', '.join(f'${name}: Boolean!' for name in names)}) {{ {fields} }}")
+    operation = node.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    plan = plan_operation(SCHEMA, node, operation)
+    ways = [{name: bool(way >> bit & 1) for bit, name in enumerate(names)} for way in range(32)]
+    bound_ways = 0
+    for way in ways:
+        with suppress(Unplannable):
+            bound_ways += isinstance(plan.bind(way), BoundOperation)
+    assert bound_ways == 16
+    assert isinstance(plan.bind(ways[0]), BoundOperation)
