@@ -126,9 +126,10 @@ async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, 
     """The answer is older than an event that overtakes it."""
     async with window_of(browser, pair.origin) as window:
         await window.signs_in(pair.ada.username)
-        for content in TEN:
+        written = [f"before {number}" for number in range(60)]  # more than a page
+        for content in written:
             await pair.grace.sends(content, to=pair.conversation)
-        await expect(window.row(pair.grace.username)).to_contain_text("10 unread")
+        await expect(window.row(pair.grace.username)).to_contain_text("60 unread")
         answered = asyncio.Event()
         overtaken = asyncio.Event()
 
@@ -147,7 +148,7 @@ async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, 
         await pair.grace.sends("overtakes it", to=pair.conversation)
         await expect(window.row(pair.grace.username)).to_contain_text("overtakes it")
         overtaken.set()
-        await window.sees(*TEN, "overtakes it")
+        await window.sees(*written[-50:], "overtakes it")
 
 
 async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: Pair, server: Server):
@@ -266,3 +267,20 @@ async def test_a_page_from_another_host_by_plain_http_works_too(
             for tab in tabs:
                 await tab.sees("hello", "over plain HTTP")
                 await expect(tab.page.get_by_text("Sending…")).to_have_count(0)
+
+
+async def test_who_talk_at_the_same_time_see_the_same(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin) as at_ada, window_of(browser, pair.origin) as at_grace:
+        for window, person in ((at_ada, pair.ada), (at_grace, pair.grace)):
+            await window.signs_in(person.username, at=f"/conversations/{pair.conversation}")
+        await asyncio.gather(
+            at_ada.writes(*(f"ada {number}" for number in range(20))),
+            at_grace.writes(*(f"grace {number}" for number in range(20))),
+        )
+        query = "query ($id: ID!) { conversation(id: $id) { messages(last: 40) { edges { node { content } } } } }"
+        for window in (at_ada, at_grace):
+            await expect(window.messages).to_have_count(40)
+            await expect(window.page.get_by_text("Sending…")).to_have_count(0)
+        stored = (await pair.ada.asks(query, id=pair.conversation))["conversation"]["messages"]["edges"]
+        for window in (at_ada, at_grace):
+            await window.sees(*(edge["node"]["content"] for edge in stored))
