@@ -277,7 +277,9 @@ async def test_who_talk_at_the_same_time_see_the_same(browser: Browser, pair: Pa
             at_ada.writes(*(f"ada {number}" for number in range(20))),
             at_grace.writes(*(f"grace {number}" for number in range(20))),
         )
-        query = "query ($id: ID!) { conversation(id: $id) { messages(last: 40) { edges { node { content } } } } }"
+        query = (
+            "query ($id: ID!) { conversation(id: $id) { messages(last: 40) { edges { node { content } } } } }"
+        )
         for window in (at_ada, at_grace):
             await expect(window.messages).to_have_count(40)
             await expect(window.page.get_by_text("Sending…")).to_have_count(0)
