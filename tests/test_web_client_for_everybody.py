@@ -264,16 +264,3 @@ async def bytes_of(requests: Sequence[Request]) -> int:
     """Return how much was transferred to answer them."""
     sizes = [await request.sizes() for request in requests]
     return sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
-
-
-async def test_the_page_may_do_no_more_than_it_needs(window: Window, pair: Pair):
-    response = await window.page.request.get(pair.origin)
-    policy = dict(
-        part.strip().split(" ", 1) for part in response.headers["content-security-policy"].split(";")
-    )
-    assert policy["default-src"] == "'none'"
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
-    assert "unsafe" not in response.headers["content-security-policy"]
-    for path in ("/conversations/anything", "/profile"):
-        assert await (await window.page.request.get(pair.origin + path)).text() == await response.text()
-    assert (await window.page.request.get(f"{pair.origin}/nowhere")).status == 404

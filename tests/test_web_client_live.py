@@ -16,7 +16,7 @@ from schema.node import NodeType
 from tests.chromium import needs_chromium
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server, eventually, running_server
-from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
+from tests.web_client import HIDING, Pair, Window, held_back, person_at, put_to_sleep, window_of
 
 pytestmark = needs_chromium
 
@@ -286,3 +286,24 @@ async def test_who_talk_at_the_same_time_see_the_same(browser: Browser, pair: Pa
         stored = (await pair.ada.asks(query, id=pair.conversation))["conversation"]["messages"]["edges"]
         for window in (at_ada, at_grace):
             await window.sees(*(edge["node"]["content"] for edge in stored))
+
+
+async def test_a_leader_that_is_put_to_sleep_loses_the_lead(browser: Browser, pair: Pair):
+    """As phones do with tabs in the background: it holds its lock, and does nothing."""
+    async with person_at(browser) as context:
+        leader, other = (
+            Window(await context.new_page(), pair.origin),
+            Window(await context.new_page(), pair.origin),
+        )
+        await leader.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await pair.grace.sends("before", to=pair.conversation)
+        await leader.sees("before")
+        wake = await put_to_sleep(leader)
+        await other.opens_conversation(pair.conversation)
+        await pair.grace.sends("while it sleeps", to=pair.conversation)
+        await other.sees("before", "while it sleeps")
+        await wake()
+        await leader.sees("before", "while it sleeps")
+        await pair.grace.sends("for both", to=pair.conversation)
+        for tab in (leader, other):
+            await tab.sees("before", "while it sleeps", "for both")

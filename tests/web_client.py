@@ -1,7 +1,7 @@
 """The web client as somebody in front of it: a window of a browser, and what one does and sees there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -166,3 +166,20 @@ async def held_back(window: Window, operation: str) -> Callable[[], None]:
 
     await window.page.route("**/graphql", hold)
     return let_through.set
+
+
+async def put_to_sleep(window: Window) -> Callable[[], Awaitable[None]]:
+    """Stop all the window's scripts until what is returned is called."""
+    debugger = await window.page.context.new_cdp_session(window.page)
+
+    async def say(method: str) -> None:
+        # Its parameters are of any kind.
+        await debugger.send(method)  # pyright: ignore[reportUnknownMemberType]
+
+    async def wake() -> None:
+        await say("Debugger.resume")
+        await debugger.detach()
+
+    await say("Debugger.enable")
+    await say("Debugger.pause")
+    return wake
