@@ -96,14 +96,6 @@ class Window:
         """Accept that these are all messages of the conversation, in this order."""
         await expect(self.messages).to_have_text(list(texts), timeout=20_000)
 
-    async def sees_at_the_end(self, *texts: str) -> None:
-        """Accept that the conversation ends with these, and that none of them is there twice."""
-        last = self.messages.last
-        await expect(last).to_have_text(texts[-1], timeout=20_000)
-        shown = await self.messages.all_inner_texts()
-        assert shown[-len(texts) :] == list(texts)
-        assert [text for text in shown if text in texts] == list(texts)
-
     async def is_titled(self, title: str) -> None:
         await expect(self.page).to_have_title(title, timeout=20_000)
 
