@@ -17,7 +17,7 @@ from tests.chromium import needs_chromium
 from tests.proxy import Proxy, proxy_before
 from tests.serving import Server, eventually, running_server
 from tests.tables import tables
-from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
+from tests.web_client import HIDING, Pair, Window, held_back, person_at, put_to_sleep, window_of
 
 pytestmark = needs_chromium
 
@@ -127,9 +127,10 @@ async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, 
     """The answer is older than an event that overtakes it."""
     async with window_of(browser, pair.origin) as window:
         await window.signs_in(pair.ada.username)
-        for content in TEN:
+        written = [f"before {number}" for number in range(60)]  # more than a page
+        for content in written:
             await pair.grace.sends(content, to=pair.conversation)
-        await expect(window.row(pair.grace.username)).to_contain_text("10 unread")
+        await expect(window.row(pair.grace.username)).to_contain_text("60 unread")
         answered = asyncio.Event()
         overtaken = asyncio.Event()
 
@@ -148,7 +149,7 @@ async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, 
         await pair.grace.sends("overtakes it", to=pair.conversation)
         await expect(window.row(pair.grace.username)).to_contain_text("overtakes it")
         overtaken.set()
-        await window.sees(*TEN, "overtakes it")
+        await window.sees(*written[-50:], "overtakes it")
 
 
 async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: Pair, server: Server):
@@ -267,3 +268,43 @@ async def test_a_page_from_another_host_by_plain_http_works_too(
             for tab in tabs:
                 await tab.sees("hello", "over plain HTTP")
                 await expect(tab.page.get_by_text("Sending…")).to_have_count(0)
+
+
+async def test_who_talk_at_the_same_time_see_the_same(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin) as at_ada, window_of(browser, pair.origin) as at_grace:
+        for window, person in ((at_ada, pair.ada), (at_grace, pair.grace)):
+            await window.signs_in(person.username, at=f"/conversations/{pair.conversation}")
+        await asyncio.gather(
+            at_ada.writes(*(f"ada {number}" for number in range(20))),
+            at_grace.writes(*(f"grace {number}" for number in range(20))),
+        )
+        query = (
+            "query ($id: ID!) { conversation(id: $id) { messages(last: 40) { edges { node { content } } } } }"
+        )
+        for window in (at_ada, at_grace):
+            await expect(window.messages).to_have_count(40)
+            await expect(window.page.get_by_text("Sending…")).to_have_count(0)
+        stored = (await pair.ada.asks(query, id=pair.conversation))["conversation"]["messages"]["edges"]
+        for window in (at_ada, at_grace):
+            await window.sees(*(edge["node"]["content"] for edge in stored))
+
+
+async def test_a_leader_that_is_put_to_sleep_loses_the_lead(browser: Browser, pair: Pair):
+    """As phones do with tabs in the background: it holds its lock, and does nothing."""
+    async with person_at(browser) as context:
+        leader, other = (
+            Window(await context.new_page(), pair.origin),
+            Window(await context.new_page(), pair.origin),
+        )
+        await leader.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await pair.grace.sends("before", to=pair.conversation)
+        await leader.sees("before")
+        wake = await put_to_sleep(leader)
+        await other.opens_conversation(pair.conversation)
+        await pair.grace.sends("while it sleeps", to=pair.conversation)
+        await other.sees("before", "while it sleeps")
+        await wake()
+        await leader.sees("before", "while it sleeps")
+        await pair.grace.sends("for both", to=pair.conversation)
+        for tab in (leader, other):
+            await tab.sees("before", "while it sleeps", "for both")

@@ -1,7 +1,7 @@
 """The web client as somebody in front of it: a window of a browser, and what one does and sees there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -96,14 +96,6 @@ class Window:
         """Accept that these are all messages of the conversation, in this order."""
         await expect(self.messages).to_have_text(list(texts), timeout=20_000)
 
-    async def sees_at_the_end(self, *texts: str) -> None:
-        """Accept that the conversation ends with these, and that none of them is there twice."""
-        last = self.messages.last
-        await expect(last).to_have_text(texts[-1], timeout=20_000)
-        shown = await self.messages.all_inner_texts()
-        assert shown[-len(texts) :] == list(texts)
-        assert [text for text in shown if text in texts] == list(texts)
-
     async def is_titled(self, title: str) -> None:
         await expect(self.page).to_have_title(title, timeout=20_000)
 
@@ -166,3 +158,20 @@ async def held_back(window: Window, operation: str) -> Callable[[], None]:
 
     await window.page.route("**/graphql", hold)
     return let_through.set
+
+
+async def put_to_sleep(window: Window) -> Callable[[], Awaitable[None]]:
+    """Stop all the window's scripts until what is returned is called."""
+    debugger = await window.page.context.new_cdp_session(window.page)
+
+    async def say(method: str) -> None:
+        # Its parameters are of any kind.
+        await debugger.send(method)  # pyright: ignore[reportUnknownMemberType]
+
+    async def wake() -> None:
+        await say("Debugger.resume")
+        await debugger.detach()
+
+    await say("Debugger.enable")
+    await say("Debugger.pause")
+    return wake

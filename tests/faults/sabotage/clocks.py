@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Self
 from uuid import UUID
@@ -63,7 +63,12 @@ def order_by_id(number: int) -> None:
         return [InboxEntry(row[0], Message(*row[1:])) for row in rows]
 
     async def follow(
-        read: InboxLog, subscriber: Subscriber, *, after: int, page_size: int = 100
+        read: InboxLog,
+        subscriber: Subscriber,
+        *,
+        after: int,
+        page_size: int = 100,
+        caught_up: Callable[[int], None],
     ) -> AsyncGenerator[InboxEntry]:
         position = after
         while True:

@@ -1,6 +1,6 @@
 """Followers that trust hints, or begin in the wrong place."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from db.records import InboxEntry
 from realtime import follower
@@ -13,7 +13,12 @@ def pass_every_hint(number: int) -> None:
     """Pass each hint on as it comes, whatever its position."""
 
     async def follow(
-        read: InboxLog, subscriber: Subscriber, *, after: int, page_size: int = 100
+        read: InboxLog,
+        subscriber: Subscriber,
+        *,
+        after: int,
+        page_size: int = 100,
+        caught_up: Callable[[int], None],
     ) -> AsyncGenerator[InboxEntry]:
         position = after
         while True:
@@ -33,7 +38,9 @@ def pass_every_hint(number: int) -> None:
 def resume_one_early(number: int) -> None:
     """Begin with the entry that the cursor stands at instead of the one after it."""
 
-    def follow(read: InboxLog, subscriber: Subscriber, *, after: int) -> AsyncGenerator[InboxEntry]:
-        return follower.follow(read, subscriber, after=max(0, after - 1))
+    def follow(
+        read: InboxLog, subscriber: Subscriber, *, after: int, caught_up: Callable[[int], None]
+    ) -> AsyncGenerator[InboxEntry]:
+        return follower.follow(read, subscriber, after=max(0, after - 1), caught_up=caught_up)
 
     inbox.follow = follow

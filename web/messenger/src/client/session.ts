@@ -19,6 +19,8 @@ export type Arrived = MessageCreatedSubscription['messageCreated']['message'];
 
 /** Long enough away for what other devices have read to be asked for. */
 const AWAY_MS = 20_000;
+/** How often a tab that somebody looks at makes sure of the one that has the stream. */
+const CHECK_MS = 15_000;
 
 export class Session {
   readonly id = newKey();
@@ -122,11 +124,15 @@ export class Session {
     const onVisible = () => {
       if (document.visibilityState === 'hidden') {
         hiddenSince = Date.now();
-      } else if (hiddenSince !== undefined && Date.now() - hiddenSince > AWAY_MS) {
+        return;
+      }
+      this.#stream.checkLeader();
+      if (hiddenSince !== undefined && Date.now() - hiddenSince > AWAY_MS) {
         this.#stream.look();
         void this.#compare();
       }
     };
+    const timer = setInterval(() => document.visibilityState === 'visible' && this.#stream.checkLeader(), CHECK_MS);
     const onOnline = () => this.#stream.look();
     // Out of the browser's back/forward cache, where other tabs were not heard.
     const onShow = ({ persisted }: PageTransitionEvent) => persisted && this.end();
@@ -134,6 +140,7 @@ export class Session {
     addEventListener('online', onOnline);
     addEventListener('pageshow', onShow);
     return () => {
+      clearInterval(timer);
       document.removeEventListener('visibilitychange', onVisible);
       removeEventListener('online', onOnline);
       removeEventListener('pageshow', onShow);

@@ -1,8 +1,9 @@
 /**
- * One event stream for all tabs of a browser. The tab that holds a lock has the stream, and passes each result on
- * by BroadcastChannel; when it goes away, the lock falls to another tab, which goes on from the last cursor that it
- * has seen itself. That is simpler than single connection mode, where every tab has a connection again, and it keeps
- * the tabs in step: they get the same results. A result that comes twice around a change of leader is dropped here.
+ * One event stream for all tabs of a browser. The tab that holds a lock leads: it has the stream, and passes each result
+ * on by BroadcastChannel. When it goes away, the lock falls to another tab, which goes on from the last cursor that it
+ * has seen itself; a leader that a phone has put to sleep, lock in hand, is robbed of it by a tab that somebody looks
+ * at. That is simpler than single connection mode, where every tab has a connection again, and it keeps the tabs in
+ * step: they get the same results. A result that comes twice around a change of leader is dropped here.
  */
 import type { ExecutionResult, RequestParams, Sink } from 'graphql-sse';
 
@@ -30,7 +31,10 @@ export class SharedStream {
     if (this.#early.length < REMEMBERED) this.#early.push(said);
     else this.#missedEarly = true;
   };
+  /** There while this tab leads. */
   #reconnect: (() => void) | undefined;
+  #rob: (() => void) | undefined;
+  #unanswered: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     this.#channel.onmessage = ({ data }: MessageEvent<Said>) => this.#hear(data);
@@ -53,30 +57,35 @@ export class SharedStream {
 
     this.#hear = (said) => {
       if (said.kind === 'result' && said.viewer === viewer) pass(said.result);
-      else if (said.kind === 'connected') this.connected.set(said.connected);
       else if (said.kind === 'look') this.#reconnect?.();
       else if (said.kind === 'is it connected?' && this.#reconnect) this.#sayConnected(this.connected.get());
+      else if (said.kind === 'connected') {
+        clearTimeout(this.#unanswered);
+        this.connected.set(said.connected);
+      }
     };
     if (typeof after === 'string') this.#remember(after);
     for (const said of this.#early.splice(0)) this.#hear(said);
-    this.#say({ kind: 'is it connected?' });
 
-    const lead = () => {
+    /** Leads until the signal. */
+    const lead = (end: AbortSignal) => {
       const client = createResumingClient({
         url: '/graphql',
         fetch: async (...asked) => {
           const response = await fetch(...asked);
-          if (response.ok) this.#sayConnected(true);
+          if (response.ok && !end.aborted) this.#sayConnected(true);
           return response;
         },
         wait: (failures) => {
-          this.#sayConnected(false);
-          return backOff(failures, stopped.signal);
+          if (!end.aborted) this.#sayConnected(false);
+          return backOff(failures, end);
         },
       });
       let current: symbol;
+      let since: number;
       const connect = () => {
         const mine = (current = Symbol());
+        since = performance.now();
         return client.subscribe<Record<string, unknown>, Record<string, unknown>>(
           { ...request, variables: { ...request.variables, after } },
           {
@@ -90,28 +99,63 @@ export class SharedStream {
         );
       };
       let disconnect = connect();
+      clearTimeout(this.#unanswered);
       this.#reconnect = () => {
+        if (performance.now() - since < 1000) return; // All tabs ask for it at the same time.
         current = Symbol();
         disconnect();
         disconnect = connect();
       };
-      stopped.signal.addEventListener('abort', () => {
+      end.addEventListener('abort', () => {
+        current = Symbol();
         this.#reconnect = undefined;
         client.dispose();
       });
     };
 
-    const leading = () =>
-      new Promise<void>((resolve) => {
-        lead();
-        stopped.signal.addEventListener('abort', () => resolve());
-      });
+    /** Waits for the lock, or takes it, and leads as long as it is ours. */
+    const follow = async (rob: boolean): Promise<void> => {
+      const ours = new AbortController();
+      const end = AbortSignal.any([stopped.signal, ours.signal]);
+      const leading = () =>
+        new Promise<void>((resolve) => {
+          if (end.aborted) return resolve();
+          lead(end);
+          end.addEventListener('abort', () => resolve());
+        });
+      this.#rob = () => {
+        ours.abort();
+        void follow(true);
+      };
+      try {
+        // Where a page came by plain HTTP from elsewhere there are no locks: then each tab has a stream of its own.
+        if (!('locks' in navigator)) await leading();
+        else await navigator.locks.request(`messenger-stream-${viewer}`, rob ? { steal: true } : { signal: end }, leading);
+      } catch {
+        // We gave up waiting, or were robbed ourselves.
+        const wasRobbed = !end.aborted;
+        ours.abort();
+        if (wasRobbed) void follow(false);
+      }
+    };
+
     if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too much has come before the start.')));
-    // Where a page came by plain HTTP from elsewhere, there are no locks: then each tab has a stream of its own.
-    else if (!('locks' in navigator)) void leading();
-    // Refused only when it is stopped while it waits.
-    else navigator.locks.request(`messenger-stream-${viewer}`, { signal: stopped.signal }, leading).catch(() => {});
+    else void follow(false);
+    this.checkLeader();
+    stopped.signal.addEventListener('abort', () => clearTimeout(this.#unanswered));
     return () => stopped.abort();
+  }
+
+  /** Makes sure that whoever leads is awake, and tries to connect if nothing is; else this tab takes the lead. */
+  checkLeader(): void {
+    if (this.#reconnect || !this.#rob) return;
+    // In the background its own next attempt may be a minute away.
+    if (!this.connected.get()) this.#say({ kind: 'look' });
+    this.#say({ kind: 'is it connected?' });
+    clearTimeout(this.#unanswered);
+    this.#unanswered = setTimeout(() => {
+      if (!this.#reconnect && document.visibilityState === 'visible') this.#rob?.();
+    }, ASLEEP_MS);
   }
 
   /** Whether the event with this cursor has been here, or the place was where everything began. */
@@ -146,6 +190,8 @@ export class SharedStream {
 }
 
 const REMEMBERED = 1000;
+/** A leader answers at once, even in the background. */
+const ASLEEP_MS = 4000;
 
 function cursorOf(result: Result): string | undefined {
   const created = result.data?.['messageCreated'] as { cursor?: string } | null | undefined;

@@ -4,7 +4,7 @@ import { useClient } from 'urql';
 import type { Unconfirmed } from '../client/outbox.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
-import { dayName, daysBetween } from '../parts/time.tsx';
+import { dayName } from '../parts/time.tsx';
 import { MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import type { OpenConversation } from './Conversation.tsx';
 import { useReading } from './reading.ts';
@@ -31,8 +31,13 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
   // What one sends is seen, wherever one was.
-  const newest = unconfirmed.at(-1)?.key;
-  useLayoutEffect(() => void (newest !== undefined && toEnd()), [newest]);
+  const writtenAt = unconfirmed.at(-1)?.createdAt ?? '';
+  const seenAt = useRef('');
+  useLayoutEffect(() => {
+    if (writtenAt <= seenAt.current) return;
+    seenAt.current = writtenAt;
+    toEnd();
+  }, [writtenAt]);
 
   return (
     <div className="messages">
@@ -48,7 +53,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
         )}
         {count === 0 && <p className="empty">Nothing has been written yet. Say hello to {name}.</p>}
         {byDay(messages).map((day) => (
-          <Day key={day[0]?.id} messages={day} name={name} lastRead={lastRead} />
+          <Day key={day.date} messages={day.messages} name={name} lastRead={lastRead} />
         ))}
         {unconfirmed.length > 0 && (
           <ol aria-label="Not confirmed yet">
@@ -99,14 +104,14 @@ function isSoonAfter(message: MessageFieldsFragment, next: MessageFieldsFragment
   return next !== undefined && Date.parse(next.createdAt) - Date.parse(message.createdAt) < SOON_MS;
 }
 
-function byDay(messages: MessageFieldsFragment[]): MessageFieldsFragment[][] {
-  const days: MessageFieldsFragment[][] = [];
+/** Groups them by their date in the reader's zone. */
+function byDay(messages: MessageFieldsFragment[]): { date: string; messages: MessageFieldsFragment[] }[] {
+  const days: { date: string; messages: MessageFieldsFragment[] }[] = [];
   for (const message of messages) {
+    const date = new Date(message.createdAt).toDateString();
     const day = days.at(-1);
-    const before = day?.at(-1);
-    if (day && before && daysBetween(new Date(before.createdAt), new Date(message.createdAt)) === 0)
-      day.push(message);
-    else days.push([message]);
+    if (day?.date === date) day.messages.push(message);
+    else days.push({ date, messages: [message] });
   }
   return days;
 }

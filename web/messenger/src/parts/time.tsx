@@ -8,7 +8,7 @@ const shortDate = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium' });
 const whole = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'full', timeStyle: 'short' });
 
 /** How many midnights lie between the two, in the reader's zone. */
-export function daysBetween(earlier: Date, later: Date): number {
+function daysBetween(earlier: Date, later: Date): number {
   const day = (date: Date) => Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / 86_400_000;
   return day(later) - day(earlier);
 }
