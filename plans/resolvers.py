@@ -9,12 +9,12 @@ from typing import Any, TypeAlias, cast
 import strawberry
 from graphql import GraphQLObjectType, GraphQLSchema, default_field_resolver, get_named_type, is_union_type
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types.arguments import convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from plans.arguments import plan_arguments
 from plans.info import PlannedInfo, SelectedField
+from plans.inputs import plan_inputs
 from plans.run import Place, Run
 
 Resolve: TypeAlias = Callable[[Run, Any, Place], Any]
@@ -86,7 +86,7 @@ def _method(selected: SelectedField, field: StrawberryField) -> Resolve:
     arguments, _ = plan_arguments(selected.definition, selected.nodes[0])
     strawberry_schema = _strawberry_schema(selected.schema)
     convert = (
-        _converter(field, strawberry_schema) if field.arguments and strawberry_schema is not None else None
+        plan_inputs(field, strawberry_schema) if field.arguments and strawberry_schema is not None else None
     )
 
     if convert is None and takes_self and not source_names and info_name == "info":
@@ -106,24 +106,6 @@ def _method(selected: SelectedField, field: StrawberryField) -> Resolve:
         return function(source, **named) if takes_self else function(**named)
 
     return resolve
-
-
-def _converter(
-    field: StrawberryField, schema: strawberry.Schema
-) -> Callable[[dict[str, Any], PlannedInfo], dict[str, Any]]:
-    """Return how arguments become what a Strawberry resolver takes: its input types, by Python's names."""
-    converter = schema.schema_converter
-
-    def convert(arguments: dict[str, Any], info: PlannedInfo) -> dict[str, Any]:
-        return convert_arguments(
-            arguments,
-            field.arguments,
-            scalar_registry=converter.scalar_registry,
-            config=converter.config,
-            info=info,
-        )
-
-    return convert
 
 
 def _any_resolver(selected: SelectedField, function: Callable[..., Any]) -> Resolve:

@@ -233,7 +233,9 @@ class SingleConnections:
 
 
 def _token_of(request: Request) -> str | None:
-    return request.headers.get(TOKEN_HEADER) or request.query_params.get("token")
+    given = request.headers.get(TOKEN_HEADER)
+    # Hardly any request has a query.
+    return given or (request.query_params.get("token") if request.scope["query_string"] else None)
 
 
 def _wants_stream(request: Request) -> bool:

@@ -81,7 +81,7 @@ def _address(process: subprocess.Popen[bytes], log_path: Path) -> str:
     while time.monotonic() < end:
         assert process.poll() is None, log_path.read_text()
         for line in log_path.read_text().splitlines():
-            if '"event": "serving"' in line:
+            if '"event":"serving"' in line:
                 return json.loads(line)["listening"]
         os.sched_yield()
     raise AssertionError(f"the server does not start: {log_path.read_text()}")

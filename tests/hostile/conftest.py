@@ -18,7 +18,7 @@ async def unharmed(server: Server, http: httpx.AsyncClient) -> AsyncGenerator[No
 
     def faults() -> list[str]:
         lines = server.log_path.read_text().splitlines()
-        return [line for line in lines if '"level": "error"' in line or '"level": "critical"' in line]
+        return [line for line in lines if '"level":"error"' in line or '"level":"critical"' in line]
 
     before = len(faults())
     yield

@@ -90,7 +90,7 @@ NOT_EXECUTED: list[dict[str, Any]] = [SYNTAX_ERROR, UNKNOWN_FIELD, UNFIT_VARIABL
 def logged(server: Server, request_id: str) -> list[dict[str, Any]]:
     """Return the finished lines of the log about a request, or none yet if the last one is still to come."""
     lines = [line for line in server.log_path.read_text().splitlines() if request_id in line]
-    if not lines or '"event": "request"' not in lines[-1] or not lines[-1].endswith("}"):
+    if not lines or '"event":"request"' not in lines[-1] or not lines[-1].endswith("}"):
         return []
     return [json.loads(line) for line in lines]
 
