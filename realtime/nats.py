@@ -54,6 +54,12 @@ async def open_nats_relay(
             running.cancel()
 
 
+def _is_cancelled() -> bool:
+    """Say whether the current task is to end, even if the library has kept that to itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def subject_of(user_id: UUID) -> str:
     """Return the subject of a user's hints."""
     return f"messenger.inbox.{user_id.hex}"
@@ -132,15 +138,16 @@ class NatsRelay:
         self._work.set()
 
     async def run(self, servers: Sequence[str], options: Mapping[str, Any]) -> None:
-        """Keep a client that publishes and subscribes, without end."""
+        """Keep a client that publishes and subscribes, until the task is cancelled."""
         backoff = Backoff()
-        while True:
+        while not _is_cancelled():
             try:
                 await self._connected(servers, options, backoff)
             except _CONNECTION_ERRORS as error:
                 # The client connects again by itself; here it has given up, on credentials for example.
                 self._complain("NATS turns us away", error)
-            await backoff.wait()
+            if not _is_cancelled():
+                await backoff.wait()
 
     async def _connected(self, servers: Sequence[str], options: Mapping[str, Any], backoff: Backoff) -> None:
         client = _Client()
@@ -166,7 +173,7 @@ class NatsRelay:
             self._subscribe_anew()
             await self._subscribe(client)
             await self._look_at_logs()
-            while not client.is_closed:
+            while not client.is_closed and not _is_cancelled():
                 await self._work.wait()
                 self._work.clear()
                 await self._publish(client)

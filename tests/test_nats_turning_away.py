@@ -111,3 +111,40 @@ async def test_a_connection_that_is_closed_under_the_library_ends_nothing(
                     with suppress(TimeoutError):
                         async with asyncio.timeout(0.2):
                             received = await subscriber.next()
+
+
+async def test_the_relay_ends_although_the_library_fails_to_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    close = Client.close
+
+    async def fail(self: Client) -> None:
+        await close(self)
+        raise RuntimeError("the handler is closed")
+
+    monkeypatch.setattr(Client, "close", fail)
+    subscribers = Subscribers()
+    with running_nats(tmp_path) as port:
+        async with asyncio.timeout(20), open_nats_relay([f"nats://127.0.0.1:{port}"], {}, subscribers, str):
+            with subscribers.attached(uuid4()) as subscriber:
+                assert await subscriber.next() is None, "connected, and told to look at the log"
+
+
+async def test_the_relay_ends_although_the_library_keeps_that_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    publishing = asyncio.Event()
+
+    async def swallow(self: Client, *given: Any, **named: Any) -> None:
+        publishing.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(Client, "publish", swallow)
+    with running_nats(tmp_path) as port:
+        async with (
+            asyncio.timeout(20),
+            open_nats_relay([f"nats://127.0.0.1:{port}"], {}, Subscribers(), str) as relay,
+        ):
+            relay.send([hint(uuid4(), 1)])
+            await publishing.wait()
