@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.faults.parent import Order
 
 _START_SECONDS = 40
+# Longer than a server takes to end that has been told to.
+_END_SECONDS = 30
 
 
 @dataclass
@@ -65,7 +67,8 @@ class Server:
     async def _end(self, signum: signal.Signals) -> None:
         if self._life is not None and not self._life.done():
             os.kill(self.pid, signum)
-            await self._life
+            async with asyncio.timeout(_END_SECONDS):
+                await asyncio.shield(self._life)
 
     def log(self) -> str:
         """Return what it and its predecessors have logged."""
