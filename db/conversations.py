@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from asyncpg import ForeignKeyViolationError
-from sqlalchemy import BigInteger, Integer, bindparam, func, select, text, update
+from asyncpg import ForeignKeyViolationError, Record
+from sqlalchemy import BigInteger, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from db.ids import new_id
-from db.records import Conversation, Participant, User
+from db.records import Conversation, Message, Participant, RecentConversation, User
 from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
 from db.users import USER_COLUMNS, UserGone
@@ -68,20 +68,48 @@ async def by_ids(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> S
     return [Conversation(*row) for row in await _BY_IDS.fetch(connection, viewer=viewer, ids=ids)]
 
 
-_recent = (
-    select(*_AS_SEEN)
-    .join(participants)
-    .where(participants.c.user_id == bindparam("viewer"), participants.c.last_position > 0)
-    .order_by(participants.c.last_position.desc())
-    .limit(bindparam("limit", type_=Integer))
-)
-_NEWEST = Statement(_recent)
-_BEFORE = Statement(_recent.where(participants.c.last_position < bindparam("before")))
+def _recent(condition: str) -> Statement:
+    # Who and what belongs to each row is looked up row by row, for as few rows as are asked for: LIMIT 1
+    # keeps the planner from reading whole tables instead.
+    return Statement(
+        text(f"""
+        SELECT page.*, other.id, other.username, other.avatar_url,
+               newest.id, newest.author_id, newest.content, newest.created_at
+        FROM (
+            SELECT conversations.id, conversations.last_seq, participants.read_seq, participants.last_position
+            FROM participants JOIN conversations ON conversations.id = participants.conversation_id
+            WHERE participants.user_id = :viewer AND participants.last_position > 0 {condition}
+            ORDER BY participants.last_position DESC
+            LIMIT :limit
+        ) AS page
+        LEFT JOIN LATERAL (
+            SELECT (array_agg(two.user_id))[1] AS user_id FROM (
+                SELECT user_id FROM participants
+                WHERE conversation_id = page.id AND user_id <> :viewer
+                LIMIT 2
+            ) AS two
+            HAVING count(*) = 1
+        ) AS single ON true
+        LEFT JOIN LATERAL (
+            SELECT id, username, avatar_url FROM users WHERE users.id = single.user_id LIMIT 1
+        ) AS other ON true
+        LEFT JOIN LATERAL (
+            SELECT id, author_id, content, created_at FROM messages
+            WHERE messages.conversation_id = page.id AND messages.seq = page.last_seq
+            LIMIT 1
+        ) AS newest ON true
+        ORDER BY page.last_position DESC
+        """)
+    )
+
+
+_NEWEST = _recent("")
+_BEFORE = _recent("AND participants.last_position < :before")
 
 
 async def recent(
     connection: Connection, viewer: UUID, *, before: int | None, limit: int
-) -> Sequence[Conversation]:
+) -> Sequence[RecentConversation]:
     """Return at most `limit` of the viewer's conversations, the most recently active first.
 
     `before` is a `last_position`; None starts with the newest. Conversations without a message are left
@@ -91,7 +119,14 @@ async def recent(
         rows = await _NEWEST.fetch(connection, viewer=viewer, limit=limit)
     else:
         rows = await _BEFORE.fetch(connection, viewer=viewer, limit=limit, before=before)
-    return [Conversation(*row) for row in rows]
+    return [_recent_conversation(row) for row in rows]
+
+
+def _recent_conversation(row: Record) -> RecentConversation:
+    conversation = Conversation(*row[:4])
+    other = User(*row[4:7]) if row[4] else None
+    last_message = Message(row[7], conversation.id, conversation.last_seq, *row[8:]) if row[7] else None
+    return RecentConversation(conversation, other, last_message)
 
 
 _PARTICIPANTS_OF = Statement(

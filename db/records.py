@@ -50,6 +50,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class RecentConversation:
+    """A conversation with what a list shows of it: the other of two (None in a group), and its last message.
+
+    The message is None when whoever wrote it has been removed, and it with them.
+    """
+
+    conversation: Conversation
+    other: User | None
+    last_message: Message | None
+
+
+@dataclass(frozen=True, slots=True)
 class InboxEntry:
     """A message at its place in one user's inbox; positions count 1, 2, 3, ... without holes."""
 

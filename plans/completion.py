@@ -8,6 +8,7 @@ https://spec.graphql.org/draft/#sec-Value-Completion
 # pyright: reportUnknownParameterType=false
 
 from collections.abc import AsyncIterable, Callable, Iterable
+from functools import cache
 from typing import Any, TypeAlias, cast
 
 from graphql import (
@@ -18,6 +19,7 @@ from graphql import (
     GraphQLOutputType,
     Undefined,
     default_type_resolver,
+    get_nullable_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
@@ -47,7 +49,7 @@ class Completion:
     ) -> None:
         """Have the field's objects planned by type, each when it first comes up."""
         self._selected = selected
-        self._plan_object = plan_object
+        self._plan_object = cache(plan_object)
 
     def of(self, kind: GraphQLOutputType) -> Complete:
         """Return how a value of that type is completed."""
@@ -62,6 +64,14 @@ class Completion:
         if is_abstract_type(kind):
             return self._abstract(kind)
         raise Unplannable(f"values of {kind}")
+
+    def certain(self, kind: GraphQLOutputType) -> tuple[type | None, Complete]:
+        """Return a class whose instances need no looking at, if there is one, and how to complete them."""
+        named = get_nullable_type(kind)
+        found = class_of(named) if is_object_type(named) else None
+        if found is None or hasattr(found, "__await__"):
+            return None, self.of(kind)
+        return found, self._plan_object(cast(GraphQLObjectType, named))
 
     def _non_null(self, complete: Complete) -> Complete:
         selected = self._selected
@@ -123,6 +133,7 @@ class Completion:
 
     def _list(self, item_type: GraphQLOutputType) -> Complete:
         selected, complete, nullable = self._selected, self.of(item_type), not is_non_null_type(item_type)
+        certain, complete_certain = self.certain(item_type)
 
         def complete_list(run: Run, value: Any, place: Place) -> Any:
             if value is None or value is Undefined:
@@ -143,7 +154,9 @@ class Completion:
                 item_place = (place, index, response, nullable)
                 response.append(None)
                 try:
-                    if is_awaitable(item):
+                    if type(item) is certain:
+                        response[index] = complete_certain(run, item, item_place)
+                    elif is_awaitable(item):
                         run.wait_for(item, complete, selected.nodes, item_place)
                     else:
                         response[index] = complete(run, item, item_place)
@@ -161,8 +174,14 @@ async def _collected(items: AsyncIterable[Any]) -> list[Any]:
     return [item async for item in items]
 
 
+def unchanged_class(kind: GraphQLOutputType) -> type | None:
+    """Return the class whose instances a scalar leaves as they are; None for other types."""
+    named = get_nullable_type(kind)
+    return _UNCHANGED.get(named.name) if is_leaf_type(named) else None
+
+
 def _leaf(kind: GraphQLLeafType) -> Complete:
-    unchanged = _UNCHANGED.get(kind.name)
+    unchanged = unchanged_class(kind)
     coerce = kind.coerce_output_value
 
     def complete_leaf(_run: Run, value: Any, _place: Place) -> Any:

@@ -27,10 +27,19 @@ _DEFINITION = "strawberry-definition"
 def plan_resolver(selected: SelectedField) -> Resolve:
     """Return how the field is resolved."""
     resolve = selected.definition.resolve
+    name = attribute_of(selected)
+    if name is not None:
+        return _attribute(name)
     plain = _plain_strawberry_field(selected)
     if plain is not None and not plain.is_subscription:
-        return _attribute(plain.python_name) if plain.base_resolver is None else _method(selected, plain)
+        return _method(selected, plain)
     return _any_resolver(selected, resolve or default_field_resolver)
+
+
+def attribute_of(selected: SelectedField) -> str | None:
+    """Return the name of the source's attribute that the field is; None where a resolver is called."""
+    plain = _plain_strawberry_field(selected)
+    return None if plain is None or plain.is_subscription or plain.base_resolver else plain.python_name
 
 
 def plan_subscriber(selected: SelectedField) -> Resolve:

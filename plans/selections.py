@@ -26,10 +26,10 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 from graphql.pyutils import is_awaitable
 
-from plans.completion import Completion, PlanObject
+from plans.completion import Completion, PlanObject, unchanged_class
 from plans.info import SelectedField
-from plans.resolvers import Resolve, plan_resolver
-from plans.run import Complete, Place, Run, path_of
+from plans.resolvers import Resolve, attribute_of, plan_resolver
+from plans.run import Place, Run, path_of
 from plans.unplannable import Unplannable
 
 ResolveField: TypeAlias = Callable[[Run, Any, "dict[str, Any]", "Place | None"], None]
@@ -76,9 +76,7 @@ class Selections:
         selected = self._selected(parent, details)
         if selected.definition is TypeNameMetaFieldDef:
             return _type_name(selected.key, parent.name)
-        completion = Completion(selected, partial(self._object, details))
-        nullable = not is_non_null_type(selected.definition.type)
-        return _field(selected, plan_resolver(selected), completion.of(selected.definition.type), nullable)
+        return _field(selected, plan_resolver(selected), Completion(selected, partial(self._object, details)))
 
     def _selected(self, parent: GraphQLObjectType, details: FieldDetailsList) -> SelectedField:
         if any(each.fragment_variable_values for each in details):
@@ -115,27 +113,50 @@ def _type_name(key: str, name: str) -> ResolveField:
     return resolve
 
 
-def _field(selected: SelectedField, resolve: Resolve, complete: Complete, nullable: bool) -> ResolveField:
+def _field(selected: SelectedField, resolve: Resolve, completion: Completion) -> ResolveField:
     """Resolve and complete a field.
 
     https://spec.graphql.org/draft/#sec-Executing-Fields
     """
-    key, nodes = selected.key, selected.nodes
+    key, nodes, kind = selected.key, selected.nodes, selected.definition.type
+    nullable, complete = not is_non_null_type(kind), completion.of(kind)
+    certain, complete_certain = completion.certain(kind)
+
+    def put(run: Run, value: Any, response: dict[str, Any], place: Place) -> None:
+        if type(value) is certain:
+            response[key] = complete_certain(run, value, place)
+        elif isinstance(value, _NOTHING_TO_AWAIT) or not is_awaitable(value):
+            response[key] = complete(run, value, place)
+        else:
+            # The response has its fields in the order of the selection, whenever each is there.
+            response[key] = None
+            run.wait_for(value, complete, nodes, place)
+
+    def fail(run: Run, error: Exception, place: Place) -> None:
+        located = located_error(error, nodes, path_of(place))
+        if not nullable:
+            raise located from error
+        run.fail(located, place)
 
     def resolve_field(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:
         place = (parent, key, response, nullable)
-        # The response has its fields in the order of the selection, whenever each is there.
-        response[key] = None
         try:
-            value = resolve(run, source, place)
-            if not isinstance(value, _NOTHING_TO_AWAIT) and is_awaitable(value):
-                run.wait_for(value, complete, nodes, place)
-            else:
-                response[key] = complete(run, value, place)
+            put(run, resolve(run, source, place), response, place)
         except Exception as error:
-            located = located_error(error, nodes, path_of(place))
-            if not nullable:
-                raise located from error
-            run.fail(located, place)
+            fail(run, error, place)
 
-    return resolve_field
+    name, unchanged = attribute_of(selected), unchanged_class(kind)
+    if name is None or unchanged is None:
+        return resolve_field
+
+    def resolve_attribute(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:
+        try:
+            value = getattr(source, name)
+            if type(value) is unchanged or (value is None and nullable):
+                response[key] = value
+            else:
+                put(run, value, response, (parent, key, response, nullable))
+        except Exception as error:
+            fail(run, error, (parent, key, response, nullable))
+
+    return resolve_attribute

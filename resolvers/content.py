@@ -1,8 +1,12 @@
 """What a message may say, and how it is tidied before it is stored."""
 
+import re
+
 from resolvers.errors import UserError, UserErrorCode
 
 MAX_CONTENT_CHARS = 480
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def normalise(content: str) -> str:
@@ -41,4 +45,4 @@ def check_content(content: str) -> str:
 
 def is_storable(text: str) -> bool:
     """Say whether PostgreSQL can store the text: no NUL, no lone surrogate."""
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+    return not _UNSTORABLE.search(text)

@@ -1,7 +1,7 @@
 """What a resolver works with: who asks, a consistent view of the database, and loaders that batch."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,6 +78,7 @@ class Context:
     good one. `stream` is there when the answer is a stream of events, `last_event_id` when
     the client says which of them it saw last, `start` where it begins when its operation does not say.
     Of the viewer only the id is sure to be current. `session_id` is the session that asks, if it is one.
+    `selected` says which fields are asked for at all, and how often; None where that is not known.
     """
 
     database: Database
@@ -90,6 +91,7 @@ class Context:
     session_id: UUID | None = None
     sessions_ended: SessionsEnded = _nobody_to_tell
     count_message: MessageLimit = _no_limit
+    selected: Mapping[str, int] | None = None
     _loaders: "Loaders | None" = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _open: AsyncExitStack | None = field(default=None, init=False)
@@ -125,6 +127,11 @@ class Context:
         if self.stream is None:
             raise RuntimeError("a subscription was executed without a stream of events")
         return self.stream
+
+    def reads_once(self, field: str, shown: Set[str]) -> bool:
+        """Say whether this one field and what it shows, by their names, is all that is asked for."""
+        selected = self.selected
+        return selected is not None and selected.get(field) == 1 and selected.keys() - shown == {field}
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Connection]:

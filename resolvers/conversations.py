@@ -6,7 +6,7 @@ from uuid import UUID
 
 from db import conversations, users
 from db.messages import SeqRange
-from db.records import Conversation, Message, Participant, User
+from db.records import Conversation, Message, Participant, RecentConversation, User
 from resolvers.context import Context, present
 from resolvers.cursors import decode_page_cursor
 from resolvers.errors import AccountGone, UserError, UserErrorCode
@@ -18,7 +18,7 @@ from resolvers.users import is_username
 class ConversationPage:
     """Conversations, the most recently active first, and whether there are more either way."""
 
-    conversations: Sequence[Conversation]
+    conversations: Sequence[RecentConversation]
     has_previous: bool
     has_next: bool
 
@@ -43,8 +43,8 @@ async def of_message(context: Context, message: Message) -> Conversation:
     return conversation
 
 
-async def recent(context: Context, first: int, after: str | None) -> ConversationPage:
-    """Return the viewer's conversations that have a message.
+async def recent(context: Context, first: int, after: str | None, *, alone: bool = False) -> ConversationPage:
+    """Return the viewer's conversations that have a message; `alone` if nothing else is read with them.
 
     Raises:
         BadUserInput: `first` is not 1 to 100.
@@ -53,7 +53,7 @@ async def recent(context: Context, first: int, after: str | None) -> Conversatio
     viewer = context.require_viewer()
     check_page_size(first, "first")
     before = None if after is None else decode_page_cursor(after, "after")
-    async with context.reading() as connection:
+    async with context.connection() if alone else context.reading() as connection:
         # One more than asked for tells whether there is a next page.
         found = await conversations.recent(connection, viewer.id, before=before, limit=first + 1)
         newest = (
@@ -62,9 +62,7 @@ async def recent(context: Context, first: int, after: str | None) -> Conversatio
             else await conversations.recent(connection, viewer.id, before=None, limit=1)
         )
     page = found[:first]
-    has_previous = before is not None and bool(newest) and newest[0].last_position >= before
-    for conversation in page:
-        context.loaders.conversations.prime(conversation.id, conversation)
+    has_previous = before is not None and bool(newest) and newest[0].conversation.last_position >= before
     return ConversationPage(page, has_previous, len(found) > first)
 
 

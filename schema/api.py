@@ -82,6 +82,7 @@ class Api:
         bound = self._bind(operation)
         if isinstance(bound, list):
             return invalid(bound)
+        context.selected = self.prepare(operation.query).operation(operation.name).field_names
         if bound is not None:
             return answer_of(await bound.execute(context), operation.request_id)
         result = await self._schema.execute(

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 import strawberry
+from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
 from resolvers import conversations
+from resolvers.context import Context
 from resolvers.cursors import encode_page_cursor
 from resolvers.errors import UserError as UserErrorRaised
 from schema.connections import PageInfo
@@ -15,6 +17,17 @@ from schema.node import Node, NodeType
 from schema.user_errors import USER_ERRORS, UserError
 from schema.users import User
 
+# What a page of conversations shows is read with it, by one statement; the snapshot that further statements
+# would have to share is begun and ended by two more.
+_READ_WITH_PAGE = frozenset(
+    {
+        *("edges", "cursor", "node", "id", "unreadCount", "hasUnreadMessages", "__typename"),
+        *("pageInfo", "hasPreviousPage", "hasNextPage", "startCursor", "endCursor"),
+        *("otherParticipant", "username", "avatarUrl"),
+        *("lastMessage", "content", "createdAt", "mine"),
+    }
+)
+
 
 @strawberry.type(description="A conversation, as the viewer sees it.")
 class Conversation(Node):
@@ -23,9 +36,13 @@ class Conversation(Node):
     unread_count: int = strawberry.field(description="How many messages the viewer has not read yet.")
     has_unread_messages: bool = strawberry.field(description="Whether there is one the viewer has not read.")
     row: strawberry.Private[records.Conversation]
+    recent: strawberry.Private[records.RecentConversation | None] = None
+    """What was read together with the row, if it was."""
 
     @classmethod
-    def of(cls, row: records.Conversation) -> "Conversation":
+    def of(
+        cls, row: records.Conversation, recent: records.RecentConversation | None = None
+    ) -> "Conversation":
         """Show a row."""
         unread = row.last_seq - row.read_seq
         return cls(
@@ -33,6 +50,7 @@ class Conversation(Node):
             unread_count=unread,
             has_unread_messages=unread > 0,
             row=row,
+            recent=recent,
         )
 
     @strawberry.field(description="Everybody who takes part, the viewer included; by when they joined.")
@@ -40,16 +58,30 @@ class Conversation(Node):
         """Resolve the field."""
         return [User.of(each.user) for each in await conversations.participants_of(info.context, self.row.id)]
 
-    @strawberry.field(description="The other person in a conversation of two; null in a group.")
-    async def other_participant(self, info: Info) -> User | None:
+    @strawberry.field(
+        graphql_type=User | None,
+        description="The other person in a conversation of two; null in a group.",
+    )
+    def other_participant(self, info: Info) -> AwaitableOrValue[User | None]:
         """Resolve the field."""
-        return User.of_optional(await conversations.other_participant(info.context, self.row.id))
+        if self.recent is None:
+            return self._load_other_participant(info.context)
+        return User.of_optional(self.recent.other)
 
-    @strawberry.field(description="The newest message; null when nothing has been written yet.")
-    async def last_message(self, info: Info) -> Message | None:
+    async def _load_other_participant(self, context: Context) -> User | None:
+        return User.of_optional(await conversations.other_participant(context, self.row.id))
+
+    @strawberry.field(
+        graphql_type=Message | None, description="The newest message; null when nothing has been written yet."
+    )
+    def last_message(self, info: Info) -> AwaitableOrValue[Message | None]:
         """Resolve the field."""
-        row = await conversations.last_message(info.context, self.row)
-        return None if row is None else Message.of(row)
+        if self.recent is None:
+            return self._load_last_message(info.context)
+        return Message.of_optional(self.recent.last_message)
+
+    async def _load_last_message(self, context: Context) -> Message | None:
+        return Message.of_optional(await conversations.last_message(context, self.row))
 
     @strawberry.field(
         description="Oldest first. Without `first` or `last`: the last 25, or with `after` the next 25."
@@ -128,10 +160,14 @@ class ConversationQueries:
         ] = None,
     ) -> ConversationConnection:
         """Resolve the field."""
-        page = await conversations.recent(info.context, first, after)
+        alone = after is None and info.context.reads_once("conversations", _READ_WITH_PAGE)
+        page = await conversations.recent(info.context, first, after, alone=alone)
         edges = [
-            ConversationEdge(cursor=encode_page_cursor(row.last_position), node=Conversation.of(row))
-            for row in page.conversations
+            ConversationEdge(
+                cursor=encode_page_cursor(recent.conversation.last_position),
+                node=Conversation.of(recent.conversation, recent),
+            )
+            for recent in page.conversations
         ]
         return ConversationConnection(
             edges=edges,

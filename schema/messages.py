@@ -38,6 +38,11 @@ class Message(Node):
             id=NodeType.MESSAGE.encode(row.id), content=row.content, created_at=row.created_at, row=row
         )
 
+    @classmethod
+    def of_optional(cls, row: records.Message | None) -> "Message | None":
+        """Show a row, if there is one."""
+        return None if row is None else cls.of(row)
+
     @strawberry.field(description="The participant who wrote it.")
     async def author(self, info: Info) -> User:
         """Resolve the field."""

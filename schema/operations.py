@@ -43,6 +43,8 @@ class PreparedOperation:
             if isinstance(selection, FieldNode)
         )
         """The names of the root fields that are selected outside of fragments."""
+        self.field_names = _field_names(document)
+        """The names of all fields that its document selects, each as often as it is written down."""
         self._place = _variable_used_once(document, node, "after")
         self._schema = schema
         self._document = document
@@ -71,6 +73,21 @@ class PreparedOperation:
             return None if self._plan is None else self._plan.bind(variables)
         except Unplannable:
             return None
+
+
+def _field_names(document: DocumentNode) -> Mapping[str, int]:
+    names = _FieldNames()
+    visit(document, names)
+    return names.counts
+
+
+class _FieldNames(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts = Counter[str]()
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        self.counts[node.name.value] += 1
 
 
 def _variable_used_once(

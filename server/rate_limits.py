@@ -6,6 +6,7 @@ sign-ins and messages, is counted for all processes together where there are sev
 
 import time
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
 from uuid import UUID
@@ -155,10 +156,13 @@ def address_of(request: HTTPConnection) -> str | None:
 
     Behind a proxy that is trusted to say so (MESSENGER_TRUSTED_PROXIES), it is the proxy's client.
     """
-    if request.client is None:
-        return None
+    return None if request.client is None else _counted_address(request.client.host)
+
+
+@lru_cache(4096)
+def _counted_address(host: str) -> str | None:
     try:
-        address = ip_address(request.client.host)
+        address = ip_address(host)
     except ValueError:
         return None
     if isinstance(address, IPv6Address):

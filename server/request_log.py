@@ -1,6 +1,7 @@
 """What is noted about every request: an id, a line in the log, and the metrics."""
 
 import time
+from functools import lru_cache
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -54,9 +55,9 @@ class RequestLog:
             finally:
                 seconds = time.perf_counter() - started
                 path = _counted(scope["path"])
-                REQUESTS.labels(scope["method"], path, status).inc()
+                _requests(scope["method"], path, status).inc()
                 if not is_stream:
-                    REQUEST_SECONDS.labels(path).observe(seconds)
+                    _request_seconds(path).observe(seconds)
                 log.info(
                     "request",
                     method=scope["method"],
@@ -64,6 +65,11 @@ class RequestLog:
                     status=status,
                     milliseconds=round(seconds * 1000, 1),
                 )
+
+
+# Looking a series up takes longer than counting.
+_requests = lru_cache(256)(REQUESTS.labels)
+_request_seconds = lru_cache(256)(REQUEST_SECONDS.labels)
 
 
 def _counted(path: str) -> str:

@@ -55,10 +55,10 @@ async def test_sending_reads_up_to_ones_own_message(database: Database, person: 
     await sends(database, ada, conversation, "one")
     await sends(database, ada, conversation, "two")
     async with database.snapshot() as connection:
-        [seen_by_ada] = await conversations.recent(connection, ada.id, before=None, limit=5)
-        [seen_by_grace] = await conversations.recent(connection, grace.id, before=None, limit=5)
-    assert seen_by_ada.last_seq - seen_by_ada.read_seq == 0
-    assert seen_by_grace.last_seq - seen_by_grace.read_seq == 2
+        [by_ada] = await conversations.recent(connection, ada.id, before=None, limit=5)
+        [by_grace] = await conversations.recent(connection, grace.id, before=None, limit=5)
+    assert by_ada.conversation.last_seq - by_ada.conversation.read_seq == 0
+    assert by_grace.conversation.last_seq - by_grace.conversation.read_seq == 2
 
 
 async def test_a_stranger_cannot_send(database: Database, person: PersonMaker):

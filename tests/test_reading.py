@@ -302,6 +302,39 @@ async def test_a_request_sees_one_state_whatever_is_written_meanwhile(signs_in: 
     await writing
 
 
+async def test_a_list_shows_of_a_conversation_what_it_shows_by_itself(signs_in: SignIn, database: Database):
+    ada, grace, joan = await signs_in("ada"), await signs_in("grace"), await signs_in("joan")
+    pair = await ada.opens_conversation_with(grace)
+    group = await ada.opens_conversation_with(joan)
+    async with tables(database) as connection:
+        await connection.execute(
+            text("""
+                INSERT INTO participants (conversation_id, user_id)
+                SELECT conversations.id, users.id FROM conversations, users
+                WHERE users.username = :third AND pair_key LIKE '%' || (
+                    SELECT id FROM users WHERE username = :second
+                ) || '%'
+            """),
+            {"third": grace.username, "second": joan.username},
+        )
+    for room in (pair, group):
+        await ada.sends("hello", to=room)
+    shown = "id unreadCount otherParticipant { id username } lastMessage { id content createdAt mine }"
+    listed = await grace.asks(f"{{ conversations {{ edges {{ node {{ {shown} }} }} }} }}")
+    nodes = [edge["node"] for edge in listed["conversations"]["edges"]]
+    by_themselves = [
+        (await grace.asks(f"query ($id: ID!) {{ conversation(id: $id) {{ {shown} }} }}", id=room))[
+            "conversation"
+        ]
+        for room in (group, pair)
+    ]
+    assert nodes == by_themselves
+    assert [node["otherParticipant"] and node["otherParticipant"]["username"] for node in nodes] == [
+        None,
+        ada.username,
+    ]
+
+
 async def somebody_with_conversations(database: Database, count: int) -> User:
     """Make a user with that many conversations of one message each."""
     async with database.transaction() as connection:
@@ -332,15 +365,63 @@ async def somebody_with_conversations(database: Database, count: int) -> User:
 
 
 @pytest.mark.parametrize("count", [1, 30, 300])
-async def test_a_page_of_conversations_costs_four_statements_however_many_there_are(noted: Noted, count: int):
+async def test_a_page_of_conversations_costs_three_statements_however_many_there_are(
+    noted: Noted, count: int
+):
     database, statements = noted
     viewer = await somebody_with_conversations(database, count)
     statements.clear()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
         answer = await Api().execute(Operation(CONVERSATIONS, None, {}, "a request"), context)
     assert "errors" not in answer
-    # The page, its participants, its last messages, and their authors.
-    assert len(statements) == 4, statements
+    # The page with its last messages, its participants, and the messages' authors.
+    assert len(statements) == 3, statements
+
+
+SHOWN_BY_A_LIST = """
+    {
+        conversations {
+            edges {
+                cursor
+                node { id unreadCount otherParticipant { username } lastMessage { content mine } }
+            }
+            pageInfo { hasNextPage endCursor }
+        }
+    }
+"""
+
+
+async def test_what_a_list_shows_costs_one_statement_and_no_transaction(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch
+):
+    database, statements = noted
+    viewer = await somebody_with_conversations(database, 30)
+    monkeypatch.setattr(Database, "snapshot", None)
+    statements.clear()
+    async with Context(database, Broadcaster(), viewer=viewer) as context:
+        answer = await Api().execute(Operation(SHOWN_BY_A_LIST, None, {}, "a request"), context)
+    assert "errors" not in answer
+    assert len(statements) == 1, statements
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ conversations { edges { node { unreadCount } } } inboxCursor }",
+        "{ one: conversations { edges { node { id } } } two: conversations { edges { node { id } } } }",
+        "{ conversations { edges { node { unreadCount participants { username } } } } }",
+        "{ ...it } fragment it on Query { conversations { edges { node { messages { __typename } } } } }",
+    ],
+)
+async def test_what_takes_several_statements_is_read_from_one_snapshot(
+    noted: Noted, query: str, monkeypatch: pytest.MonkeyPatch
+):
+    database, _ = noted
+    viewer = await somebody_with_conversations(database, 3)
+    monkeypatch.setattr(Database, "connection", None)
+    async with Context(database, Broadcaster(), viewer=viewer) as context:
+        answer = await Api().execute(Operation(query, None, {}, "a request"), context)
+    assert "errors" not in answer
 
 
 async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted: Noted, signs_in: SignIn):

@@ -109,7 +109,7 @@ async def test_whoever_has_written_with_them_goes_on(http: httpx.AsyncClient, da
     await remove(database, ada)
     query = """
         query ($id: ID!) {
-            conversations { edges { node { id } } }
+            conversations { edges { node { id otherParticipant { id } lastMessage { content } } } }
             conversation(id: $id) {
                 unreadCount participants { username } otherParticipant { id } lastMessage { content }
                 messages { edges { node { content author { username } } } }
@@ -117,7 +117,8 @@ async def test_whoever_has_written_with_them_goes_on(http: httpx.AsyncClient, da
         }
     """
     seen = await grace.asks(query, id=conversation)
-    assert [edge["node"]["id"] for edge in seen["conversations"]["edges"]] == [conversation]
+    [listed] = seen["conversations"]["edges"]
+    assert listed["node"] == {"id": conversation, "otherParticipant": None, "lastMessage": None}
     assert seen["conversation"]["participants"] == [{"username": grace.username}]
     assert seen["conversation"]["otherParticipant"] is None
     [left] = seen["conversation"]["messages"]["edges"]
