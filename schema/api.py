@@ -79,10 +79,12 @@ class Api:
 
     async def execute(self, operation: Operation, context: Context) -> Answer:
         """Execute a query or mutation."""
-        bound = self._bind(operation)
+        document = self.prepare(operation.query)
+        prepared = document.operation(operation.name)
+        bound = None if document.errors else prepared.bind(operation.variables)
         if isinstance(bound, list):
             return invalid(bound)
-        context.selected = self.prepare(operation.query).operation(operation.name).field_names
+        context.selected = prepared.field_names
         if bound is not None:
             return answer_of(await bound.execute(context), operation.request_id)
         result = await self._schema.execute(

@@ -4,7 +4,6 @@ import time
 from functools import lru_cache
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
@@ -39,11 +38,13 @@ class RequestLog:
             nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                # What is JSON is not to be taken for anything else.
-                headers.setdefault("x-content-type-options", "nosniff")
-                is_stream = headers.get("content-type", "").startswith("text/event-stream")
+                headers = dict(message["headers"])
+                added = [(b"x-request-id", request_id.encode())]
+                if b"x-content-type-options" not in headers:
+                    # What is JSON is not to be taken for anything else.
+                    added.append((b"x-content-type-options", b"nosniff"))
+                message["headers"] = [*message["headers"], *added]
+                is_stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
             await send(message)
 
         with (
