@@ -29,13 +29,13 @@ from tests.serving import Server
 MESSAGES = [f"message {number}" for number in range(20)]
 
 
-async def executed_events(http: httpx.AsyncClient) -> float:
+async def metric(http: httpx.AsyncClient, start: str) -> float:
     page = (await http.get("/metrics")).text
-    return sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in page.splitlines()
-        if line.startswith('messenger_operations_total{field="messageCreated"')
-    )
+    return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(start))
+
+
+async def executed_events(http: httpx.AsyncClient) -> float:
+    return await metric(http, 'messenger_operations_total{field="messageCreated"')
 
 
 async def test_an_event_is_executed_once_for_all_streams_of_a_viewer(
@@ -51,6 +51,27 @@ async def test_an_event_is_executed_once_for_all_streams_of_a_viewer(
         for stream in streams:
             assert await stream.contents(len(MESSAGES)) == MESSAGES
         assert await executed_events(http) - before == len(MESSAGES)
+
+
+async def test_an_event_that_has_been_announced_is_not_read_from_the_inbox(
+    http: httpx.AsyncClient, signs_in: SignIn
+):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    short = "subscription { messageCreated { message { content } } }"
+    # The one can be executed at once; the other names the author, whom the database has to be asked for.
+    async with grace.streaming(short) as at_once, grace.listening() as reading:
+        await ada.sends("first", to=conversation)
+        assert await reading.contents(1) == ["first"]
+        reads, executed = await metric(http, "messenger_inbox_log_reads"), await executed_events(http)
+        for text in MESSAGES:
+            await ada.sends(text, to=conversation)
+            assert await reading.contents(1) == [text]
+        assert await metric(http, "messenger_inbox_log_reads") == reads
+        assert await executed_events(http) == executed + 2 * len(MESSAGES)
+        for text in ["first", *MESSAGES]:
+            answer = await at_once.answer()
+            assert answer["data"]["messageCreated"]["message"]["content"] == text
 
 
 async def test_streams_that_ask_for_something_else_get_what_they_ask_for(signs_in: SignIn):
@@ -241,9 +262,9 @@ class SimulatedStream(SharingStream):
 class SharedInbox(RuleBasedStateMachine):
     """Streams come and go, are read and not read, lead and listen; hints are lost, doubled and reordered."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
+        self.loop = loop or asyncio.new_event_loop()
         self.broadcaster = Broadcaster(Subscribers(backlog=3))
         self.shared = SharedEvents()
         self.log: list[InboxEntry] = []
@@ -355,6 +376,30 @@ class SharedInbox(RuleBasedStateMachine):
 
     def settle(self) -> None:
         self.loop.run_until_complete(self.turns(8 * (len(self.log) + len(self.streams)) + 40))
+
+
+async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    sharing.has_to_wait = True
+    first, second = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    assert first.is_listening
+    assert second.is_listening
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    leading = first if first.resumed else second
+    staying = second if first.resumed else first
+    for _ in range(10):
+        # It has taken the entry, and has not executed it yet.
+        if not leading.sharing.shared.runs["the same"].followed.subscriber.is_woken:
+            break
+        await Turn()
+    leading.task.cancel()
+    await sharing.turns(20)
+    assert staying.received == [1]
+    staying.task.cancel()
+    await asyncio.wait([leading.task, staying.task])
+    assert not sharing.shared.runs
+    assert not len(sharing.broadcaster.subscribers)
 
 
 SharedInbox.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
