@@ -119,6 +119,8 @@ class OperationPlan:
 class BoundOperation:
     """An operation with its variables: executed once, or for a subscription once for each event."""
 
+    __slots__ = ("_kind", "_shape", "_variables")
+
     def __init__(self, kind: OperationType, shape: _Shape, variables: VariableValues) -> None:
         self._kind = kind
         self._shape = shape
@@ -140,6 +142,24 @@ class BoundOperation:
             run.fail(error, None)
         await run.settle()
         return ExecutionResult(None if run.is_null else data, run.errors or None)
+
+    def execute_at_once(self, context: Any, root_value: Any = None) -> ExecutionResult | None:
+        """Execute it without waiting for anything; None where that cannot be, or where something fails.
+
+        Then no resolver that is a coroutine has run, and it can be executed as if nothing had been tried.
+        """
+        run = Run(context, root_value, self._variables)
+        data: dict[str, Any] = {}
+        try:
+            for resolve in self._shape.fields:
+                resolve(run, root_value, data, None)
+        except GraphQLError:
+            run.give_up()
+            return None
+        if run.is_waiting or run.errors:
+            run.give_up()
+            return None
+        return ExecutionResult(data, None)
 
     @property
     def is_subscription(self) -> bool:

@@ -67,11 +67,20 @@ class Run:
                         tasks.create_task(self._settle(*each))
         finally:
             # Left over only when we are cancelled.
-            for value, *_ in self._waiting:
-                if isinstance(value, asyncio.Future):
-                    value.cancel()
-                elif asyncio.iscoroutine(value):
-                    value.close()
+            self.give_up()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something has to be awaited."""
+        return bool(self._waiting)
+
+    def give_up(self) -> None:
+        """Await nothing of what is waiting."""
+        for value, *_ in self._waiting:
+            if isinstance(value, asyncio.Future):
+                value.cancel()
+            elif asyncio.iscoroutine(value):
+                value.close()
 
     async def _settle(
         self, value: Awaitable[Any], complete: Complete, nodes: list[FieldNode], place: Place

@@ -1,7 +1,7 @@
 """Carrying hints from where a message was stored to where its readers are."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Protocol
 from uuid import UUID
 
@@ -25,8 +25,12 @@ class Relay(Protocol):
         """Have the subscribers of that key look at their log; returns at once and never fails."""
         ...
 
-    def receiving(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
-        """Receive the user's hints for as long as the block runs."""
+    async def receive(self, user_id: UUID) -> None:
+        """Receive the user's hints, until `ignore` has been called as often; returns when they come."""
+        ...
+
+    def ignore(self, user_id: UUID) -> None:
+        """Receive them no more, unless somebody else has asked for them."""
         ...
 
 
@@ -58,9 +62,25 @@ class Broadcaster:
 
         The key is a user's id, or that of anything else that is woken by its own id.
         """
-        with self.subscribers.attached(user_id) as subscriber:
-            if self._relay is None:
-                yield subscriber
-            else:
-                async with self._relay.receiving(user_id):
-                    yield subscriber
+        subscriber = await self.attach(user_id)
+        try:
+            yield subscriber
+        finally:
+            self.detach(subscriber)
+
+    async def attach(self, user_id: UUID) -> Subscriber:
+        """Attach a subscriber until `detach`; hints published from now on reach it."""
+        subscriber = self.subscribers.attach(user_id)
+        if self._relay is not None:
+            try:
+                await self._relay.receive(user_id)
+            except BaseException:
+                self.detach(subscriber)
+                raise
+        return subscriber
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Let no more hints reach it; returns at once."""
+        self.subscribers.detach(subscriber)
+        if self._relay is not None:
+            self._relay.ignore(subscriber.user_id)

@@ -16,8 +16,9 @@ class InboxLog(Protocol):
         ...
 
 
-def _go_on(_position: int) -> None:
+def _go_on(_position: int) -> bool:
     """Follow on."""
+    return False
 
 
 async def follow(
@@ -26,28 +27,34 @@ async def follow(
     *,
     after: int,
     page_size: int = 100,
-    caught_up: Callable[[int], None] = _go_on,
+    from_log: bool = True,
+    caught_up: Callable[[int], bool] = _go_on,
 ) -> AsyncGenerator[InboxEntry]:
     """Yield every entry of the inbox with a position over `after`, in order, each once, without end.
 
     The subscriber must have been attached before this is called: what is committed between reading the
     log and attaching would be missed. The log is read in pages of `page_size`, and only at the start, when
-    the subscriber says so, and when a hint shows that another went missing. Whenever it has been read to its
-    end, `caught_up` is called with the position reached; what that raises comes out here.
+    the subscriber says so, and when a hint shows that another went missing; not at the start where the
+    subscriber has been attached since somebody had come as far as `after`: then `from_log` is false.
+
+    Whenever there is nothing to do but wait, `caught_up` is called with the position reached. If it returns
+    true we are done: until then nothing has been missed, and from then on it is for others to see to that.
     """
     position = subscriber.position = after
+    is_behind = from_log
     while True:
-        page = await read(after=position, limit=page_size)
-        LOG_READS.inc()
-        for entry in page:
-            position = subscriber.position = entry.position
-            yield entry
-        if len(page) == page_size:
-            continue
-        caught_up(position)
-        while (hint := await subscriber.next()) is not None:
-            if hint.entry.position == position + 1:
-                position = subscriber.position = hint.entry.position
-                yield hint.entry
-            elif hint.entry.position > position:
-                break
+        while is_behind:
+            page = await read(after=position, limit=page_size)
+            LOG_READS.inc()
+            for entry in page:
+                position = subscriber.position = entry.position
+                yield entry
+            is_behind = len(page) == page_size
+        if not subscriber.is_woken and caught_up(position):
+            return
+        hint = await subscriber.next()
+        if hint is None or hint.entry.position > position + 1:
+            is_behind = True
+        elif hint.entry.position == position + 1:
+            position = subscriber.position = hint.entry.position
+            yield hint.entry

@@ -116,22 +116,21 @@ class NatsRelay:
             self._hints.append(key)
             self._work.set()
 
-    @asynccontextmanager
-    async def receiving(self, user_id: UUID) -> AsyncGenerator[None]:
-        """Have the user's subject subscribed for as long as the block runs."""
+    async def receive(self, user_id: UUID) -> None:
+        """Have the user's subject subscribed, until `ignore` has been called as often."""
         interest = self._interests.setdefault(user_id, _Interest())
         interest.streams += 1
         self._note(user_id)
         try:
-            try:
-                async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-                    await interest.subscribed.wait()
-            except TimeoutError:
-                log.warning("hints come late: NATS does not answer")
-            yield
-        finally:
-            interest.streams -= 1
-            self._note(user_id)
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await interest.subscribed.wait()
+        except TimeoutError:
+            log.warning("hints come late: NATS does not answer")
+
+    def ignore(self, user_id: UUID) -> None:
+        """Have it subscribed no more, unless somebody else has asked for it."""
+        self._interests[user_id].streams -= 1
+        self._note(user_id)
 
     def _note(self, user_id: UUID) -> None:
         self._changed[user_id] = None

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-notify.html
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
@@ -72,9 +72,11 @@ class PostgresRelay:
         except asyncio.QueueFull:
             HINTS_LOST.inc()
 
-    def receiving(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
+    async def receive(self, user_id: UUID) -> None:
         """Do nothing: everybody's hints are received all the time."""
-        return nullcontext()
+
+    def ignore(self, user_id: UUID) -> None:
+        """Do nothing."""
 
     async def run(self) -> None:
         """Keep a connection that listens and notifies, without end."""

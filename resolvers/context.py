@@ -21,6 +21,7 @@ from db.users import UserGone
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from resolvers.errors import AccountGone, Unauthenticated, Unavailable
+from resolvers.followed_inbox import FollowedInbox
 
 _T = TypeVar("_T")
 
@@ -36,8 +37,16 @@ class EventStream(Protocol):
         """Note where the next event stands in the inbox: a client that has seen it resumes from `cursor`."""
         ...
 
-    def caught_up(self, position: int) -> None:
-        """Note that all events up to `position` have been sent; what is raised ends the subscription."""
+    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
+        """Note that all events up to `position` have been sent; true if there is no need to wait for more.
+
+        Then the stream, or another one, keeps `followed` if its `is_kept` says so.
+        """
+        ...
+
+    @property
+    def resumed(self) -> tuple[FollowedInbox[object], int] | None:
+        """An inbox that has been kept, and the position from which this stream is to follow it."""
         ...
 
 

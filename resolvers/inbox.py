@@ -1,16 +1,16 @@
 """The viewer's inbox: where it stands, and what enters it."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, aclosing
+from typing import TypeVar, cast
 
 from db import inboxes
-from db.engine import DatabaseUnavailable
-from db.records import InboxEntry, Message
-from realtime.backoff import Backoff
-from realtime.follower import follow
-from resolvers.context import Context
+from db.records import Message
+from resolvers.context import Context, EventStream
 from resolvers.cursors import InboxCursor
-from resolvers.errors import CursorExpired
+from resolvers.followed_inbox import FollowedInbox, expired
+
+_Event = TypeVar("_Event")
 
 
 async def inbox_cursor(context: Context) -> str:
@@ -22,13 +22,13 @@ async def inbox_cursor(context: Context) -> str:
 
 
 async def message_created(
-    context: Context, after: str | None, *, include_mine: bool
-) -> AsyncGenerator[tuple[str, Message]]:
-    """Return the messages that enter the viewer's inbox, with their cursors: in order, each once.
+    context: Context, after: str | None, *, include_mine: bool, event_of: Callable[[str, Message], _Event]
+) -> AsyncGenerator[_Event]:
+    """Return what `event_of` makes of the messages that enter the viewer's inbox and of their cursors.
 
-    With `after`, everything since that cursor comes first. The context's stream is begun once nothing
-    can be missed any more. No database connection is held between messages. A database that does not
-    answer is waited for.
+    They come in order, each once. With `after`, everything since that cursor comes first. The context's
+    stream is begun once nothing can be missed any more; one that has come further already goes on from there,
+    and it is the stream that says when we are done. No database connection is held between messages.
 
     Raises:
         CursorInvalid: `after` is no cursor of the viewer's.
@@ -37,46 +37,44 @@ async def message_created(
     """
     viewer = context.require_viewer()
     stream = context.require_stream()
+    if stream.resumed is not None:
+        followed, position = stream.resumed
+        # It is the same operation that has begun to follow it.
+        return _events(stream, cast("FollowedInbox[_Event]", followed), position, from_log=False)
     # It is newer than the variables, which a client that returns sends again as they were.
     if context.last_event_id:
         after = context.last_event_id
     elif after is None:
         after = context.start
     cursor = None if after is None else InboxCursor.decode(after, viewer.id)
-    async with AsyncExitStack() as stack:
-        subscriber = await stack.enter_async_context(context.broadcaster.subscribe(viewer.id))
+    subscriber = await context.broadcaster.attach(viewer.id)
+    with ExitStack() as attached:
+        attached.callback(context.broadcaster.detach, subscriber)
         async with context.connection() as connection:
             state = await inboxes.state(connection, viewer.id)
         start = InboxCursor(state.epoch, state.last_position) if cursor is None else cursor
         if start.epoch != state.epoch or not state.trimmed_to <= start.position <= state.last_position:
-            raise _expired()
-
-        async def read(*, after: int, limit: int) -> Sequence[InboxEntry]:
-            backoff = Backoff()
-            while True:
-                try:
-                    async with context.database.connection() as connection:
-                        return await inboxes.read(connection, viewer.id, after=after, limit=limit)
-                except inboxes.Trimmed as error:
-                    raise _expired() from error
-                except DatabaseUnavailable:
-                    await backoff.wait()
-
-        async def entries(attached: AsyncExitStack) -> AsyncGenerator[tuple[str, Message]]:
-            followed = follow(read, subscriber, after=start.position, caught_up=stream.caught_up)
-            async with attached, aclosing(followed):
-                async for entry in followed:
-                    if include_mine or entry.message.author_id != viewer.id:
-                        place = InboxCursor(state.epoch, entry.position).encode(viewer.id)
-                        stream.reach(entry.position, place)
-                        yield place, entry.message
-
+            raise expired()
+        followed = FollowedInbox(
+            context.database,
+            context.broadcaster,
+            subscriber,
+            state.epoch,
+            include_mine=include_mine,
+            event_of=event_of,
+        )
         await stream.begin(start.encode(viewer.id))
-        return entries(stack.pop_all())
+        attached.pop_all()
+    return _events(stream, followed, start.position, from_log=True)
 
 
-def _expired() -> CursorExpired:
-    return CursorExpired(
-        "`after` is older than what is kept, or of a database before its restore: fetch the"
-        " conversations again, and subscribe from a new `inboxCursor`."
+async def _events(
+    stream: EventStream, followed: FollowedInbox[_Event], after: int, *, from_log: bool
+) -> AsyncGenerator[_Event]:
+    events = followed.events(
+        after, from_log=from_log, caught_up=lambda position: stream.caught_up(position, followed)
     )
+    async with aclosing(events):
+        async for position, cursor, event in events:
+            stream.reach(position, cursor)
+            yield event

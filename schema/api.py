@@ -1,12 +1,13 @@
 """The API as a whole: documents in, answers out. Transports need nothing else."""
 
 import json
-from collections.abc import AsyncGenerator, Hashable, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import strawberry
 from graphql import Executor, GraphQLError, GraphQLSchema
@@ -34,6 +35,20 @@ class Operation:
     request_id: str
 
 
+class LiveOperation:
+    """A subscription as far as its events go: wherever it starts, and whoever asks for it."""
+
+    def __init__(self, root_fields: Collection[str], planned: BoundOperation | None) -> None:
+        """Execute its events by a plan, if there is one."""
+        self.root_fields = root_fields
+        self._planned = planned
+
+    def execute_at_once(self, context: Context, event: object) -> Answer | None:
+        """Return an event's answer, if there is no need to wait for anything, and nothing fails."""
+        result = None if self._planned is None else self._planned.execute_at_once(context, event)
+        return None if result is None else {"data": result.data}
+
+
 class Api:
     """Executes operations against the schema."""
 
@@ -42,6 +57,7 @@ class Api:
         limits = limits or DocumentLimits()
         self._documents = DocumentCache(limits, introspection=introspection)
         self.max_cost = limits.answer_fields
+        self._live = WeakValueDictionary[tuple[str, str | None, str], LiveOperation]()
         self._schema = _Schema(
             Query,
             Mutation,
@@ -123,11 +139,17 @@ class Api:
                     raise TypeError("incremental delivery is not part of this API")
                 yield answer_of(result, operation.request_id)
 
-    def events_key(self, operation: Operation) -> Hashable:
-        """Return what two subscriptions have in common whose events, for one viewer, are the same."""
+    def live_operation(self, operation: Operation) -> "LiveOperation":
+        """Return what a subscription has in common with others whose events, for one viewer, are the same."""
         prepared = self.prepare(operation.query).operation(operation.name)
-        deciding = prepared.without_place(operation.variables)
-        return (operation.query, operation.name, json.dumps(deciding, sort_keys=True))
+        deciding = json.dumps(prepared.without_place(operation.variables), sort_keys=True)
+        key = (operation.query, operation.name, deciding)
+        found = self._live.get(key)
+        if found is None:
+            bound = self._bind(operation)
+            planned = bound if isinstance(bound, BoundOperation) else None
+            found = self._live[key] = LiveOperation(prepared.root_fields, planned)
+        return found
 
     def _bind(self, operation: Operation) -> BoundOperation | list[GraphQLError] | None:
         document = self.prepare(operation.query)

@@ -1,7 +1,6 @@
 """Messages: writing them, and hearing of them."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -170,6 +169,11 @@ class MessageCreated:
     )
     message: Message = strawberry.field(description="The message.")
 
+    @classmethod
+    def of(cls, cursor: str, row: records.Message) -> "MessageCreated":
+        """Show a row at its place."""
+        return cls(cursor=cursor, message=Message.of(row))
+
 
 @strawberry.type
 class MessageSubscriptions:
@@ -198,11 +202,6 @@ class MessageSubscriptions:
 
         A coroutine that returns the generator: what it refuses is an error at the field's path.
         """
-        entries = await inbox.message_created(info.context, after, include_mine=include_mine)
-
-        async def events() -> AsyncGenerator[MessageCreated, None]:
-            async with aclosing(entries):
-                async for cursor, row in entries:
-                    yield MessageCreated(cursor=cursor, message=Message.of(row))
-
-        return events()
+        return await inbox.message_created(
+            info.context, after, include_mine=include_mine, event_of=MessageCreated.of
+        )

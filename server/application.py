@@ -1,6 +1,6 @@
 """The ASGI application, put together from its parts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -134,9 +134,9 @@ class _GraphQLFirst:
         self._graphql = graphql
         self._others = others
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         app = self._graphql if scope["path"] in GRAPHQL_PATHS else self._others
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
 
 def offers_dev_login(settings: Settings, public_url: str) -> bool:

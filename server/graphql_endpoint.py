@@ -4,21 +4,18 @@ https://graphql.github.io/graphql-over-http/draft/ and
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
-from collections.abc import Hashable
-from contextlib import aclosing
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
 from schema.answers import Answer, invalid
-from schema.api import Operation
 from server import multipart, sse
 from server.accept import accept_of
 from server.connections import connection_of
+from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
-from server.execution import Execution, is_unavailable, session_ended
+from server.execution import Execution
 from server.graphql_request import (
     HTML,
     JSON,
@@ -31,13 +28,12 @@ from server.identity import Identities, Identity
 from server.multipart import Multipart
 from server.pages import problem_page
 from server.rate_limits import AddressLimit, address_of
-from server.refusals import HttpRefusal, cannot_answer_now, database_unavailable
+from server.refusals import HttpRefusal, database_unavailable
 from server.responses import encode_json, refusal_response
 from server.settings import Settings
-from server.shared_events import CanListen
 from server.single_connection import SingleConnections
 from server.sse import Sse
-from server.streams import EndReason, OpenStream, OpenStreams
+from server.streams import OpenStreams
 
 
 class GraphQLEndpoint:
@@ -65,10 +61,11 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = Request(scope, receive)
         try:
-            await self._address_limit.count(request)
-            response = await self._respond(request, send)
+            response = await self._respond(scope, receive, send)
+            if isinstance(response, DistinctStream):
+                await response.serve(self._streams)
+                return
         except HttpRefusal as error:
             response = refusal_response(error, scope["path"])
         except DatabaseUnavailable:
@@ -76,8 +73,10 @@ class GraphQLEndpoint:
         if response is not None:
             await response(scope, receive, send)
 
-    async def _respond(self, request: Request, send: Send) -> Response | None:
-        """Return the response, or None when a stream has been it."""
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> Response | DistinctStream | None:
+        """Return the response, or the stream that is to be it; None when a reserved stream has been it."""
+        request = Request(scope, receive)
+        await self._address_limit.count(request)
         if self._single_connections.is_for(request):
             return await self._single_connections.respond(request, send)
         page = self._page_for(request)
@@ -96,7 +95,7 @@ class GraphQLEndpoint:
             return _answer(answer, _plain(media_type), 200 if media_type == JSON else 400)
         if asked.is_subscription and not asked.errors:
             stream_format = _stream_format(request, media_type)
-            return await self._stream(request, send, identity, asked, stream_format)
+            return self._stream(request, send, identity, asked, stream_format)
         response = await self._answer(identity, asked, media_type)
         self._identities.renew_cookie(response, identity)
         return response
@@ -119,74 +118,29 @@ class GraphQLEndpoint:
             return Response(Sse().next(answer) + Sse.complete, headers=Sse.headers)
         return _answer(answer, media_type, 200 if media_type == JSON or "data" in answer else 400)
 
-    async def _stream(
+    def _stream(
         self,
         request: Request,
         send: Send,
         identity: Identity,
         asked: GraphQLRequest,
         stream_format: StreamFormat,
-    ) -> None:
-        if self._streams.closing:
-            raise cannot_answer_now()
-        events = ResponseStream(
+    ) -> DistinctStream:
+        response = ResponseStream(
             send,
             connection=connection_of(request.scope),
             stream_format=stream_format,
             write_timeout_seconds=self._settings.write_timeout_seconds,
-            shared=self._streams.shared,
-            sharing_key=self._sharing_key(identity, asked.operation, stream_format),
         )
-
-        async def send_events(stream: OpenStream) -> None:
-            cursor = request.headers.get("last-event-id")
-            while not await self._execute_events(stream, events, identity, asked.operation, cursor):
-                await events.sharing.listen()
-                cursor = events.sharing.cursor
-
-        async def say_session_ended() -> None:
-            await events.next(session_ended())
-            await events.complete()
-
-        reason = await events.hold_open(
+        return DistinctStream(
+            self._execution,
+            identity,
+            asked.operation,
+            response,
             streams=self._streams,
-            identity=identity,
             address=address_of(request),
-            send_events=send_events,
-            say_session_ended=say_session_ended,
+            last_event_id=request.headers.get("last-event-id"),
         )
-        if not events.begun and reason is not EndReason.CLIENT_GONE:
-            raise cannot_answer_now()
-
-    async def _execute_events(
-        self,
-        stream: OpenStream,
-        events: ResponseStream,
-        identity: Identity,
-        operation: Operation,
-        last_event_id: str | None,
-    ) -> bool:
-        """Execute and send events until there are no more; false if another stream executes what follows."""
-        answers = self._execution.events(operation, identity, events, last_event_id=last_event_id)
-        try:
-            async with aclosing(answers):
-                async for answer in answers:
-                    if is_unavailable(answer):
-                        # The event is still to come: the client returns for it.
-                        stream.end_reason = EndReason.UNAVAILABLE
-                        return True
-                    await events.next(answer)
-                    if events.sharing.can_listen:
-                        return False
-        except CanListen:
-            return False
-        await events.complete()
-        return True
-
-    def _sharing_key(self, identity: Identity, operation: Operation, stream_format: StreamFormat) -> Hashable:
-        """Return what streams have in common that are sent the same events."""
-        viewer = None if identity.user is None else identity.user.id
-        return (viewer, type(stream_format), self._execution.api.events_key(operation))
 
 
 _NO_PAGE = problem_page(

@@ -1,11 +1,16 @@
 """Signs of life on all open streams, by one task."""
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from typing import Protocol
 
-Beat = Callable[[], None]
-"""Sends a sign of life, without waiting."""
+
+class Beating(Protocol):
+    """What shows signs of life."""
+
+    def beat(self) -> None:
+        """Send one, without waiting."""
+        ...
+
 
 _STEPS = 20
 
@@ -17,16 +22,15 @@ class Heartbeats:
         """Have none yet; `keep` must run for as long as streams are served."""
         self._every_seconds = every_seconds
         # The next one to beat comes first.
-        self._due: dict[Beat, float] = {}
+        self._due: dict[Beating, float] = {}
 
-    @contextmanager
-    def beating(self, beat: Beat) -> Generator[None]:
-        """Call `beat` every so many seconds while the block runs."""
-        self._due[beat] = asyncio.get_running_loop().time() + self._every_seconds
-        try:
-            yield
-        finally:
-            del self._due[beat]
+    def begin(self, beating: Beating) -> None:
+        """Have it beat every so many seconds until `end`."""
+        self._due[beating] = asyncio.get_running_loop().time() + self._every_seconds
+
+    def end(self, beating: Beating) -> None:
+        """Have it beat no more."""
+        del self._due[beating]
 
     async def keep(self) -> None:
         """Keep all of them beating, without end."""
@@ -34,10 +38,10 @@ class Heartbeats:
         while True:
             now = clock()
             while self._due:
-                beat, due = next(iter(self._due.items()))
+                beating, due = next(iter(self._due.items()))
                 if due > now:
                     break
-                del self._due[beat]
-                self._due[beat] = now + self._every_seconds
-                beat()
+                del self._due[beating]
+                self._due[beating] = now + self._every_seconds
+                beating.beat()
             await asyncio.sleep(self._every_seconds / _STEPS)

@@ -10,6 +10,7 @@ from db.engine import DatabaseUnavailable
 from db.reservations import Mail, State
 from realtime.backoff import Backoff
 from realtime.subscribers import Subscriber
+from resolvers.followed_inbox import FollowedInbox
 from schema.answers import Answer
 from schema.api import Operation
 from server.event_stream import ResponseStream, SlowReader
@@ -42,15 +43,10 @@ class ReservedStream:
 
     async def serve(self, streams: OpenStreams, address: str | None) -> None:
         """Serve the stream until the client goes, or the session or this process ends."""
-        await self._response.hold_open(
-            streams=streams,
-            identity=self._identity,
-            address=address,
-            send_events=self._send_events,
-            say_session_ended=self._say_session_ended,
-        )
+        await self._response.hold_open(self, streams=streams, identity=self._identity, address=address)
 
-    async def _send_events(self, stream: OpenStream) -> None:
+    async def send_events(self, stream: OpenStream) -> None:
+        """Do what the mailbox says, until the stream is asked to end."""
         async with (
             self._execution.broadcaster.subscribe(self._reservation_id) as mailbox,
             asyncio.TaskGroup() as tasks,
@@ -114,7 +110,7 @@ class ReservedStream:
             stream.end(EndReason.SLOW_READER)
             await asyncio.get_running_loop().create_future()
 
-    async def _say_session_ended(self) -> None:
+    async def say_session_ended(self) -> None:
         """Tell each subscription, those too that have been accepted and were still to begin."""
         told = dict.fromkeys(self._subscriptions)
         with suppress(DatabaseUnavailable):
@@ -135,8 +131,14 @@ class _Unplaced:
     def reach(self, position: int, cursor: str) -> None:
         """Do nothing."""
 
-    def caught_up(self, position: int) -> None:
-        """Do nothing: these events have their operation's id, and are nobody else's."""
+    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
+        """Have us follow on: these events have their operation's id, and are nobody else's."""
+        return False
+
+    @property
+    def resumed(self) -> None:
+        """Nothing: whoever follows an inbox does so to the end."""
+        return
 
 
 def encode_subscription(operation: Operation, start: str) -> str:

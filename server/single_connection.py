@@ -96,8 +96,6 @@ class SingleConnections:
                 connection=connection_of(request.scope),
                 stream_format=Sse(),
                 write_timeout_seconds=self._settings.write_timeout_seconds,
-                shared=self._streams.shared,
-                sharing_key=reservation_id,
             )
             stream = ReservedStream(self._execution, identity, reservation_id, response)
             return await self._serve(request, stream, reservation_id)

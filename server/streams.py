@@ -40,8 +40,13 @@ class EndReason(Enum):
 class OpenStream:
     """A stream while its task sends events, which others can ask to end."""
 
-    def __init__(self, identity: Identity, task: asyncio.Task[object]) -> None:
-        """Stand for the stream of that identity's that the task serves."""
+    __slots__ = ("_task", "counted", "end_reason", "expires_at", "session_id", "user_id")
+
+    def __init__(
+        self, identity: Identity, task: asyncio.Task[object], counted: Collection[UUID | str]
+    ) -> None:
+        """Stand for the stream of that identity's that the task serves, and that counts as theirs."""
+        self.counted = counted
         self.session_id = identity.session.id if identity.session else None
         # Who has no session is watched by themselves, and by the end of what vouches for them.
         self.user_id = identity.user.id if identity.user and self.session_id is None else None
@@ -84,32 +89,31 @@ class OpenStreams:
         self.shared = SharedEvents()
         self.closing = False
 
-    @contextmanager
-    def opened(self, identity: Identity, address: str | None) -> Generator[OpenStream]:
-        """Count the current task's stream among the open ones while the block runs.
+    def open(self, identity: Identity, address: str | None) -> OpenStream:
+        """Count the current task's stream among the open ones until `close`.
 
         Raises:
             HttpRefusal: 429, its user or its address has too many already.
         """
         self.check_room(identity, address)
-        whose = _counted(identity, address)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a stream is opened by a task")
-        stream = OpenStream(identity, task)
+        stream = OpenStream(identity, task, _counted(identity, address))
         self._streams.add(stream)
-        self._counts.update(whose)
+        self._counts.update(stream.counted)
         OPEN_STREAMS.inc()
-        try:
-            yield stream
-        finally:
-            self._streams.discard(stream)
-            self._counts.subtract(whose)
-            for each in whose:
-                if self._counts[each] <= 0:
-                    del self._counts[each]
-            OPEN_STREAMS.dec()
-            STREAMS_ENDED.labels((stream.end_reason or EndReason.CLIENT_GONE).value).inc()
+        return stream
+
+    def close(self, stream: OpenStream) -> None:
+        """Count it no more."""
+        self._streams.discard(stream)
+        self._counts.subtract(stream.counted)
+        for each in stream.counted:
+            if self._counts[each] <= 0:
+                del self._counts[each]
+        OPEN_STREAMS.dec()
+        STREAMS_ENDED.labels((stream.end_reason or EndReason.CLIENT_GONE).value).inc()
 
     def check_room(self, identity: Identity, address: str | None) -> None:
         """Accept that a stream is opened for them.
@@ -173,8 +177,9 @@ class OpenStreams:
                 stream.end(EndReason.SESSION_ENDED)
 
 
-def _counted(identity: Identity, address: str | None) -> list[UUID | str]:
-    return [each for each in (identity.user.id if identity.user else None, address) if each is not None]
+def _counted(identity: Identity, address: str | None) -> tuple[UUID | str, ...]:
+    user_id = identity.user.id if identity.user else None
+    return tuple(each for each in (user_id, address) if each is not None)
 
 
 async def end_with_their_sessions(streams: OpenStreams, database: Database, every_seconds: float) -> None:

@@ -13,6 +13,7 @@ from db.records import InboxEntry, Message
 from realtime.broadcaster import Broadcaster
 from realtime.hints import Hint
 from resolvers.context import Context
+from resolvers.followed_inbox import FollowedInbox
 from schema.api import Api, Operation
 from tests.conftest import PersonMaker
 
@@ -29,8 +30,12 @@ class NoStream:
     def reach(self, position: int, cursor: str) -> None:
         pass
 
-    def caught_up(self, position: int) -> None:
-        pass
+    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
+        return False
+
+    @property
+    def resumed(self) -> None:
+        return
 
 
 def hint(user_id: UUID, position: int) -> Hint:

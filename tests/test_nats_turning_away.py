@@ -100,9 +100,9 @@ async def test_a_connection_that_is_closed_under_the_library_ends_nothing(
         async with (
             open_nats_relay(urls, {}, here, lambda _: None) as sending,
             open_nats_relay(urls, {}, there, lambda _: None) as receiving,
-            receiving.receiving(user_id),
             asyncio.timeout(20),
         ):
+            await receiving.receive(user_id)
             with there.attached(user_id) as subscriber:
                 # Lost while a connection fails: sent until it comes through.
                 received = None

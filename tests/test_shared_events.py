@@ -3,15 +3,25 @@
 import asyncio
 import json
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import Generator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, datetime
+from typing import cast
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from server.shared_events import CanListen, SharedEvent, SharedEvents, SharingStream
+from db.engine import Database
+from db.records import InboxEntry, Message
+from realtime.broadcaster import Broadcaster
+from realtime.hints import Hint
+from realtime.subscribers import Subscriber, Subscribers
+from resolvers.followed_inbox import FollowedInbox
+from server.shared_events import SharedEvent, SharedEvents, SharingStream
 from tests.conftest import SignIn
 from tests.people import MESSAGE_CREATED, Person
 from tests.serving import Server
@@ -19,13 +29,13 @@ from tests.serving import Server
 MESSAGES = [f"message {number}" for number in range(20)]
 
 
-async def executed_events(http: httpx.AsyncClient) -> float:
+async def metric(http: httpx.AsyncClient, start: str) -> float:
     page = (await http.get("/metrics")).text
-    return sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in page.splitlines()
-        if line.startswith('messenger_operations_total{field="messageCreated"')
-    )
+    return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(start))
+
+
+async def executed_events(http: httpx.AsyncClient) -> float:
+    return await metric(http, 'messenger_operations_total{field="messageCreated"')
 
 
 async def test_an_event_is_executed_once_for_all_streams_of_a_viewer(
@@ -41,6 +51,27 @@ async def test_an_event_is_executed_once_for_all_streams_of_a_viewer(
         for stream in streams:
             assert await stream.contents(len(MESSAGES)) == MESSAGES
         assert await executed_events(http) - before == len(MESSAGES)
+
+
+async def test_an_event_that_has_been_announced_is_not_read_from_the_inbox(
+    http: httpx.AsyncClient, signs_in: SignIn
+):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    short = "subscription { messageCreated { message { content } } }"
+    # The one can be executed at once; the other names the author, whom the database has to be asked for.
+    async with grace.streaming(short) as at_once, grace.listening() as reading:
+        await ada.sends("first", to=conversation)
+        assert await reading.contents(1) == ["first"]
+        reads, executed = await metric(http, "messenger_inbox_log_reads"), await executed_events(http)
+        for text in MESSAGES:
+            await ada.sends(text, to=conversation)
+            assert await reading.contents(1) == [text]
+        assert await metric(http, "messenger_inbox_log_reads") == reads
+        assert await executed_events(http) == executed + 2 * len(MESSAGES)
+        for text in ["first", *MESSAGES]:
+            answer = await at_once.answer()
+            assert answer["data"]["messageCreated"]["message"]["content"] == text
 
 
 async def test_streams_that_ask_for_something_else_get_what_they_ask_for(signs_in: SignIn):
@@ -137,145 +168,239 @@ async def stalled_stream(server: Server, viewer: Person) -> tuple[asyncio.Stream
     return reader, writer
 
 
-class SimulatedStream:
-    """A stream that follows a log by itself or is handed its events, one step at a time."""
+READER, SENDER = UUID(int=1), UUID(int=2)
 
-    def __init__(self, shared: SharedEvents, log: list[int], start: int) -> None:
+
+class Turn:
+    """Awaiting it lets everybody else run once."""
+
+    def __await__(self) -> Generator[None]:
+        yield
+
+
+class SimulatedInbox(FollowedInbox[int]):
+    """An inbox whose log is a list; what the reader has written is left out."""
+
+    def __init__(self, log: list[InboxEntry], broadcaster: Broadcaster, subscriber: Subscriber) -> None:
+        super().__init__(
+            cast(Database, None),
+            broadcaster,
+            subscriber,
+            UUID(int=0),
+            include_mine=False,
+            event_of=lambda _cursor, message: message.seq,
+        )
         self.log = log
+
+    def cursor(self, position: int) -> str:
+        return str(position)
+
+    async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+        await Turn()
+        page = self.log[after : after + limit]
+        await Turn()
+        return page
+
+
+class SimulatedStream(SharingStream):
+    """A stream of which nothing is real but how it shares."""
+
+    def __init__(self, sharing: "SharedInbox", start: int) -> None:
+        super().__init__(sharing.shared, "the same")
+        self.sharing = sharing
         self.start = start
         self.received: list[int] = []
         self.reads = True
-        self.read_to = start
-        self.listening: asyncio.Task[None] | None = None
-        self.sharing: SharingStream = shared.stream("the same", self.write)
-        self.sharing.cursor = str(start)
+        self.task = sharing.loop.create_task(self.serve())
 
-    def write(self, chunk: bytes) -> bool:
+    def write_at_once(self, chunk: bytes) -> bool:
         if self.reads:
             self.received.append(int(chunk))
         return self.reads
 
-    def step(self) -> None:
-        """Do what a stream's task does when it has its turn."""
-        if self.listening is not None:
-            if not self.listening.done():
-                return
-            self.listening.result()
-            self.listening = None
-            self.read_to = int(self.sharing.cursor or 0)
-        if self.read_to < len(self.log):
-            self.read_to += 1
-            self.sharing.hand_on(SharedEvent(self.read_to, str(self.read_to), b"%d" % self.read_to))
-            if not self.reads:
-                self.sharing.lead_no_more()
-            self.received.append(self.read_to)
-            if self.sharing.can_listen:
-                self.listen()
+    def execute_at_once(self, cursor: str, event: object) -> bytes | None:
+        return None if self.sharing.has_to_wait else b"%d" % cast(int, event)
+
+    async def serve(self) -> None:
+        cursor = str(self.start)
+        try:
+            while True:
+                await self.follow(cursor)
+                cursor = await self.listen()
+                await Turn()
+        finally:
+            self.leave()
+
+    async def follow(self, cursor: str | None) -> None:
+        if self.resumed is not None:
+            followed, position = self.resumed
         else:
-            try:
-                self.sharing.caught_up(self.read_to)
-            except CanListen:
-                self.listen()
+            assert cursor is not None
+            subscriber = await self.sharing.broadcaster.attach(READER)
+            followed = SimulatedInbox(self.sharing.log, self.sharing.broadcaster, subscriber)
+            position = int(cursor)
+        events = followed.events(
+            position,
+            from_log=self.resumed is None,
+            caught_up=lambda position: self.caught_up(position, followed),
+        )
+        async with aclosing(events):
+            async for position, _, event in events:
+                await Turn()
+                chunk = b"%d" % cast(int, event)
+                self.hand_on(SharedEvent(position, chunk))
+                if not self.write_at_once(chunk):
+                    self.hold_up_nobody()
+                    while not self.write_at_once(chunk):
+                        await Turn()
+                if self.leaves_off():
+                    return
+        assert self.is_listening
+        await Turn()
 
-    def listen(self) -> None:
-        self.listening = asyncio.ensure_future(self.sharing.listen())
 
+class SharedInbox(RuleBasedStateMachine):
+    """Streams come and go, are read and not read, lead and listen; hints are lost, doubled and reordered."""
 
-class Sharing(RuleBasedStateMachine):
-    """Streams come and go, are read and not read, lead and listen."""
-
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
+        self.loop = loop or asyncio.new_event_loop()
+        self.broadcaster = Broadcaster(Subscribers(backlog=3))
         self.shared = SharedEvents()
-        self.log: list[int] = []
+        self.log: list[InboxEntry] = []
+        self.under_way: list[Hint] = []
         self.streams: list[SimulatedStream] = []
+        self.has_to_wait = False
 
-    def turn(self) -> None:
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.run_until_complete(asyncio.sleep(0))
+    async def turns(self, count: int) -> None:
+        for _ in range(count):
+            await Turn()
 
-    async def _step(self, stream: SimulatedStream) -> None:
-        stream.step()
+    def store(self, author: UUID) -> Hint:
+        position = len(self.log) + 1
+        message = Message(UUID(int=position), READER, position, author, "hello", datetime.now(UTC))
+        self.log.append(InboxEntry(position, message))
+        return Hint(READER, self.log[-1])
 
-    def step_of(self, stream: SimulatedStream) -> None:
-        self.loop.run_until_complete(self._step(stream))
-        self.turn()
+    def due(self, stream: SimulatedStream) -> list[int]:
+        return [entry.position for entry in self.log[stream.start :] if entry.message.author_id != READER]
+
+    def stream(self, which: int) -> SimulatedStream:
+        return self.streams[which % len(self.streams)]
+
+    @initialize(has_to_wait=st.booleans())
+    def events_can_be_executed_at_once_or_not(self, has_to_wait: bool) -> None:
+        self.has_to_wait = has_to_wait
+
+    @rule(author=st.sampled_from([READER, SENDER]), arrives=st.booleans())
+    def a_message_is_stored(self, author: UUID, arrives: bool) -> None:
+        hint = self.store(author)
+        if arrives:
+            self.loop.run_until_complete(self.publish([hint]))
+        else:
+            self.under_way.append(hint)
+
+    async def publish(self, hints: Sequence[Hint]) -> None:
+        self.broadcaster.publish(hints)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def hints_arrive(self, data: st.DataObject) -> None:
+        hints = data.draw(st.lists(st.sampled_from(self.under_way), min_size=1, max_size=8))
+        self.loop.run_until_complete(self.publish(hints))
 
     @rule()
-    def a_message_is_stored(self) -> None:
-        self.log.append(len(self.log) + 1)
+    def the_broadcaster_may_have_missed_something(self) -> None:
+        self.broadcaster.subscribers.wake_all()
 
     @rule(back=st.integers(0, 3))
     def a_stream_opens(self, back: int) -> None:
-        self.streams.append(SimulatedStream(self.shared, self.log, max(0, len(self.log) - back)))
+        self.streams.append(SimulatedStream(self, max(0, len(self.log) - back)))
 
-    @rule(which=st.integers(0, 9))
-    def a_stream_has_its_turn(self, which: int) -> None:
-        if self.streams:
-            self.step_of(self.streams[which % len(self.streams)])
+    @rule(count=st.integers(1, 12))
+    def time_passes(self, count: int) -> None:
+        self.loop.run_until_complete(self.turns(count))
 
+    @precondition(lambda self: self.streams)
     @rule(which=st.integers(0, 9))
     def a_client_stops_or_starts_to_read(self, which: int) -> None:
-        if self.streams:
-            stream = self.streams[which % len(self.streams)]
-            stream.reads = not stream.reads
+        self.stream(which).reads ^= True
 
+    @precondition(lambda self: self.streams)
     @rule(which=st.integers(0, 9))
     def a_stream_ends(self, which: int) -> None:
-        if self.streams:
-            stream = self.streams.pop(which % len(self.streams))
-            if stream.listening is not None:
-                stream.listening.cancel()
-                self.turn()
-            stream.sharing.lead_no_more()
+        stream = self.stream(which)
+        self.streams.remove(stream)
+        self.end(stream)
+
+    def end(self, stream: SimulatedStream) -> None:
+        stream.task.cancel()
+        self.loop.run_until_complete(asyncio.wait([stream.task]))
+        assert stream.task.cancelled(), stream.task.exception()
 
     @invariant()
     def what_has_come_is_in_order_and_once(self) -> None:
         for stream in self.streams:
-            count = len(stream.received)
-            assert stream.received == list(range(stream.start + 1, stream.start + 1 + count))
+            assert stream.received == self.due(stream)[: len(stream.received)]
+
+    @invariant()
+    def somebody_hears_of_what_comes(self) -> None:
+        for run in self.shared.runs.values():
+            assert run.leader is not None or run.followed.subscriber.waiting is run
+            assert run.followed.subscriber in self.broadcaster.subscribers
 
     def teardown(self) -> None:
-        for _ in range(len(self.log) + 3 * len(self.streams) + 3):
-            for stream in self.streams:
-                stream.reads = True
-                self.step_of(stream)
         try:
             for stream in self.streams:
-                assert stream.received == self.log[stream.start :]
-            # All but one of them leave it to that one.
-            assert sum(stream.listening is None for stream in self.streams) <= 1
+                stream.reads = True
+            self.settle()
+            # What is lost, the comparison with the database finds.
+            self.broadcaster.subscribers.compare({READER: len(self.log)})
+            self.settle()
+            for stream in self.streams:
+                assert stream.received == self.due(stream)
+                assert stream.is_listening
+            assert len(self.shared.runs) == len(self.broadcaster.subscribers) == min(1, len(self.streams))
+            self.loop.run_until_complete(self.publish([self.store(SENDER)]))
+            if self.has_to_wait:
+                self.settle()
+            # At once where that can be: nobody has had a turn.
+            for stream in self.streams:
+                assert stream.received == self.due(stream)
         finally:
             for stream in self.streams:
-                if stream.listening is not None:
-                    stream.listening.cancel()
-            self.turn()
+                self.end(stream)
             self.loop.close()
+        assert not self.shared.runs
+        assert not len(self.broadcaster.subscribers)
+
+    def settle(self) -> None:
+        self.loop.run_until_complete(self.turns(8 * (len(self.log) + len(self.streams)) + 40))
 
 
-Sharing.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestSharing = Sharing.TestCase
+async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    sharing.has_to_wait = True
+    first, second = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    assert first.is_listening
+    assert second.is_listening
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    leading = first if first.resumed else second
+    staying = second if first.resumed else first
+    for _ in range(10):
+        # It has taken the entry, and has not executed it yet.
+        if not leading.sharing.shared.runs["the same"].followed.subscriber.is_woken:
+            break
+        await Turn()
+    leading.task.cancel()
+    await sharing.turns(20)
+    assert staying.received == [1]
+    staying.task.cancel()
+    await asyncio.wait([leading.task, staying.task])
+    assert not sharing.shared.runs
+    assert not len(sharing.broadcaster.subscribers)
 
 
-async def test_of_those_who_listen_the_one_that_has_come_least_far_leads_next():
-    shared, log = SharedEvents(), [1]
-    leading = SimulatedStream(shared, log, 1)
-    leading.step()
-    behind = SimulatedStream(shared, log, 1)
-    behind.step()
-    log += [2, 3]
-    # This one has begun later, and knows what the one that leads has still to read.
-    ahead = SimulatedStream(shared, log, 3)
-    ahead.step()
-    assert behind.listening is not None
-    assert ahead.listening is not None
-    await asyncio.sleep(0)
-    leading.sharing.lead_no_more()
-    await asyncio.sleep(0)
-    for _ in range(3):
-        behind.step()
-        ahead.step()
-    assert behind.received == [2, 3]
-    assert ahead.received == []
-    ahead.listening.cancel()
+SharedInbox.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestSharedInbox = SharedInbox.TestCase

@@ -1,8 +1,6 @@
 """Subscribers that attach too late."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
 from uuid import UUID
 
 from realtime.hints import Hint
@@ -14,27 +12,35 @@ _WINDOW_SECONDS = 4
 class _LateSubscriber(Subscriber):
     """Attaches when its reader first asks for a hint, which is after it has read the log."""
 
-    def __init__(self, subscribers: Subscribers, user_id: UUID, attached: ExitStack) -> None:
-        super().__init__()
-        self._subscribers, self._user_id, self._attached_for = subscribers, user_id, attached
-        self._real: Subscriber | None = None
+    def __init__(self, subscribers: Subscribers, user_id: UUID) -> None:
+        super().__init__(user_id)
+        self._subscribers = subscribers
+        self.is_late = True
+
+    @property
+    def is_woken(self) -> bool:
+        # Its reader is not to leave the waiting to others.
+        return True
 
     async def next(self) -> Hint | None:
-        if self._real is None:
+        if self.is_late:
             await asyncio.sleep(_WINDOW_SECONDS)
-            self._real = self._attached_for.enter_context(_attached(self._subscribers, self._user_id))
-        return await self._real.next()
+            self.real = _attach(self._subscribers, self.user_id)
+            self.is_late = False
+        return await self.real.next()
 
 
-_attached = Subscribers.attached
+_attach, _detach = Subscribers.attach, Subscribers.detach
 
 
 def read_before_attach(number: int) -> None:
     """Read the log, and attach to the broadcaster a moment later."""
 
-    @contextmanager
-    def attached(self: Subscribers, user_id: UUID) -> Generator[Subscriber]:
-        with ExitStack() as stack:
-            yield _LateSubscriber(self, user_id, stack)
+    def attach(self: Subscribers, user_id: UUID) -> Subscriber:
+        return _LateSubscriber(self, user_id)
 
-    Subscribers.attached = attached
+    def detach(self: Subscribers, subscriber: Subscriber) -> None:
+        if isinstance(subscriber, _LateSubscriber) and not subscriber.is_late:
+            _detach(self, subscriber.real)
+
+    Subscribers.attach, Subscribers.detach = attach, detach

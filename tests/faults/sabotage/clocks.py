@@ -15,7 +15,7 @@ from db.records import InboxEntry, Message
 from db.statements import Connection, Statement
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
-from resolvers import inbox, retention
+from resolvers import followed_inbox, retention
 from server import identity
 
 
@@ -68,7 +68,8 @@ def order_by_id(number: int) -> None:
         *,
         after: int,
         page_size: int = 100,
-        caught_up: Callable[[int], None],
+        from_log: bool,
+        caught_up: Callable[[int], bool],
     ) -> AsyncGenerator[InboxEntry]:
         position = after
         while True:
@@ -78,4 +79,4 @@ def order_by_id(number: int) -> None:
             await subscriber.next()
 
     inboxes.read = read
-    inbox.follow = follow
+    followed_inbox.follow = follow

@@ -6,7 +6,7 @@ from db.records import InboxEntry
 from realtime import follower
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
-from resolvers import inbox
+from resolvers import followed_inbox
 
 
 def pass_every_hint(number: int) -> None:
@@ -18,7 +18,8 @@ def pass_every_hint(number: int) -> None:
         *,
         after: int,
         page_size: int = 100,
-        caught_up: Callable[[int], None],
+        from_log: bool,
+        caught_up: Callable[[int], bool],
     ) -> AsyncGenerator[InboxEntry]:
         position = after
         while True:
@@ -32,15 +33,22 @@ def pass_every_hint(number: int) -> None:
                 position = hint.entry.position
                 yield hint.entry
 
-    inbox.follow = follow
+    followed_inbox.follow = follow
 
 
 def resume_one_early(number: int) -> None:
     """Begin with the entry that the cursor stands at instead of the one after it."""
 
     def follow(
-        read: InboxLog, subscriber: Subscriber, *, after: int, caught_up: Callable[[int], None]
+        read: InboxLog,
+        subscriber: Subscriber,
+        *,
+        after: int,
+        from_log: bool,
+        caught_up: Callable[[int], bool],
     ) -> AsyncGenerator[InboxEntry]:
-        return follower.follow(read, subscriber, after=max(0, after - 1), caught_up=caught_up)
+        # Who goes on within a process has no cursor that could be read wrongly.
+        start = max(0, after - 1) if from_log else after
+        return follower.follow(read, subscriber, after=start, from_log=from_log, caught_up=caught_up)
 
-    inbox.follow = follow
+    followed_inbox.follow = follow

@@ -7,7 +7,7 @@ from weakref import WeakSet
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
 from schema.answers import Answer
-from server.event_stream import ResponseStream
+from server.distinct_stream import DistinctStream
 
 
 def drop_hints(number: int) -> None:
@@ -45,17 +45,21 @@ def reorder_hints(number: int) -> None:
 
 def fill_buffers(number: int) -> None:
     """Write events more slowly than hints come in, into buffers of one."""
-    start, write = Subscribers.__init__, ResponseStream.next
+    start, write = Subscribers.__init__, DistinctStream.next
 
     def start_small(self: Subscribers, *, backlog: int = 100) -> None:
         start(self, backlog=1)
 
-    async def write_slowly(self: ResponseStream, answer: Answer) -> None:
+    async def write_slowly(self: DistinctStream, answer: Answer) -> None:
         await asyncio.sleep(0.03)
         await write(self, answer)
 
     Subscribers.__init__ = start_small
-    ResponseStream.next = write_slowly
+
+    def execute_later(self: DistinctStream, cursor: str, event: object) -> None:
+        return None
+
+    DistinctStream.next, DistinctStream.execute_at_once = write_slowly, execute_later
 
 
 def overflow_silently(number: int) -> None:

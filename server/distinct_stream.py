@@ -1,0 +1,125 @@
+"""The stream of one operation: distinct connections mode, and Apollo's multipart subscriptions."""
+
+from contextlib import aclosing
+
+from schema.answers import Answer
+from schema.api import Operation
+from server.connections import encode_chunk
+from server.event_stream import ResponseStream
+from server.execution import Execution, is_unavailable, session_ended
+from server.identity import Identity
+from server.refusals import cannot_answer_now
+from server.shared_events import SharedEvent, SharingStream
+from server.streams import EndReason, OpenStream, OpenStreams
+
+
+class DistinctStream(SharingStream):
+    """A stream that sends a subscription's events, which it shares with others of its viewer."""
+
+    __slots__ = (
+        "_address",
+        "_execution",
+        "_identity",
+        "_last_event_id",
+        "_live",
+        "_operation",
+        "_place",
+        "_response",
+    )
+
+    def __init__(
+        self,
+        execution: Execution,
+        identity: Identity,
+        operation: Operation,
+        response: ResponseStream,
+        *,
+        streams: OpenStreams,
+        address: str | None,
+        last_event_id: str | None,
+    ) -> None:
+        """Execute the operation for whom the stream was opened by, and send its events on the response."""
+        self._live = execution.api.live_operation(operation)
+        viewer_id = None if identity.user is None else identity.user.id
+        super().__init__(streams.shared, (viewer_id, type(response.format), self._live))
+        self._execution = execution
+        self._identity = identity
+        self._operation = operation
+        self._response = response
+        self._address = address
+        self._last_event_id = last_event_id
+        self._place: tuple[int, str] | None = None
+
+    async def serve(self, streams: OpenStreams) -> None:
+        """Serve the stream until it is over.
+
+        Raises:
+            HttpRefusal: it has not begun, because there are too many or because the server stops.
+        """
+        if streams.closing:
+            raise cannot_answer_now()
+        reason = await self._response.hold_open(
+            self, streams=streams, identity=self._identity, address=self._address
+        )
+        if not self._response.begun and reason is not EndReason.CLIENT_GONE:
+            raise cannot_answer_now()
+
+    async def send_events(self, stream: OpenStream) -> None:
+        """Send the events until there are no more; those that others execute are written as they come."""
+        cursor = self._last_event_id
+        try:
+            while not await self._execute_events(stream, cursor):
+                cursor = await self.listen()
+        finally:
+            self.leave()
+
+    async def _execute_events(self, stream: OpenStream, last_event_id: str | None) -> bool:
+        """Execute and send events until there are no more; false if only we are done with it."""
+        answers = self._execution.events(self._operation, self._identity, self, last_event_id=last_event_id)
+        async with aclosing(answers):
+            async for answer in answers:
+                if is_unavailable(answer):
+                    # The event is still to come: the client returns for it.
+                    stream.end_reason = EndReason.UNAVAILABLE
+                    return True
+                await self.next(answer)
+                if self.leaves_off():
+                    return False
+        if self.is_listening:
+            return False
+        await self._response.complete()
+        return True
+
+    async def next(self, answer: Answer) -> None:
+        """Send an answer as an event, and hand it to those who listen."""
+        place, self._place = self._place, None
+        event = self._response.format.next(answer, place[1] if place else None)
+        if place is not None:
+            self.hand_on(SharedEvent(place[0], encode_chunk(event)))
+        if not self._response.write_at_once(encode_chunk(event)):
+            self.hold_up_nobody()
+            await self._response.write_in_time(event)
+
+    async def say_session_ended(self) -> None:
+        """Tell the client, which does not come back then."""
+        await self.next(session_ended())
+        await self._response.complete()
+
+    async def begin(self, cursor: str) -> None:
+        """Send the head, and where the stream starts, unless it has begun before."""
+        if not self._response.begun:
+            await self._response.write(self._response.format.begin(cursor))
+
+    def reach(self, position: int, cursor: str) -> None:
+        """Have the next event stand there."""
+        self._place = (position, cursor)
+
+    def write_at_once(self, chunk: bytes) -> bool:
+        """Write a chunk if the response has begun and its client reads; say whether it has been written."""
+        return self._response.write_at_once(chunk)
+
+    def execute_at_once(self, cursor: str, event: object) -> bytes | None:
+        """Return an event's chunk of the response, if it can be executed without waiting for anything."""
+        viewer = self._identity.user
+        answer = None if viewer is None else self._execution.event_at_once(self._live, viewer, event)
+        return None if answer is None else encode_chunk(self._response.format.next(answer, cursor))
