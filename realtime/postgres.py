@@ -129,7 +129,9 @@ class PostgresRelay:
         for line in lines:
             try:
                 if line.startswith("["):
-                    self._subscribers.offer(wire.decode(line))
+                    # Everybody's hints come, and most are for users whose streams are elsewhere.
+                    if wire.user_of(line) in self._subscribers.users():
+                        self._subscribers.offer(wire.decode(line))
                 else:
                     self._subscribers.wake(UUID(line))
             except ValueError:

@@ -148,7 +148,7 @@ hints = st.builds(
 def test_a_hint_comes_back_as_it_went_out(hint: Hint):
     line = wire.encode(hint)
     assert "\n" not in line
-    assert wire.decode(line) == hint
+    assert (wire.user_of(line), wire.decode(line)) == (hint.user_id, hint)
 
 
 @given(st.lists(hints, min_size=1, max_size=40))
