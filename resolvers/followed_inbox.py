@@ -30,6 +30,7 @@ class FollowedInbox(Generic[_Event_co]):
         "_epoch",
         "_event_of",
         "_skipped_author",
+        "_turn",
         "is_kept",
         "subscriber",
     )
@@ -51,6 +52,7 @@ class FollowedInbox(Generic[_Event_co]):
         self._epoch = epoch
         self._skipped_author = None if include_mine else subscriber.user_id
         self._event_of = event_of
+        self._turn: object = None
         self.is_kept = False
         """Whether somebody other than who follows it now sees to it that it is left."""
 
@@ -79,6 +81,7 @@ class FollowedInbox(Generic[_Event_co]):
         Raises:
             CursorExpired: the reader has fallen behind what is kept.
         """
+        turn = self._turn = object()
         entries = follow(self.read, self.subscriber, after=after, from_log=from_log, caught_up=caught_up)
         try:
             async with aclosing(entries):
@@ -87,7 +90,8 @@ class FollowedInbox(Generic[_Event_co]):
                     if event is not None:
                         yield entry.position, *event
         finally:
-            if not self.is_kept:
+            # Another stream may follow it since, while we have waited for our client.
+            if self._turn is turn and not self.is_kept:
                 self.leave()
 
     async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:

@@ -83,7 +83,8 @@ class SharedRun:
     def wake(self) -> None:
         """Have the one lead that has come least far."""
         self.leader = min(self.listeners, key=lambda listener: listener.position)
-        self.leader.position = max(self.leader.position, self.position)
+        # What is left out moves no listener on; and who joins must have what the leader begins after.
+        self.position = self.leader.position = max(self.leader.position, self.position)
         self.listeners.discard(self.leader)
         self.leader.release()
 

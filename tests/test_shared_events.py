@@ -402,5 +402,50 @@ async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
     assert not len(sharing.broadcaster.subscribers)
 
 
+async def test_whose_client_has_kept_it_waiting_leaves_the_inbox_to_who_follows_it_since():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    sharing.has_to_wait = True
+    streams = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    waiting, following = streams if streams[0].resumed else streams[::-1]
+    waiting.reads = False
+    await sharing.turns(20)
+    following.reads = False
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    await sharing.turns(20)
+    waiting.task.cancel()
+    await sharing.turns(10)
+    following.reads = True
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    await sharing.turns(20)
+    assert (waiting.received, following.received) == ([], [1, 2, 3])
+    following.task.cancel()
+    await asyncio.wait([waiting.task, following.task])
+    assert not len(sharing.broadcaster.subscribers)
+
+
+async def test_who_joins_has_had_what_the_leader_begins_after():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    behind = SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    for _ in range(2):
+        sharing.store(SENDER)
+    ahead = SimulatedStream(sharing, 1)
+    await sharing.turns(10)
+    assert ahead.received == [2]
+    behind.reads = False
+    sharing.broadcaster.subscribers.wake_all()
+    while sharing.shared.runs["the same"].leader is not ahead:
+        await Turn()
+    # It has not yet caught up again.
+    behind.reads = True
+    await sharing.turns(20)
+    assert behind.received == [1, 2]
+    for stream in (behind, ahead):
+        stream.task.cancel()
+    await asyncio.wait([behind.task, ahead.task])
+
+
 SharedInbox.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestSharedInbox = SharedInbox.TestCase
