@@ -447,5 +447,5 @@ async def test_who_joins_has_had_what_the_leader_begins_after():
     await asyncio.wait([behind.task, ahead.task])
 
 
-SharedInbox.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+SharedInbox.TestCase.settings = settings(max_examples=1_000, stateful_step_count=40, deadline=None)
 TestSharedInbox = SharedInbox.TestCase
