@@ -1,12 +1,15 @@
-"""The rows that `db` functions return, as small immutable records."""
+"""The rows that `db` functions return, as small immutable records.
+
+Those that come in numbers are named tuples, which take a third of the time to make.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """Somebody with an account."""
 
     id: UUID
@@ -14,8 +17,7 @@ class User:
     avatar_url: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(NamedTuple):
     """A conversation as one of its participants sees it.
 
     `read_seq` is the last message that participant has read, `last_position` the place of the
@@ -28,8 +30,7 @@ class Conversation:
     last_position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Participant:
+class Participant(NamedTuple):
     """A user's part in a conversation, and how far they have read."""
 
     conversation_id: UUID
@@ -37,8 +38,7 @@ class Participant:
     read_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What somebody wrote; `seq` numbers the messages of a conversation 1, 2, 3, ... without holes."""
 
     id: UUID
@@ -49,8 +49,7 @@ class Message:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RecentConversation:
+class RecentConversation(NamedTuple):
     """A conversation with what a list shows of it: the other of two (None in a group), and its last message.
 
     The message is None when whoever wrote it has been removed, and it with them.
@@ -61,8 +60,7 @@ class RecentConversation:
     last_message: Message | None
 
 
-@dataclass(frozen=True, slots=True)
-class InboxEntry:
+class InboxEntry(NamedTuple):
     """A message at its place in one user's inbox; positions count 1, 2, 3, ... without holes."""
 
     position: int
