@@ -21,13 +21,13 @@ from resolvers import retention, sessions
 from schema.api import Api
 from server.application import offers_dev_login
 from server.database import DatabaseAddress, database_for_command, database_for_server
+from server.described_settings import describe_settings
 from server.logs import set_up_logging
 from server.seed import sow
 from server.serving import serve as serve_alone
 from server.settings import (
     Settings,
     SettingsError,
-    describe_settings,
     load_settings,
     unknown_settings,
 )

@@ -368,22 +368,6 @@ def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
-def describe_settings() -> list[tuple[str, str, str]]:
-    """Return the name, default and meaning of every setting."""
-    return [
-        (PREFIX + name.upper(), _shown(field.default), field.description or "")
-        for name, field in Settings.model_fields.items()
-    ]
-
-
-def _shown(default: object) -> str:
-    if default is None or default == []:
-        return ""
-    if isinstance(default, bool):
-        return "on" if default else "off"
-    return str(default.value if isinstance(default, Enum) else default)
-
-
 def _is_secret(field: str) -> bool:
     return field in {"database_url", "broadcast_url"} or "SecretStr" in str(
         Settings.model_fields[field].annotation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import describe_settings
+from server.described_settings import describe_settings
 from tests.serving import Server
 
 ROOT = Path(__file__).parent.parent
