@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from graphql import (
@@ -43,15 +43,37 @@ class PreparedOperation:
             if isinstance(selection, FieldNode)
         )
         """The names of the root fields that are selected outside of fragments."""
-        self.field_names = _field_names(document)
-        """The names of all fields that its document selects, each as often as it is written down."""
-        self._place = _variable_used_once(document, node, "after")
         self._schema = schema
         self._document = document
         self._plan: OperationPlan | None = None
         self._is_planned = fields > _MAX_PLANNED_FIELDS
         self._cost = Cost(schema, document, node)
         self._cost_of_sizes = lru_cache(_REMEMBERED_COSTS)(self._cost.with_sizes)
+
+    @property
+    def field_names(self) -> Mapping[str, int]:
+        """The names of all fields that its document selects, each with how often it is written down."""
+        return self._names.fields
+
+    # Looked up for operations that are executed, of which a document with hundreds has few.
+    @cached_property
+    def _names(self) -> "_Names":
+        names = _Names()
+        visit(self._document, names)
+        return names
+
+    @cached_property
+    def _place(self) -> str | None:
+        """The variable that is the argument `after` of a root field, if it is used for nothing else."""
+        found = [
+            given.value.name.value
+            for field in self.node.selection_set.selections
+            if isinstance(field, FieldNode)
+            for given in field.arguments or ()
+            if given.name.value == "after" and isinstance(given.value, VariableNode)
+        ]
+        # Its definition is one of its uses.
+        return found[0] if len(found) == 1 and self._names.variables[found[0]] == 2 else None
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """Return what the operation may cost with these variables."""
@@ -75,44 +97,16 @@ class PreparedOperation:
             return None
 
 
-def _field_names(document: DocumentNode) -> Mapping[str, int]:
-    names = _FieldNames()
-    visit(document, names)
-    return names.counts
+class _Names(Visitor):
+    """How often each field and variable is written down."""
 
-
-class _FieldNames(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.counts = Counter[str]()
+        self.fields = Counter[str]()
+        self.variables = Counter[str]()
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
-        self.counts[node.name.value] += 1
-
-
-def _variable_used_once(
-    document: DocumentNode, operation: OperationDefinitionNode, argument: str
-) -> str | None:
-    """Return the variable that is the argument of a root field, if it is used for nothing else."""
-    found = [
-        given.value.name.value
-        for field in operation.selection_set.selections
-        if isinstance(field, FieldNode)
-        for given in field.arguments or ()
-        if given.name.value == argument and isinstance(given.value, VariableNode)
-    ]
-    if len(found) != 1:
-        return None
-    uses = _VariableUses()
-    visit(document, uses)
-    # Its definition is one of them.
-    return found[0] if uses.counts[found[0]] == 2 else None
-
-
-class _VariableUses(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts = Counter[str]()
+        self.fields[node.name.value] += 1
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.counts[node.name.value] += 1
+        self.variables[node.name.value] += 1
