@@ -1,6 +1,7 @@
 """The floors below the API: the SQL alone, through asyncpg, on as many connections as a server has."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ Once = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(ABC):
     """What all floors of SQL have in common."""
 
     url: str
@@ -41,9 +42,9 @@ class Sql:
             for connection in connections:
                 await connection.close()
 
+    @abstractmethod
     async def prepare(self, connection: Connection, number: int) -> Once:
         """Return what is done over and over on that connection, its statements prepared."""
-        raise NotImplementedError
 
 
 async def _repeat(once: Once, tally: Tally) -> None:

@@ -8,6 +8,7 @@ caught up by itself.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -122,7 +123,7 @@ class SharedEvents:
         self.runs: dict[Hashable, SharedRun] = {}
 
 
-class SharingStream:
+class SharingStream(ABC):
     """A stream among others of its viewer: by itself, leading, or listening."""
 
     __slots__ = ("_cursor", "_key", "_released", "_run", "_runs", "position")
@@ -137,13 +138,13 @@ class SharingStream:
         """How far it has come, as soon as it has come to anything."""
         self._cursor: str | None = None
 
+    @abstractmethod
     def write_at_once(self, chunk: bytes) -> bool:
         """Write a chunk of the response if the client reads fast enough for that; say whether it does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def execute_at_once(self, cursor: str, event: object) -> bytes | None:
         """Return an event's chunk of the response, if it can be executed without waiting for anything."""
-        raise NotImplementedError
 
     @property
     def resumed(self) -> tuple[FollowedInbox[object], int] | None:
