@@ -4,16 +4,10 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from sqlalchemy import text
 
-from db import users
 from db.engine import Database
-from db.records import User
-from realtime.broadcaster import Broadcaster
-from resolvers.context import Context
-from schema.api import Api, Operation
-from tests.conftest import Noted, SignIn
+from tests.conftest import SignIn
 from tests.people import CREATE_CONVERSATION, Person
 from tests.tables import tables
 
@@ -333,126 +327,3 @@ async def test_a_list_shows_of_a_conversation_what_it_shows_by_itself(signs_in: 
         None,
         ada.username,
     ]
-
-
-async def somebody_with_conversations(database: Database, count: int) -> User:
-    """Make a user with that many conversations of one message each."""
-    async with database.transaction() as connection:
-        viewer = await users.create(connection, f"popular-{uuid4().hex[:12]}")
-    async with tables(database) as connection:
-        await connection.execute(
-            text("""
-                WITH people AS (
-                    INSERT INTO users (id, username)
-                    SELECT gen_random_uuid(), 'fan-' || gen_random_uuid() FROM generate_series(1, :count)
-                    RETURNING id
-                ), numbered AS (
-                    SELECT id AS user_id, gen_random_uuid() AS room, row_number() OVER () AS position
-                    FROM people
-                ), rooms AS (
-                    INSERT INTO conversations (id, last_seq) SELECT room, 1 FROM numbered
-                ), members AS (
-                    INSERT INTO participants (conversation_id, user_id, last_position)
-                    SELECT room, user_id, 1 FROM numbered
-                    UNION ALL SELECT room, :viewer, position FROM numbered
-                )
-                INSERT INTO messages (id, conversation_id, seq, author_id, content)
-                SELECT gen_random_uuid(), room, 1, user_id, 'hello' FROM numbered
-            """),
-            {"count": count, "viewer": viewer.id},
-        )
-    return viewer
-
-
-@pytest.mark.parametrize("count", [1, 30, 300])
-async def test_a_page_of_conversations_costs_three_statements_however_many_there_are(
-    noted: Noted, count: int
-):
-    database, statements = noted
-    viewer = await somebody_with_conversations(database, count)
-    statements.clear()
-    async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await Api().execute(Operation(CONVERSATIONS, None, {}, "a request"), context)
-    assert "errors" not in answer
-    # The page with its last messages, its participants, and the messages' authors.
-    assert len(statements) == 3, statements
-
-
-SHOWN_BY_A_LIST = """
-    {
-        conversations {
-            edges {
-                cursor
-                node { id unreadCount otherParticipant { username } lastMessage { content mine } }
-            }
-            pageInfo { hasNextPage endCursor }
-        }
-    }
-"""
-
-
-async def test_what_a_list_shows_costs_one_statement_and_no_transaction(
-    noted: Noted, monkeypatch: pytest.MonkeyPatch
-):
-    database, statements = noted
-    viewer = await somebody_with_conversations(database, 30)
-    monkeypatch.setattr(Database, "snapshot", None)
-    statements.clear()
-    async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await Api().execute(Operation(SHOWN_BY_A_LIST, None, {}, "a request"), context)
-    assert "errors" not in answer
-    assert len(statements) == 1, statements
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "{ conversations { edges { node { unreadCount } } } inboxCursor }",
-        "{ one: conversations { edges { node { id } } } two: conversations { edges { node { id } } } }",
-        "{ conversations { edges { node { unreadCount participants { username } } } } }",
-        "{ ...it } fragment it on Query { conversations { edges { node { messages { __typename } } } } }",
-    ],
-)
-async def test_what_takes_several_statements_is_read_from_one_snapshot(
-    noted: Noted, query: str, monkeypatch: pytest.MonkeyPatch
-):
-    database, _ = noted
-    viewer = await somebody_with_conversations(database, 3)
-    monkeypatch.setattr(Database, "connection", None)
-    async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await Api().execute(Operation(query, None, {}, "a request"), context)
-    assert "errors" not in answer
-
-
-async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted: Noted, signs_in: SignIn):
-    database, statements = noted
-    ada, grace = await signs_in("ada"), await signs_in("grace")
-    conversation = await ada.opens_conversation_with(grace)
-    for author in (ada, grace) * 15:
-        await author.sends("hello", to=conversation, key=str(uuid4()))
-    async with database.snapshot() as connection:
-        viewer = await users.by_username(connection, ada.username)
-    api = Api()
-    query = """
-        query ($id: ID!, $last: Int!) {
-            conversation(id: $id) {
-                messages(last: $last) {
-                    edges {
-                        node {
-                            author { username } mine readByOthers idempotencyKey conversation { unreadCount }
-                        }
-                    }
-                }
-            }
-        }
-    """
-    costs: list[int] = []
-    for last in (1, 30):
-        statements.clear()
-        async with Context(database, Broadcaster(), viewer=viewer) as context:
-            variables = {"id": conversation, "last": last}
-            answer = await api.execute(Operation(query, None, variables, "a request"), context)
-        assert "errors" not in answer
-        costs.append(len(statements))
-    # The conversation, its messages, their authors, who has read how far, and the viewer's keys.
-    assert costs[1] <= 5

@@ -10,17 +10,12 @@ from uuid import uuid4
 import httpx
 import pytest
 from sqlalchemy import delete, func, select, text, update
-from starlette.requests import Request
 
 from db.embedded import Cluster
 from db.engine import Database
 from db.records import SessionTime
 from db.tables import replaced_tokens, sessions, users
 from resolvers.sessions import drop_over, open_session, sign_in_by_name
-from server.identity import Identities, Identity, KnownIdentities
-from server.rate_limits import RateLimits
-from server.settings import load_settings
-from tests.conftest import Noted
 from tests.people import Person, StreamOver
 from tests.serving import Server, running_server
 from tests.tables import tables
@@ -328,52 +323,6 @@ async def test_who_is_removed_is_nobody_at_once(http: httpx.AsyncClient, databas
     async with tables(database) as connection:
         await connection.execute(delete(users).where(users.c.username == ada.username))
     assert not await is_signed_in(ada)
-
-
-def request_with(token: str) -> Request:
-    return Request({"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]})
-
-
-async def test_a_request_costs_one_read_and_mostly_none(noted: Noted):
-    database, statements = noted
-    time = SessionTime(timedelta(days=14), timedelta(days=180))
-    signed_in = await sign_in_by_name(database, a_name(), time)
-    settings = load_settings()
-    identities = Identities(database, "http://localhost", settings, RateLimits(settings, database))
-    counts: list[int] = []
-    for _ in range(5):
-        statements.clear()
-        identity = await identities.of(request_with(signed_in.token))
-        assert identity.session is not None
-        assert identity.session.id == signed_in.session.id
-        counts.append(len(statements))
-    assert counts == [1, 0, 0, 0, 0]
-    identities.forget([signed_in.session.id])
-    statements.clear()
-    await identities.of(request_with(signed_in.token))
-    assert len(statements) == 1
-    # What is wrong is not remembered: it may become right, and there is no end to it.
-    for _ in range(2):
-        statements.clear()
-        assert (await identities.of(request_with("wrong"))).refused
-        assert len(statements) == 1
-
-
-async def test_what_was_read_before_a_session_ended_is_not_remembered(database: Database):
-    time = SessionTime(timedelta(days=14), timedelta(days=180))
-    session = (await sign_in_by_name(database, a_name(), time)).session
-    identity = Identity(session.user, session, session.expires_at)
-    known = KnownIdentities(60)
-    before = known.times_forgotten
-    known.forget([session.id])
-    known.learn("a token", identity, times_forgotten=before)
-    assert known.get("a token") is None
-    known.learn("a token", identity, times_forgotten=known.times_forgotten)
-    assert known.get("a token") == identity
-    known.forget([uuid4()])
-    assert known.get("a token") == identity
-    known.forget([session.id])
-    assert known.get("a token") is None
 
 
 async def test_sessions_that_have_been_over_for_a_day_are_dropped(database: Database):

@@ -1,0 +1,302 @@
+"""Streams of which nothing is real but how they share: whatever happens, each gets everything once."""
+
+import asyncio
+from collections.abc import Generator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import cast
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from db.engine import Database
+from db.records import InboxEntry, Message
+from realtime.broadcaster import Broadcaster
+from realtime.hints import Hint
+from realtime.subscribers import Subscriber, Subscribers
+from resolvers.followed_inbox import FollowedInbox
+from server.shared_events import SharedEvent, SharedEvents, SharingStream
+
+READER, SENDER = UUID(int=1), UUID(int=2)
+
+
+class Turn:
+    """Awaiting it lets everybody else run once."""
+
+    def __await__(self) -> Generator[None]:
+        yield
+
+
+class SimulatedInbox(FollowedInbox[int]):
+    """An inbox whose log is a list; what the reader has written is left out."""
+
+    def __init__(self, log: list[InboxEntry], broadcaster: Broadcaster, subscriber: Subscriber) -> None:
+        super().__init__(
+            cast(Database, None),
+            broadcaster,
+            subscriber,
+            UUID(int=0),
+            include_mine=False,
+            event_of=lambda _cursor, message: message.seq,
+        )
+        self.log = log
+
+    def cursor(self, position: int) -> str:
+        return str(position)
+
+    async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+        await Turn()
+        page = self.log[after : after + limit]
+        await Turn()
+        return page
+
+
+class SimulatedStream(SharingStream):
+    """A stream of which nothing is real but how it shares."""
+
+    def __init__(self, sharing: "SharedInbox", start: int) -> None:
+        super().__init__(sharing.shared, "the same")
+        self.sharing = sharing
+        self.start = start
+        self.received: list[int] = []
+        self.reads = True
+        self.task = sharing.loop.create_task(self.serve())
+
+    def write_at_once(self, chunk: bytes) -> bool:
+        if self.reads:
+            self.received.append(int(chunk))
+        return self.reads
+
+    def execute_at_once(self, cursor: str, event: object) -> bytes | None:
+        return None if self.sharing.has_to_wait else b"%d" % cast(int, event)
+
+    async def serve(self) -> None:
+        cursor = str(self.start)
+        try:
+            while True:
+                await self.follow(cursor)
+                cursor = await self.listen()
+                await Turn()
+        finally:
+            self.leave()
+
+    async def follow(self, cursor: str | None) -> None:
+        if self.resumed is not None:
+            followed, position = self.resumed
+        else:
+            assert cursor is not None
+            subscriber = await self.sharing.broadcaster.attach(READER)
+            followed = SimulatedInbox(self.sharing.log, self.sharing.broadcaster, subscriber)
+            position = int(cursor)
+        events = followed.events(
+            position,
+            from_log=self.resumed is None,
+            caught_up=lambda position: self.caught_up(position, followed),
+        )
+        async with aclosing(events):
+            async for position, _, event in events:
+                await Turn()
+                chunk = b"%d" % cast(int, event)
+                self.hand_on(SharedEvent(position, chunk))
+                if not self.write_at_once(chunk):
+                    self.hold_up_nobody()
+                    while not self.write_at_once(chunk):
+                        await Turn()
+                if self.leaves_off():
+                    return
+        assert self.is_listening
+        await Turn()
+
+
+class SharedInbox(RuleBasedStateMachine):
+    """Streams come and go, are read and not read, lead and listen; hints are lost, doubled and reordered."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        super().__init__()
+        self.loop = loop or asyncio.new_event_loop()
+        self.broadcaster = Broadcaster(Subscribers(backlog=3))
+        self.shared = SharedEvents()
+        self.log: list[InboxEntry] = []
+        self.under_way: list[Hint] = []
+        self.streams: list[SimulatedStream] = []
+        self.has_to_wait = False
+
+    async def turns(self, count: int) -> None:
+        for _ in range(count):
+            await Turn()
+
+    def store(self, author: UUID) -> Hint:
+        position = len(self.log) + 1
+        message = Message(UUID(int=position), READER, position, author, "hello", datetime.now(UTC))
+        self.log.append(InboxEntry(position, message))
+        return Hint(READER, self.log[-1])
+
+    def due(self, stream: SimulatedStream) -> list[int]:
+        return [entry.position for entry in self.log[stream.start :] if entry.message.author_id != READER]
+
+    def stream(self, which: int) -> SimulatedStream:
+        return self.streams[which % len(self.streams)]
+
+    @initialize(has_to_wait=st.booleans())
+    def events_can_be_executed_at_once_or_not(self, has_to_wait: bool) -> None:
+        self.has_to_wait = has_to_wait
+
+    @rule(author=st.sampled_from([READER, SENDER]), arrives=st.booleans())
+    def a_message_is_stored(self, author: UUID, arrives: bool) -> None:
+        hint = self.store(author)
+        if arrives:
+            self.loop.run_until_complete(self.publish([hint]))
+        else:
+            self.under_way.append(hint)
+
+    async def publish(self, hints: Sequence[Hint]) -> None:
+        self.broadcaster.publish(hints)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def hints_arrive(self, data: st.DataObject) -> None:
+        hints = data.draw(st.lists(st.sampled_from(self.under_way), min_size=1, max_size=8))
+        self.loop.run_until_complete(self.publish(hints))
+
+    @rule()
+    def the_broadcaster_may_have_missed_something(self) -> None:
+        self.broadcaster.subscribers.wake_all()
+
+    @rule(back=st.integers(0, 3))
+    def a_stream_opens(self, back: int) -> None:
+        self.streams.append(SimulatedStream(self, max(0, len(self.log) - back)))
+
+    @rule(count=st.integers(1, 12))
+    def time_passes(self, count: int) -> None:
+        self.loop.run_until_complete(self.turns(count))
+
+    @precondition(lambda self: self.streams)
+    @rule(which=st.integers(0, 9))
+    def a_client_stops_or_starts_to_read(self, which: int) -> None:
+        self.stream(which).reads ^= True
+
+    @precondition(lambda self: self.streams)
+    @rule(which=st.integers(0, 9))
+    def a_stream_ends(self, which: int) -> None:
+        stream = self.stream(which)
+        self.streams.remove(stream)
+        self.end(stream)
+
+    def end(self, stream: SimulatedStream) -> None:
+        stream.task.cancel()
+        self.loop.run_until_complete(asyncio.wait([stream.task]))
+        assert stream.task.cancelled(), stream.task.exception()
+
+    @invariant()
+    def what_has_come_is_in_order_and_once(self) -> None:
+        for stream in self.streams:
+            assert stream.received == self.due(stream)[: len(stream.received)]
+
+    @invariant()
+    def somebody_hears_of_what_comes(self) -> None:
+        for run in self.shared.runs.values():
+            assert run.leader is not None or run.followed.subscriber.waiting is run
+            assert run.followed.subscriber in self.broadcaster.subscribers
+
+    def teardown(self) -> None:
+        try:
+            for stream in self.streams:
+                stream.reads = True
+            self.settle()
+            # What is lost, the comparison with the database finds.
+            self.broadcaster.subscribers.compare({READER: len(self.log)})
+            self.settle()
+            for stream in self.streams:
+                assert stream.received == self.due(stream)
+                assert stream.is_listening
+            assert len(self.shared.runs) == len(self.broadcaster.subscribers) == min(1, len(self.streams))
+            self.loop.run_until_complete(self.publish([self.store(SENDER)]))
+            if self.has_to_wait:
+                self.settle()
+            # At once where that can be: nobody has had a turn.
+            for stream in self.streams:
+                assert stream.received == self.due(stream)
+        finally:
+            for stream in self.streams:
+                self.end(stream)
+            self.loop.close()
+        assert not self.shared.runs
+        assert not len(self.broadcaster.subscribers)
+
+    def settle(self) -> None:
+        self.loop.run_until_complete(self.turns(8 * (len(self.log) + len(self.streams)) + 40))
+
+
+async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    sharing.has_to_wait = True
+    first, second = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    assert first.is_listening
+    assert second.is_listening
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    leading = first if first.resumed else second
+    staying = second if first.resumed else first
+    for _ in range(10):
+        # It has taken the entry, and has not executed it yet.
+        if not leading.sharing.shared.runs["the same"].followed.subscriber.is_woken:
+            break
+        await Turn()
+    leading.task.cancel()
+    await sharing.turns(20)
+    assert staying.received == [1]
+    staying.task.cancel()
+    await asyncio.wait([leading.task, staying.task])
+    assert not sharing.shared.runs
+    assert not len(sharing.broadcaster.subscribers)
+
+
+async def test_whose_client_has_kept_it_waiting_leaves_the_inbox_to_who_follows_it_since():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    sharing.has_to_wait = True
+    streams = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    waiting, following = streams if streams[0].resumed else streams[::-1]
+    waiting.reads = False
+    await sharing.turns(20)
+    following.reads = False
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    await sharing.turns(20)
+    waiting.task.cancel()
+    await sharing.turns(10)
+    following.reads = True
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    await sharing.turns(20)
+    assert (waiting.received, following.received) == ([], [1, 2, 3])
+    following.task.cancel()
+    await asyncio.wait([waiting.task, following.task])
+    assert not len(sharing.broadcaster.subscribers)
+
+
+async def test_who_joins_has_had_what_the_leader_begins_after():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    behind = SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    for _ in range(2):
+        sharing.store(SENDER)
+    ahead = SimulatedStream(sharing, 1)
+    await sharing.turns(10)
+    assert ahead.received == [2]
+    behind.reads = False
+    sharing.broadcaster.subscribers.wake_all()
+    while sharing.shared.runs["the same"].leader is not ahead:
+        await Turn()
+    # It has not yet caught up again.
+    behind.reads = True
+    await sharing.turns(20)
+    assert behind.received == [1, 2]
+    for stream in (behind, ahead):
+        stream.task.cancel()
+    await asyncio.wait([behind.task, ahead.task])
+
+
+SharedInbox.TestCase.settings = settings(max_examples=1_000, stateful_step_count=40, deadline=None)
+TestSharedInbox = SharedInbox.TestCase
