@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import asyncpg
@@ -42,7 +42,7 @@ class Database:
         """Use the pool of connections to `url`."""
         self.url = url
         self.behind_pooler = behind_pooler
-        self.deliveries = Deliveries(self.connection)
+        self.deliveries = Deliveries(self._connected, self._one_statement)
         self._pool = pool
 
     @asynccontextmanager
@@ -53,14 +53,8 @@ class Database:
             DatabaseUnavailable: no connection is to be had, or it is lost. When it is lost while a statement
                 runs that writes, nobody knows whether it did.
         """
-        if self.behind_pooler:
-            # A statement is prepared first, which has to reach the same server.
-            async with self.transaction() as connection:
-                yield connection
-        else:
-            with naming_outages():
-                async with self._acquired() as connection:
-                    yield connection
+        async with self._connected() as connection, self._one_statement(connection):
+            yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
@@ -70,9 +64,8 @@ class Database:
             DatabaseUnavailable: no connection is to be had, or it is lost. When it is lost while the
                 transaction commits, nobody knows whether it did.
         """
-        with naming_outages():
-            async with self._acquired() as connection, _begun(connection, _TRANSACTION):
-                yield connection
+        async with self._connected() as connection, _begun(connection, _TRANSACTION):
+            yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Connection]:
@@ -81,23 +74,30 @@ class Database:
         Raises:
             DatabaseUnavailable: no connection is to be had, or it is lost.
         """
-        with naming_outages():
-            async with self._acquired() as connection, _begun(connection, _SNAPSHOT):
-                yield connection
+        async with self._connected() as connection, _begun(connection, _SNAPSHOT):
+            yield connection
+
+    def _one_statement(self, connection: Connection) -> AbstractAsyncContextManager[None]:
+        # Behind a pooler a statement is prepared first, which has to reach the same server.
+        return _begun(connection, _TRANSACTION) if self.behind_pooler else nullcontext()
 
     @asynccontextmanager
-    async def _acquired(self) -> AsyncGenerator[Connection]:
+    async def _connected(self) -> AsyncGenerator[Connection]:
+        connection = await self._acquire()
+        with naming_outages():
+            try:
+                yield connection
+            finally:
+                # A connection that cannot be given back has been closed by the pool.
+                with suppress(*CONNECTION_ERRORS):
+                    await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
+
+    async def _acquire(self) -> Connection:
         try:
             async with asyncio.timeout(_ACQUIRE_SECONDS):
-                connection = await self._pool.acquire()
+                return await self._pool.acquire()
         except CONNECTION_ERRORS as error:
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
-        try:
-            yield connection
-        finally:
-            # A connection that cannot be given back has been closed by the pool.
-            with suppress(*CONNECTION_ERRORS):
-                await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
 
     def pool_use(self) -> tuple[int, int]:
         """Return how many connections the pool has open, and how many of them are in use."""

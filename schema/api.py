@@ -27,12 +27,22 @@ from schema.root import Mutation, Query, Subscription
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a valid document, to be executed for one request."""
+    """One operation of a document, with variables, to be executed for one request.
+
+    `query` is the document's text, and the operation's `name` tells it from others in there.
+    """
 
     query: str
     name: str | None
+    prepared: PreparedOperation
+    errors: tuple[GraphQLError, ...]
+    """What is wrong with the document; then it cannot be executed."""
     variables: Mapping[str, Any]
     request_id: str
+
+    def bind(self) -> BoundOperation | list[GraphQLError] | None:
+        """Return it with its variables, or what is wrong with them; None where graphql-core executes it."""
+        return None if self.errors else self.prepared.bind(self.variables)
 
 
 class LiveOperation:
@@ -80,13 +90,29 @@ class Api:
         """
         return self._documents.prepare(self._schema.core, text)
 
-    def cost(self, operation: PreparedOperation, variables: Mapping[str, Any]) -> int:
-        """Return what the operation may cost with these variables.
+    def operation(
+        self, query: str, name: str | None, variables: Mapping[str, Any], request_id: str
+    ) -> Operation:
+        """Return the operation of that name, or without a name the only one, of the document.
+
+        Raises:
+            GraphQLSyntaxError: the text is no document.
+            DocumentTooComplex: it is over a limit.
+            OperationUnknown: which operation is meant cannot be told.
+        """
+        document = self.prepare(query)
+        # The text that is kept already: each of many streams would hold one of its own.
+        return Operation(
+            document.text, name, document.operation(name), document.errors, variables, request_id
+        )
+
+    def cost(self, operation: Operation) -> int:
+        """Return what the operation may cost with its variables.
 
         Raises:
             DocumentTooComplex: that is over the limit.
         """
-        cost = operation.cost(variables)
+        cost = operation.prepared.cost(operation.variables)
         if cost > self.max_cost:
             raise DocumentTooComplex(
                 f"The answer could have {cost} fields, over {self.max_cost}: ask for smaller pages."
@@ -95,12 +121,10 @@ class Api:
 
     async def execute(self, operation: Operation, context: Context) -> Answer:
         """Execute a query or mutation."""
-        document = self.prepare(operation.query)
-        prepared = document.operation(operation.name)
-        bound = None if document.errors else prepared.bind(operation.variables)
+        bound = operation.bind()
         if isinstance(bound, list):
             return invalid(bound)
-        context.selected = prepared.field_names
+        context.selected = operation.prepared.field_names
         if bound is not None:
             return answer_of(await bound.execute(context), operation.request_id)
         result = await self._schema.execute(
@@ -113,7 +137,7 @@ class Api:
 
     async def stream(self, operation: Operation, context: Context) -> AsyncGenerator[Answer]:
         """Execute any operation: a subscription gives an answer for each event, the others give one."""
-        bound = self._bind(operation)
+        bound = operation.bind()
         if isinstance(bound, list):
             yield invalid(bound)
             return
@@ -141,19 +165,15 @@ class Api:
 
     def live_operation(self, operation: Operation) -> "LiveOperation":
         """Return what a subscription has in common with others whose events, for one viewer, are the same."""
-        prepared = self.prepare(operation.query).operation(operation.name)
+        prepared = operation.prepared
         deciding = json.dumps(prepared.without_place(operation.variables), sort_keys=True)
         key = (operation.query, operation.name, deciding)
         found = self._live.get(key)
         if found is None:
-            bound = self._bind(operation)
+            bound = operation.bind()
             planned = bound if isinstance(bound, BoundOperation) else None
             found = self._live[key] = LiveOperation(prepared.root_fields, planned)
         return found
-
-    def _bind(self, operation: Operation) -> BoundOperation | list[GraphQLError] | None:
-        document = self.prepare(operation.query)
-        return None if document.errors else document.operation(operation.name).bind(operation.variables)
 
 
 class _Execution(StrawberryGraphQLCoreExecutionContext):

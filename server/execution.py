@@ -42,7 +42,7 @@ class Execution:
             answer = await self.api.execute(asked.operation, context)
         if asked.cost is not None:
             answer["extensions"] = {"cost": {"requested": asked.cost, "maximum": self.api.max_cost}}
-        self._count(asked.operation, answer)
+        _count(asked.operation.prepared.root_fields, answer)
         return answer
 
     async def events(
@@ -70,7 +70,7 @@ class Execution:
             answers = self.api.stream(operation, context)
             async with aclosing(answers):
                 async for answer in answers:
-                    self._count(operation, answer)
+                    _count(operation.prepared.root_fields, answer)
                     await context.refresh()
                     yield answer
 
@@ -80,9 +80,6 @@ class Execution:
         if answer is not None:
             _count(live.root_fields, answer)
         return answer
-
-    def _count(self, operation: Operation, answer: Answer) -> None:
-        _count(self.api.prepare(operation.query).operation(operation.name).root_fields, answer)
 
 
 def _count(root_fields: Collection[str], answer: Answer) -> None:

@@ -34,6 +34,7 @@ from server.settings import Settings
 from server.single_connection import SingleConnections
 from server.sse import Sse
 from server.streams import OpenStreams
+from server.turns import Turns
 
 
 class GraphQLEndpoint:
@@ -58,9 +59,11 @@ class GraphQLEndpoint:
         self._address_limit = address_limit
         self._settings = settings
         self._graphiql = graphiql
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        await self._turns.wait()
         try:
             response = await self._respond(scope, receive, send)
             if isinstance(response, DistinctStream):

@@ -34,16 +34,24 @@ class NothingToExecute(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """An operation to execute, or why it is not valid; with an `operation_id` in single connection mode.
+    """An operation to execute, if it is valid; with an `operation_id` in single connection mode.
 
     `cost` is there where the client wants to know it.
     """
 
     operation: Operation
-    is_subscription: bool
-    errors: tuple[GraphQLError, ...]
     operation_id: str | None
     cost: int | None
+
+    @property
+    def errors(self) -> tuple[GraphQLError, ...]:
+        """Why the operation is not valid."""
+        return self.operation.errors
+
+    @property
+    def is_subscription(self) -> bool:
+        """Whether only a stream can answer it."""
+        return self.operation.prepared.is_subscription
 
 
 def negotiate(request: Request, *, html: bool) -> str:
@@ -78,26 +86,21 @@ async def read_graphql_request(
     extensions: dict[str, Any] = _checked(given, "extensions", dict) or {}
     query = trusted.document(_checked(given, "query", str), _checked(given, "documentId", str), extensions)
     try:
-        document = api.prepare(query)
-        prepared = document.operation(operation_name)
-        cost = 0 if document.errors else api.cost(prepared, variables)
+        operation = api.operation(query, operation_name, variables, request.state.request_id)
+        cost = 0 if operation.errors else api.cost(operation)
     except GraphQLSyntaxError as error:
         raise NothingToExecute(error) from error
     except DocumentTooComplex as error:
         raise HttpRefusal(400, "TOO_COMPLEX", str(error)) from error
     except OperationUnknown as error:
         raise NothingToExecute(GraphQLError(str(error))) from error
-    if request.method == "GET" and prepared.is_mutation:
+    if request.method == "GET" and operation.prepared.is_mutation:
         raise HttpRefusal(
             405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}
         )
-    # The text that is kept already: each of many streams would hold one of its own.
-    operation = Operation(document.text, operation_name, variables, request.state.request_id)
     operation_id: object = extensions.get("operationId")
     return GraphQLRequest(
         operation,
-        prepared.is_subscription,
-        document.errors,
         None if operation_id is None else str(operation_id),
         cost if extensions.get("cost") is True else None,
     )

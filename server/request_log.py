@@ -47,10 +47,9 @@ class RequestLog:
                 is_stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
             await send(message)
 
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
-            REQUESTS_IN_PROGRESS.track_inprogress(),
-        ):
+        # A request has a task of its own, and so a context.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        with REQUESTS_IN_PROGRESS.track_inprogress():
             try:
                 await self._app(scope, receive, send_noted)
             finally:

@@ -83,7 +83,8 @@ class ReservedStream:
 
     async def _run(self, mail: Mail, stream: OpenStream) -> None:
         """Send a subscription's events until it is over or stopped."""
-        operation, start = _decode_subscription(mail.content or "")
+        *subscription, start = json.loads(mail.content or "")
+        operation = self._execution.api.operation(*subscription)
         answers = self._execution.events(operation, self._identity, _Unplaced(), start=start)
         async with aclosing(answers):
             async for answer in answers:
@@ -142,12 +143,10 @@ class _Unplaced:
 
 
 def encode_subscription(operation: Operation, start: str) -> str:
-    """Return a subscription as the content of a mail; it begins at `start` where it does not say itself."""
+    """Return a subscription as the content of a mail; it begins at `start` where it does not say itself.
+
+    `Api.operation` makes it from all but the last.
+    """
     return json.dumps(
         [operation.query, operation.name, dict(operation.variables), operation.request_id, start]
     )
-
-
-def _decode_subscription(content: str) -> tuple[Operation, str]:
-    query, name, variables, request_id, start = json.loads(content)
-    return Operation(query, name, variables, request_id), start

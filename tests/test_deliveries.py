@@ -1,6 +1,8 @@
 """Messages handed in at the same time share a statement, and each has an outcome of its own."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
@@ -47,14 +49,13 @@ async def held(database: Database, talk: Talk) -> AsyncGenerator[None]:
         yield
 
 
-async def waits(database: Database, *, writers: int = 1) -> int:
-    """Wait until so many wait for a lock, and return the process of one of them."""
+async def waits(database: Database) -> int:
+    """Wait until somebody waits for a lock, and return their process."""
     async with asyncio.timeout(20), database.connection() as connection:
-        pids: list[int] = []
-        while len(pids) < writers:
+        while True:
             rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            pids = [row["pid"] for row in rows]
-    return pids[0]
+            if rows:
+                return rows[0]["pid"]
 
 
 async def test_simultaneous_messages_share_a_statement(noted: Noted, talk: Callable[[], Awaitable[Talk]]):
@@ -123,31 +124,70 @@ async def test_a_race_for_a_key_costs_the_others_nothing(
 async def test_a_caller_who_goes_takes_nobody_along(database: Database, talk: Callable[[], Awaitable[Talk]]):
     ours = await talk()
     async with held(database, ours):
-        # Both writers wait with a message each, and the rest in the queue.
         first = asyncio.create_task(database.deliveries.deliver(saying("begun", ours)))
         await waits(database)
-        second = asyncio.create_task(database.deliveries.deliver(saying("begun too", ours)))
-        await waits(database, writers=2)
         gone = asyncio.create_task(database.deliveries.deliver(saying("not begun", ours)))
         stays = asyncio.create_task(database.deliveries.deliver(saying("stays", ours)))
         await asyncio.sleep(0)
         for each in (first, gone):
             each.cancel()
         await asyncio.wait((first, gone))
-    assert isinstance(await second, Delivered)
     assert isinstance(await stays, Delivered)
     # What had been begun is stored, though nobody is told.
-    assert sorted(await inbox_of(database, ours[1])) == ["begun", "begun too", "stays"]
+    assert await inbox_of(database, ours[1]) == ["begun", "stays"]
+
+
+async def test_what_is_said_in_a_conversation_is_stored_in_the_order_in_which_it_came(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
+    talks = [await talk() for _ in range(8)]
+    said = [(str(number), talks[number % 8]) for number in range(400)]
+    await asyncio.gather(*(database.deliveries.deliver(saying(*each)) for each in said))
+    for ours in talks:
+        assert await inbox_of(database, ours[1]) == [content for content, each in said if each == ours]
+
+
+async def test_who_finds_too_many_waiting_is_told_so_at_once(
+    database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("db.deliveries._MOST_WAITING", 2)
+    ours = await talk()
+    async with open_database(database.url) as crowded:
+        async with held(database, ours):
+            first = asyncio.create_task(crowded.deliveries.deliver(saying("begun", ours)))
+            await waits(database)
+            waiting = [
+                asyncio.create_task(crowded.deliveries.deliver(saying(str(number), ours)))
+                for number in range(3)
+            ]
+            done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert done == {waiting[2]}
+            assert isinstance(waiting[2].exception(), DatabaseUnavailable)
+        await asyncio.gather(first, *pending)
+    assert await inbox_of(database, ours[1]) == ["begun", "0", "1"]
+
+
+async def test_nobody_waits_for_ever(
+    database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("db.deliveries._PATIENCE_SECONDS", 0.05)
+    ours = await talk()
+    async with held(database, ours):
+        sending = [
+            asyncio.create_task(database.deliveries.deliver(saying(content, ours)))
+            for content in ("begun", "waiting")
+        ]
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [DatabaseUnavailable] * 2
 
 
 async def test_all_who_wait_hear_that_the_connection_is_lost(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
-    ours, others = await talk(), await talk()
+    ours = await talk()
     async with held(database, ours):
         sending = asyncio.gather(
-            *(database.deliveries.deliver(saying("lost", each)) for each in (ours, others)),
-            return_exceptions=True,
+            *(database.deliveries.deliver(saying("lost", ours)) for _ in range(2)), return_exceptions=True
         )
         pid = await waits(database)
         async with database.connection() as connection:
@@ -155,8 +195,27 @@ async def test_all_who_wait_hear_that_the_connection_is_lost(
         errors = await sending
     assert [type(error) for error in errors] == [DatabaseUnavailable] * 2
     assert errors[0] is not errors[1]
-    assert await inbox_of(database, others[1]) == []
+    assert await inbox_of(database, ours[1]) == []
     assert isinstance(await database.deliveries.deliver(saying("found", ours)), Delivered)
+
+
+async def test_a_database_that_is_not_heard_of_holds_up_others_for_a_while_only(
+    database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("db.deliveries._STATEMENT_SECONDS", 0.2)
+    monkeypatch.setattr("db.engine._ACQUIRE_SECONDS", 0.2)
+    ours, others = await talk(), await talk()
+    async with held(database, ours):
+        first = asyncio.create_task(database.deliveries.deliver(saying("silence", ours)))
+        pid = await waits(database)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            second = asyncio.create_task(database.deliveries.deliver(saying("hello", others)))
+            with pytest.raises(DatabaseUnavailable):
+                await first
+            assert isinstance(await second, Delivered)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_what_was_handed_in_is_stored_before_the_end(

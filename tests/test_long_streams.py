@@ -14,7 +14,7 @@ from realtime.broadcaster import Broadcaster
 from realtime.hints import Hint
 from resolvers.context import Context
 from resolvers.followed_inbox import FollowedInbox
-from schema.api import Api, Operation
+from schema.api import Api
 from tests.conftest import PersonMaker
 
 
@@ -53,12 +53,13 @@ async def test_a_subscription_keeps_nothing_of_the_events_it_has_executed(
 ):
     ada = await person("ada")
     broadcaster = Broadcaster()
-    operation = Operation("subscription { messageCreated { message { content } } }", None, {}, "request")
+    api = Api()
+    operation = api.operation("subscription { messageCreated { message { content } } }", None, {}, "request")
     stream = NoStream()
     counts: list[int] = []
     async with (
         Context(database, broadcaster, viewer=ada, stream=stream) as context,
-        aclosing(Api().stream(operation, context)) as answers,
+        aclosing(api.stream(operation, context)) as answers,
     ):
         next_answer = asyncio.ensure_future(anext(answers))
         await stream.begun.wait()

@@ -17,7 +17,7 @@ from db.records import User
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
 from schema.answers import Answer
-from schema.api import Api, Operation
+from schema.api import Api
 from schema.limits import DocumentTooComplex
 from schema.operations import PreparedOperation
 from tests.conftest import SignIn
@@ -51,7 +51,9 @@ class Both:
 
     async def answer(self, document: Document) -> Answer:
         async with Context(self._database, Broadcaster(), viewer=self._viewer) as context:
-            return await API.execute(Operation(document.text, None, document.variables, "a request"), context)
+            return await API.execute(
+                API.operation(document.text, None, document.variables, "a request"), context
+            )
 
 
 def unplanned(_operation: PreparedOperation, _variables: Mapping[str, Any]) -> None:

@@ -10,10 +10,12 @@ from db.engine import Database
 from db.records import User
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
-from schema.api import Api, Operation
+from schema.api import Api
 from tests.conftest import Noted, SignIn
 from tests.tables import tables
 from tests.test_reading import CONVERSATIONS
+
+API = Api()
 
 
 async def somebody_with_conversations(database: Database, count: int) -> User:
@@ -53,7 +55,7 @@ async def test_a_page_of_conversations_costs_three_statements_however_many_there
     viewer = await somebody_with_conversations(database, count)
     statements.clear()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await Api().execute(Operation(CONVERSATIONS, None, {}, "a request"), context)
+        answer = await API.execute(API.operation(CONVERSATIONS, None, {}, "a request"), context)
     assert "errors" not in answer
     # The page with its last messages, its participants, and the messages' authors.
     assert len(statements) == 3, statements
@@ -80,7 +82,7 @@ async def test_what_a_list_shows_costs_one_statement_and_no_transaction(
     monkeypatch.setattr(Database, "snapshot", None)
     statements.clear()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await Api().execute(Operation(SHOWN_BY_A_LIST, None, {}, "a request"), context)
+        answer = await API.execute(API.operation(SHOWN_BY_A_LIST, None, {}, "a request"), context)
     assert "errors" not in answer
     assert len(statements) == 1, statements
 
@@ -101,7 +103,7 @@ async def test_what_takes_several_statements_is_read_from_one_snapshot(
     viewer = await somebody_with_conversations(database, 3)
     monkeypatch.setattr(Database, "connection", None)
     async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await Api().execute(Operation(query, None, {}, "a request"), context)
+        answer = await API.execute(API.operation(query, None, {}, "a request"), context)
     assert "errors" not in answer
 
 
@@ -113,7 +115,6 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted:
         await author.sends("hello", to=conversation, key=str(uuid4()))
     async with database.snapshot() as connection:
         viewer = await users.by_username(connection, ada.username)
-    api = Api()
     query = """
         query ($id: ID!, $last: Int!) {
             conversation(id: $id) {
@@ -132,7 +133,7 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted:
         statements.clear()
         async with Context(database, Broadcaster(), viewer=viewer) as context:
             variables = {"id": conversation, "last": last}
-            answer = await api.execute(Operation(query, None, variables, "a request"), context)
+            answer = await API.execute(API.operation(query, None, variables, "a request"), context)
         assert "errors" not in answer
         costs.append(len(statements))
     # The conversation, its messages, their authors, who has read how far, and the viewer's keys.
