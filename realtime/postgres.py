@@ -128,12 +128,7 @@ class PostgresRelay:
             return
         for line in lines:
             try:
-                if line.startswith("["):
-                    # Everybody's hints come, and most are for users whose streams are elsewhere.
-                    if wire.user_of(line) in self._subscribers.users():
-                        self._subscribers.offer(wire.decode(line))
-                else:
-                    self._subscribers.wake(UUID(line))
+                wire.offer(line, self._subscribers)
             except ValueError:
                 log.warning("what was received is no hint", line=line[:100])
 

@@ -7,6 +7,7 @@ import orjson
 
 from db.records import InboxEntry, Message
 from realtime.hints import Hint
+from realtime.subscribers import Subscribers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -28,15 +29,6 @@ def encode(hint: Hint) -> str:
     return orjson.dumps(values).decode()
 
 
-def user_of(line: str) -> UUID:
-    """Return whom a line is for, without reading the rest of it.
-
-    Raises:
-        ValueError: it is not one of ours.
-    """
-    return UUID(line[2:34])
-
-
 def decode(line: str | bytes) -> Hint:
     """Read a line back.
 
@@ -56,3 +48,16 @@ def decode(line: str | bytes) -> Hint:
         return Hint(UUID(user_id), InboxEntry(int(position), message))
     except (TypeError, AttributeError) as error:
         raise ValueError(f"no hint: {line!r:.80}") from error
+
+
+def offer(line: str, subscribers: Subscribers) -> None:
+    """Offer the subscribers what a line says: it is a hint, or as a wake-up the key alone.
+
+    Raises:
+        ValueError: it is not one of ours.
+    """
+    if not line.startswith("["):
+        subscribers.wake(UUID(line))
+    # Where everybody's hints come, most are for users whose streams are elsewhere: of those no more is read.
+    elif UUID(line[2:34]) in subscribers.users():
+        subscribers.offer(decode(line))

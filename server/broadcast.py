@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from realtime.broadcaster import Broadcaster
 from realtime.nats import open_nats_relay
 from realtime.postgres import open_postgres_relay
 from realtime.subscribers import Subscribers
+from realtime.unix_sockets import open_unix_relay
 from server.nats_options import Credentials, deciding_setting, nats_servers, tls_context
 from server.settings import Settings
 
@@ -18,10 +20,13 @@ from server.settings import Settings
 async def open_broadcaster(settings: Settings, database_url: str) -> AsyncGenerator[Broadcaster]:
     """Yield the broadcaster of MESSENGER_BROADCAST_URL, connected for as long as the block runs."""
     subscribers = Subscribers()
-    url = settings.broadcast_url or ("memory://" if settings.workers == 1 else "postgresql://")
+    url = settings.broadcast_url or "memory://"
     match urlsplit(url).scheme:
         case "memory":
             yield Broadcaster(subscribers)
+        case "unix":
+            async with open_unix_relay(Path(urlsplit(url).path), subscribers) as relay:
+                yield Broadcaster(subscribers, relay)
         case "postgresql":
             # Without a host it is the database itself.
             address = libpq_url(database_url) if url == "postgresql://" else url

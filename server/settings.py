@@ -62,8 +62,8 @@ class Settings(BaseSettings):
     )
     database_pooler: bool = Field(
         False,
-        description="MESSENGER_DATABASE_URL leads to a pooler in transaction mode, such as PgBouncer; with"
-        " several processes, MESSENGER_BROADCAST_URL has to lead past it.",
+        description="MESSENGER_DATABASE_URL leads to a pooler in transaction mode, such as PgBouncer; a"
+        " postgresql:// in MESSENGER_BROADCAST_URL has to lead past it.",
     )
     database_pool_size: int = Field(
         10, ge=2, le=1000, description="The most connections to the database that one process opens."
@@ -72,9 +72,9 @@ class Settings(BaseSettings):
     broadcast_url: str | None = Field(
         None,
         description="What carries the news of messages between processes: memory:// (one process),"
-        " postgresql:// (the database; with a host, that address of it, past a pooler), or"
-        " nats://user:password@one:4222,two:4222 (tls:// likewise). Default: memory:// for one worker and"
-        " postgresql:// for several.",
+        " unix:///a/folder (the processes of one machine that share it), postgresql:// (the database; with a"
+        " host, that address of it, past a pooler), or nats://user:password@one:4222,two:4222 (tls://"
+        " likewise). Default: memory:// for one worker and a folder of their own for several.",
     )
     nats_credentials_file: CredentialsFile | None = Field(
         None, description="The credentials (.creds) that NATS asks for, if not in the URL."
@@ -296,8 +296,10 @@ class Settings(BaseSettings):
     @classmethod
     def _check_broadcast_url(cls, url: str | None) -> str | None:
         scheme, separator, rest = (url or "memory://").partition("://")
-        if not separator or scheme not in {"memory", "postgresql", "nats", "tls"}:
-            raise ValueError("write it like memory://, postgresql:// or nats://host:4222")
+        if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
+            raise ValueError("write it like memory://, unix:///folder, postgresql:// or nats://host:4222")
+        if scheme == "unix" and not Path(rest).is_dir():
+            raise ValueError("name a folder that exists, by its whole path, like unix:///run/messenger")
         if scheme in {"nats", "tls"} and not rest:
             raise ValueError(f"name the servers, like {scheme}://host:4222")
         return url

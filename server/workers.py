@@ -45,7 +45,12 @@ async def serve_with_workers(
         CannotStart: the workers do not stay up.
     """
     listening.listen(2048)
-    with tempfile.TemporaryDirectory(prefix="messenger-metrics-") as metrics_folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="messenger-metrics-") as metrics_folder,
+        tempfile.TemporaryDirectory(prefix="messenger-hints-") as hints_folder,
+    ):
+        if settings.broadcast_url is None:
+            settings = settings.model_copy(update={"broadcast_url": f"unix://{hints_folder}"})
         orders = Orders(settings, listening.fileno(), database_url)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()

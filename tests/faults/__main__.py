@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
 from statistics import median
+from typing import get_args
 
 from db import embedded
 from tests.faults import faults
-from tests.faults.faults import CRASHED, FAULTS, RESTARTED, Fault
+from tests.faults.faults import CRASHED, FAULTS, RESTARTED, Fault, carrier_for
 from tests.faults.harness import Harness, open_harness
 from tests.faults.rounds import Conduct, Outcome
 from tests.faults.scenes import SCENES
+from tests.faults.world import Carrier
 
+_CARRIERS: Sequence[Carrier] = get_args(Carrier)
 _LONG = Conduct(blows=4, people=5, patience_seconds=30)
 
 
@@ -53,10 +56,10 @@ async def play_until(harness: Harness, options: argparse.Namespace) -> bool:
     while time.monotonic() < end:
         dice = Random(seed)
         chosen = _choose(options.fault, dice)
-        nats = options.broadcaster == "nats" or (options.broadcaster is None and dice.random() < 0.5)
+        carrier: Carrier = carrier_for(chosen) or options.broadcaster or dice.choice(_CARRIERS)
         names = ", ".join(fault.name for fault in chosen)
-        outcome = await harness.play(chosen, seed, _LONG, servers=dice.choice([2, 3]), nats=nats)
-        print(f"seed {seed}, {'NATS' if nats else 'PostgreSQL'}, {names}: {outcome}", flush=True)
+        outcome = await harness.play(chosen, seed, _LONG, servers=dice.choice([2, 3]), carrier=carrier)
+        print(f"seed {seed}, {carrier}, {names}: {outcome}", flush=True)
         for name in ("all", *(fault.name for fault in chosen)):
             tallies.setdefault(name, Tally()).outcomes.append(outcome)
         seed += 1
@@ -69,6 +72,7 @@ def _choose(names: Sequence[str], dice: Random) -> Sequence[Fault]:
     chosen = [fault for fault in FAULTS if fault.name in names] or dice.sample(FAULTS, dice.randint(1, 3))
     if RESTARTED in chosen and CRASHED in chosen:
         chosen.remove(CRASHED)
+    chosen = [fault for fault in chosen if fault.carrier in {None, carrier_for(chosen)}]
     return [faults.with_checks(fault) for fault in chosen]
 
 
@@ -86,7 +90,7 @@ async def main() -> bool:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--fault", action="append", default=[], choices=[fault.name for fault in FAULTS])
     parser.add_argument("--scene", choices=SCENES)
-    parser.add_argument("--broadcaster", choices=["postgresql", "nats"], help="default: now this, now that")
+    parser.add_argument("--broadcaster", choices=_CARRIERS, help="default: now this, now that")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(2**32))
     parser.add_argument(
         "--postgres", type=Path, help="folder of PostgreSQL programs; the wheel's when absent"

@@ -1,7 +1,7 @@
 """The faults. A blow breaks something when it is entered, and mends it when it is left."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -9,7 +9,7 @@ from random import Random
 from sqlalchemy import text
 
 from db.engine import DatabaseUnavailable
-from tests.faults.world import World
+from tests.faults.world import Carrier, World
 from tests.tables import tables
 
 Blow = Callable[[World, Random], AbstractAsyncContextManager[None]]
@@ -21,12 +21,20 @@ class Fault:
 
     name: str
     blow: Blow
-    nats: bool = False
-    """Whether it needs the NATS cluster as the broadcaster."""
+    carrier: Carrier | None = None
+    """What has to carry the hints, where it is about that."""
     breaks_postgres: bool = False
     """Whether it needs a PostgreSQL of its own."""
     sabotage: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def carrier_for(faults: Iterable[Fault]) -> Carrier | None:
+    """Return what has to carry the hints, where one of the faults is about that."""
+    for fault in faults:
+        if fault.carrier is not None:
+            return fault.carrier
+    return None
 
 
 # Where nothing but hints may tell of a message: a check would make up for any that is lost.
@@ -162,8 +170,11 @@ ROLLED = Fault("servers rolled", _roll_servers)
 RESTARTED = Fault("PostgreSQL restarted", _restart_postgres, breaks_postgres=True)
 CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
-NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, nats=True)
-NATS_PARTED = Fault("NATS nodes parted", _part_nats_nodes, nats=True)
+NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
+NATS_PARTED = Fault("NATS nodes parted", _part_nats_nodes, carrier="nats")
+NEIGHBOURS_LOST = Fault(
+    "neighbours lost", _nothing, carrier="unix", sabotage=("lose_neighbours",), settings=NO_CHECKS
+)
 CUT = Fault("clients cut", _cut_clients, settings=NO_CHECKS)
 DROPPED = Fault("hints dropped", _nothing, sabotage=("drop_hints",))
 DOUBLED = Fault("hints doubled", _nothing, sabotage=("double_hints",))
@@ -179,6 +190,7 @@ FAULTS: Sequence[Fault] = (
     TERMINATED,
     NATS_KILLED,
     NATS_PARTED,
+    NEIGHBOURS_LOST,
     CUT,
     DROPPED,
     DOUBLED,

@@ -13,10 +13,10 @@ import asyncpg
 
 from db.engine import open_database
 from db.migrations import migrate
-from tests.faults.faults import Fault
+from tests.faults.faults import Fault, carrier_for
 from tests.faults.postgres import Postgres, running_postgres
 from tests.faults.rounds import Conduct, Outcome, play
-from tests.faults.world import open_world
+from tests.faults.world import Carrier, open_world
 
 
 @dataclass
@@ -37,9 +37,9 @@ class Harness:
         conduct: Conduct | None = None,
         *,
         servers: int = 2,
-        nats: bool = False,
+        carrier: Carrier = "postgresql",
     ) -> Outcome:
-        """Play a round in a world of its own, on NATS if any of the faults needs it or it is asked for."""
+        """Play a round in a world of its own, with that carrier if the faults need no other."""
         dice = Random(seed)
         home = self.folder / f"round-{next(self._numbers)}"
         home.mkdir()
@@ -56,7 +56,7 @@ class Harness:
                     postgres,
                     dice=dice,
                     servers=servers,
-                    nats=nats or any(fault.nats for fault in faults),
+                    carrier=carrier_for(faults) or carrier,
                     sabotage=[name for fault in faults for name in fault.sabotage],
                     settings=settings,
                 )

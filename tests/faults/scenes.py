@@ -70,6 +70,12 @@ TWINS: Sequence[Scene] = (
         _APART,
     ),
     Scene("NATS nodes parted, no checks", _without(faults.NATS_PARTED, checks=False), _MISSED, _APART),
+    Scene(
+        "neighbours lost, nobody woken afterwards",
+        _without(faults.NEIGHBOURS_LOST, "stay_deaf"),
+        _MISSED,
+        _APART,
+    ),
     Scene("clients cut, no idempotency keys", faults.CUT, {Breach.STORED_TWICE}, _NO_KEYS),
     Scene("clients cut, devices without cursors", faults.CUT, _MISSED, _NO_CURSORS),
     Scene(

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import httpx
 
@@ -15,6 +16,9 @@ from tests.faults.parent import Order
 from tests.faults.postgres import Postgres
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Server
+
+Carrier = Literal["unix", "postgresql", "nats"]
+"""What carries hints between the servers."""
 
 # A stream shows every second that it lives; clients give up on one that does not.
 _TIMEOUT = httpx.Timeout(4)
@@ -52,7 +56,7 @@ async def open_world(
     *,
     dice: Random,
     servers: int = 2,
-    nats: bool = False,
+    carrier: Carrier = "postgresql",
     sabotage: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[World]:
@@ -62,11 +66,14 @@ async def open_world(
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(postgres.url))
-        cluster = await stack.enter_async_context(running_nats_cluster(folder)) if nats else None
+        cluster = await stack.enter_async_context(running_nats_cluster(folder)) if carrier == "nats" else None
+        neighbours = folder / "neighbours"
+        neighbours.mkdir()
+        own_url = f"unix://{neighbours}" if carrier == "unix" else "postgresql://"
         world = World(postgres, database, [], [], [], cluster, set())
         for number in range(servers):
             # Each knows one node at first, and hears of the others from it.
-            broadcast_url = cluster.nodes[number % 3].url if cluster else "postgresql://"
+            broadcast_url = cluster.nodes[number % 3].url if cluster else own_url
             home = folder / f"server-{number}"
             home.mkdir()
             given = {

@@ -8,13 +8,13 @@ import httpx
 from tests.faults.figures.people import make_conversation, make_people
 from tests.faults.figures.raw_streams import open_stream
 from tests.faults.figures.sending import send
-from tests.faults.world import World
+from tests.faults.world import Carrier, World
 
 SETTINGS = {"heartbeat_seconds": "12", "inbox_check_seconds": "5"}
 _GROUPS, _PEOPLE, _DEVICES, _MESSAGES = 5, 20, 5, 60
 
 
-async def measure(world: World) -> None:
+async def measure(carrier: Carrier, world: World) -> None:
     """Fill groups of people with messages and count until all have arrived everywhere."""
     ports = [server.port for server in world.servers]
     received = 0
@@ -44,7 +44,6 @@ async def measure(world: World) -> None:
     sent = time.monotonic() - started
     await everything.wait()
     seconds = time.monotonic() - started
-    carrier = "NATS" if world.nats else "LISTEN/NOTIFY"
     print(
         f"{len(ports)} processes, {carrier}: {received:,} deliveries on {len(everybody)} streams in"
         f" {seconds:.1f} s (sent after {sent:.1f} s): {received / seconds:,.0f} a second",

@@ -1,0 +1,209 @@
+"""Relaying hints between processes of one machine, by Unix domain sockets in a folder that they share.
+
+Each process listens on a socket of its own, and connects to those of all others to send.
+"""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+import structlog
+
+from realtime import wire
+from realtime.hints import Hint
+from realtime.metrics import HINTS_LOST
+from realtime.subscribers import Subscribers
+
+_SUFFIX = ".sock"
+# A new process connects to us and we to it as soon as it does; this finds what has gone wrong meanwhile.
+_LOOK_SECONDS = 1
+_CONNECT_SECONDS = 5
+# A process that is so far behind is to read the log instead.
+_MOST_UNSENT_BYTES = 4 * 1024 * 1024
+_MOST_LINE_BYTES = 64 * 1024
+_BACKLOG = 128
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_unix_relay(folder: Path, subscribers: Subscribers) -> AsyncGenerator["UnixRelay"]:
+    """Relay to the processes that share the folder for as long as the block runs.
+
+    Whoever may write in the folder can say what has been sent, so it should be the processes' own.
+
+    Raises:
+        OSError: there can be no socket in the folder.
+    """
+    relay = UnixRelay(folder, subscribers)
+    async with relay.listening(), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(relay.keep_connected(), name="unix relay")
+        try:
+            yield relay
+        finally:
+            running.cancel()
+
+
+class UnixRelay:
+    """A relay through which every process that shares the folder hears everything."""
+
+    def __init__(self, folder: Path, subscribers: Subscribers) -> None:
+        """Relay to these subscribers, once it listens."""
+        self._path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
+        self._subscribers = subscribers
+        self._others: dict[Path, Neighbour] = {}
+        self._lines: list[str] = []
+        self._somebody_came = asyncio.Event()
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Send the hints, with all else that is to be sent at this moment."""
+        if self._others:
+            self._send_soon([wire.encode(hint) for hint in hints])
+
+    def wake(self, key: UUID) -> None:
+        """Send a wake-up."""
+        if self._others:
+            self._send_soon([key.hex])
+
+    def _send_soon(self, lines: Sequence[str]) -> None:
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._send_all)
+        self._lines += lines
+
+    def _send_all(self) -> None:
+        lines, self._lines = self._lines, []
+        data = "".join(f"{line}\n" for line in lines).encode()
+        for other in list(self._others.values()):
+            other.send(data, len(lines))
+
+    async def receive(self, user_id: UUID) -> None:
+        """Do nothing: everybody's hints are received all the time."""
+
+    def ignore(self, user_id: UUID) -> None:
+        """Do nothing."""
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator[None]:
+        """Receive hints for as long as the block runs."""
+        incoming: set[asyncio.BaseTransport] = set()
+        with socket.socket(socket.AF_UNIX) as listening:
+            # It has its name when it listens: a socket that nobody listens on is taken for a dead one's.
+            unnamed = self._path.with_suffix(".new")
+            listening.bind(str(unnamed))
+            listening.listen(_BACKLOG)
+            server = await asyncio.get_running_loop().create_unix_server(
+                lambda: _Receiving(self, incoming), sock=listening
+            )
+            unnamed.rename(self._path)
+            log.info("listening for hints")
+            try:
+                yield
+            finally:
+                self._path.unlink(missing_ok=True)
+                server.close()
+                for transport in [*incoming, *(each.transport for each in self._others.values())]:
+                    transport.close()
+
+    async def keep_connected(self) -> None:
+        """Keep a connection to each of the others, without end."""
+        while True:
+            self._somebody_came.clear()
+            for path in self._strangers():
+                await self._connect(path)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._somebody_came.wait()
+
+    def _strangers(self) -> list[Path]:
+        """Return the sockets of processes that we do not send to yet."""
+        known = {self._path, *self._others}
+        return [path for path in self._path.parent.glob(f"*{_SUFFIX}") if path not in known]
+
+    async def _connect(self, path: Path) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await asyncio.get_running_loop().create_unix_connection(
+                    lambda: Neighbour(self._others, path), str(path)
+                )
+        except FileNotFoundError:
+            # Its process has ended just now.
+            return
+        except ConnectionRefusedError:
+            _tidy_up_after(path)
+        except OSError as error:
+            log.warning("cannot send hints to another process", error=str(error) or type(error).__name__)
+        else:
+            log.info("sending hints to another process", others=len(self._others))
+
+    def somebody_came(self) -> None:
+        """Hear that another process sends from now on: what it has said before has not reached us."""
+        self._subscribers.wake_all()
+        self._somebody_came.set()
+
+    def hear(self, line: bytes) -> None:
+        """Offer what another process has said to our subscribers."""
+        try:
+            wire.offer(line.decode(), self._subscribers)
+        except ValueError:
+            log.warning("what was received is no hint", line=line[:100])
+
+
+def _tidy_up_after(path: Path) -> None:
+    """Remove the socket of a process that has ended without doing so itself."""
+    path.unlink(missing_ok=True)
+
+
+class Neighbour(asyncio.Protocol):
+    """A process that listens on a socket, while we are connected to it."""
+
+    def __init__(self, others: "dict[Path, Neighbour]", path: Path) -> None:
+        """Be among the others as long as the connection lasts."""
+        self._others = others
+        self._path = path
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Be one of them."""
+        self.transport = cast("asyncio.WriteTransport", transport)
+        self._others[self._path] = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Be none any more; as long as its socket is there, it is connected to anew."""
+        del self._others[self._path]
+
+    def send(self, data: bytes, hints: int) -> None:
+        """Send so many hints. A process that does not read is connected to anew: then it reads the log."""
+        if self.transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
+            HINTS_LOST.inc(hints)
+            self.transport.abort()
+        else:
+            self.transport.write(data)
+
+
+class _Receiving(asyncio.Protocol):
+    """A connection on which another process sends."""
+
+    def __init__(self, relay: UnixRelay, incoming: set[asyncio.BaseTransport]) -> None:
+        self._relay = relay
+        self._incoming = incoming
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._incoming.add(transport)
+        self._relay.somebody_came()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._incoming.discard(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._relay.hear(line)
+        if len(self._rest) > _MOST_LINE_BYTES:
+            log.warning("what was received is no hint", line=self._rest[:100])
+            self._transport.close()
