@@ -137,6 +137,10 @@ class Context:
             raise RuntimeError("a subscription was executed without a stream of events")
         return self.stream
 
+    def selects(self, field: str) -> bool:
+        """Say whether a field of that name is asked for anywhere; false also where that is not known."""
+        return self.selected is not None and field in self.selected
+
     def reads_once(self, field: str, shown: Set[str]) -> bool:
         """Say whether this one field and what it shows, by their names, is all that is asked for."""
         selected = self.selected
@@ -243,11 +247,17 @@ class Loaders:
     def __init__(self, context: Context) -> None:
         """Make loaders that read from the context's snapshot."""
         self._context = context
+        self._users_asked_for: dict[UUID, asyncio.Future[User | None]] = {}
 
     @cached_property
     def users(self) -> DataLoader[UUID, User | None]:
         """Users by their ids."""
-        return DataLoader(self._users)
+        return DataLoader(self._users, cache_map=self._users_asked_for)
+
+    def known_user(self, user_id: UUID) -> User | None:
+        """Return a user who has been read already; None for others, who are not asked for by this."""
+        asked_for = self._users_asked_for.get(user_id)
+        return asked_for.result() if asked_for is not None and asked_for.done() else None
 
     @cached_property
     def conversations(self) -> DataLoader[UUID, Conversation | None]:

@@ -163,4 +163,8 @@ async def messages_of(
     )
     if page.end < page.start:
         return [], page
-    return await context.loaders.ranges.load(SeqRange(conversation.id, page.start, page.end)), page
+    found = await context.loaders.ranges.load(SeqRange(conversation.id, page.start, page.end))
+    if context.selects("author"):
+        # Read by now, none of them is waited for by each message.
+        await context.loaders.users.load_many({message.author_id for message in found})
+    return found, page

@@ -1,10 +1,11 @@
 """Messages: writing them, and hearing of them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
+from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
 from resolvers import conversations, inbox, messages
@@ -42,10 +43,11 @@ class Message(Node):
         """Show a row, if there is one."""
         return None if row is None else cls.of(row)
 
-    @strawberry.field(description="The participant who wrote it.")
-    async def author(self, info: Info) -> User:
+    @strawberry.field(graphql_type=User, description="The participant who wrote it.")
+    def author(self, info: Info) -> AwaitableOrValue[User]:
         """Resolve the field."""
-        return User.of(await messages.author(info.context, self.row))
+        author = messages.author(info.context, self.row)
+        return User.of(author) if isinstance(author, records.User) else _shown(author)
 
     @strawberry.field(description="Whether the viewer wrote it.")
     def mine(self, info: Info) -> bool:
@@ -76,6 +78,10 @@ class Message(Node):
         from schema.conversations import Conversation  # noqa: PLC0415  # the two types name each other
 
         return Conversation.of(await conversations.of_message(info.context, self.row))
+
+
+async def _shown(author: Awaitable[records.User]) -> User:
+    return User.of(await author)
 
 
 @strawberry.type(description="A message at its place in a page.")
