@@ -23,6 +23,7 @@ _SUFFIX = ".sock"
 # A new process connects to us and we to it as soon as it does; this finds what has gone wrong meanwhile.
 _LOOK_SECONDS = 1
 _CONNECT_SECONDS = 5
+_CLOSE_SECONDS = 2
 # A process that is so far behind is to read the log instead.
 _MOST_UNSENT_BYTES = 4 * 1024 * 1024
 _MOST_LINE_BYTES = 64 * 1024
@@ -56,18 +57,21 @@ class UnixRelay:
         """Relay to these subscribers, once it listens."""
         self._path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
         self._subscribers = subscribers
-        self._others: dict[Path, Neighbour] = {}
+        self.others: dict[Path, Neighbour] = {}
+        """Those that we send to, by their sockets."""
+        self.incoming: set[_Receiving] = set()
+        """The connections on which others send."""
         self._lines: list[str] = []
         self._somebody_came = asyncio.Event()
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Send the hints, with all else that is to be sent at this moment."""
-        if self._others:
+        if self.others:
             self._send_soon([wire.encode(hint) for hint in hints])
 
     def wake(self, key: UUID) -> None:
         """Send a wake-up."""
-        if self._others:
+        if self.others:
             self._send_soon([key.hex])
 
     def _send_soon(self, lines: Sequence[str]) -> None:
@@ -78,7 +82,7 @@ class UnixRelay:
     def _send_all(self) -> None:
         lines, self._lines = self._lines, []
         data = "".join(f"{line}\n" for line in lines).encode()
-        for other in list(self._others.values()):
+        for other in list(self.others.values()):
             other.send(data, len(lines))
 
     async def receive(self, user_id: UUID) -> None:
@@ -90,14 +94,13 @@ class UnixRelay:
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[None]:
         """Receive hints for as long as the block runs."""
-        incoming: set[asyncio.BaseTransport] = set()
         with socket.socket(socket.AF_UNIX) as listening:
             # It has its name when it listens: a socket that nobody listens on is taken for a dead one's.
             unnamed = self._path.with_suffix(".new")
             listening.bind(str(unnamed))
             listening.listen(_BACKLOG)
             server = await asyncio.get_running_loop().create_unix_server(
-                lambda: _Receiving(self, incoming), sock=listening
+                lambda: _Receiving(self), sock=listening
             )
             unnamed.rename(self._path)
             log.info("listening for hints")
@@ -106,8 +109,7 @@ class UnixRelay:
             finally:
                 self._path.unlink(missing_ok=True)
                 server.close()
-                for transport in [*incoming, *(each.transport for each in self._others.values())]:
-                    transport.close()
+                await _close([*self.incoming, *self.others.values()])
 
     async def keep_connected(self) -> None:
         """Keep a connection to each of the others, without end."""
@@ -121,14 +123,14 @@ class UnixRelay:
 
     def _strangers(self) -> list[Path]:
         """Return the sockets of processes that we do not send to yet."""
-        known = {self._path, *self._others}
+        known = {self._path, *self.others}
         return [path for path in self._path.parent.glob(f"*{_SUFFIX}") if path not in known]
 
     async def _connect(self, path: Path) -> None:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await asyncio.get_running_loop().create_unix_connection(
-                    lambda: Neighbour(self._others, path), str(path)
+                    lambda: Neighbour(self.others, path), str(path)
                 )
         except FileNotFoundError:
             # Its process has ended just now.
@@ -138,7 +140,7 @@ class UnixRelay:
         except OSError as error:
             log.warning("cannot send hints to another process", error=str(error) or type(error).__name__)
         else:
-            log.info("sending hints to another process", others=len(self._others))
+            log.info("sending hints to another process", others=len(self.others))
 
     def somebody_came(self) -> None:
         """Hear that another process sends from now on: what it has said before has not reached us."""
@@ -153,12 +155,34 @@ class UnixRelay:
             log.warning("what was received is no hint", line=line[:100])
 
 
+async def _close(connections: Sequence["_Connection"]) -> None:
+    """Close the connections when what has been written to them is sent, or after a while."""
+    if connections:
+        for connection in connections:
+            connection.transport.close()
+        _, late = await asyncio.wait([each.lost for each in connections], timeout=_CLOSE_SECONDS)
+        if late:
+            for connection in connections:
+                connection.transport.abort()
+
+
 def _tidy_up_after(path: Path) -> None:
     """Remove the socket of a process that has ended without doing so itself."""
     path.unlink(missing_ok=True)
 
 
-class Neighbour(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
+    """A connection to another process."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(None)
+
+
+class Neighbour(_Connection):
     """A process that listens on a socket, while we are connected to it."""
 
     def __init__(self, others: "dict[Path, Neighbour]", path: Path) -> None:
@@ -168,11 +192,12 @@ class Neighbour(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be one of them."""
-        self.transport = cast("asyncio.WriteTransport", transport)
+        super().connection_made(transport)
         self._others[self._path] = self
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Be none any more; as long as its socket is there, it is connected to anew."""
+        super().connection_lost(exc)
         del self._others[self._path]
 
     def send(self, data: bytes, hints: int) -> None:
@@ -184,21 +209,21 @@ class Neighbour(asyncio.Protocol):
             self.transport.write(data)
 
 
-class _Receiving(asyncio.Protocol):
+class _Receiving(_Connection):
     """A connection on which another process sends."""
 
-    def __init__(self, relay: UnixRelay, incoming: set[asyncio.BaseTransport]) -> None:
+    def __init__(self, relay: UnixRelay) -> None:
         self._relay = relay
-        self._incoming = incoming
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._incoming.add(transport)
+        super().connection_made(transport)
+        self._relay.incoming.add(self)
         self._relay.somebody_came()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._incoming.discard(self._transport)
+        super().connection_lost(exc)
+        self._relay.incoming.discard(self)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -206,4 +231,4 @@ class _Receiving(asyncio.Protocol):
             self._relay.hear(line)
         if len(self._rest) > _MOST_LINE_BYTES:
             log.warning("what was received is no hint", line=self._rest[:100])
-            self._transport.close()
+            self.transport.close()

@@ -20,6 +20,8 @@ from server.trusted_documents import TrustedDocuments
 
 PREFIX = "MESSENGER_"
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+# The path of a socket in it may have 104 bytes on some systems, 108 on others.
+_MOST_SOCKET_FOLDER_BYTES = 80
 
 
 class SettingsError(Exception):
@@ -298,8 +300,12 @@ class Settings(BaseSettings):
         scheme, separator, rest = (url or "memory://").partition("://")
         if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
             raise ValueError("write it like memory://, unix:///folder, postgresql:// or nats://host:4222")
-        if scheme == "unix" and not Path(rest).is_dir():
+        if scheme == "unix" and not (Path(rest).is_absolute() and Path(rest).is_dir()):
             raise ValueError("name a folder that exists, by its whole path, like unix:///run/messenger")
+        if scheme == "unix" and len(os.fsencode(rest)) > _MOST_SOCKET_FOLDER_BYTES:
+            raise ValueError(
+                f"a socket's folder may have a path of {_MOST_SOCKET_FOLDER_BYTES} bytes at most"
+            )
         if scheme in {"nats", "tls"} and not rest:
             raise ValueError(f"name the servers, like {scheme}://host:4222")
         return url

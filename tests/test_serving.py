@@ -163,6 +163,15 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         ({"port": "70000"}, "MESSENGER_PORT is wrong: "),
         ({"public_url": "chat.example.com"}, "MESSENGER_PUBLIC_URL is wrong: write it like https://"),
         ({"database_url": "mysql://x"}, "MESSENGER_DATABASE_URL is wrong: write it like postgresql://"),
+        (
+            {"broadcast_url": "unix:///run/is-not-there"},
+            "MESSENGER_BROADCAST_URL is wrong: name a folder that exists",
+        ),
+        ({"broadcast_url": "unix://."}, "MESSENGER_BROADCAST_URL is wrong: name a folder that exists"),
+        (
+            {"broadcast_url": "unix://" + "/." * 50},
+            "MESSENGER_BROADCAST_URL is wrong: a socket's folder may have a path of 80 bytes",
+        ),
         ({"allowed_origins": "https://a.example,b"}, "MESSENGER_ALLOWED_ORIGINS is wrong: 'b' is no origin"),
         ({"heartbeat_seconds": "16"}, "MESSENGER_HEARTBEAT_SECONDS is wrong: "),
         ({"dev_login": "perhaps"}, "MESSENGER_DEV_LOGIN is wrong: "),

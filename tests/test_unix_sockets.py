@@ -1,0 +1,130 @@
+"""Processes of one machine that come and go, and what they say to each other by Unix sockets."""
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from prometheus_client import REGISTRY
+
+from db.records import InboxEntry, Message
+from realtime import wire
+from realtime.hints import Hint
+from realtime.subscribers import Subscriber, Subscribers
+from realtime.unix_sockets import UnixRelay, open_unix_relay
+from tests.serving import eventually
+
+ADA = UUID(int=1)
+
+
+@pytest.fixture
+def folder() -> Generator[Path]:
+    """A folder whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="hints-", dir="/tmp") as path:
+        yield Path(path)
+
+
+@asynccontextmanager
+async def process(folder: Path) -> AsyncGenerator[tuple[UnixRelay, Subscriber]]:
+    """Be a process that sends by the relay, and has a stream of Ada's."""
+    subscribers = Subscribers()
+    with subscribers.attached(ADA) as subscriber:
+        async with open_unix_relay(folder, subscribers) as relay:
+            yield relay, subscriber
+
+
+def hint(user_id: UUID = ADA, content: str = "hello") -> Hint:
+    message = Message(uuid4(), uuid4(), 1, uuid4(), content, datetime(2026, 1, 1, tzinfo=UTC))
+    return Hint(user_id, InboxEntry(1, message))
+
+
+async def heard(subscriber: Subscriber) -> Hint | None:
+    async with asyncio.timeout(20):
+        return await subscriber.next()
+
+
+def sockets(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def hints_lost() -> float:
+    return REGISTRY.get_sample_value("messenger_hints_lost_total") or 0
+
+
+async def test_each_hears_what_all_others_say(folder: Path):
+    async with process(folder) as (one, by_one), process(folder) as (two, by_two):
+        # What was said before they knew each other is in the log.
+        assert [await heard(by_one), await heard(by_two)] == [None, None]
+        async with process(folder) as (three, by_three):
+            relays, listeners = (one, two, three), (by_one, by_two, by_three)
+            await eventually(lambda: all(len(each.others) == len(each.incoming) == 2 for each in relays))
+            for each in listeners:
+                assert await heard(each) is None
+            for relay, own in zip(relays, listeners, strict=True):
+                said = hint()
+                relay.send([hint(uuid4()), said])
+                others = [each for each in listeners if each is not own]
+                assert [await heard(each) for each in others] == [said, said]
+                relay.wake(ADA)
+                assert [await heard(each) for each in others] == [None, None]
+                assert not own.is_woken
+        await eventually(lambda: len(one.others) == len(two.incoming) == 1)
+
+
+async def test_they_leave_nothing_behind(folder: Path):
+    async with process(folder), process(folder):
+        assert len(sockets(folder)) == 2
+    assert sockets(folder) == []
+
+
+async def test_what_one_leaves_behind_that_was_killed_is_removed(folder: Path):
+    dead = folder / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(dead))
+    async with process(folder):
+        await eventually(lambda: not dead.exists())
+
+
+async def test_one_that_does_not_read_is_left_and_connected_to_anew(folder: Path):
+    came: list[asyncio.StreamWriter] = []
+
+    def read_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+
+    lost = hints_lost()
+    server = await asyncio.start_unix_server(read_nothing, folder / "deaf.sock", limit=1024)
+    async with server, process(folder) as (relay, _):
+        await eventually(lambda: len(came) == 1)
+        while relay.others:
+            relay.send([hint(content="x" * 60_000) for _ in range(20)])
+            await asyncio.sleep(0)
+        await eventually(lambda: len(came) == 2)
+        assert hints_lost() > lost
+    for writer in came:
+        writer.close()
+
+
+async def test_what_is_no_hint_is_passed_over(folder: Path):
+    async with process(folder) as (_, subscriber):
+        [path] = sockets(folder)
+        _, writer = await asyncio.open_unix_connection(path)
+        assert await heard(subscriber) is None
+        said = hint()
+        writer.write(b"nonsense\n\xff\n[]\n\n" + wire.encode(said).encode() + b"\n")
+        assert await heard(subscriber) == said
+        writer.close()
+
+
+async def test_who_says_no_end_of_it_is_cut_off(folder: Path):
+    async with process(folder):
+        [path] = sockets(folder)
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"x" * 100_000)
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
