@@ -4,6 +4,9 @@ https://graphql.github.io/graphql-over-http/draft/ and
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
+from collections.abc import Sequence
+from functools import cache
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -29,7 +32,7 @@ from server.multipart import Multipart
 from server.pages import problem_page
 from server.rate_limits import AddressLimit, address_of
 from server.refusals import HttpRefusal, database_unavailable
-from server.responses import encode_json, refusal_response
+from server.responses import EncodedResponse, encode_json, refusal_response
 from server.settings import Settings
 from server.single_connection import SingleConnections
 from server.sse import Sse
@@ -168,8 +171,9 @@ def _plain(media_type: str) -> str:
 
 
 def _answer(answer: Answer, media_type: str, status: int) -> Response:
-    return Response(
-        encode_json(answer),
-        status,
-        {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"},
-    )
+    return EncodedResponse(encode_json(answer), status, _headers(media_type))
+
+
+@cache
+def _headers(media_type: str) -> Sequence[tuple[bytes, bytes]]:
+    return [(b"content-type", f"{media_type}; charset=utf-8".encode()), (b"cache-control", b"no-store")]

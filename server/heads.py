@@ -1,6 +1,7 @@
 """Requests' heads, of which uvicorn would read any length, and wait for one as long as it takes."""
 
 import asyncio
+from itertools import chain
 from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,8 +22,9 @@ class HeadLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, if its head is small enough."""
+        headers = scope["headers"]
         size = len(scope["raw_path"]) + len(scope["query_string"])
-        size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        size += sum(map(len, chain.from_iterable(headers))) + 4 * len(headers)
         if size > MAX_HEAD_BYTES:
             refusal = HttpRefusal(
                 431, "BAD_USER_INPUT", f"The head is over {MAX_HEAD_BYTES} bytes.", {"connection": "close"}

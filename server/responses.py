@@ -1,7 +1,7 @@
 """JSON answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import orjson
 from starlette.responses import Response
@@ -22,6 +22,17 @@ def encode_json(value: object) -> bytes:
         # Half a surrogate pair, or a number over 64 bits.
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")
+
+
+class EncodedResponse(Response):
+    """A response whose body and headers are bytes already."""
+
+    def __init__(self, body: bytes, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Answer with the body; its length is added to the headers."""
+        self.status_code = status
+        self.body = body
+        self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
+        self.background = None
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
