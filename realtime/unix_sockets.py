@@ -20,6 +20,8 @@ from realtime.metrics import HINTS_LOST
 from realtime.subscribers import Subscribers
 
 _SUFFIX = ".sock"
+# The first line that a process sends. What it has published before has not been sent, and was stored before.
+_HELLO = b"hello"
 # A new process connects to us and we to it as soon as it does; this finds what has gone wrong meanwhile.
 _LOOK_SECONDS = 1
 _CONNECT_SECONDS = 5
@@ -142,13 +144,12 @@ class UnixRelay:
         else:
             log.info("sending hints to another process", others=len(self.others))
 
-    def somebody_came(self) -> None:
-        """Hear that another process sends from now on: what it has said before has not reached us."""
-        self._subscribers.wake_all()
-        self._somebody_came.set()
-
     def hear(self, line: bytes) -> None:
-        """Offer what another process has said to our subscribers."""
+        """Offer our subscribers what another process has said; have them read the log when it begins to."""
+        if line == _HELLO:
+            self._subscribers.wake_all()
+            self._somebody_came.set()
+            return
         try:
             wire.offer(line.decode(), self._subscribers)
         except ValueError:
@@ -193,6 +194,7 @@ class Neighbour(_Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be one of them."""
         super().connection_made(transport)
+        self.transport.write(_HELLO + b"\n")
         self._others[self._path] = self
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -219,7 +221,6 @@ class _Receiving(_Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._relay.incoming.add(self)
-        self._relay.somebody_came()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

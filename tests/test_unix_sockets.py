@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from db.records import InboxEntry, Message
 from realtime import wire
 from realtime.hints import Hint
-from realtime.subscribers import Subscriber, Subscribers
+from realtime.subscribers import Subscribers
 from realtime.unix_sockets import UnixRelay, open_unix_relay
 from tests.serving import eventually
 
@@ -29,23 +29,33 @@ def folder() -> Generator[Path]:
         yield Path(path)
 
 
+class Stream(Subscribers):
+    """A process's subscribers: a stream of Ada's, which is told to read the log whenever somebody comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times_woken = 0
+        self.subscriber = self.attach(ADA)
+
+    def wake_all(self) -> None:
+        self.times_woken += 1
+        super().wake_all()
+
+    async def hears(self) -> Hint | None:
+        async with asyncio.timeout(20):
+            return await self.subscriber.next()
+
+
 @asynccontextmanager
-async def process(folder: Path) -> AsyncGenerator[tuple[UnixRelay, Subscriber]]:
-    """Be a process that sends by the relay, and has a stream of Ada's."""
-    subscribers = Subscribers()
-    with subscribers.attached(ADA) as subscriber:
-        async with open_unix_relay(folder, subscribers) as relay:
-            yield relay, subscriber
+async def process(folder: Path) -> AsyncGenerator[tuple[UnixRelay, Stream]]:
+    stream = Stream()
+    async with open_unix_relay(folder, stream) as relay:
+        yield relay, stream
 
 
 def hint(user_id: UUID = ADA, content: str = "hello") -> Hint:
     message = Message(uuid4(), uuid4(), 1, uuid4(), content, datetime(2026, 1, 1, tzinfo=UTC))
     return Hint(user_id, InboxEntry(1, message))
-
-
-async def heard(subscriber: Subscriber) -> Hint | None:
-    async with asyncio.timeout(20):
-        return await subscriber.next()
 
 
 def sockets(folder: Path) -> list[Path]:
@@ -57,23 +67,21 @@ def hints_lost() -> float:
 
 
 async def test_each_hears_what_all_others_say(folder: Path):
-    async with process(folder) as (one, by_one), process(folder) as (two, by_two):
-        # What was said before they knew each other is in the log.
-        assert [await heard(by_one), await heard(by_two)] == [None, None]
-        async with process(folder) as (three, by_three):
-            relays, listeners = (one, two, three), (by_one, by_two, by_three)
-            await eventually(lambda: all(len(each.others) == len(each.incoming) == 2 for each in relays))
-            for each in listeners:
-                assert await heard(each) is None
-            for relay, own in zip(relays, listeners, strict=True):
+    async with process(folder) as one, process(folder) as two:
+        async with process(folder) as three:
+            together = (one, two, three)
+            # What was said before they knew each other is in the log.
+            await eventually(lambda: all(stream.times_woken == 2 for _, stream in together))
+            assert [await stream.hears() for _, stream in together] == [None] * 3
+            for relay, own in together:
                 said = hint()
                 relay.send([hint(uuid4()), said])
-                others = [each for each in listeners if each is not own]
-                assert [await heard(each) for each in others] == [said, said]
+                others = [stream for _, stream in together if stream is not own]
+                assert [await stream.hears() for stream in others] == [said, said]
                 relay.wake(ADA)
-                assert [await heard(each) for each in others] == [None, None]
-                assert not own.is_woken
-        await eventually(lambda: len(one.others) == len(two.incoming) == 1)
+                assert [await stream.hears() for stream in others] == [None, None]
+                assert not own.subscriber.is_woken
+        await eventually(lambda: len(one[0].others) == len(two[0].incoming) == 1)
 
 
 async def test_they_leave_nothing_behind(folder: Path):
@@ -110,13 +118,12 @@ async def test_one_that_does_not_read_is_left_and_connected_to_anew(folder: Path
 
 
 async def test_what_is_no_hint_is_passed_over(folder: Path):
-    async with process(folder) as (_, subscriber):
+    async with process(folder) as (_, stream):
         [path] = sockets(folder)
         _, writer = await asyncio.open_unix_connection(path)
-        assert await heard(subscriber) is None
         said = hint()
         writer.write(b"nonsense\n\xff\n[]\n\n" + wire.encode(said).encode() + b"\n")
-        assert await heard(subscriber) == said
+        assert await stream.hears() == said
         writer.close()
 
 
