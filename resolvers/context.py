@@ -88,6 +88,7 @@ class Context:
     the client says which of them it saw last, `start` where it begins when its operation does not say.
     Of the viewer only the id is sure to be current. `session_id` is the session that asks, if it is one.
     `selected` says which fields are asked for at all, and how often; None where that is not known.
+    Once it `is_over`, whoever still reads is cancelled.
     """
 
     database: Database
@@ -101,6 +102,7 @@ class Context:
     sessions_ended: SessionsEnded = _nobody_to_tell
     count_message: MessageLimit = _no_limit
     selected: Mapping[str, int] | None = None
+    is_over: bool = False
     _loaders: "Loaders | None" = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _open: AsyncExitStack | None = field(default=None, init=False)
@@ -112,6 +114,7 @@ class Context:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_over = True
         await self.refresh()
 
     @property
@@ -155,6 +158,9 @@ class Context:
             AccountGone: the viewer has just been removed.
         """
         async with self._turn:
+            if self.is_over:
+                # A loader's, which has a task of its own: whom it reads for has been cancelled.
+                raise asyncio.CancelledError
             if self._connection is None:
                 self._connection = await self._open_snapshot()
             with _refusing(), naming_outages():

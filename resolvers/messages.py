@@ -1,7 +1,7 @@
 """Writing messages, and what they show."""
 
 import re
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from db import messages
@@ -21,12 +21,13 @@ async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Message]:
     return present(await context.loaders.messages.load_many(ids))
 
 
-def author(context: Context, message: Message) -> User | Awaitable[User]:
-    """Return who wrote the message, without the need to wait if that has been read already."""
-    return context.loaders.known_user(message.author_id) or _author(context, message)
+def known_author(context: Context, message: Message) -> User | None:
+    """Return who wrote the message, if that has been read already."""
+    return context.loaders.known_user(message.author_id)
 
 
-async def _author(context: Context, message: Message) -> User:
+async def author(context: Context, message: Message) -> User:
+    """Return who wrote the message."""
     user = await context.loaders.users.load(message.author_id)
     if user is None:
         raise RuntimeError(f"message {message.id} has no author")

@@ -1,6 +1,6 @@
 """Messages: writing them, and hearing of them."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +9,7 @@ from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
 from resolvers import conversations, inbox, messages
+from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
 from schema.connections import PageInfo
 from schema.info import Info
@@ -46,8 +47,11 @@ class Message(Node):
     @strawberry.field(graphql_type=User, description="The participant who wrote it.")
     def author(self, info: Info) -> AwaitableOrValue[User]:
         """Resolve the field."""
-        author = messages.author(info.context, self.row)
-        return User.of(author) if isinstance(author, records.User) else _shown(author)
+        known = messages.known_author(info.context, self.row)
+        return self._load_author(info.context) if known is None else User.of(known)
+
+    async def _load_author(self, context: Context) -> User:
+        return User.of(await messages.author(context, self.row))
 
     @strawberry.field(description="Whether the viewer wrote it.")
     def mine(self, info: Info) -> bool:
@@ -78,10 +82,6 @@ class Message(Node):
         from schema.conversations import Conversation  # noqa: PLC0415  # the two types name each other
 
         return Conversation.of(await conversations.of_message(info.context, self.row))
-
-
-async def _shown(author: Awaitable[records.User]) -> User:
-    return User.of(await author)
 
 
 @strawberry.type(description="A message at its place in a page.")

@@ -76,7 +76,8 @@ class Execution:
 
     def event_at_once(self, live: LiveOperation, viewer: User, event: object) -> Answer | None:
         """Execute a subscription's event, if there is no need to wait for anything, and nothing fails."""
-        answer = live.execute_at_once(Context(self.database, self.broadcaster, viewer=viewer), event)
+        context = Context(self.database, self.broadcaster, viewer=viewer, is_over=True)
+        answer = live.execute_at_once(context, event)
         if answer is not None:
             _count(live.root_fields, answer)
         return answer

@@ -1,5 +1,6 @@
 """What queries cost: as many statements for many rows as for one, and no transaction without need."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -105,6 +106,21 @@ async def test_what_takes_several_statements_is_read_from_one_snapshot(
     async with Context(database, Broadcaster(), viewer=viewer) as context:
         answer = await API.execute(API.operation(query, None, {}, "a request"), context)
     assert "errors" not in answer
+
+
+async def test_nothing_is_read_for_a_request_that_is_over(noted: Noted):
+    database, statements = noted
+    viewer = await somebody_with_conversations(database, 1)
+    statements.clear()
+    others = asyncio.all_tasks()
+    async with Context(database, Broadcaster(), viewer=viewer) as context:
+        context.loaders.users.load(viewer.id)
+    # The loader makes tasks, one of which makes another.
+    for _ in range(2):
+        await asyncio.sleep(0)
+        while tasks := asyncio.all_tasks() - others:
+            await asyncio.wait(tasks)
+    assert (statements, database.pool_use()[1]) == ([], 0)
 
 
 async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted: Noted, signs_in: SignIn):
