@@ -11,7 +11,7 @@ from tests.faults.figures.sending import send
 from tests.faults.world import Carrier, World
 
 SETTINGS = {"heartbeat_seconds": "12", "inbox_check_seconds": "5"}
-_GROUPS, _PEOPLE, _DEVICES, _MESSAGES = 5, 20, 5, 60
+_GROUPS, _PEOPLE, _DEVICES, _MESSAGES = 5, 20, 5, 400
 
 
 async def measure(carrier: Carrier, world: World) -> None:
