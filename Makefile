@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 # python3, or the system's own where that was compiled as distributions do it and python3 was not: without
-# --enable-optimizations, as pyenv compiles it, Python takes half as much time again for all that we do.
+# --enable-optimizations, as pyenv compiles it, a page of conversations takes a fifth more time.
 PYTHON ?= $(shell python3 -c 'import sys, sysconfig; sys.exit(sys.base_prefix != "/usr" \
 	and "--enable-optimizations" not in (sysconfig.get_config_var("CONFIG_ARGS") or ""))' 2>/dev/null \
 	|| ! /usr/bin/python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
