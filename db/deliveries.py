@@ -21,6 +21,7 @@ _MOST_WAITING = 10_000
 _BATCHES_ON_A_CONNECTION = 16
 # Longer than the server lets a statement take: it has not been heard of since.
 _STATEMENT_SECONDS = 20
+# As long as a connection is waited for, and then a statement.
 _PATIENCE_SECONDS = 30
 _LAST_SECONDS = 10
 

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from realtime import wire
+from realtime.background import running
 from realtime.backoff import Backoff
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
@@ -46,12 +47,8 @@ async def open_nats_relay(
     subscribers look at the log. Errors are logged with the `advice` on them.
     """
     relay = NatsRelay(subscribers, advice)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(relay.run(servers, options), name="nats relay")
-        try:
-            yield relay
-        finally:
-            running.cancel()
+    async with running(relay.run(servers, options), "nats relay"):
+        yield relay
 
 
 def _is_cancelled() -> bool:

@@ -14,6 +14,7 @@ import structlog
 
 from db.engine import CONNECTION_ERRORS
 from realtime import wire
+from realtime.background import running
 from realtime.backoff import Backoff
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
@@ -39,12 +40,8 @@ async def open_postgres_relay(url: str, subscribers: Subscribers) -> AsyncGenera
     may have been missed, all subscribers look at the log.
     """
     relay = PostgresRelay(url, subscribers)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(relay.run(), name="postgres relay")
-        try:
-            yield relay
-        finally:
-            running.cancel()
+    async with running(relay.run(), "postgres relay"):
+        yield relay
 
 
 class PostgresRelay:

@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 
 from realtime import wire
+from realtime.background import running
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
 from realtime.subscribers import Subscribers
@@ -44,12 +45,8 @@ async def open_unix_relay(folder: Path, subscribers: Subscribers) -> AsyncGenera
         OSError: there can be no socket in the folder.
     """
     relay = UnixRelay(folder, subscribers)
-    async with relay.listening(), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(relay.keep_connected(), name="unix relay")
-        try:
-            yield relay
-        finally:
-            running.cancel()
+    async with relay.listening(), running(relay.keep_connected(), "unix relay"):
+        yield relay
 
 
 class UnixRelay:
@@ -59,8 +56,8 @@ class UnixRelay:
         """Relay to these subscribers, once it listens."""
         self._path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
         self._subscribers = subscribers
-        self.others: dict[Path, Neighbour] = {}
-        """Those that we send to, by their sockets."""
+        self.peers: dict[Path, Peer] = {}
+        """The processes that we send to, by their sockets."""
         self.incoming: set[_Receiving] = set()
         """The connections on which others send."""
         self._lines: list[str] = []
@@ -68,12 +65,12 @@ class UnixRelay:
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Send the hints, with all else that is to be sent at this moment."""
-        if self.others:
+        if self.peers:
             self._send_soon([wire.encode(hint) for hint in hints])
 
     def wake(self, key: UUID) -> None:
         """Send a wake-up."""
-        if self.others:
+        if self.peers:
             self._send_soon([key.hex])
 
     def _send_soon(self, lines: Sequence[str]) -> None:
@@ -84,8 +81,8 @@ class UnixRelay:
     def _send_all(self) -> None:
         lines, self._lines = self._lines, []
         data = "".join(f"{line}\n" for line in lines).encode()
-        for other in list(self.others.values()):
-            other.send(data, len(lines))
+        for peer in list(self.peers.values()):
+            peer.send(data, len(lines))
 
     async def receive(self, user_id: UUID) -> None:
         """Do nothing: everybody's hints are received all the time."""
@@ -111,7 +108,7 @@ class UnixRelay:
             finally:
                 self._path.unlink(missing_ok=True)
                 server.close()
-                await _close([*self.incoming, *self.others.values()])
+                await _close([*self.incoming, *self.peers.values()])
 
     async def keep_connected(self) -> None:
         """Keep a connection to each of the others, without end."""
@@ -125,14 +122,14 @@ class UnixRelay:
 
     def _strangers(self) -> list[Path]:
         """Return the sockets of processes that we do not send to yet."""
-        known = {self._path, *self.others}
+        known = {self._path, *self.peers}
         return [path for path in self._path.parent.glob(f"*{_SUFFIX}") if path not in known]
 
     async def _connect(self, path: Path) -> None:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await asyncio.get_running_loop().create_unix_connection(
-                    lambda: Neighbour(self.others, path), str(path)
+                    lambda: Peer(self.peers, path), str(path)
                 )
         except FileNotFoundError:
             # Its process has ended just now.
@@ -142,7 +139,7 @@ class UnixRelay:
         except OSError as error:
             log.warning("cannot send hints to another process", error=str(error) or type(error).__name__)
         else:
-            log.info("sending hints to another process", others=len(self.others))
+            log.info("sending hints to another process", peers=len(self.peers))
 
     def hear(self, line: bytes) -> None:
         """Offer our subscribers what another process has said; have them read the log when it begins to."""
@@ -183,24 +180,24 @@ class _Connection(asyncio.Protocol):
         self.lost.set_result(None)
 
 
-class Neighbour(_Connection):
+class Peer(_Connection):
     """A process that listens on a socket, while we are connected to it."""
 
-    def __init__(self, others: "dict[Path, Neighbour]", path: Path) -> None:
-        """Be among the others as long as the connection lasts."""
-        self._others = others
+    def __init__(self, peers: "dict[Path, Peer]", path: Path) -> None:
+        """Be among the peers as long as the connection lasts."""
+        self._peers = peers
         self._path = path
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be one of them."""
         super().connection_made(transport)
         self.transport.write(_HELLO + b"\n")
-        self._others[self._path] = self
+        self._peers[self._path] = self
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Be none any more; as long as its socket is there, it is connected to anew."""
         super().connection_lost(exc)
-        del self._others[self._path]
+        del self._peers[self._path]
 
     def send(self, data: bytes, hints: int) -> None:
         """Send so many hints. A process that does not read is connected to anew: then it reads the log."""

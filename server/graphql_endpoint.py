@@ -15,6 +15,7 @@ from db.engine import DatabaseUnavailable
 from schema.answers import Answer, invalid
 from server import multipart, sse
 from server.accept import accept_of
+from server.admission import Admission
 from server.connections import connection_of
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
@@ -37,7 +38,6 @@ from server.settings import Settings
 from server.single_connection import SingleConnections
 from server.sse import Sse
 from server.streams import OpenStreams
-from server.turns import Turns
 
 
 class GraphQLEndpoint:
@@ -62,11 +62,11 @@ class GraphQLEndpoint:
         self._address_limit = address_limit
         self._settings = settings
         self._graphiql = graphiql
-        self._turns = Turns()
+        self._admission = Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._turns.wait()
+        await self._admission.wait()
         try:
             response = await self._respond(scope, receive, send)
             if isinstance(response, DistinctStream):

@@ -81,7 +81,7 @@ async def test_each_hears_what_all_others_say(folder: Path):
                 relay.wake(ADA)
                 assert [await stream.hears() for stream in others] == [None, None]
                 assert not own.subscriber.is_woken
-        await eventually(lambda: len(one[0].others) == len(two[0].incoming) == 1)
+        await eventually(lambda: len(one[0].peers) == len(two[0].incoming) == 1)
 
 
 async def test_they_leave_nothing_behind(folder: Path):
@@ -108,9 +108,10 @@ async def test_one_that_does_not_read_is_left_and_connected_to_anew(folder: Path
     server = await asyncio.start_unix_server(read_nothing, folder / "deaf.sock", limit=1024)
     async with server, process(folder) as (relay, _):
         await eventually(lambda: len(came) == 1)
-        while relay.others:
-            relay.send([hint(content="x" * 60_000) for _ in range(20)])
-            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            while relay.peers:
+                relay.send([hint(content="x" * 60_000) for _ in range(20)])
+                await asyncio.sleep(0)
         await eventually(lambda: len(came) == 2)
         assert hints_lost() > lost
     for writer in came:

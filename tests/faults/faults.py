@@ -172,9 +172,7 @@ CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
 NATS_PARTED = Fault("NATS nodes parted", _part_nats_nodes, carrier="nats")
-NEIGHBOURS_LOST = Fault(
-    "neighbours lost", _nothing, carrier="unix", sabotage=("lose_neighbours",), settings=NO_CHECKS
-)
+PEERS_LOST = Fault("peers lost", _nothing, carrier="unix", sabotage=("lose_peers",), settings=NO_CHECKS)
 CUT = Fault("clients cut", _cut_clients, settings=NO_CHECKS)
 DROPPED = Fault("hints dropped", _nothing, sabotage=("drop_hints",))
 DOUBLED = Fault("hints doubled", _nothing, sabotage=("double_hints",))
@@ -190,7 +188,7 @@ FAULTS: Sequence[Fault] = (
     TERMINATED,
     NATS_KILLED,
     NATS_PARTED,
-    NEIGHBOURS_LOST,
+    PEERS_LOST,
     CUT,
     DROPPED,
     DOUBLED,

@@ -71,8 +71,8 @@ TWINS: Sequence[Scene] = (
     ),
     Scene("NATS nodes parted, no checks", _without(faults.NATS_PARTED, checks=False), _MISSED, _APART),
     Scene(
-        "neighbours lost, nobody woken afterwards",
-        _without(faults.NEIGHBOURS_LOST, "stay_deaf"),
+        "peers lost, nobody woken afterwards",
+        _without(faults.PEERS_LOST, "stay_deaf"),
         _MISSED,
         _APART,
     ),

@@ -67,9 +67,9 @@ async def open_world(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(postgres.url))
         cluster = await stack.enter_async_context(running_nats_cluster(folder)) if carrier == "nats" else None
-        neighbours = folder / "neighbours"
-        neighbours.mkdir()
-        own_url = f"unix://{neighbours}" if carrier == "unix" else "postgresql://"
+        hints_folder = folder / "hints"
+        hints_folder.mkdir()
+        own_url = f"unix://{hints_folder}" if carrier == "unix" else "postgresql://"
         world = World(postgres, database, [], [], [], cluster, set())
         for number in range(servers):
             # Each knows one node at first, and hears of the others from it.

@@ -17,7 +17,7 @@ _BY_NAME = {
         clocks.order_by_id,
         following.pass_every_hint,
         following.resume_one_early,
-        hints.lose_neighbours,
+        hints.lose_peers,
         hints.drop_hints,
         hints.double_hints,
         hints.reorder_hints,

@@ -6,22 +6,22 @@ from weakref import WeakSet
 
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
-from realtime.unix_sockets import Neighbour
+from realtime.unix_sockets import Peer
 from schema.answers import Answer
 from server.distinct_stream import DistinctStream
 
 
-def lose_neighbours(number: int) -> None:
+def lose_peers(number: int) -> None:
     """Lose the connection to another process, with what was to be sent, three times of ten."""
-    send = Neighbour.send
+    send = Peer.send
 
-    def send_or_lose(self: Neighbour, data: bytes, hints: int) -> None:
+    def send_or_lose(self: Peer, data: bytes, hints: int) -> None:
         if random.random() < 0.3:
             self.transport.abort()
         else:
             send(self, data, hints)
 
-    Neighbour.send = send_or_lose
+    Peer.send = send_or_lose
 
 
 def drop_hints(number: int) -> None:

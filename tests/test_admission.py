@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
-from server.turns import Turns
+from server.admission import Admission
 
 
-async def begins(turns: Turns, waiting: int, *, gone: frozenset[int] = frozenset()) -> list[tuple[int, int]]:
+async def begins(
+    admission: Admission, waiting: int, *, gone: frozenset[int] = frozenset()
+) -> list[tuple[int, int]]:
     """Have so many wait, and some of them go; return who begins and in which turn of the event loop."""
     begun: list[tuple[int, int]] = []
     now = 0
@@ -19,7 +21,7 @@ async def begins(turns: Turns, waiting: int, *, gone: frozenset[int] = frozenset
             asyncio.get_running_loop().call_soon(next_turn)
 
     async def begin(number: int) -> None:
-        await turns.wait()
+        await admission.wait()
         begun.append((number, now))
 
     tasks = [asyncio.create_task(begin(number)) for number in range(waiting)]
@@ -33,10 +35,10 @@ async def begins(turns: Turns, waiting: int, *, gone: frozenset[int] = frozenset
 
 @pytest.mark.parametrize("waiting", [1, 4, 5, 50])
 async def test_four_begin_in_a_turn_in_the_order_in_which_they_came(waiting: int):
-    turns = Turns()
+    admission = Admission()
     # And so it is again when nobody has waited for a while.
     for _ in range(2):
-        begun = await begins(turns, waiting)
+        begun = await begins(admission, waiting)
         assert [number for number, _ in begun] == list(range(waiting))
         together = [[now for _, now in begun].count(each) for each in dict.fromkeys(now for _, now in begun)]
         assert together[:-1] == [4] * (len(together) - 1)
@@ -44,6 +46,6 @@ async def test_four_begin_in_a_turn_in_the_order_in_which_they_came(waiting: int
 
 
 async def test_who_has_gone_takes_no_turn():
-    begun = await begins(Turns(), 12, gone=frozenset(range(4, 8)))
+    begun = await begins(Admission(), 12, gone=frozenset(range(4, 8)))
     assert [number for number, _ in begun] == [0, 1, 2, 3, 8, 9, 10, 11]
     assert len({now for _, now in begun}) == 2

@@ -1,4 +1,4 @@
-"""A few requests at a time."""
+"""Admitting requests a few at a time, so that a burst of them holds up nothing else."""
 
 import asyncio
 from collections import deque
@@ -6,8 +6,8 @@ from collections import deque
 _AT_ONCE = 4
 
 
-class Turns:
-    """Has a few requests begin in each turn of the event loop, first come, first served.
+class Admission:
+    """Lets a few requests begin in each turn of the event loop, first come, first served.
 
     Of many that arrive together, the first have the database at work by the time that the next ones begin.
     What comes meanwhile, from the database too, waits for a few of them only.
