@@ -34,7 +34,7 @@ from server.refusals import HttpRefusal, database_unavailable
 from server.request_log import RequestLog
 from server.responses import GRAPHQL_PATHS, refusal_response
 from server.secret_key import Seal, secret_key
-from server.settings import LOCAL_HOSTS, Settings
+from server.settings import Settings
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
@@ -55,9 +55,9 @@ class Application:
 
 
 def build_application(
-    settings: Settings, public_url: str, database: Database, broadcaster: Broadcaster
+    settings: Settings, public_url: str, database: Database, broadcaster: Broadcaster, *, dev_login: bool
 ) -> Application:
-    """Build the application that browsers reach at `public_url`."""
+    """Build the application that browsers reach at `public_url`, with sign-in by name if `dev_login`."""
     limits = RateLimits(settings, database)
     address_limit = AddressLimit(limits, settings.trusted_proxies)
     streams = OpenStreams(settings)
@@ -67,7 +67,6 @@ def build_application(
         identities.forget(ids)
         streams.end_sessions(ids)
 
-    dev_login = offers_dev_login(settings, public_url)
     page, page_routes = _graphiql(settings)
     execution = Execution(
         _api(settings),
@@ -137,13 +136,6 @@ class _GraphQLFirst:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         app = self._graphql if scope["path"] in GRAPHQL_PATHS else self._others
         return app(scope, receive, send)
-
-
-def offers_dev_login(settings: Settings, public_url: str) -> bool:
-    """Say whether one may sign in by name alone: by default only where the server is for its own machine."""
-    if settings.dev_login is not None:
-        return settings.dev_login
-    return urlsplit(public_url).hostname in LOCAL_HOSTS
 
 
 def _api(settings: Settings) -> Api:

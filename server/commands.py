@@ -19,9 +19,9 @@ from db.records import User
 from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
 from schema.api import Api
-from server.application import offers_dev_login
 from server.database import DatabaseAddress, database_for_command, database_for_server
 from server.described_settings import describe_settings
+from server.listening import listening_socket, offers_dev_login, public_url_of, shown_address
 from server.logs import set_up_logging
 from server.seed import sow
 from server.serving import serve as serve_alone
@@ -31,7 +31,7 @@ from server.settings import (
     load_settings,
     unknown_settings,
 )
-from server.starting import CannotStart, bring_up_to_date, end_with, listening_socket, raise_file_limit
+from server.starting import CannotStart, bring_up_to_date, end_with, raise_file_limit
 from server.workers import serve_with_workers
 
 log = structlog.stdlib.get_logger(__name__)
@@ -66,20 +66,24 @@ def serve(
         for name in unknown_settings():
             log.warning("there is no such setting: is it mistyped?", name=name)
         raise_file_limit()
-        listening = listening_socket(settings.host, settings.port, settings.write_timeout_seconds)
-        with listening, database_for_server(settings) as address:
+        with listening_socket(settings) as listening, database_for_server(settings) as address:
             _run(_serve(settings, listening, address))
 
 
 async def _serve(settings: Settings, listening: socket.socket, address: DatabaseAddress) -> None:
     await bring_up_to_date(address.url, address.shown, behind_pooler=settings.database_pooler)
-    host, port, *_ = listening.getsockname()
-    public_url = settings.public_url or f"http://localhost:{port}"
+    public_url = public_url_of(settings, listening)
+    dev_login = offers_dev_login(settings, listening)
     watching = [] if address.process is None else [end_with(address.process, address)]
 
     def announce(_: object = None) -> None:
-        log.info("serving", url=public_url, listening=f"http://{host}:{port}", database=address.shown)
-        print(_welcome(settings, public_url, address), flush=True)
+        log.info("serving", url=public_url, listening=shown_address(listening), database=address.shown)
+        if settings.dev_login:
+            log.warning(
+                "development sign-in enabled: anyone who reaches the server can sign in as any user",
+                setting="MESSENGER_DEV_LOGIN",
+            )
+        print(_welcome(settings, public_url, address, dev_login=dev_login), flush=True)
 
     if settings.workers == 1:
         await serve_alone(settings, listening, address.url, announce, *watching)
@@ -204,10 +208,10 @@ def _clean_errors() -> Generator[None]:
         raise typer.Exit(1) from None
 
 
-def _welcome(settings: Settings, public_url: str, address: DatabaseAddress) -> str:
+def _welcome(settings: Settings, public_url: str, address: DatabaseAddress, *, dev_login: bool) -> str:
     lines = [f"The messenger is at {public_url}"]
     lines.append(f"  Its API: {public_url}/graphql" + ", in a browser with GraphiQL" * settings.graphiql)
-    if offers_dev_login(settings, public_url):
+    if dev_login:
         lines.append(
             f"  Sign in: curl {public_url}/auth/dev/login -H 'content-type: application/json'"
             """ -d '{"username": "john"}'"""

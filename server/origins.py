@@ -9,7 +9,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
-from server.settings import LOCAL_HOSTS
+from server.loopback import is_loopback
+
+_PROXY_HEADERS = frozenset(
+    {
+        "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
+        "true-client-ip", "cf-connecting-ip", "fastly-client-ip", "fly-client-ip",
+    }
+)  # fmt: skip
 
 
 def is_cross_site(request: HTTPConnection, public_url: str, allowed_origins: Collection[str]) -> bool:
@@ -25,12 +32,21 @@ def is_cross_site(request: HTTPConnection, public_url: str, allowed_origins: Col
     return _parts(origin).netloc != request.headers.get("host")
 
 
-def is_for_local_host(request: HTTPConnection) -> bool:
-    """Say whether the request names this machine as its host.
+def is_of_this_machine(request: HTTPConnection) -> bool:
+    """Say whether a program on this machine sent the request to this machine, and no proxy passed it on.
 
-    A page whose own host name was made to lead here (DNS rebinding) names that one.
+    A page whose own host name was made to lead here (DNS rebinding) names that one as the host. A proxy
+    adds a header, or speaks HTTP/1.0, as nginx does unless it is told otherwise.
     """
-    return _parts("//" + request.headers.get("host", "")).hostname in LOCAL_HOSTS
+    if request.client is None or not is_loopback(request.client.host):
+        return False
+    if request.scope["http_version"] == "1.0" or any(map(_is_of_proxy, request.headers)):
+        return False
+    return is_loopback(_parts("//" + request.headers.get("host", "")).hostname)
+
+
+def _is_of_proxy(header: str) -> bool:
+    return header in _PROXY_HEADERS or header.startswith("x-forwarded-")
 
 
 def _parts(url: str) -> SplitResult:

@@ -18,6 +18,7 @@ from realtime.checks import check_inboxes
 from server.application import Application, build_application
 from server.broadcast import open_broadcaster
 from server.connections import connections_with
+from server.listening import offers_dev_login, public_url_of
 from server.metrics import keep_measuring
 from server.settings import Settings
 from server.streams import OpenStreams, end_with_their_sessions
@@ -41,7 +42,6 @@ async def serve(
     The database has been migrated. `announce` is called once requests are answered. The coroutines in
     `watching` run meanwhile; when one raises, serving ends with its error.
     """
-    public_url = settings.public_url or f"http://localhost:{listening.getsockname()[1]}"
     async with (
         open_database(
             database_url, pool_size=settings.database_pool_size, behind_pooler=settings.database_pooler
@@ -49,7 +49,13 @@ async def serve(
         open_broadcaster(settings, database_url) as broadcaster,
         asyncio.TaskGroup() as tasks,
     ):
-        application = build_application(settings, public_url, database, broadcaster)
+        application = build_application(
+            settings,
+            public_url_of(settings, listening),
+            database,
+            broadcaster,
+            dev_login=offers_dev_login(settings, listening),
+        )
         server = _Server(_configuration(application, settings), lambda: announce(application))
         running = [
             tasks.create_task(work)

@@ -7,7 +7,6 @@ from enum import Enum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,9 +16,9 @@ from db.records import SessionTime
 from server.bodies import BodyLimits
 from server.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.trusted_documents import TrustedDocuments
+from server.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
 
 PREFIX = "MESSENGER_"
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 # The path of a socket in it may have 104 bytes on some systems, 108 on others.
 _MOST_SOCKET_FOLDER_BYTES = 80
 
@@ -55,7 +54,8 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=256, description="How many processes serve.")
     public_url: str | None = Field(
         None,
-        description="Where browsers reach the server. Default: http://localhost:PORT.",
+        description="Where browsers reach the server. Default: http://localhost:PORT; required if"
+        " MESSENGER_HOST is not a loopback address.",
     )
     database_url: str | None = Field(
         None,
@@ -101,7 +101,9 @@ class Settings(BaseSettings):
     )
     dev_login: bool | None = Field(
         None,
-        description="Sign-in by name alone, for development. Default: on where the public URL is localhost.",
+        description="Sign-in by name alone, for development. Default: on where both MESSENGER_HOST and the"
+        " public URL are this machine, for requests from this machine. If on, anyone who reaches the server"
+        " can sign in as any user.",
     )
     session_days: float = Field(
         14, gt=0, le=3650, description="How many days a session lasts after its last use."
@@ -120,6 +122,11 @@ class Settings(BaseSettings):
         [],
         description="Origins of frontends elsewhere that browsers may call from, separated by commas, such"
         " as https://app.example.com.",
+    )
+    redirect_uris: RedirectUris = Field(
+        [],
+        description="Addresses of frontends elsewhere that sign-in with a provider may return to, separated"
+        " by commas, such as https://app.example.com/signed-in. Each is compared as a whole.",
     )
     github_client_id: str | None = Field(
         None, description="Sign-in with GitHub: the client id of the OAuth app."
@@ -239,15 +246,13 @@ class Settings(BaseSettings):
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return [origin.strip() for origin in value.split(",") if origin.strip()]
-        return value
+        return split_at_commas(value)
 
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, origins: list[str]) -> list[str]:
         for origin in origins:
-            if _origin_of(origin) != origin:
+            if origin_of(origin) != origin:
                 raise ValueError(f"{origin!r} is no origin: write it like https://app.example.com")
         return origins
 
@@ -266,7 +271,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
-        if url is not None and _origin_of(url) != url.rstrip("/"):
+        if url is not None and origin_of(url) != url.rstrip("/"):
             raise ValueError("write it like https://chat.example.com, without a path")
         return url.rstrip("/") if url else url
 
@@ -280,7 +285,7 @@ class Settings(BaseSettings):
     @field_validator("github_url", "oidc_issuer", "jwt_jwks_url")
     @classmethod
     def _check_provider(cls, url: str | None) -> str | None:
-        if url is not None and not _is_safe_url(url):
+        if url is not None and not is_safe_url(url):
             raise ValueError("write it like https://id.example.com; plain http is for localhost only")
         return url
 
@@ -380,18 +385,3 @@ def _is_secret(field: str) -> bool:
     return field in {"database_url", "broadcast_url"} or "SecretStr" in str(
         Settings.model_fields[field].annotation
     )
-
-
-def _is_safe_url(url: str) -> bool:
-    """Say whether a server of others can be asked there without anybody in between."""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
-
-
-def _origin_of(url: str) -> str | None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc:
-        return None
-    return f"{parts.scheme}://{parts.netloc}"

@@ -12,7 +12,7 @@ from resolvers.errors import Unauthenticated, UserError
 from resolvers.sessions import SignIn, TokenReused
 from server.bodies import read_json_object
 from server.identity import Identities
-from server.origins import is_for_local_host
+from server.origins import is_of_this_machine
 from server.rate_limits import RateLimits, address_of
 from server.refusals import HttpRefusal, unauthenticated
 from server.responses import sign_in_response
@@ -57,11 +57,12 @@ class SignInEndpoints:
             raise HttpRefusal(
                 404, "NOT_FOUND", "Development sign-in is off: MESSENGER_DEV_LOGIN=on turns it on."
             )
-        if self._settings.dev_login is None and not is_for_local_host(request):
+        if self._settings.dev_login is None and not is_of_this_machine(request):
             raise HttpRefusal(
                 403,
                 "CROSS_SITE",
-                "Development sign-in is for localhost: MESSENGER_DEV_LOGIN=on opens it to other hosts.",
+                "Development sign-in takes requests from this machine to localhost only, without a proxy in"
+                " between. The server's operator can open it to everyone with MESSENGER_DEV_LOGIN=on.",
             )
         self._identities.refuse_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))

@@ -1,9 +1,7 @@
-"""What comes before serving: the socket, the database, and what can be wrong with them."""
+"""What comes before serving: the limits of the process, the database, and what can be wrong with it."""
 
 import asyncio
 import resource
-import socket
-import sys
 
 from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,8 +12,6 @@ from db.migrations import migrate
 from server.database import DatabaseAddress, Watched
 
 _DATABASE_CHECK_SECONDS = 1
-# What the kernel takes of us beyond what it has sent: by default megabytes, for a client that does not read.
-_UNSENT_BYTES = 64 * 1024
 _MOST_FILES = 2**20
 
 
@@ -32,33 +28,6 @@ def raise_file_limit() -> None:
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def listening_socket(host: str, port: int, unread_seconds: float) -> socket.socket:
-    """Return a socket bound to the address.
-
-    Its connections break when what is sent stays unread for `unread_seconds`, and hold little of it.
-
-    Raises:
-        CannotStart: the address is in use, or is none of this machine's.
-    """
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sys.platform == "linux":
-            # What a client does not acknowledge or read for this long, the kernel gives up: a laptop that
-            # went to sleep sends no farewell. Accepted connections inherit both.
-            milliseconds = round(unread_seconds * 1000)
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-            # What is on its way to a client that reads is not counted, so a long way stays fast.
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-        listening.bind(address)
-    except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {host}:{port}: {error.strerror}; set MESSENGER_HOST and MESSENGER_PORT"
-        ) from error
-    return listening
 
 
 async def bring_up_to_date(url: str, shown: str, *, behind_pooler: bool) -> None:

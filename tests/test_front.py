@@ -75,6 +75,7 @@ def front(
     settings = {
         "public_url": f"https://localhost:{port}",
         "trusted_proxies": "127.0.0.1",
+        "dev_login": "on",
         "broadcast_url": "postgresql://",
         "rate_limits": "on",
         "rate_limit_store": "database",

@@ -26,7 +26,7 @@ from tests.tables import tables
 
 VIEWER = {"query": "{ viewer { username } }"}
 # The tests' own address is a proxy here, which says for whom it speaks.
-BEHIND_A_PROXY = {"rate_limits": "on", "trusted_proxies": "127.0.0.1"}
+BEHIND_A_PROXY = {"rate_limits": "on", "trusted_proxies": "127.0.0.1", "dev_login": "on"}
 
 
 def an_address() -> dict[str, str]:
