@@ -6,10 +6,12 @@ https://openid.net/specs/openid-connect-core-1_0.html and openid-connect-discove
 # Authlib has no types: what comes out of it is given one here.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, cast
 
+import structlog
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
@@ -19,8 +21,11 @@ from server.outbound import Unavailable, get_json
 from server.profiles import profile_of
 from server.providers import Identified, Secrets
 
+log = structlog.stdlib.get_logger(__name__)
+
 _LEEWAY_SECONDS = 60
 _METADATA_SECONDS = 3600
+_RETRY_SECONDS = 3
 
 
 class OpenIdProvider:
@@ -38,7 +43,8 @@ class OpenIdProvider:
         self._client_secret = client_secret
         self._redirect_uri = redirect_uri
         self._metadata: dict[str, Any] = {}
-        self._discovered = float("-inf")
+        self._discovered = self._failed = float("-inf")
+        self._discovering = asyncio.Lock()
         self._keys = JsonWebKeys(self._fetch_keys)
 
     async def authorization_url(self, of: Secrets) -> str:
@@ -105,13 +111,32 @@ class OpenIdProvider:
         return claims
 
     async def _discover(self) -> dict[str, Any]:
-        """Return what the provider says of itself, asked at most once an hour."""
-        if time.monotonic() - self._discovered > _METADATA_SECONDS:
-            found = await get_json(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
-            if found.get("issuer") != self._issuer:
-                raise Unavailable(f"{self._issuer} says to be {found.get('issuer')!r}")
-            self._metadata, self._discovered = found, time.monotonic()
-        return self._metadata
+        """Return what the provider says of itself, asked at most once an hour.
+
+        It is asked once at a time, however many people begin to sign in, and not right after a failure.
+        What it said before is good until it answers again.
+        """
+        async with self._discovering:
+            now = time.monotonic()
+            if now - self._discovered <= _METADATA_SECONDS:
+                return self._metadata
+            if now - self._failed > _RETRY_SECONDS:
+                try:
+                    self._metadata = await self._fetch_metadata()
+                except Unavailable as error:
+                    self._failed = time.monotonic()
+                    log.warning("provider not discovered", issuer=self._issuer, error=str(error))
+                else:
+                    self._discovered = time.monotonic()
+            if not self._metadata:
+                raise Unavailable(f"{self._issuer} cannot be discovered")
+            return self._metadata
+
+    async def _fetch_metadata(self) -> dict[str, Any]:
+        found = await get_json(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+        if found.get("issuer") != self._issuer:
+            raise Unavailable(f"{self._issuer} says to be {found.get('issuer')!r}")
+        return found
 
     async def _fetch_keys(self) -> dict[str, Any]:
         return await get_json(_endpoint(await self._discover(), "jwks_uri"))

@@ -80,11 +80,15 @@ class SignInEndpoints:
 
     async def refresh(self, request: Request) -> Response:
         """Give a new token for the request's, and the session its full time again."""
+        if "authorization" not in request.headers:
+            self._identities.refuse_cross_site(request)
+        # Only what is looked up is counted: other sites would use up what their visitors' address needs.
+        token = self._identities.token_of(request)
+        if token is None:
+            raise unauthenticated("The request has no token: there is nothing to refresh.")
         await self._limits.count_sign_in_from(address_of(request))
         try:
-            sign_in = await sessions.refresh(
-                self._database, self._identities.token_of(request) or "", self._time
-            )
+            sign_in = await sessions.refresh(self._database, token, self._time)
         except TokenReused as reused:
             log.warning("a token was used again after its refresh", session=str(reused.session_id))
             self._sessions_ended([reused.session_id])

@@ -122,14 +122,11 @@ async def test_requests_of_a_user_are_limited_from_wherever_they_come(
 async def test_sign_ins_of_an_address_are_limited(cluster: Cluster, database: Database, tmp_path: Path):
     async with limited(cluster, tmp_path, sign_ins_per_minute_per_address="3") as http:
         paths = ["/auth/dev/login", "/auth/token", "/auth/refresh"]
+        wrong_token = {"authorization": "Bearer wrong"}
         for path in paths:
-            assert (await http.post(path, json={})).status_code in {400, 401}
+            assert (await http.post(path, json={}, headers=wrong_token)).status_code in {400, 401}
         for path in paths:
-            assert is_refused(await http.post(path, json={}))
-        page = await http.get("/auth/github/login")
-        assert page.status_code == 429
-        assert "<h1>Too many sign-ins</h1>" in page.text
-        assert 1 <= int(page.headers["retry-after"]) <= 60
+            assert is_refused(await http.post(path, json={}, headers=wrong_token))
         # Who is signed in goes on.
         assert await refusals(http, 1) == [False]
         assert (await http.post("/auth/dev/login", json={}, headers=an_address())).status_code == 400

@@ -175,6 +175,23 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         ({"allowed_origins": "https://a.example,b"}, "MESSENGER_ALLOWED_ORIGINS is wrong: 'b' is no origin"),
         ({"heartbeat_seconds": "16"}, "MESSENGER_HEARTBEAT_SECONDS is wrong: "),
         ({"dev_login": "perhaps"}, "MESSENGER_DEV_LOGIN is wrong: "),
+        *(
+            (
+                {"redirect_uris": f"https://app.example.com/ok, {address}"},
+                f"MESSENGER_REDIRECT_URIS is wrong: {address!r} ",
+            )
+            for address in (
+                "app.example.com/signed-in",
+                "http://app.example.com/signed-in",
+                "javascript://app.example.com/%0Aalert(1)",
+                "https://app.example.com/signed-in#x",
+                "https://*.example.com/signed-in",
+                "https://me@app.example.com/signed-in",
+                "https://app.example.com/signed-in?code=another",
+                "https://app.example.com/signed-in?state",
+                "https://[/signed-in",
+            )
+        ),
         (
             {"trusted_proxies": "10.0.0.1,proxy"},
             "MESSENGER_TRUSTED_PROXIES is wrong: 'proxy' is no address or",
@@ -191,7 +208,10 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
             {"oidc_issuer": "https://id.example", "oidc_client_id": "x", "database_url": "postgresql://x"},
             "MESSENGER_SECRET_KEY is missing: with MESSENGER_OIDC_ISSUER it has to be set (`openssl rand",
         ),
-        ({"host": "192.0.2.1", "database_url": "postgresql://x"}, "cannot listen on 192.0.2.1:8000"),
+        (
+            {"host": "192.0.2.1", "public_url": "http://x", "database_url": "postgresql://x"},
+            "cannot listen on",
+        ),
         (
             {"port": "0", "database_url": "postgresql://nobody@127.0.0.1:1/none"},
             "cannot use the database in MESSENGER_DATABASE_URL: ",
@@ -220,7 +240,9 @@ def test_a_complaint_about_a_secret_does_not_show_it(tmp_path: Path):
 
 
 def test_settings_come_from_flags_then_the_environment_then_the_file(tmp_path: Path):
-    (tmp_path / ".env").write_text("MESSENGER_PORT=1\nMESSENGER_HOST=192.0.2.1\n")
+    (tmp_path / ".env").write_text(
+        "MESSENGER_PORT=1\nMESSENGER_HOST=192.0.2.1\nMESSENGER_PUBLIC_URL=http://x\n"
+    )
     assert "192.0.2.1:1:" in run(tmp_path, "serve").stderr
     assert "192.0.2.1:2:" in run(tmp_path, "serve", port="2").stderr
     assert "192.0.2.1:3:" in run(tmp_path, "serve", "--port", "3", port="2").stderr

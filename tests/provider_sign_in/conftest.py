@@ -7,7 +7,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.browser import Browser
-from tests.provider_sign_in.signing import FRONTEND, SECRET_KEY, Signing, somebody_at_github
+from tests.provider_sign_in.signing import FRONTEND, SECRET_KEY, SIGNED_IN, Signing, somebody_at_github
 from tests.serving import free_port, running_server
 from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, Issuer, served
 
@@ -25,6 +25,7 @@ def signing(
             port=str(port),
             secret_key=SECRET_KEY,
             allowed_origins=FRONTEND,
+            redirect_uris=f"{SIGNED_IN}, {SIGNED_IN}?from=login",
             github_url=github_url,
             github_client_id=CLIENT_ID,
             github_client_secret=CLIENT_SECRET,

@@ -15,8 +15,9 @@ from tests.serving import Server
 from tests.stand_ins import GitHubStandIn, Issuer
 
 FRONTEND = "https://app.example.com"
+SIGNED_IN = f"{FRONTEND}/signed-in"
 SECRET_KEY = "a key for the tests, long enough to be one"
-PENDING = "messenger-sign-in"
+PENDING = "messenger-sign-in-"
 
 
 @dataclass
@@ -63,6 +64,11 @@ def problem(page: httpx.Response, status: int) -> str:
     assert "<script" not in page.text
     [title] = re.findall("<h1>(.*?)</h1>", page.text)
     return title
+
+
+def pending_cookies(http: httpx.AsyncClient) -> dict[str, str]:
+    """Return the cookies of the sign-ins that the browser has under way."""
+    return {each.name: each.value or "" for each in http.cookies.jar if each.name.startswith(PENDING)}
 
 
 def base64url(data: bytes) -> str:

@@ -11,7 +11,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.browser import Browser
 from tests.openid_provider import certified_provider
-from tests.provider_sign_in.signing import PENDING, SECRET_KEY, problem, viewer
+from tests.provider_sign_in.signing import SECRET_KEY, pending_cookies, problem, viewer
 from tests.serving import free_port, running_server
 from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
 
@@ -51,7 +51,7 @@ async def test_somebody_signs_in_with_a_certified_provider(browser: Browser, cer
     known = {"username": name, "avatarUrl": f"https://pictures.example/{name}.png"}
     assert await viewer(browser.http, certified) == known
     # Nothing of the sign-in stays behind, and a second one finds the same user.
-    assert PENDING not in browser.http.cookies
+    assert not pending_cookies(browser.http)
     browser.http.cookies.clear()
     assert await viewer(browser.http, certified) is None
     await sign_in_at_provider(browser, certified, name)

@@ -64,3 +64,6 @@ async def test_without_its_database_the_server_asks_for_another_try(
         page = await browser.goes_to(f"http://localhost:{own_server.port}/auth/github/login")
     assert problem(page, 503) == "You could not be signed in just now"
     assert 'href="/auth/github/login?' in page.text
+    # Loading the page again is a try, too.
+    await browser.goes_to(str(page.url))
+    assert await viewer(browser.http, f"http://localhost:{own_server.port}") is not None

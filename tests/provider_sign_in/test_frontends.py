@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from db.engine import Database
 from db.tables import sign_in_codes
 from tests.browser import Browser
-from tests.provider_sign_in.signing import FRONTEND, Signing, challenge_of, viewer
+from tests.provider_sign_in.signing import FRONTEND, SIGNED_IN, Signing, challenge_of, viewer
 from tests.stand_ins import GitHubStandIn
 from tests.tables import tables
 
@@ -34,6 +34,17 @@ async def test_sign_in_leads_to_no_other_site(browser: Browser, signing: Signing
         {"redirect_uri": f"{FRONTEND}@evil.example/"},
         {"redirect_uri": "http://app.example.com/"},
         {"redirect_uri": f"{FRONTEND}/#x"},
+        {"redirect_uri": f"{SIGNED_IN}#x"},
+        {"redirect_uri": f"{FRONTEND}/leave?to=https://evil.example"},
+        {"redirect_uri": f"{FRONTEND}/"},
+        {"redirect_uri": f"{SIGNED_IN}/"},
+        {"redirect_uri": f"{SIGNED_IN}?code=another"},
+        {"redirect_uri": f"{SIGNED_IN}?from=login&to=https://evil.example"},
+        {"redirect_uri": f"{FRONTEND}/other/../signed-in"},
+        {"redirect_uri": f"{FRONTEND}/signed%2din"},
+        {"redirect_uri": f"{FRONTEND}:443/signed-in"},
+        {"redirect_uri": "https://APP.example.com/signed-in"},
+        {"redirect_uri": ""},
         {"redirect_uri": f"{FRONTEND}\\@evil.example/"},
         {"redirect_uri": "https://["},
         {"code_challenge": "short"},
@@ -43,11 +54,11 @@ async def test_sign_in_leads_to_no_other_site(browser: Browser, signing: Signing
     ],
     ids=str,
 )
-async def test_a_frontend_gets_a_code_only_at_its_origin_and_with_a_challenge(
+async def test_a_frontend_gets_a_code_only_at_its_exact_address_and_with_a_challenge(
     browser: Browser, signing: Signing, change: dict[str, str]
 ):
     good = {
-        "redirect_uri": f"{FRONTEND}/signed-in",
+        "redirect_uri": SIGNED_IN,
         "code_challenge": challenge_of("x" * 43),
         "code_challenge_method": "S256",
     }
@@ -59,7 +70,7 @@ async def test_a_frontend_gets_a_code_only_at_its_origin_and_with_a_challenge(
 async def code_for_frontend(browser: Browser, signing: Signing, verifier: str, **more: str) -> str:
     """Sign in from the frontend; return the address that it is called back at."""
     asked = {
-        "redirect_uri": f"{FRONTEND}/signed-in",
+        "redirect_uri": SIGNED_IN,
         "code_challenge": challenge_of(verifier),
         "code_challenge_method": "S256",
         **more,
@@ -80,7 +91,7 @@ async def test_a_frontend_of_another_origin_exchanges_a_code_for_a_token(
 ):
     verifier = secrets.token_urlsafe(32)
     address = await code_for_frontend(
-        browser, signing, verifier, redirect_uri=f"{FRONTEND}/signed-in?from=login", state="its own & more"
+        browser, signing, verifier, redirect_uri=f"{SIGNED_IN}?from=login", state="its own & more"
     )
     parts = urlsplit(address)
     brought = {name: value for name, [value] in parse_qs(parts.query).items()}

@@ -1,14 +1,25 @@
 """What is remembered while somebody is at the provider, and what is taken for the way back."""
 
+import json
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from server.secret_key import Seal
 from tests.browser import Browser
-from tests.provider_sign_in.signing import PENDING, SECRET_KEY, Signing, challenge_of, problem, viewer
-from tests.stand_ins import CLIENT_SECRET, GitHubStandIn
+from tests.provider_sign_in.signing import (
+    PENDING,
+    SECRET_KEY,
+    Signing,
+    base64url,
+    challenge_of,
+    pending_cookies,
+    problem,
+    viewer,
+)
+from tests.stand_ins import CLIENT_SECRET, GitHubStandIn, Issuer
 
 
 async def test_what_is_remembered_of_a_sign_in_is_sealed_and_out_of_reach(
@@ -17,14 +28,15 @@ async def test_what_is_remembered_of_a_sign_in_is_sealed_and_out_of_reach(
     response = await browser.http.get(signing.login("github", next="/health/live"))
     assert (response.status_code, response.headers["cache-control"]) == (303, "no-store")
     [cookie] = response.headers.get_list("set-cookie")
-    assert cookie.startswith(f"{PENDING}=")
+    assert cookie.startswith(PENDING)
     assert {part.strip().lower() for part in cookie.split(";")[1:]} == {
         "httponly", "samesite=lax", "path=/", "max-age=600",
     }  # fmt: skip
     sent = {name: value for name, [value] in parse_qs(urlsplit(response.headers["location"]).query).items()}
     assert sent["redirect_uri"] == f"{signing.url}/auth/github/callback"
     assert sent["code_challenge_method"] == "S256"
-    pending = Seal(SECRET_KEY.encode(), "sign-in under way").open(browser.http.cookies[PENDING])
+    [value] = pending_cookies(browser.http).values()
+    pending = Seal(SECRET_KEY.encode(), "sign-in under way").open(value)
     assert pending is not None
     kept = pending["secrets"]
     assert sent["state"] == kept["state"]
@@ -68,10 +80,11 @@ async def test_a_sign_in_that_is_not_under_way_here_signs_nobody_in(
     browser: Browser, signing: Signing, github: GitHubStandIn, changed: Callable[[str], str]
 ):
     at_github = await browser.http.get(signing.login("github"))
-    cookie = changed(browser.http.cookies[PENDING])
+    [(name, value)] = pending_cookies(browser.http).items()
+    cookie = changed(value)
     browser.http.cookies.clear()
     back = await browser.http.get(at_github.headers["location"])
-    page = await browser.http.get(back.headers["location"], headers={"cookie": f"{PENDING}={cookie}"})
+    page = await browser.http.get(back.headers["location"], headers={"cookie": f"{name}={cookie}"})
     assert problem(page, 400) == "This sign-in has expired"
     assert "set-cookie" not in page.headers or "messenger-session" not in page.headers["set-cookie"]
     assert await viewer(browser.http, signing.url) is None
@@ -93,7 +106,165 @@ async def test_a_callback_that_this_browser_did_not_begin_signs_nobody_in(
     assert await viewer(browser.http, signing.url) is None
 
 
-async def test_a_callback_is_good_once(browser: Browser, signing: Signing, github: GitHubStandIn):
+def with_another_header(**header: object) -> Callable[[str], str]:
+    def change(cookie: str) -> str:
+        return ".".join([base64url(json.dumps(header).encode()), *cookie.split(".")[1:]])
+
+    return change
+
+
+def with_a_head_that_is_not_ascii(cookie: str) -> str:
+    return f"é.{cookie.partition('.')[2]}"
+
+
+def cut_short(cookie: str) -> str:
+    return cookie.partition(".")[0]
+
+
+def with_a_part_too_many(cookie: str) -> str:
+    return f"{cookie}.x"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        with_another_header(alg="dir", enc=["A256GCM"]),
+        with_another_header(alg=["dir"], enc="A256GCM"),
+        with_another_header(alg={}, enc=None),
+        with_another_header(alg="dir", enc="A256GCM", zip="DEF"),
+        with_another_header(alg="dir", enc="A256GCM", crit=1),
+        with_another_header(alg="RSA-OAEP", enc="A256GCM"),
+        with_another_header(),
+        with_a_head_that_is_not_ascii,
+        cut_short,
+        with_a_part_too_many,
+    ],
+)
+async def test_a_cookie_that_is_strangely_sealed_is_an_expired_sign_in(
+    browser: Browser, signing: Signing, github: GitHubStandIn, changed: Callable[[str], str]
+):
+    at_github = await browser.http.get(signing.login("github"))
+    back = await browser.http.get(at_github.headers["location"])
+    [(name, value)] = pending_cookies(browser.http).items()
+    cookie = f"{name}={changed(value)}".encode("latin-1")
+    browser.http.cookies.clear()
+    page = await browser.http.get(back.headers["location"], headers={b"cookie": cookie})
+    assert problem(page, 400) == "This sign-in has expired"
+
+
+async def test_a_callback_that_is_loaded_again_leads_into_the_app(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
     back = await browser.goes_to(signing.login("github", next="/health/live"), stops_before=signing.url)
     assert (await browser.goes_to(back.headers["location"])).status_code == 200
+    token = browser.http.cookies["messenger-session"]
+    again = await browser.http.get(back.headers["location"])
+    assert (again.status_code, again.headers["location"]) == (303, "/")
+    assert browser.http.cookies["messenger-session"] == token
+    # Who has signed out meanwhile is not signed in by it.
+    await browser.http.post(f"{signing.url}/auth/logout", headers={"sec-fetch-site": "same-origin"})
+    browser.http.cookies.set("theme", "dark")
     assert problem(await browser.goes_to(back.headers["location"]), 400) == "This sign-in has expired"
+
+
+async def test_a_callback_whose_answer_is_lost_signs_in_when_it_is_loaded_again(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    back = await browser.goes_to(signing.login("github", next="/health/live"), stops_before=signing.url)
+    async with httpx.AsyncClient() as lost:
+        answer = await lost.get(back.headers["location"], headers={"cookie": cookie_header(browser.http)})
+        assert answer.status_code == 303
+    page = await browser.goes_to(back.headers["location"])
+    assert (page.status_code, page.url.path) == (200, "/health/live")
+    found = await viewer(browser.http, signing.url)
+    assert found is not None
+    assert found["username"] == github.user["login"]
+    assert not pending_cookies(browser.http)
+
+
+async def test_sign_ins_in_two_tabs_end_well_in_any_order(
+    browser: Browser, signing: Signing, github: GitHubStandIn, issuer: Issuer
+):
+    begun = [
+        await browser.goes_to(
+            signing.login(provider, next=f"/health/live?{number}"), stops_before=signing.url
+        )
+        for number, provider in enumerate(["github", "oidc", "github"])
+    ]
+    assert len(pending_cookies(browser.http)) == 3
+    for number, left in ((2, 2), (0, 1), (1, 0)):
+        page = await browser.goes_to(begun[number].headers["location"])
+        assert (page.status_code, page.url.query) == (200, str(number).encode())
+        assert len(pending_cookies(browser.http)) == left
+
+
+async def test_a_browser_keeps_a_handful_of_sign_ins_the_newest_ones(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    begun = [await browser.goes_to(signing.login("github"), stops_before=signing.url) for _ in range(12)]
+    kept = pending_cookies(browser.http)
+    assert 2 <= len(kept) <= 5
+    assert sum(len(name) + len(value) for name, value in kept.items()) <= 4000
+    browser.http.cookies.set("theme", "dark")
+    assert problem(await browser.goes_to(begun[0].headers["location"]), 400) == "This sign-in has expired"
+    assert (await browser.http.get(begun[-2].headers["location"])).status_code == 303
+    assert (await browser.http.get(begun[-1].headers["location"])).status_code == 303
+    # Long addresses are fewer, and one that no browser would keep is refused.
+    browser.http.cookies.clear()
+    for _ in range(6):
+        await browser.http.get(signing.login("github", next="/" + "x" * 1500))
+    kept = pending_cookies(browser.http)
+    assert sum(len(name) + len(value) for name, value in kept.items()) <= 4000
+    refused = await browser.http.get(signing.login("github", next="/" + "é" * 1900))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
+
+
+async def test_a_browser_without_cookies_is_told_that_they_are_needed(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    back = await browser.goes_to(signing.login("github"), stops_before=signing.url)
+    browser.http.cookies.clear()
+    page = await browser.goes_to(back.headers["location"])
+    assert problem(page, 400) == "Your browser sent no cookies"
+    assert 'href="/auth/github/login"' in page.text
+
+
+LOOKING_AHEAD = [
+    {"sec-purpose": "prefetch"},
+    {"sec-purpose": "prefetch;prerender"},
+    {"purpose": "prefetch"},
+    {"x-moz": "prefetch"},
+]
+
+
+@pytest.mark.parametrize("headers", LOOKING_AHEAD, ids=str)
+async def test_a_prefetch_neither_begins_nor_ends_a_sign_in(
+    browser: Browser, signing: Signing, github: GitHubStandIn, headers: dict[str, str]
+):
+    begun = await browser.http.get(signing.login("github"), headers=headers)
+    assert (begun.status_code, begun.headers.get_list("set-cookie")) == (400, [])
+    back = await browser.goes_to(signing.login("github", next="/health/live"), stops_before=signing.url)
+    ended = await browser.http.get(back.headers["location"], headers=headers)
+    assert (ended.status_code, ended.headers.get_list("set-cookie")) == (400, [])
+    assert (await browser.goes_to(back.headers["location"])).status_code == 200
+    assert await viewer(browser.http, signing.url) is not None
+
+
+async def test_head_neither_begins_nor_ends_a_sign_in(
+    browser: Browser, signing: Signing, github: GitHubStandIn
+):
+    begun = await browser.http.head(signing.login("github"))
+    assert (begun.status_code, begun.headers["allow"], begun.headers.get_list("set-cookie")) == (
+        405,
+        "GET",
+        [],
+    )
+    back = await browser.goes_to(signing.login("github", next="/health/live"), stops_before=signing.url)
+    ended = await browser.http.head(back.headers["location"])
+    assert (ended.status_code, ended.headers.get_list("set-cookie")) == (405, [])
+    assert (await browser.goes_to(back.headers["location"])).status_code == 200
+    assert await viewer(browser.http, signing.url) is not None
+
+
+def cookie_header(http: httpx.AsyncClient) -> str:
+    return "; ".join(f"{name}={value}" for name, value in http.cookies.items())

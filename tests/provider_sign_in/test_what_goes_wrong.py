@@ -60,14 +60,18 @@ async def test_a_provider_that_is_down_is_named_in_plain_text(
 async def test_a_provider_that_goes_down_meanwhile_is_named_and_the_next_try_is_good(
     browser: Browser, signing: Signing, issuer: Issuer
 ):
-    back = await browser.goes_to(signing.login("oidc"), stops_before=signing.url)
+    begun = signing.login("oidc", next="/health/live")
+    back = await browser.goes_to(begun, stops_before=signing.url)
     issuer.is_down = True
     page = await browser.goes_to(back.headers["location"])
     assert problem(page, 503) == "The &lt;b&gt;Team&lt;/b&gt; &amp; Co. does not answer"
     assert await viewer(browser.http, signing.url) is None
     [again] = re.findall('href="(.*?)"', page.text)
+    assert again == "/auth/oidc/login?next=%2Fhealth%2Flive"
     issuer.is_down = False
-    await browser.goes_to(f"{signing.url}{again}")
+    # The code has not been used: loading the page again is enough.
+    page = await browser.goes_to(str(page.url))
+    assert (page.status_code, page.url.path) == (200, "/health/live")
     assert await viewer(browser.http, signing.url) is not None
 
 

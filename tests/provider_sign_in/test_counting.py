@@ -1,0 +1,63 @@
+"""Which requests count as sign-ins of their address: not those that any site can have a browser send."""
+
+from collections.abc import Generator
+
+import httpx
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from tests.browser import Browser
+from tests.provider_sign_in.signing import SECRET_KEY, pending_cookies, problem, somebody_at_github
+from tests.serving import free_port, running_server
+from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+
+CROSS_SITE = {"origin": "https://evil.example", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+VISIT = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+
+
+@pytest.fixture
+def counting(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[str]:
+    """Yield the URL of a server that takes two sign-ins a minute from an address."""
+    port = free_port()
+    with (
+        served(GitHubStandIn(somebody_at_github()).app()) as github_url,
+        running_server(
+            tmp_path_factory.mktemp("counting"),
+            database_url=cluster.url(),
+            port=str(port),
+            secret_key=SECRET_KEY,
+            github_url=github_url,
+            github_client_id=CLIENT_ID,
+            github_client_secret=CLIENT_SECRET,
+            rate_limits="on",
+            sign_ins_per_minute_per_address="2",
+        ),
+    ):
+        yield f"http://localhost:{port}"
+
+
+async def test_what_other_sites_can_send_uses_up_no_sign_ins(counting: str, browser: Browser):
+    callback, login = "/auth/github/callback?code=c&state=s", "/auth/github/login"
+    async with httpx.AsyncClient(base_url=counting) as visitor:
+        for _ in range(3):
+            for path in ("/auth/refresh", "/auth/token", "/auth/dev/login"):
+                assert (await visitor.post(path, headers=CROSS_SITE)).status_code == 403
+            # Without a token there is nothing to look up.
+            assert (await visitor.post("/auth/refresh")).status_code == 401
+            assert (await visitor.get(login, headers=CROSS_SITE)).status_code == 400
+            assert (await visitor.get(callback, headers=CROSS_SITE)).status_code == 400
+            assert (await visitor.get(callback, headers=VISIT)).status_code == 400
+            strange = {**VISIT, "cookie": "messenger-sign-in-0=x; messenger-session=wrong"}
+            assert (await visitor.get(callback, headers=strange)).status_code == 400
+            assert (await visitor.get(login, headers=VISIT)).status_code == 303
+    address = f"{counting}{login}?next=/health/live"
+    for _ in range(2):
+        assert (await browser.goes_to(address)).status_code == 200
+    page = await browser.goes_to(address)
+    assert problem(page, 429) == "Too many sign-ins"
+    assert 1 <= int(page.headers["retry-after"]) <= 60
+    # What is under way can go on when there are fewer.
+    assert len(pending_cookies(browser.http)) == 1
