@@ -71,12 +71,8 @@ def _open_session(condition: ColumnElement[bool]) -> Statement:
 
 _BY_ID = _open_session(sessions.c.id == bindparam("id"))
 _token_hash = bindparam("token_hash", type_=Text)
-_BY_TOKEN = _open_session(
-    or_(
-        sessions.c.token_hash == _token_hash,
-        (sessions.c.previous_token_hash == _token_hash) & (sessions.c.previous_token_until > func.now()),
-    )
-)
+_in_grace = (sessions.c.previous_token_hash == _token_hash) & (sessions.c.previous_token_until > func.now())
+_BY_TOKEN = _open_session(or_(sessions.c.token_hash == _token_hash, _in_grace))
 
 
 async def by_token(connection: Connection, token_hash: str) -> Session | None:
@@ -152,7 +148,39 @@ async def replace_token(
     return _with_user(await _BY_ID.fetchrow(connection, id=session_id))
 
 
-_in_grace = (sessions.c.previous_token_hash == _token_hash) & (sessions.c.previous_token_until > func.now())
+# The lock makes refreshes at once take turns, and each replace what the one before has made.
+_KEEP_REPLACED_IN_GRACE = Statement(
+    insert(replaced_tokens)
+    .from_select(
+        ["token_hash", "session_id"],
+        select(sessions.c.token_hash, sessions.c.id).where(_in_grace, _IS_OPEN).with_for_update(),
+    )
+    .returning(replaced_tokens.c.session_id)
+)
+_REPLACE_NEWEST = Statement(
+    update(sessions)
+    .where(sessions.c.id == bindparam("session_id"))
+    .values(token_hash=bindparam("new_hash"), last_used_at=func.now(), expires_at=_extended)
+)
+
+
+async def replace_newest(
+    connection: Connection, token_hash: str, new_hash: str, *, time: SessionTime
+) -> Session | None:
+    """Replace the token that `token_hash` was replaced by, while the latter's grace lasts.
+
+    The grace ends when it would have. None if it is over, or the token was not the last but one of an open
+    session.
+    """
+    session_id = await _KEEP_REPLACED_IN_GRACE.fetchval(connection, token_hash=token_hash)
+    if session_id is None:
+        return None
+    await _REPLACE_NEWEST.execute(
+        connection, session_id=session_id, new_hash=new_hash, unused=time.unused, at_most=time.at_most
+    )
+    return _with_user(await _BY_ID.fetchrow(connection, id=session_id))
+
+
 _REVOKE_REUSED = Statement(
     update(sessions)
     .where(

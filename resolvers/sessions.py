@@ -96,18 +96,21 @@ async def authenticate(database: Database, token: str, time: SessionTime) -> tup
 async def refresh(database: Database, token: str, time: SessionTime) -> SignIn:
     """Replace the token by a new one and give its session the full time again; its streams go on.
 
-    The old token stays good for 30 seconds, for what is under way. When one is to be refreshed that was
-    replaced before, somebody else has had it, and nobody can tell who is who: the session ends.
+    The old token stays good for 30 seconds, for what is under way, and may be refreshed again meanwhile, in
+    case the answer was lost: what it was replaced by is worth nothing then. A refresh with any other token
+    that was replaced ends the session: two have had it, and which is the thief cannot be told.
 
     Raises:
-        TokenReused: that is so.
-        Unauthenticated: the token is not the newest of an open session.
+        TokenReused: the session has ended for that reason.
+        Unauthenticated: the token is not of an open session.
     """
     new, old_hash = new_token(), hash_of(token)
     async with database.transaction() as connection:
         session = await sessions.replace_token(
             connection, old_hash, hash_of(new), time=time, grace=REFRESH_GRACE
         )
+        if session is None:
+            session = await sessions.replace_newest(connection, old_hash, hash_of(new), time=time)
         ended = None if session else await sessions.revoke_reused(connection, old_hash)
     if ended is not None:
         raise TokenReused(ended)

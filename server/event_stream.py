@@ -1,7 +1,7 @@
 """Responses that go on: events as they come, signs of life in between, and an end that says what it means."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from starlette.types import Send
@@ -52,6 +52,7 @@ class ResponseStream:
 
     __slots__ = (
         "_connection",
+        "_more_headers",
         "_open",
         "_send",
         "_unread_since",
@@ -61,10 +62,17 @@ class ResponseStream:
     )
 
     def __init__(
-        self, send: Send, *, connection: Connection, stream_format: StreamFormat, write_timeout_seconds: float
+        self,
+        send: Send,
+        *,
+        connection: Connection,
+        stream_format: StreamFormat,
+        write_timeout_seconds: float,
+        more_headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """Write on the connection, each time within the timeout."""
+        """Write on the connection, each time within the timeout; `more_headers` go out after the format's."""
         self._send = send
+        self._more_headers = more_headers
         self._connection = connection
         self.format = stream_format
         self._write_timeout_seconds = write_timeout_seconds
@@ -108,6 +116,7 @@ class ResponseStream:
                 if not self.begun:
                     self.begun = True
                     head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
+                    head.extend(self._more_headers)
                     await self._send({"type": "http.response.start", "status": 200, "headers": head})
                 await self._send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError as error:

@@ -28,7 +28,7 @@ from server.graphql_request import (
     negotiate,
     read_graphql_request,
 )
-from server.identity import Identities, Identity
+from server.identity import Identities, Identity, cookie_renewal
 from server.multipart import Multipart
 from server.pages import problem_page
 from server.rate_limits import AddressLimit, address_of
@@ -77,6 +77,7 @@ class GraphQLEndpoint:
         except DatabaseUnavailable:
             response = refusal_response(database_unavailable(), scope["path"])
         if response is not None:
+            response.raw_headers.extend(cookie_renewal(scope))
             await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> Response | DistinctStream | None:
@@ -102,9 +103,7 @@ class GraphQLEndpoint:
         if asked.is_subscription and not asked.errors:
             stream_format = _stream_format(request, media_type)
             return self._stream(request, send, identity, asked, stream_format)
-        response = await self._answer(identity, asked, media_type)
-        self._identities.renew_cookie(response, identity)
-        return response
+        return await self._answer(identity, asked, media_type)
 
     def _page_for(self, request: Request) -> Response | None:
         """Return what is shown to a browser that would rather have a page; None where it gets an answer."""
@@ -137,6 +136,7 @@ class GraphQLEndpoint:
             connection=connection_of(request.scope),
             stream_format=stream_format,
             write_timeout_seconds=self._settings.write_timeout_seconds,
+            more_headers=cookie_renewal(request.scope),
         )
         return DistinctStream(
             self._execution,

@@ -9,6 +9,7 @@ import structlog
 from cachetools import TTLCache
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Scope
 
 from db.engine import Database
 from db.records import Session, User
@@ -26,6 +27,8 @@ from server.settings import Settings
 from server.token_issuer import TokenIssuer, looks_like_jwt
 
 log = structlog.stdlib.get_logger(__name__)
+
+_RENEWAL = "messenger.cookie_renewal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,11 @@ class Identities:
                 keys to check its token with cannot be had.
         """
         identity = await self._identify(request)
+        if identity.renews_cookie is not None and identity.expires_at is not None:
+            renewing = Response()
+            self._set_cookie(renewing, identity.renews_cookie, identity.expires_at)
+            [header] = [each for each in renewing.raw_headers if each[0] == b"set-cookie"]
+            request.scope[_RENEWAL] = header
         if identity.user is not None:
             await self._limits.count_request_by(identity.user.id)
         return identity
@@ -193,11 +201,6 @@ class Identities:
         """Have the browser keep the session's token, out of reach of scripts."""
         self._set_cookie(response, sign_in.token, sign_in.session.expires_at)
 
-    def renew_cookie(self, response: Response, identity: Identity) -> None:
-        """Have the browser keep the cookie as long as its session lasts, where that has changed."""
-        if identity.renews_cookie is not None and identity.expires_at is not None:
-            self._set_cookie(response, identity.renews_cookie, identity.expires_at)
-
     def _set_cookie(self, response: Response, token: str, expires_at: datetime) -> None:
         response.set_cookie(
             self._cookie,
@@ -212,6 +215,15 @@ class Identities:
     def delete_cookie(self, response: Response) -> None:
         """Have the browser forget the token."""
         response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
+
+
+def cookie_renewal(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the header by which the browser keeps its cookie as long as the session lasts.
+
+    It is there if `Identities.of` has given the request's session more time. Each answer has to carry it,
+    whatever it is: no later request gets it for the next hour.
+    """
+    return [scope[_RENEWAL]] if _RENEWAL in scope else []
 
 
 def _is_bearer(authorization: str) -> bool:

@@ -35,7 +35,7 @@ from server.connections import connection_of
 from server.event_stream import ResponseStream
 from server.execution import Execution
 from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
-from server.identity import Identities, Identity
+from server.identity import Identities, Identity, cookie_renewal
 from server.rate_limits import address_of
 from server.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.reserved_stream import ReservedStream, encode_subscription
@@ -96,6 +96,7 @@ class SingleConnections:
                 connection=connection_of(request.scope),
                 stream_format=Sse(),
                 write_timeout_seconds=self._settings.write_timeout_seconds,
+                more_headers=cookie_renewal(request.scope),
             )
             stream = ReservedStream(self._execution, identity, reservation_id, response)
             return await self._serve(request, stream, reservation_id)

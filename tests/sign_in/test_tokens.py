@@ -110,24 +110,78 @@ async def test_a_refresh_ends_the_old_token_after_a_moment_of_grace(
     assert await viewer(http, bearer(new)) == name
 
 
-async def test_an_old_token_cannot_be_refreshed_again(http: httpx.AsyncClient):
+async def refreshed(http: httpx.AsyncClient, token: str) -> str:
+    response = await post(http, "/auth/refresh", bearer(token))
+    assert response.status_code == 200, response.text
+    return response.json()["token"]
+
+
+async def grace_end(database: Database, token: str) -> datetime:
+    mine = sessions.c.token_hash == sha256(token.encode()).hexdigest()
+    async with tables(database) as connection:
+        ends = await connection.scalar(select(sessions.c.previous_token_until).where(mine))
+    assert ends is not None
+    return ends
+
+
+async def test_a_refresh_whose_answer_is_lost_can_be_sent_again(http: httpx.AsyncClient, database: Database):
     name = a_name()
     old = await token_for(http, name)
-    new = (await post(http, "/auth/refresh", cookie(old))).json()["token"]
+    lost = await refreshed(http, old)
+    ends = await grace_end(database, lost)
+    response = await post(http, "/auth/refresh", cookie(old))
+    assert response.status_code == 200, response.text
+    new = response.json()["token"]
+    assert cookie_set_by(response).value == new
+    assert len({old, lost, new}) == 3
+    # Two tokens are good, as after any refresh, and the old one for no longer than before.
+    assert [await viewer(http, bearer(token)) for token in (old, lost, new)] == [
+        name, "UNAUTHENTICATED", name,
+    ]  # fmt: skip
+    assert await grace_end(database, new) == ends
+    # It goes on as if nothing had happened.
+    newest = await refreshed(http, new)
+    assert [await viewer(http, bearer(token)) for token in (old, new, newest)] == [
+        "UNAUTHENTICATED", name, name,
+    ]  # fmt: skip
+
+
+async def test_who_refreshes_with_a_token_that_was_lost_ends_the_session(http: httpx.AsyncClient):
+    """A thief may have been first: the person's second refresh has locked them out, or shows them up."""
+    old = await token_for(http, a_name())
+    stolen = await refreshed(http, old)
+    new = await refreshed(http, old)
+    assert refusal(await post(http, "/auth/refresh", bearer(stolen)), 401) == "UNAUTHENTICATED"
+    assert [await viewer(http, bearer(token)) for token in (old, stolen, new)] == ["UNAUTHENTICATED"] * 3
+
+
+async def test_only_the_last_predecessor_can_be_refreshed_again(http: httpx.AsyncClient):
+    first = await token_for(http, a_name())
+    second = await refreshed(http, first)
+    third = await refreshed(http, second)
+    assert refusal(await post(http, "/auth/refresh", bearer(first)), 401) == "UNAUTHENTICATED"
+    assert [await viewer(http, bearer(token)) for token in (second, third)] == ["UNAUTHENTICATED"] * 2
+
+
+async def test_an_old_token_is_refreshed_again_only_in_its_grace(http: httpx.AsyncClient, database: Database):
+    old = await token_for(http, a_name())
+    new = await refreshed(http, old)
+    await change_session(database, new, previous_token_until=datetime.now(UTC))
     again = await post(http, "/auth/refresh", bearer(old))
     assert refusal(again, 401) == "UNAUTHENTICATED"
     assert again.headers["www-authenticate"] == "Bearer"
     assert "set-cookie" not in again.headers
-    assert await viewer(http, bearer(new)) == name
+    assert await viewer(http, bearer(new)) == "UNAUTHENTICATED"
 
 
-async def test_of_many_refreshes_of_one_token_at_once_one_succeeds(http: httpx.AsyncClient):
+async def test_many_refreshes_of_one_token_at_once_succeed_and_one_new_token_is_good(http: httpx.AsyncClient):
     name = a_name()
     old = await token_for(http, name)
-    responses = await asyncio.gather(*(post(http, "/auth/refresh", bearer(old)) for _ in range(10)))
-    assert sorted(response.status_code for response in responses) == [200, *[401] * 9]
-    [new] = [response.json()["token"] for response in responses if response.status_code == 200]
-    assert [await viewer(http, bearer(token)) for token in (old, new)] == [name, name]
+    new = await asyncio.gather(*(refreshed(http, old) for _ in range(10)))
+    assert len(set(new)) == 10
+    found = [await viewer(http, bearer(token)) for token in new]
+    assert sorted(found) == sorted([name, *["UNAUTHENTICATED"] * 9])
+    assert await viewer(http, bearer(old)) == name
 
 
 @pytest.mark.parametrize("headers_of", [bearer, cookie])
