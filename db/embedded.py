@@ -13,8 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,16 +24,16 @@ from urllib.parse import urlencode
 
 import structlog
 
+from db.data_folder import closed_file, closed_folder
+from db.orphans import EmbeddedPostgresError, stop_orphan, until
+
+_LOCK_FILE = "owner.lock"
 _SYSTEM_USER = "messenger-postgres"
 _SOCKET_NAME = "/.s.PGSQL.5432"
 _SOCKET_PATH_LIMIT = 107
 _PR_SET_PDEATHSIG = 1
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot run; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +69,14 @@ def running(data_dir: Path, *, binaries: Path | None = None, wait_seconds: float
     """
     binaries = binaries or wheel_binaries()
     data_dir = data_dir.resolve()
-    data_dir.mkdir(parents=True, exist_ok=True)
     user = _system_user() if os.geteuid() == 0 else None
+    closed_folder(data_dir, user)
     for place in (data_dir, binaries):
         _let_through(place, user)
     with ExitStack() as stack:
         stack.enter_context(_owning(data_dir, wait_seconds))
         cluster = data_dir / "postgres"
-        _stop_orphan(cluster)
+        stop_orphan(cluster)
         _initialise(cluster, binaries, user)
         socket_dir = stack.enter_context(_socket_directory(cluster, user))
         yield stack.enter_context(_server(cluster, socket_dir, binaries, user))
@@ -87,13 +86,17 @@ def url_in_use(data_dir: Path) -> str | None:
     """Return the SQLAlchemy URL of the server that another process runs on this data, None without one."""
     data_dir = data_dir.resolve()
     try:
-        with (data_dir / "owner.lock").open("a+") as lock:
+        with closed_file(data_dir / _LOCK_FILE, "a+") as lock:
             if _try_lock(lock):
                 return None
         # The fifth line is the socket's folder, written once the server listens.
         lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise EmbeddedPostgresError(
+            f"{data_dir} is another user's: run this as the user who runs the server"
+        ) from error
     return _url(Path(lines[4]), "postgres") if len(lines) > 4 and lines[4] else None
 
 
@@ -104,8 +107,8 @@ def _url(socket_dir: Path, database: str) -> str:
 @contextmanager
 def _owning(data_dir: Path, wait_seconds: float) -> Generator[None]:
     """Hold the lock that goes away with this process, however it ends."""
-    with (data_dir / "owner.lock").open("a+") as lock:
-        if not _until(lambda: _try_lock(lock), wait_seconds):
+    with closed_file(data_dir / _LOCK_FILE, "a+") as lock:
+        if not until(lambda: _try_lock(lock), wait_seconds):
             lock.seek(0)
             raise EmbeddedPostgresError(
                 f"process {lock.read().strip()} uses the data in {data_dir}: stop it, or set"
@@ -125,29 +128,6 @@ def _try_lock(lock: IO[str]) -> bool:
     return True
 
 
-def _stop_orphan(cluster: Path) -> None:
-    """Stop the server of an owner that was killed."""
-    pid_file = cluster / "postmaster.pid"
-    if not pid_file.exists():
-        return
-    pid = int(pid_file.read_text().split("\n", 1)[0])
-    if not _is_server_of(pid, cluster):
-        return
-    for signum, seconds in ((signal.SIGINT, 20), (signal.SIGQUIT, 10)):
-        os.kill(pid, signum)
-        if _until(lambda: not _is_server_of(pid, cluster), seconds):
-            return
-    raise EmbeddedPostgresError(f"process {pid}, an earlier PostgreSQL on {cluster}, does not stop")
-
-
-def _is_server_of(pid: int, cluster: Path) -> bool:
-    """Say whether that process is a PostgreSQL in this data directory; its pid may be another's by now."""
-    try:
-        return Path(f"/proc/{pid}/cwd").samefile(cluster)
-    except OSError:
-        return False
-
-
 def _initialise(cluster: Path, binaries: Path, user: pwd.struct_passwd | None) -> None:
     version = _run([str(binaries / "postgres"), "--version"], user).split()[2].split(".")[0]
     if cluster.exists():
@@ -164,7 +144,8 @@ def _initialise(cluster: Path, binaries: Path, user: pwd.struct_passwd | None) -
     unfinished.mkdir(mode=0o700)
     if user is not None:
         chown(unfinished, user.pw_uid, user.pw_gid)
-    options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+    # Who reaches the socket is its owner: its folder is closed to others. Nothing listens on TCP.
+    options = ["-U", "postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"]
     _run([str(binaries / "initdb"), "-D", str(unfinished), *options], user)
     unfinished.rename(cluster)
 
@@ -210,9 +191,11 @@ def _server(
         str(socket_dir),
         "-c",
         "listen_addresses=",
+        "-c",
+        "unix_socket_permissions=0700",
     ]
     log_path = cluster.with_name("postgres.log")
-    with log_path.open("wb") as log_file:
+    with closed_file(log_path, "w") as log_file:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -228,7 +211,7 @@ def _server(
         )
     try:
         is_ready = [str(binaries / "pg_isready"), "-q", "-h", str(socket_dir)]
-        if not _until(lambda: process.poll() is not None or subprocess.call(is_ready) == 0, 60):
+        if not until(lambda: process.poll() is not None or subprocess.call(is_ready) == 0, 60):
             raise EmbeddedPostgresError(f"PostgreSQL is not ready after 60 seconds; see {log_path}")
         if process.poll() is not None:
             raise EmbeddedPostgresError(f"PostgreSQL does not start: {log_path.read_text()[-1000:]}")
@@ -252,7 +235,8 @@ def _system_user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
-        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
+        options = ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
+        command = ["useradd", *options, _SYSTEM_USER]
         _run(command, None)
         return pwd.getpwnam(_SYSTEM_USER)
 
@@ -262,17 +246,8 @@ def _let_through(place: Path, user: pwd.struct_passwd | None) -> None:
     if user is None:
         return
     for folder in (place, *place.parents):
-        mode = folder.stat().st_mode
-        if not mode & 0o001 and folder.stat().st_uid != user.pw_uid:
-            folder.chmod(mode | 0o001)
+        found = folder.stat()
+        passes_as_group = found.st_gid == user.pw_gid and found.st_mode & 0o010
+        if not found.st_mode & 0o001 and not passes_as_group and found.st_uid != user.pw_uid:
+            folder.chmod(found.st_mode | 0o001)
             log.warning("opened a folder for PostgreSQL's user to pass through", folder=str(folder))
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Ask until it is so; False when it is not so in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

@@ -25,10 +25,12 @@ def secret_key(settings: Settings) -> bytes:
     if settings.database_url is not None:
         # Nothing is sealed then: with a provider the settings are refused.
         return secrets.token_bytes(32)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     path = settings.data_dir / _KEY_FILE
     if not path.exists():
         _write_once(path, secrets.token_hex(32))
+    elif path.stat().st_uid == os.geteuid():
+        # One that was copied here may be open to others.
+        path.chmod(0o600)
     return path.read_bytes()
 
 
