@@ -52,6 +52,13 @@ class Application:
     asgi: ASGIApp
     streams: OpenStreams
     single_connections: SingleConnections
+    askers: Sequence[TokenIssuer | OpenIdProvider]
+    """Who asks other servers in the background."""
+
+    async def aclose(self) -> None:
+        """End what goes on in the background."""
+        for asker in self.askers:
+            await asker.aclose()
 
 
 def build_application(
@@ -61,7 +68,9 @@ def build_application(
     limits = RateLimits(settings, database)
     address_limit = AddressLimit(limits, settings.trusted_proxies)
     streams = OpenStreams(settings)
-    identities = Identities(database, public_url, settings, limits, _token_issuer(settings))
+    token_issuer = _token_issuer(settings)
+    providers = _providers(settings, public_url)
+    identities = Identities(database, public_url, settings, limits, token_issuer)
 
     def sessions_ended(ids: Collection[UUID]) -> None:
         identities.forget(ids)
@@ -95,7 +104,7 @@ def build_application(
             *ProviderSignIn(
                 database,
                 identities,
-                _providers(settings, public_url),
+                providers,
                 sessions_ended=sessions_ended,
                 limits=limits,
                 seal=Seal(secret_key(settings), "sign-in under way"),
@@ -123,7 +132,8 @@ def build_application(
             allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER],
             expose_headers=["x-request-id", "retry-after"],
         )
-    return Application(RequestLog(app), streams, single_connections)
+    askers = [each for each in (token_issuer, *providers) if isinstance(each, TokenIssuer | OpenIdProvider)]
+    return Application(RequestLog(app), streams, single_connections, askers)
 
 
 class _GraphQLFirst:

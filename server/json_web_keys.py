@@ -28,10 +28,10 @@ class TokenNotTrusted(Exception):
 
 
 class JsonWebKeys:
-    """A signer's keys: cached, fetched anew every ten minutes, and when a token names one that is not there.
+    """A signer's keys: cached, fetched again every ten minutes, and when a token names one that is not there.
 
     The latter happens at most twice a minute, whatever tokens come. While the signer does not answer, the
-    keys that are there stay good for a day.
+    keys that are there stay good for a day, and nobody waits for others. Whoever makes it closes it.
     """
 
     def __init__(
@@ -51,7 +51,13 @@ class JsonWebKeys:
         self._retry_seconds = retry_seconds
         self._keys = KeySet([])
         self._fetched = self._failed = self._surprised = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def aclose(self) -> None:
+        """Give up the fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.gather(self._fetching, return_exceptions=True)
 
     async def claims_of(
         self, token: str, algorithms: Collection[str] = ALGORITHMS
@@ -66,43 +72,58 @@ class JsonWebKeys:
         registry = JWSRegistry(
             algorithms=list(ALGORITHMS.intersection(algorithms)), strict_check_header=False
         )
-        if time.monotonic() - self._fetched > self._fresh_seconds:
-            await self._refresh(since=self._fetched)
-        seen = self._fetched
+        fetched = self._fetched
+        age = time.monotonic() - fetched
+        if age > self._fresh_seconds:
+            fetching = self._refresh()
+            # Keys that are not too old are good enough: those who ask do not wait for fresh ones.
+            if age > self._stale_seconds:
+                await _finished(fetching)
+                if self._fetched == fetched:
+                    raise Unavailable("the keys that tokens are signed with cannot be had")
         try:
             try:
                 verified = jwt.decode(token, self._keys, registry=registry)
             except InvalidKeyIdError:
-                if time.monotonic() - self._surprised <= self._surprise_seconds:
-                    raise
-                self._surprised = time.monotonic()
-                await self._refresh(since=seen)
+                fetching = self._fetching
+                if fetching is None:
+                    if time.monotonic() - self._surprised <= self._surprise_seconds:
+                        raise
+                    self._surprised = time.monotonic()
+                    fetching = self._refresh()
+                await _finished(fetching)
                 verified = jwt.decode(token, self._keys, registry=registry)
-        except Unavailable:
-            raise
         except Exception as error:
             # The library stumbles over some headers that nobody honest writes, each in its own way.
             raise TokenNotTrusted(f"{type(error).__name__}: {error}") from error
         return verified.header, verified.claims
 
-    async def _refresh(self, since: float) -> None:
-        """Fetch the keys, unless somebody has since; keep those there are when they cannot be had."""
-        async with self._fetching:
-            if self._fetched > since:
-                return
-            now = time.monotonic()
-            usable = now - self._fetched <= self._stale_seconds
-            if now - self._failed > self._retry_seconds:
-                try:
-                    self._keys = _public_keys(await self._fetch())
-                except Unavailable as error:
-                    self._failed = time.monotonic()
-                    log.warning("cannot fetch the keys that tokens are signed with", error=str(error))
-                else:
-                    self._fetched = time.monotonic()
-                    return
-            if not usable:
-                raise Unavailable("the keys that tokens are signed with cannot be had")
+    def _refresh(self) -> asyncio.Task[None] | None:
+        """Return the fetch that is under way, begun if there is none; None right after one has failed."""
+        if self._fetching is None and time.monotonic() - self._failed > self._retry_seconds:
+            self._fetching = asyncio.create_task(self._fetch_keys(), name="fetch of keys")
+        return self._fetching
+
+    async def _fetch_keys(self) -> None:
+        """Fetch the keys; keep those there are when they cannot be had."""
+        try:
+            self._keys = _public_keys(await self._fetch())
+            self._fetched = time.monotonic()
+        except Unavailable as error:
+            self._failed = time.monotonic()
+            log.warning("cannot fetch the keys that tokens are signed with", error=str(error))
+        except Exception:
+            # Nobody awaits this task's result: requests that need the keys find that there are none.
+            self._failed = time.monotonic()
+            log.exception("cannot read the keys that tokens are signed with")
+        finally:
+            self._fetching = None
+
+
+async def _finished(fetching: asyncio.Task[None] | None) -> None:
+    """Wait for the fetch, which goes on for others if this one's client does not."""
+    if fetching is not None:
+        await asyncio.wait([fetching])
 
 
 def _public_keys(found: dict[str, Any]) -> KeySet:

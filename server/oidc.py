@@ -47,6 +47,10 @@ class OpenIdProvider:
         self._discovering = asyncio.Lock()
         self._keys = JsonWebKeys(self._fetch_keys)
 
+    async def aclose(self) -> None:
+        """Give up what is being fetched."""
+        await self._keys.aclose()
+
     async def authorization_url(self, of: Secrets) -> str:
         """Return the provider's page that asks the person."""
         metadata = await self._discover()

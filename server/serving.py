@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +47,6 @@ async def serve(
             database_url, pool_size=settings.database_pool_size, behind_pooler=settings.database_pooler
         ) as database,
         open_broadcaster(settings, database_url) as broadcaster,
-        asyncio.TaskGroup() as tasks,
     ):
         application = build_application(
             settings,
@@ -57,16 +56,15 @@ async def serve(
             dev_login=offers_dev_login(settings, listening),
         )
         server = _Server(_configuration(application, settings), lambda: announce(application))
-        running = [
-            tasks.create_task(work)
-            for work in (*_background(settings, application, database, broadcaster), *watching)
-        ]
-        _collect_garbage_less()
-        with _signalled() as stop:
-            stopping = tasks.create_task(_stop_when_told(stop, server, application.streams, settings))
-            await server.serve([listening])
-        for task in (*running, stopping):
-            task.cancel()
+        background = [*_background(settings, application, database, broadcaster), *watching]
+        async with aclosing(application), asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(work) for work in background]
+            _collect_garbage_less()
+            with _signalled() as stop:
+                stopping = tasks.create_task(_stop_when_told(stop, server, application.streams, settings))
+                await server.serve([listening])
+            for task in (*running, stopping):
+                task.cancel()
 
 
 def _collect_garbage_less() -> None:

@@ -36,6 +36,10 @@ class TokenIssuer:
         self._keys = JsonWebKeys(lambda: get_json(jwks_url))
         self._audience = audience
 
+    async def aclose(self) -> None:
+        """Give up what is being fetched."""
+        await self._keys.aclose()
+
     async def user_of(self, database: Database, token: str) -> Vouched:
         """Return the token's subject as a user of ours, made on first sight.
 
