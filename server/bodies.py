@@ -10,7 +10,7 @@ from typing import Any, NoReturn, cast
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from server.connections import connection_of
+from server.framing import cycle_of
 from server.refusals import HttpRefusal
 
 # A longer content type is none of ours, and would only take up memory.
@@ -66,7 +66,7 @@ def _parse(text: bytes | str) -> object:
 
 async def _read(request: Request, limits: BodyLimits) -> bytes:
     body = bytearray()
-    is_there = connection_of(request.scope).has_whole_request
+    is_there = not cycle_of(request.scope).more_body
     try:
         async with nullcontext() if is_there else asyncio.timeout(limits.within_seconds):
             async for chunk in request.stream():

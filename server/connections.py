@@ -71,12 +71,6 @@ class Connection(BoundedHeads):
             self.on_lost()
 
     @property
-    def has_whole_request(self) -> bool:
-        """Whether all of the request that is answered has come, its body too."""
-        # Of requests that come one after the other, without waiting, this is the last that has begun to come.
-        return not self.cycle.more_body
-
-    @property
     def is_writable(self) -> bool:
         """Whether the client reads what it is sent: little waits to be read by it."""
         return not self.flow.write_paused and not self.transport.is_closing()
