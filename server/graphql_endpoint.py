@@ -16,7 +16,6 @@ from schema.answers import Answer, invalid
 from server import multipart, sse
 from server.accept import accept_of
 from server.admission import Admission
-from server.connections import connection_of
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
 from server.execution import Execution
@@ -133,8 +132,8 @@ class GraphQLEndpoint:
         stream_format: StreamFormat,
     ) -> DistinctStream:
         response = ResponseStream(
+            request.scope,
             send,
-            connection=connection_of(request.scope),
             stream_format=stream_format,
             write_timeout_seconds=self._settings.write_timeout_seconds,
         )
