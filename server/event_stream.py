@@ -10,6 +10,7 @@ from schema.answers import Answer
 from server.connections import connection_of, decode_chunk, encode_chunk
 from server.framing import cycle_of
 from server.identity import Identity
+from server.request_log import IS_STREAM
 from server.streams import EndReason, OpenStream, OpenStreams
 
 
@@ -60,6 +61,7 @@ class ResponseStream:
         "_cycle",
         "_open",
         "_send",
+        "_state",
         "_unread_since",
         "_write_timeout_seconds",
         "begun",
@@ -73,6 +75,7 @@ class ResponseStream:
         self._send = send
         self._connection = connection_of(scope)
         self._cycle = cycle_of(scope)
+        self._state = scope["state"]
         self.format = stream_format
         self._write_timeout_seconds = write_timeout_seconds
         self._unread_since: float | None = None
@@ -129,6 +132,7 @@ class ResponseStream:
         It ends when the client goes away or does not read, when its session ends, and when the server stops.
         """
         stream = self._open = streams.open(identity, address)
+        self._state[IS_STREAM] = True
         self._connection.on_lost = self._client_gone
         self._connection.on_half_closed = self._probe
         streams.heartbeats.begin(self)

@@ -3,6 +3,19 @@
 A server and a proxy that disagree about that serve one client's bytes as another client's request
 (https://www.rfc-editor.org/rfc/rfc9112#name-request-smuggling). So a request whose end is uncertain is
 rejected, the connection is closed after it, and nothing that follows it is read.
+
+Private parts of uvicorn that this, server/heads.py, server/connections.py, server/event_stream.py and
+server/serving.py rely on, for which its minor version is pinned (tests/test_private_parts.py):
+
+- `HttpToolsProtocol` parses with `parser`, calls `on_*` on itself, and may get another parser.
+- `on_header` appends to `headers`, which the scope holds.
+- `on_headers_complete` makes `cycle` and starts `app`.
+- `pipeline` holds the requests that wait for their turn, with their applications, the newest first.
+- `cycle.keep_alive`, when false, closes the connection after the response.
+- `cycle.chunked_encoding` and `expected_content_length` decide how a response's body is written.
+- `cycle.waiting_for_100_continue`, `more_body`, `response_started` and `response_complete` say how far it is.
+- `cycle.disconnected` with `message_event` ends a request without a response and without a complaint.
+- `Server.capture_signals` and `Server.startup` are called by `Server.serve`.
 """
 
 from collections.abc import Callable

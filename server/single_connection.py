@@ -87,6 +87,7 @@ class SingleConnections:
         if request.method == "DELETE":
             return await self._stop(request, reservation_id)
         if request.method not in {"GET", "POST"}:
+            # Opening the stream spends the reservation, which HEAD must not do.
             allowed = {"allow": "GET, POST, PUT, DELETE"}
             raise HttpRefusal(405, "BAD_USER_INPUT", "This method is not answered.", allowed)
         if _wants_stream(request):
