@@ -3,8 +3,8 @@
 Private parts of nats-py that this relies on, for which its minor version is pinned and which
 tests/test_private_parts.py checks:
 
-- `Client._connect_command` is called before credentials are sent, with `Client._server_info` from the server's
-  INFO and the options in `Client.options`.
+- `Client._connect_command` is called before credentials are sent, with the server's INFO in
+  `Client._server_info` and the options in `Client.options`.
 - A client that writes while it reconnects raises uvloop's RuntimeError, of a closed transport.
 """
 

@@ -237,7 +237,7 @@ class Settings(BaseSettings):
         " clients are disconnected.",
     )
     keep_alive_seconds: int = Field(
-        75,
+        68,
         ge=1,
         description="How long an idle connection is kept open, in seconds; longer than a proxy in front keeps"
         " it.",
