@@ -57,7 +57,11 @@ def refusal(message: str, code: str) -> Answer:
 
 def invalid(errors: Sequence[GraphQLError]) -> Answer:
     """Return the answer to a document that is not executed because of these errors."""
-    return {"errors": [_coded(error, "BAD_USER_INPUT") for error in errors]}
+    return {
+        "errors": [
+            _coded(error, str((error.extensions or {}).get("code", "BAD_USER_INPUT"))) for error in errors
+        ]
+    }
 
 
 def codes(answer: Answer) -> set[str]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,25 +18,29 @@ from db.engine import Database, DatabaseUnavailable
 from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
+from server.accept import accept_of, best_match
+from server.cors import with_cors
 from server.execution import Execution
 from server.faults import MaskedFaults
 from server.github import GitHub
 from server.graphiql import graphiql
 from server.graphql_endpoint import GraphQLEndpoint
+from server.graphql_request import HTML, JSON
 from server.heads import HeadLimit
 from server.identity import Identities
 from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
+from server.pages import problem_page
 from server.provider_sign_in import ProviderSignIn
 from server.providers import Provider
 from server.rate_limits import AddressLimit, LimitedRequests, RateLimits
-from server.refusals import HttpRefusal, database_unavailable
+from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
 from server.request_log import RequestLog
 from server.responses import GRAPHQL_PATHS, refusal_response
 from server.secret_key import Seal, secret_key
 from server.settings import Settings
 from server.sign_in import SignInEndpoints
-from server.single_connection import TOKEN_HEADER, SingleConnections
+from server.single_connection import SingleConnections
 from server.streams import OpenStreams
 from server.token_issuer import TokenIssuer
 from server.trusted_documents import TrustedDocuments
@@ -119,19 +123,16 @@ def build_application(
     )
     others = ExceptionMiddleware(
         LimitedRequests(router, address_limit),
-        handlers={HttpRefusal: _refused, HTTPException: _not_answered, DatabaseUnavailable: _unavailable},
+        handlers={
+            HttpRefusal: partial(_refused, address_limit),
+            HTTPException: _not_answered,
+            DatabaseUnavailable: _unavailable,
+        },
     )
     app: ASGIApp = HeadLimit(MaskedFaults(_GraphQLFirst(graphql, others)))
     if settings.allowed_origins:
         # Around everything that answers: a frontend elsewhere has to be able to read refusals and faults.
-        app = CORSMiddleware(
-            app,
-            allow_origins=settings.allowed_origins,
-            allow_credentials=True,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER],
-            expose_headers=["x-request-id", "retry-after"],
-        )
+        app = with_cors(app, settings.allowed_origins, settings.allowed_headers)
     askers = [each for each in (token_issuer, *providers) if isinstance(each, TokenIssuer | OpenIdProvider)]
     return Application(RequestLog(app), streams, single_connections, askers)
 
@@ -213,8 +214,18 @@ async def _to_graphql(request: Request) -> Response:
     return RedirectResponse("/graphql")
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+_NOT_FOUND_PAGE = problem_page(
+    "Page not found",
+    "There is nothing at this address. It may have been mistyped, or the page may have been moved.",
+    404,
+    links={"Go to the start page": "/"},
+)
+
+
+async def _refused(address_limit: AddressLimit, request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpRefusal)
+    if isinstance(error, TooManyFromAddress):
+        address_limit.suspect_proxy(request)
     return refusal_response(error, request.url.path)
 
 
@@ -223,8 +234,14 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 
 async def _not_answered(request: Request, error: Exception) -> Response:
-    """Say in JSON what the router turns down: unknown paths and methods."""
+    """Answer for the router: with a page to a browser that looks for one, and with JSON to others."""
     assert isinstance(error, HTTPException)
+    if (
+        error.status_code == 404
+        and request.method in {"GET", "HEAD"}
+        and best_match(accept_of(request), [JSON, HTML]) == HTML
+    ):
+        return _NOT_FOUND_PAGE
     code = "NOT_FOUND" if error.status_code == 404 else "BAD_USER_INPUT"
     refusal = HttpRefusal(error.status_code, code, f"{error.detail}.", error.headers)
     return refusal_response(refusal, request.url.path)

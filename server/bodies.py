@@ -10,11 +10,14 @@ from typing import Any, NoReturn, cast
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from server.connections import connection_of
+from server.framing import cycle_of
 from server.refusals import HttpRefusal
 
 # A longer content type is none of ours, and would only take up memory.
 _MOST_TYPE_CHARS = 200
+
+# Far more than any input needs, and far less than Python's recursion takes.
+_MAX_NESTING = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,45 @@ def parse_json_object(text: bytes | str, what: str) -> dict[str, Any]:
     """Return the JSON object in the text; `what` names it in the refusal.
 
     Raises:
-        HttpRefusal: 400, it is not one.
+        HttpRefusal: 400, it is not one, or is nested too deeply.
     """
     try:
         value = _parse(text)
-    except (ValueError, RecursionError) as error:
+        # Text with fewer brackets cannot be nested more deeply, which is quickly seen.
+        nested_too_deeply = _count_brackets(text) > _MAX_NESTING and _is_nested_too_deeply(value)
+    except RecursionError:
+        value, nested_too_deeply = None, True
+    except ValueError as error:
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} is not JSON.") from error
+    if nested_too_deeply:
+        raise HttpRefusal(
+            400, "BAD_USER_INPUT", f"{what} is nested too deeply: at most {_MAX_NESTING} levels are read."
+        )
     if not isinstance(value, dict):
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} must be a JSON object.")
     return cast("dict[str, Any]", value)
+
+
+def _count_brackets(text: bytes | str) -> int:
+    if isinstance(text, str):
+        return text.count("{") + text.count("[")
+    return text.count(b"{") + text.count(b"[")
+
+
+def _is_nested_too_deeply(value: object) -> bool:
+    """Say so without recursion, a level at a time."""
+    level = [value]
+    for _ in range(_MAX_NESTING + 1):
+        deeper: list[object] = []
+        for each in level:
+            if isinstance(each, dict):
+                deeper += cast("dict[str, object]", each).values()
+            elif isinstance(each, list):
+                deeper += cast("list[object]", each)
+        if not deeper:
+            return False
+        level = deeper
+    return True
 
 
 def _parse(text: bytes | str) -> object:
@@ -66,7 +99,7 @@ def _parse(text: bytes | str) -> object:
 
 async def _read(request: Request, limits: BodyLimits) -> bytes:
     body = bytearray()
-    is_there = connection_of(request.scope).has_whole_request
+    is_there = not cycle_of(request.scope).more_body
     try:
         async with nullcontext() if is_there else asyncio.timeout(limits.within_seconds):
             async for chunk in request.stream():

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from schema.answers import Answer
-from server.connections import Connection, encode_chunk
+from server.connections import connection_of, decode_chunk, encode_chunk
+from server.framing import cycle_of
 from server.identity import Identity
+from server.request_log import IS_STREAM
 from server.streams import EndReason, OpenStream, OpenStreams
 
 
@@ -40,6 +42,10 @@ class Sender(Protocol):
         ...
 
 
+# When a client that has closed its side is written to, to find out whether it still reads.
+_PROBE_SECONDS = (0.0, 0.2, 1.0, 3.0)
+
+
 class SlowReader(Exception):
     """The client has not read for as long as a write may wait."""
 
@@ -52,9 +58,11 @@ class ResponseStream:
 
     __slots__ = (
         "_connection",
+        "_cycle",
         "_more_headers",
         "_open",
         "_send",
+        "_state",
         "_unread_since",
         "_write_timeout_seconds",
         "begun",
@@ -63,17 +71,19 @@ class ResponseStream:
 
     def __init__(
         self,
+        scope: Scope,
         send: Send,
         *,
-        connection: Connection,
         stream_format: StreamFormat,
         write_timeout_seconds: float,
         more_headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """Write on the connection, each time within the timeout; `more_headers` go out after the format's."""
+        """Answer the request of that scope, each write within the timeout; `more_headers` follow the format's."""
         self._send = send
         self._more_headers = more_headers
-        self._connection = connection
+        self._connection = connection_of(scope)
+        self._cycle = cycle_of(scope)
+        self._state = scope["state"]
         self.format = stream_format
         self._write_timeout_seconds = write_timeout_seconds
         self._unread_since: float | None = None
@@ -102,7 +112,8 @@ class ResponseStream:
         """Write a chunk if the response has begun and its client reads; say whether it has been written."""
         if not self.begun or not self._connection.is_writable:
             return False
-        self._connection.write_chunk(chunk)
+        # HTTP/1.0 has no chunks.
+        self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
         return True
 
     async def write_in_time(self, body: bytes, *, more: bool = True) -> None:
@@ -130,35 +141,53 @@ class ResponseStream:
         It ends when the client goes away or does not read, when its session ends, and when the server stops.
         """
         stream = self._open = streams.open(identity, address)
+        self._state[IS_STREAM] = True
         self._connection.on_lost = self._client_gone
+        self._connection.on_half_closed = self._probe
         streams.heartbeats.begin(self)
         try:
             if self._connection.is_closed:
                 self._client_gone()
+            elif self._connection.is_half_closed:
+                self._probe()
             with stream.interruptible():
                 await sender.send_events(stream)
             if stream.end_reason is EndReason.SESSION_ENDED:
                 await sender.say_session_ended()
-            if self.begun and stream.end_reason is not EndReason.CLIENT_GONE:
+            if self.begun and stream.end_reason not in {EndReason.CLIENT_GONE, EndReason.SLOW_READER}:
                 await self.finish()
         except SlowReader:
             stream.end_reason = EndReason.SLOW_READER
         finally:
             streams.heartbeats.end(self)
-            self._connection.on_lost = None
+            self._open = self._connection.on_lost = self._connection.on_half_closed = None
             streams.close(stream)
+        if stream.end_reason is EndReason.SLOW_READER:
+            # What it has not read is not kept for it.
+            self._connection.abort(self._cycle)
         return stream.end_reason or EndReason.COMPLETE
 
     def _client_gone(self) -> None:
         if self._open is not None:
             self._open.end(EndReason.CLIENT_GONE)
 
+    def _probe(self) -> None:
+        """Find out whether a client that sends nothing more still reads.
+
+        One that has closed its connection altogether answers what it is sent with a reset.
+        """
+        loop = asyncio.get_running_loop()
+        for seconds in _PROBE_SECONDS:
+            loop.call_later(seconds, self.beat)
+
     def beat(self) -> None:
         """Send a sign of life, or end the stream whose client has long not read."""
+        if self._open is None:
+            return
         now = asyncio.get_running_loop().time()
         if not self.begun or self.write_at_once(encode_chunk(self.format.heartbeat)):
             self._unread_since = None
         elif self._unread_since is None:
             self._unread_since = now
-        elif now - self._unread_since >= self._write_timeout_seconds and self._open is not None:
+        elif now - self._unread_since >= self._write_timeout_seconds:
             self._open.end(EndReason.SLOW_READER)

@@ -7,7 +7,7 @@ https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 from collections.abc import Sequence
 from functools import cache
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +16,6 @@ from schema.answers import Answer, invalid
 from server import multipart, sse
 from server.accept import accept_of
 from server.admission import Admission
-from server.connections import connection_of
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
 from server.execution import Execution
@@ -32,7 +31,7 @@ from server.identity import Identities, Identity, cookie_renewal
 from server.multipart import Multipart
 from server.pages import problem_page
 from server.rate_limits import AddressLimit, address_of
-from server.refusals import HttpRefusal, database_unavailable
+from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
 from server.responses import EncodedResponse, encode_json, refusal_response
 from server.settings import Settings
 from server.single_connection import SingleConnections
@@ -73,6 +72,8 @@ class GraphQLEndpoint:
                 await response.serve(self._streams)
                 return
         except HttpRefusal as error:
+            if isinstance(error, TooManyFromAddress):
+                self._address_limit.suspect_proxy(HTTPConnection(scope))
             response = refusal_response(error, scope["path"])
         except DatabaseUnavailable:
             response = refusal_response(database_unavailable(), scope["path"])
@@ -107,7 +108,7 @@ class GraphQLEndpoint:
 
     def _page_for(self, request: Request) -> Response | None:
         """Return what is shown to a browser that would rather have a page; None where it gets an answer."""
-        if request.method != "GET":
+        if request.method not in {"GET", "HEAD"}:
             return None
         if self._graphiql is None and not request.query_params:
             return _NO_PAGE
@@ -130,10 +131,15 @@ class GraphQLEndpoint:
         identity: Identity,
         asked: GraphQLRequest,
         stream_format: StreamFormat,
-    ) -> DistinctStream:
+    ) -> DistinctStream | Response:
+        if request.method == "HEAD":
+            # As GET is answered, without the stream, which has no length.
+            head = Response(headers=stream_format.headers)
+            del head.headers["content-length"]
+            return head
         response = ResponseStream(
+            request.scope,
             send,
-            connection=connection_of(request.scope),
             stream_format=stream_format,
             write_timeout_seconds=self._settings.write_timeout_seconds,
             more_headers=cookie_renewal(request.scope),

@@ -17,7 +17,7 @@ from server import sse
 from server.accept import accept_of, best_match
 from server.bodies import BodyLimits, parse_json_object, read_json_object
 from server.refusals import HttpRefusal
-from server.trusted_documents import TrustedDocuments
+from server.trusted_documents import PersistedQueriesUnsupported, TrustedDocuments
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -25,7 +25,7 @@ HTML = "text/html"
 
 
 class NothingToExecute(Exception):
-    """The document cannot be parsed, or does not tell which of its operations to execute."""
+    """There is no document, it cannot be parsed, or it does not tell which operation to execute."""
 
     def __init__(self, error: GraphQLError) -> None:
         super().__init__(error.message)
@@ -58,12 +58,11 @@ def negotiate(request: Request, *, html: bool) -> str:
     """Return the media type of the answer, among them HTML where there is a page to show.
 
     Raises:
-        HttpRefusal: 405 for another method than GET and POST, 406 when nothing that we have is accepted.
+        HttpRefusal: 405 for other methods than GET, HEAD and POST, 406 when nothing we offer is accepted.
     """
-    if request.method not in {"GET", "POST"}:
-        raise HttpRefusal(
-            405, "BAD_USER_INPUT", "GraphQL is answered to GET and POST.", {"allow": "GET, POST, PUT, DELETE"}
-        )
+    if request.method not in {"GET", "HEAD", "POST"}:
+        allowed = {"allow": "GET, HEAD, POST, PUT, DELETE"}
+        raise HttpRefusal(405, "BAD_USER_INPUT", "Send GraphQL requests by GET or POST.", allowed)
     offers = [JSON, GRAPHQL_JSON, sse.MEDIA_TYPE, *([HTML] if html else [])]
     media_type = best_match(accept_of(request), offers)
     if media_type is None:
@@ -84,17 +83,22 @@ async def read_graphql_request(
     operation_name: str | None = _checked(given, "operationName", str)
     variables: dict[str, Any] = _checked(given, "variables", dict) or {}
     extensions: dict[str, Any] = _checked(given, "extensions", dict) or {}
-    query = trusted.document(_checked(given, "query", str), _checked(given, "documentId", str), extensions)
     try:
+        query = trusted.document(
+            _checked(given, "query", str), _checked(given, "documentId", str), extensions
+        )
         operation = api.operation(query, operation_name, variables, request.state.request_id)
         cost = 0 if operation.errors else api.cost(operation)
+    except PersistedQueriesUnsupported as error:
+        coded = GraphQLError(error.message, extensions={"code": error.code})
+        raise NothingToExecute(coded) from error
     except GraphQLSyntaxError as error:
         raise NothingToExecute(error) from error
     except DocumentTooComplex as error:
         raise HttpRefusal(400, "TOO_COMPLEX", str(error)) from error
     except OperationUnknown as error:
         raise NothingToExecute(GraphQLError(str(error))) from error
-    if request.method == "GET" and operation.prepared.is_mutation:
+    if request.method != "POST" and operation.prepared.is_mutation:
         raise HttpRefusal(
             405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}
         )

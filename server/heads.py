@@ -5,12 +5,11 @@ from itertools import chain
 from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from server.framing import MAX_HEAD_BYTES, FramedRequests
 from server.refusals import HttpRefusal
 from server.responses import refusal_response
-
-MAX_HEAD_BYTES = 64 * 1024
 
 
 class HeadLimit:
@@ -34,14 +33,13 @@ class HeadLimit:
             await self._app(scope, receive, send)
 
 
-class BoundedHeads(HttpToolsProtocol):
-    """uvicorn's protocol, which closes the connection of who sends a head without end, or none in time."""
+class BoundedHeads(FramedRequests):
+    """uvicorn's protocol, which closes a connection whose client sends an endless head, or none in time."""
 
     within_seconds: float = 30
     """How long a head may take, from its first byte, or from the connection's beginning."""
 
     _head_bytes = 0
-    _in_head = False
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -50,30 +48,30 @@ class BoundedHeads(HttpToolsProtocol):
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Start to count."""
         super().on_message_begin()
-        self._head_bytes, self._in_head = 0, True
+        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Count and wait no more: the head has its end, and `HeadLimit` looks at it."""
-        self._in_head = False
-        self._stop_waiting()
+        """Stop waiting if the head is complete; `HeadLimit` checks its size."""
         super().on_headers_complete()
+        if not self._in_head:
+            self._stop_waiting()
 
     def data_received(self, data: bytes) -> None:
         """Read on, until it is too much."""
         super().data_received(data)
-        if self.transport.is_closing():
+        if self._stopped or self.transport.is_closing():
             return
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > 2 * MAX_HEAD_BYTES:
-                self._refuse(b"431 Request Header Fields Too Large")
+                self.reject(b"431 Request Header Fields Too Large", "the head is too long")
                 return
         # uvicorn closes idle connections, but has just taken this one for busy. While something is answered,
         # as streams are for long, nothing is waited for.
@@ -92,10 +90,6 @@ class BoundedHeads(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if self._in_head:
-            self._refuse(b"408 Request Timeout")
+            self.reject(b"408 Request Timeout", "the head took too long")
         else:
             self.transport.close()
-
-    def _refuse(self, status: bytes) -> None:
-        self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-        self.transport.close()

@@ -20,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.engine import Database
 from resolvers.errors import RateLimited
+from server.connections import connection_of
 from server.rate_storage import DatabaseCounts, ProcessCounts
-from server.refusals import HttpRefusal
+from server.refusals import HttpRefusal, TooManyFromAddress
 from server.settings import RateLimitStore, Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -58,7 +59,7 @@ class RateLimits:
         if address is not None:
             retry_after = await self._count(self._own, self._of_address, "requests", address)
             if retry_after:
-                raise _too_many("Too many requests come from your address", retry_after)
+                raise _too_many_from_address("Too many requests come from your address", retry_after)
 
     async def count_request_by(self, user_id: UUID) -> None:
         """Count a request.
@@ -79,7 +80,7 @@ class RateLimits:
         if address is not None:
             retry_after = await self._count(self._shared, self._sign_ins, "sign-ins", address)
             if retry_after:
-                raise _too_many("Too many sign-ins come from your address", retry_after)
+                raise _too_many_from_address("Too many sign-ins come from your address", retry_after)
 
     async def count_message(self, user_id: UUID) -> None:
         """Count a message.
@@ -120,14 +121,10 @@ class AddressLimit:
         Raises:
             HttpRefusal: 429, too many come from its address.
         """
-        try:
-            await self._limits.count_request_from(address_of(request))
-        except HttpRefusal:
-            self._suspect_proxy(request)
-            raise
+        await self._limits.count_request_from(address_of(request))
 
-    def _suspect_proxy(self, request: HTTPConnection) -> None:
-        """Warn, once, that one address may be everybody's: a proxy's that is not known to be one."""
+    def suspect_proxy(self, request: HTTPConnection) -> None:
+        """Warn once that an address with too many requests or streams may be an unknown proxy's."""
         if not self._has_warned and not self._trusted_proxies and "x-forwarded-for" in request.headers:
             self._has_warned = True
             log.warning(
@@ -154,9 +151,11 @@ class LimitedRequests:
 def address_of(request: HTTPConnection) -> str | None:
     """Return where the request comes from, as far as it is counted; None where that cannot be told.
 
-    Behind a proxy that is trusted to say so (MESSENGER_TRUSTED_PROXIES), it is the proxy's client.
+    Behind a proxy that is trusted to say so (MESSENGER_TRUSTED_PROXIES), it is the proxy's client, or the
+    proxy itself if what it hands on is not an address.
     """
-    return None if request.client is None else _counted_address(request.client.host)
+    client, peer = request.client, connection_of(request.scope).client
+    return (client and _counted_address(client.host)) or (peer and _counted_address(peer[0])) or None
 
 
 @lru_cache(4096)
@@ -170,6 +169,10 @@ def _counted_address(host: str) -> str | None:
             return str(address.ipv4_mapped)
         return f"{int(address) >> (128 - _IPV6_NETWORK_BITS):x}::/{_IPV6_NETWORK_BITS}"
     return str(address)
+
+
+def _too_many_from_address(what: str, retry_after: int) -> HttpRefusal:
+    return TooManyFromAddress(f"{what}: try again in {retry_after} seconds.", retry_after)
 
 
 def _too_many(what: str, retry_after: int) -> HttpRefusal:

@@ -26,6 +26,13 @@ class HttpRefusal(Exception):
         self.request_id = request_id
 
 
+class TooManyFromAddress(HttpRefusal):
+    """Too much comes from one address, which may be a proxy's."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(429, "RATE_LIMITED", message, {"retry-after": str(retry_after_seconds)})
+
+
 def unauthenticated(message: str) -> HttpRefusal:
     """Return the refusal of what only somebody signed in may do."""
     return HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})

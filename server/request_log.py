@@ -14,6 +14,10 @@ log = structlog.stdlib.get_logger("messenger.requests")
 _COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/assets/", "/graphiql/")
 
 
+IS_STREAM = "is_stream"
+"""In the state of a request that is answered with a stream, whose time is left out of the metrics."""
+
+
 class RequestLog:
     """Middleware that gives each request an id, which its answer, its log lines and its errors carry."""
 
@@ -32,10 +36,9 @@ class RequestLog:
         scope["app"] = self
         started = time.perf_counter()
         status = 0
-        is_stream = False
 
         async def send_noted(message: Message) -> None:
-            nonlocal status, is_stream
+            nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = dict(message["headers"])
@@ -44,7 +47,6 @@ class RequestLog:
                     # What is JSON is not to be taken for anything else.
                     added.append((b"x-content-type-options", b"nosniff"))
                 message["headers"] = [*message["headers"], *added]
-                is_stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
             await send(message)
 
         # A request has a task of its own, and so a context.
@@ -56,7 +58,7 @@ class RequestLog:
                 seconds = time.perf_counter() - started
                 path = _counted(scope["path"])
                 _requests(scope["method"], path, status).inc()
-                if not is_stream:
+                if IS_STREAM not in scope["state"]:
                     _request_seconds(path).observe(seconds)
                 log.info(
                     "request",

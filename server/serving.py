@@ -23,6 +23,7 @@ from server.metrics import keep_measuring
 from server.settings import Settings
 from server.streams import OpenStreams, end_with_their_sessions
 from server.trimming import keep_trimming
+from server.unread_answers import UnreadAnswers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -112,7 +113,15 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
     return uvicorn.Config(
         application.asgi,
         loop="none",
-        http=connections_with(settings.read_timeout_seconds),
+        http=connections_with(
+            settings.read_timeout_seconds,
+            UnreadAnswers(
+                max_bytes=settings.max_unread_bytes,
+                min_bytes_per_second=settings.min_read_bytes_per_second,
+                window_seconds=settings.write_timeout_seconds,
+            ),
+        ),
+        timeout_keep_alive=settings.keep_alive_seconds,
         ws="none",
         lifespan="off",
         log_config=None,

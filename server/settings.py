@@ -1,6 +1,7 @@
 """The settings: from flags, the environment and `.env`, checked before anything starts."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
@@ -21,6 +22,9 @@ from server.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
 PREFIX = "MESSENGER_"
 # The path of a socket in it may have 104 bytes on some systems, 108 on others.
 _MOST_SOCKET_FOLDER_BYTES = 80
+
+# https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class SettingsError(Exception):
@@ -128,6 +132,11 @@ class Settings(BaseSettings):
         description="Addresses of frontends elsewhere that sign-in with a provider may return to, separated"
         " by commas, such as https://app.example.com/signed-in. Each is compared as a whole.",
     )
+    allowed_headers: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Request headers that these frontends may send besides the usual ones, separated by"
+        " commas.",
+    )
     github_client_id: str | None = Field(
         None, description="Sign-in with GitHub: the client id of the OAuth app."
     )
@@ -217,7 +226,28 @@ class Settings(BaseSettings):
         description="How long a request's head may take to arrive, and then its body, in seconds.",
     )
     write_timeout_seconds: float = Field(
-        30, gt=0, description="How long a stream waits for a reader that does not read, in seconds."
+        30,
+        gt=0,
+        description="How long a stream waits for a client that does not read, and over how long the speed of"
+        " reading other answers is measured, in seconds.",
+    )
+    min_read_bytes_per_second: int = Field(
+        16 * 1024,
+        ge=0,
+        description="How fast a client has to read a large answer, in bytes per second; slower clients are"
+        " disconnected.",
+    )
+    max_unread_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="The most bytes of answers that wait to be read in one process; beyond that the slowest"
+        " clients are disconnected.",
+    )
+    keep_alive_seconds: int = Field(
+        68,
+        ge=1,
+        description="How long an idle connection is kept open, in seconds; longer than a proxy in front keeps"
+        " it.",
     )
     drain_seconds: float = Field(
         2, ge=0, description="Over how long open streams are ended when the server stops, in seconds."
@@ -243,7 +273,7 @@ class Settings(BaseSettings):
         TrustedDocuments.from_file(path)
         return path
 
-    @field_validator("allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_origins", "allowed_headers", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return split_at_commas(value)
@@ -255,6 +285,14 @@ class Settings(BaseSettings):
             if origin_of(origin) != origin:
                 raise ValueError(f"{origin!r} is no origin: write it like https://app.example.com")
         return origins
+
+    @field_validator("allowed_headers")
+    @classmethod
+    def _check_headers(cls, headers: list[str]) -> list[str]:
+        for header in headers:
+            if not _HEADER_NAME.fullmatch(header):
+                raise ValueError(f"{header!r} is not the name of a header, such as x-client-version")
+        return headers
 
     @field_validator("trusted_proxies")
     @classmethod

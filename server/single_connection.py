@@ -31,7 +31,6 @@ from resolvers.errors import AccountGone
 from schema.answers import invalid
 from server import sse
 from server.accept import accept_of, best_match
-from server.connections import connection_of
 from server.event_stream import ResponseStream
 from server.execution import Execution
 from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
@@ -88,12 +87,13 @@ class SingleConnections:
         if request.method == "DELETE":
             return await self._stop(request, reservation_id)
         if request.method not in {"GET", "POST"}:
+            # Opening the stream spends the reservation, which HEAD must not do.
             allowed = {"allow": "GET, POST, PUT, DELETE"}
             raise HttpRefusal(405, "BAD_USER_INPUT", "This method is not answered.", allowed)
         if _wants_stream(request):
             response = ResponseStream(
+                request.scope,
                 send,
-                connection=connection_of(request.scope),
                 stream_format=Sse(),
                 write_timeout_seconds=self._settings.write_timeout_seconds,
                 more_headers=cookie_renewal(request.scope),

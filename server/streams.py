@@ -16,7 +16,7 @@ from resolvers import sessions
 from server.heartbeats import Heartbeats
 from server.identity import Identity
 from server.metrics import OPEN_STREAMS, STREAMS_ENDED
-from server.refusals import HttpRefusal
+from server.refusals import HttpRefusal, TooManyFromAddress
 from server.settings import Settings
 from server.shared_events import SharedEvents
 
@@ -127,10 +127,14 @@ class OpenStreams:
             by_user = isinstance(each, UUID)
             most = self._settings.max_streams_per_user if by_user else self._settings.max_streams_per_address
             if self._counts[each] >= most:
+                if not by_user:
+                    raise TooManyFromAddress(
+                        f"Your address has {most} streams open: close one.", _RETRY_STREAM_SECONDS
+                    )
                 raise HttpRefusal(
                     429,
                     "RATE_LIMITED",
-                    f"{'You have' if by_user else 'Your address has'} {most} streams open: close one.",
+                    f"You have {most} streams open: close one.",
                     {"retry-after": str(_RETRY_STREAM_SECONDS)},
                 )
 

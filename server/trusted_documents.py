@@ -14,6 +14,17 @@ from server.refusals import HttpRefusal
 _MANIFEST = TypeAdapter(dict[str, str])
 
 
+class PersistedQueriesUnsupported(Exception):
+    """A client with automatic persisted queries sent a hash, where there are no trusted documents.
+
+    It sends the text when it is answered with this message and code:
+    https://www.apollographql.com/docs/apollo-server/performance/apq
+    """
+
+    message = "PersistedQueryNotSupported"
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+
+
 class TrustedDocuments:
     """The documents of a manifest, by hash; with a manifest, nothing else is executed."""
 
@@ -43,7 +54,10 @@ class TrustedDocuments:
 
         Raises:
             HttpRefusal: 400, there is none, or it is not trusted.
+            PersistedQueriesUnsupported: there is only a hash, and there are no trusted documents.
         """
+        if query is None and self._by_hash is None and _apollo_hash(extensions) is not None:
+            raise PersistedQueriesUnsupported
         document_id = document_id or _apollo_hash(extensions)
         known = self._by_hash or {}
         if document_id is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from server.built_files import STATIC, BuiltFiles, built_page
@@ -24,6 +24,12 @@ _POLICY = {
 }
 
 
+async def _without_slash(request: Request) -> Response:
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return RedirectResponse(path.decode().rstrip("/") + (f"?{query.decode()}" if query else ""), 308)
+
+
 def web_client(folder: Path = BUILT, *, graphiql: bool) -> Sequence[BaseRoute]:
     """Return the routes of the page and its files; with `graphiql` it has a link there.
 
@@ -37,5 +43,6 @@ def web_client(folder: Path = BUILT, *, graphiql: bool) -> Sequence[BaseRoute]:
 
     return [
         *(Route(address, show) for address in _ADDRESSES),
+        *(Route(f"{address}/", _without_slash) for address in _ADDRESSES if address != "/"),
         Mount("/assets", BuiltFiles(directory=folder / "assets")),
     ]

@@ -41,8 +41,13 @@ def substituted(text: str, changes: dict[str, str]) -> str:
 
 
 @contextmanager
-def running_nginx(folder: Path, port: int, upstream: Sequence[int]) -> Generator[ssl.SSLContext]:
-    """Run nginx on that port, and yield what trusts its certificate."""
+def running_nginx(
+    folder: Path, port: int, upstream: Sequence[int], *, upgrades: bool = False
+) -> Generator[ssl.SSLContext]:
+    """Run nginx on that port, and yield what trusts its certificate.
+
+    With `upgrades` it passes upgrades on, by the lines that many configurations have for WebSockets.
+    """
     assert NGINX is not None
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
@@ -59,6 +64,10 @@ def running_nginx(folder: Path, port: int, upstream: Sequence[int]) -> Generator
         **{old: str(new) for old, new in paths.items()},
         "server_name chat.example.com": "server_name localhost",
     }
+    if upgrades:
+        changes['proxy_set_header Connection "";'] = (
+            'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+        )
     # The rest of the file is the distribution's, with files of ours.
     places = "".join(
         f"{kind}_temp_path {folder / kind};\n"

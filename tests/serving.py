@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,17 +49,24 @@ class Server:
 
 
 @contextmanager
-def running_server(folder: Path, **settings: str) -> Generator[Server]:
-    """Run `messenger serve` on a free port with these settings until the block ends."""
+def running_server(folder: Path, *, sabotage: Sequence[str] = (), **settings: str) -> Generator[Server]:
+    """Run `messenger serve` on a free port with these settings until the block ends.
+
+    With `sabotage`, these parts of it are broken (tests/faults/sabotage).
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
     environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
     environment.setdefault("MESSENGER_PORT", "0")
     # Tests are in more of a hurry than anybody.
     environment.setdefault("MESSENGER_RATE_LIMITS", "off")
+    command = [MESSENGER, "serve"]
+    if sabotage:
+        command = [sys.executable, "-m", "tests.faults.sabotage", *sabotage, "--", "serve"]
+        environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
     log_path = folder / "server.log"
     with log_path.open("wb") as log_file:
         process = subprocess.Popen(
-            [MESSENGER, "serve"], env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=log_file
+            command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=log_file
         )
     try:
         yield Server(_address(process, log_path), process, log_path)

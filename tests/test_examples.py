@@ -152,9 +152,14 @@ class Talk:
         await self.grace_writes("heard")
         await self.shows_of_grace("heard")
 
+    async def shows_controls_and_further_lines_as_such(self) -> None:
+        await self.grace_writes(f"\x1b]0;title\x07\x9b2J\u202eok\r\n{self.ada.username}: I agree")
+        await self.shows_of_grace(r"\u001b]0;title\u0007\u009b2J\u202eok")
+        await self.terminal.shows(f"    {self.ada.username}: I agree")
+
     def got_each_event_once(self) -> None:
         contents = ["meanwhile", "live 1", "live 2", "missed 1", "missed 2", "missed 3"]
-        contents += ["broken off", "broken off", "and after", "heard"]
+        contents += ["broken off", "broken off", "and after", "heard", "controls"]
         assert self.proxy.passed_on.count(b'"messageCreated"') == len(contents)
 
     async def shows_why_the_stream_is_over(self, database: Database) -> None:
@@ -182,6 +187,7 @@ async def talk(example: str, server: Server, http: httpx.AsyncClient, database: 
             await its_talk.resumes_after_an_outage()
             await its_talk.resumes_after_a_cut_within_an_event()
             await its_talk.sends_once_though_the_answer_is_lost()
+            await its_talk.shows_controls_and_further_lines_as_such()
             its_talk.got_each_event_once()
             await its_talk.shows_why_the_stream_is_over(database)
 

@@ -85,6 +85,35 @@ async def test_an_address_is_what_a_trusted_proxy_says_last(
         assert [(await refusals(http, 1, headers))[0] for headers in forged] == [False, False, False, True]
 
 
+async def test_what_a_proxy_hands_on_and_is_no_address_counts_as_the_proxy_s_own(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    async with limited(cluster, tmp_path, requests_per_minute_per_address="3") as http:
+        handed_on = ["unknown", "_hidden", "999.1.1.1", "1.2.3.4, garbage", "[::"]
+        found = [(await refusals(http, 1, {"x-forwarded-for": each}))[0] for each in handed_on]
+        assert found == [False, False, False, True, True]
+        assert await refusals(http, 1, {"x-forwarded-for": "203.0.113.7:4711"}) == [False]
+
+
+@pytest.mark.parametrize("limit", ["max_streams_per_address", "sign_ins_per_minute_per_address"])
+async def test_an_unnamed_proxy_is_suspected_whatever_its_address_has_too_many_of(
+    cluster: Cluster, database: Database, tmp_path: Path, limit: str
+):
+    with running_server(tmp_path, database_url=cluster.url(), rate_limits="on", **{limit: "1"}) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            ada = await sign_in(http, "ada")
+            async with ada.listening():
+                if limit == "max_streams_per_address":
+                    body = {"query": "subscription { messageCreated { cursor } }"}
+                    headers = {**ada.headers, **an_address(), "accept": "text/event-stream"}
+                    assert is_refused(await http.post("/graphql", json=body, headers=headers))
+                else:
+                    assert (
+                        await http.post("/auth/dev/login", json={}, headers=an_address())
+                    ).status_code == 429
+        assert server.log_path.read_text().count("name it in MESSENGER_TRUSTED_PROXIES") == 1
+
+
 async def test_addresses_of_one_ipv6_network_count_as_one(
     cluster: Cluster, database: Database, tmp_path: Path
 ):

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.people import Person
-from tests.requests.asking import URQL, VIEWER, executed, posts, refused
+from tests.requests.asking import AS_STREAM, BROWSER, EVENT_STREAM, URQL, VIEWER, executed, posts, refused
 from tests.serving import Server
 
 
@@ -139,13 +139,75 @@ async def test_a_body_over_the_limit_is_refused(http: httpx.AsyncClient):
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/graphql/stream"])
-@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "HEAD", "PROPFIND"])
+@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "TRACE", "PROPFIND"])
 async def test_other_methods_are_not_allowed(http: httpx.AsyncClient, method: str, path: str):
     response = await http.request(method, path, params={"query": VIEWER})
     assert response.status_code == 405
-    assert {"GET", "POST"} <= set(response.headers["allow"].split(", ")) <= {"GET", "POST", "PUT", "DELETE"}
-    if method != "HEAD":
-        refused(response, 405)
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST", "PUT", "DELETE"}
+    refused(response, 405)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/profile", "/graphql", "/health/live", "/health/ready", "/metrics", "/nowhere"]
+)
+async def test_head_is_answered_as_get_is_without_the_body(http: httpx.AsyncClient, path: str):
+    for headers in ({"accept": BROWSER}, {"accept": "application/json"}):
+        params = {"query": VIEWER} if path == "/graphql" and headers["accept"] != BROWSER else {}
+        got = await http.get(path, headers=headers, params=params)
+        head = await http.head(path, headers=headers, params=params)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        for name in ("content-type", "cache-control", "content-length"):
+            # The metrics change from one request to the next.
+            if (path, name) != ("/metrics", "content-length"):
+                assert head.headers.get(name) == got.headers.get(name), name
+
+
+async def test_head_opens_no_stream_and_changes_nothing(http: httpx.AsyncClient, ada: Person):
+    params = {"query": "subscription { messageCreated { cursor } }"}
+    head = await http.head("/graphql/stream", params=params, headers={**ada.headers, **AS_STREAM})
+    assert (head.status_code, head.headers["content-type"]) == (200, EVENT_STREAM)
+    assert "content-length" not in head.headers
+    mutation = 'mutation { updateProfile(input: {avatarUrl: "https://a.example/"}) { userErrors { code } } }'
+    assert (await http.head("/graphql", params={"query": mutation}, headers=ada.headers)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"), [("application/json", 200), ("application/graphql-response+json", 400)]
+)
+async def test_clients_with_persisted_queries_learn_to_send_the_text(
+    http: httpx.AsyncClient, accept: str, status: int
+):
+    """Apollo Client and urql look for this message or this code."""
+    hashed = {"persistedQuery": {"version": 1, "sha256Hash": "ab" * 32}}
+    for response in (
+        await posts(http, {"operationName": "V", "extensions": hashed}, accept),
+        await http.get("/graphql", params={"extensions": json.dumps(hashed)}, headers={"accept": accept}),
+    ):
+        assert response.status_code == status
+        [error] = response.json()["errors"]
+        assert error["message"] == "PersistedQueryNotSupported"
+        assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_SUPPORTED"
+    assert executed(await posts(http, {"query": VIEWER, "extensions": hashed}, accept)) == {"viewer": None}
+
+
+@pytest.mark.parametrize("depth", [200, 900, 970, 995, 1020, 1100, 20_000])
+async def test_json_that_is_nested_too_deeply_is_refused(http: httpx.AsyncClient, ada: Person, depth: int):
+    for opened, closed in (("[", "]"), ('{"a":', "}")):
+        value = opened * depth + "1" * (opened != "[") + closed * depth
+        document = '"query ($a: ID) { node(id: $a) { id } }"'
+        body = f'{{"query": {document}, "variables": {{"a": {value}}}}}'
+        for accept in ("application/json", "text/event-stream"):
+            response = await posts(http, body.encode(), accept, **ada.headers)
+            assert "nested too deeply" in refused(response, 400)
+
+
+async def test_json_may_be_nested_as_deeply_as_anybody_needs(http: httpx.AsyncClient):
+    body = {"query": VIEWER, "extensions": {"ours": json.loads("[" * 100 + "]" * 100)}}
+    assert executed(await posts(http, body)) == {"viewer": None}
+    # Brackets in texts are not levels.
+    assert executed(await posts(http, {"query": VIEWER, "extensions": {"ours": "[{" * 5000}})) == {
+        "viewer": None
+    }
 
 
 @pytest.mark.parametrize(
@@ -169,6 +231,21 @@ async def test_an_unknown_path_is_not_found_and_says_so_in_json(server: Server, 
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/json"
     assert response.json()["error"]["code"] == "NOT_FOUND"
+
+
+async def test_a_browser_at_an_unknown_address_is_shown_a_page_that_leads_home(http: httpx.AsyncClient):
+    page = await http.get("/nowhere", headers={"accept": BROWSER})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert '<a href="/">' in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert (await http.post("/nowhere", headers={"accept": BROWSER})).json()["error"]["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("path", ["/profile", "/conversations/Q29udmVyc2F0aW9uOjE%3D"])
+async def test_a_slash_too_much_leads_to_the_page(http: httpx.AsyncClient, path: str):
+    response = await http.get(f"{path}/?a=b", headers={"accept": BROWSER})
+    assert (response.status_code, response.headers["location"]) == (308, f"{path}?a=b")
+    assert (await http.get(path, headers={"accept": BROWSER})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/auth/refresh", "/health/live", "/metrics"])

@@ -7,7 +7,7 @@ import httpx
 
 from schema.api import Api
 from tests.conftest import SignIn
-from tests.people import Person
+from tests.people import MESSAGE_CREATED, Person
 from tests.requests.asking import AS_STREAM, SYNTAX_ERROR, VIEWER, log_lines, posts
 from tests.serving import Server, eventually
 
@@ -93,6 +93,26 @@ async def test_open_streams_are_counted_while_they_are_open(server: Server, ada:
         assert server.metric("messenger_open_streams") == 2
     await eventually(lambda: server.metric("messenger_open_streams") == 0)
     assert server.metric(gone) == ended + 2
+
+
+async def test_a_query_answered_as_an_event_is_measured_and_no_stream_is(server: Server, ada: Person):
+    measured = 'messenger_http_request_seconds_count{path="/graphql"}'
+    before = server.metric(measured)
+    await posts(ada.http, {"query": VIEWER}, "text/event-stream", **ada.headers)
+    await eventually(lambda: server.metric(measured) == before + 1)
+    ended = server.metric('messenger_streams_ended_total{reason="client gone"}')
+    for accept in (
+        "text/event-stream",
+        "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json",
+    ):
+        body, headers = {"query": MESSAGE_CREATED}, {**ada.headers, "accept": accept}
+        async with ada.http.stream("POST", "/graphql", json=body, headers=headers) as response:
+            assert response.status_code == 200
+    await eventually(
+        lambda: server.metric('messenger_streams_ended_total{reason="client gone"}') == ended + 2
+    )
+    await posts(ada.http, {"query": VIEWER}, "text/event-stream", **ada.headers)
+    await eventually(lambda: server.metric(measured) == before + 2)
 
 
 async def test_nobody_can_make_the_numbers_grow_without_bound(http: httpx.AsyncClient):

@@ -21,5 +21,6 @@ def public_server(
         public_url="https://chat.example.com",
         dev_login="on",
         allowed_origins=f"https://other.example, {FRONTEND}",
+        allowed_headers="X-Of-Ours",
     ) as running:
         yield running

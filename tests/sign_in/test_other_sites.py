@@ -171,6 +171,31 @@ async def test_only_an_allowed_origin_passes_the_preflight(public_server: Server
             assert "access-control-allow-origin" not in response.headers
 
 
+@pytest.mark.parametrize(
+    "added",
+    [
+        "baggage,content-type,sentry-trace",
+        "content-type,traceparent,tracestate",
+        "b3,x-b3-parentspanid,x-b3-sampled,x-b3-spanid,x-b3-traceid",
+        "apollo-require-preflight,apollographql-client-name,apollographql-client-version,x-apollo-operation-name",
+        "x-request-id",
+        "x-of-ours",
+    ],
+)
+async def test_a_frontend_elsewhere_may_send_what_its_libraries_add(public_server: Server, added: str):
+    """Also what a setting names; browsers remember it for a while."""
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": added}
+    async with httpx.AsyncClient(base_url=public_server.url) as http:
+        response = await http.options("/graphql", headers={"origin": FRONTEND, **preflight})
+        assert response.status_code == 200, response.text
+        assert set(added.split(",")) <= set(
+            response.headers["access-control-allow-headers"].lower().split(", ")
+        )
+        assert int(response.headers["access-control-max-age"]) >= 3600
+        unknown = {**preflight, "access-control-request-headers": f"{added},x-unknown"}
+        assert (await http.options("/graphql", headers={"origin": FRONTEND, **unknown})).status_code == 400
+
+
 async def test_without_allowed_origins_no_other_page_reads_an_answer(http: httpx.AsyncClient):
     response = await http.post("/graphql", json=VIEWER, headers={"origin": FRONTEND})
     assert not [name for name in response.headers if name.startswith("access-control-")]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -83,12 +84,22 @@ async def events(client: httpx.AsyncClient, query: str, after: str) -> AsyncIter
         await asyncio.sleep(random.uniform(0, 1))
 
 
+# What would drive the terminal or reorder what it shows: controls, and overrides of the writing direction.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Escape control characters, and indent further lines so that they do not look like other messages."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n    ".join(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in lines)
+
+
 def show(username: str, content: str, note: str = "") -> None:
-    print(f"{username}: {content}{note}", flush=True)
+    print(printable(f"{username}: {content}{note}"), flush=True)
 
 
 def complain(code: str, message: str) -> None:
-    print(f"! {code}: {message}", flush=True)
+    print(printable(f"! {code}: {message}"), flush=True)
 
 
 async def listen(client: httpx.AsyncClient, conversation_id: str, after: str) -> None:

@@ -7,7 +7,7 @@ its own process. The product knows nothing of it.
 import random
 from collections.abc import Iterable
 
-from tests.faults.sabotage import attaching, clocks, following, hints, outages, streams, writing
+from tests.faults.sabotage import attaching, clocks, following, framing, hints, outages, streams, writing
 
 _BY_NAME = {
     break_it.__name__: break_it
@@ -17,6 +17,7 @@ _BY_NAME = {
         clocks.order_by_id,
         following.pass_every_hint,
         following.resume_one_early,
+        framing.accept_upgrades,
         hints.lose_peers,
         hints.drop_hints,
         hints.double_hints,

@@ -1,0 +1,47 @@
+"""What browsers allow pages of other origins, whose frontends use this server."""
+
+from collections.abc import Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from server.single_connection import TOKEN_HEADER
+
+# What the API reads.
+_OURS = ("authorization", "content-type", "last-event-id", TOKEN_HEADER)
+# What Sentry, OpenTelemetry (W3C and B3), Apollo Client and others add to every request.
+_USUAL = (
+    "baggage",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "apollo-require-preflight",
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "x-apollo-operation-id",
+    "x-apollo-operation-name",
+    "x-apollo-operation-type",
+    "x-request-id",
+    "x-requested-with",
+)
+# Chromium remembers a preflight for no longer.
+_REMEMBERED_SECONDS = 7200
+
+
+def with_cors(app: ASGIApp, origins: Sequence[str], more_headers: Sequence[str]) -> ASGIApp:
+    """Let pages of these origins call the application, with cookies and with these headers too."""
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=[*_OURS, *_USUAL, *more_headers],
+        expose_headers=["x-request-id", "retry-after"],
+        max_age=_REMEMBERED_SECONDS,
+    )

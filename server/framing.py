@@ -1,0 +1,305 @@
+"""HTTP/1.1 message framing: where each request on a connection ends.
+
+A server and a proxy that disagree about that serve one client's bytes as another client's request
+(https://www.rfc-editor.org/rfc/rfc9112#name-request-smuggling). So a request whose end is uncertain is
+rejected, the connection is closed after it, and nothing that follows it is read.
+
+Private parts of uvicorn that this, server/heads.py, server/connections.py, server/event_stream.py and
+server/serving.py rely on, for which its minor version is pinned (tests/test_private_parts.py):
+
+- `HttpToolsProtocol` parses with `parser`, calls `on_*` on itself, and may get another parser.
+- `on_header` appends to `headers`, which the scope holds.
+- `on_headers_complete` makes `cycle` and starts `app`.
+- `pipeline` holds the requests that wait for their turn, with their applications, the newest first.
+- `cycle.keep_alive`, when false, closes the connection after the response.
+- `cycle.chunked_encoding` and `expected_content_length` decide how a response's body is written.
+- `cycle.waiting_for_100_continue`, `more_body`, `response_started` and `response_complete` say how far it is.
+- `cycle.disconnected` with `message_event` ends a request without a response and without a complaint.
+- `Server.capture_signals` and `Server.startup` are called by `Server.serve`.
+"""
+
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import urlsplit
+
+import httptools
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from server.responses import encode_json
+
+log = structlog.stdlib.get_logger(__name__)
+
+CYCLE = "messenger.cycle"
+"""The extension of an ASGI scope that holds uvicorn's state of that request and its response."""
+
+MAX_HEAD_BYTES = 64 * 1024
+
+BAD_REQUEST = b"400 Bad Request"
+
+
+class BadRequest(Exception):
+    """A request that cannot be accepted as HTTP/1.1; `status` is the status line's code and phrase."""
+
+    def __init__(self, status: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class _NoMoreRequests(Exception):
+    """A request after one that was the last of its connection."""
+
+
+class FramedRequests(HttpToolsProtocol):
+    """uvicorn's protocol, which ignores upgrades and stops reading where it cannot tell requests apart."""
+
+    _in_head = False
+    _in_body = False
+    _is_last = False
+    """Whether the request that is read, or was read last, is the last one of this connection."""
+    _stopped = False
+    """Whether whatever else arrives is discarded."""
+    _bytes_without_body = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived."""
+        if self._stopped:
+            return
+        self._unset_keepalive_if_required()
+        self._bytes_without_body += len(data)
+        try:
+            self._parse(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._stopped = True
+            cause = error.__context__
+            if not isinstance(cause, _NoMoreRequests):
+                self.reject(
+                    cause.status if isinstance(cause, BadRequest) else BAD_REQUEST, str(cause or error)
+                )
+            return
+        # Extensions of chunks and trailers have no limit of their own.
+        if self._in_body and self._bytes_without_body > 2 * MAX_HEAD_BYTES:
+            self.reject(b"431 Request Header Fields Too Large", "too many bytes besides the body")
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        """Have the parser read it, as if nobody had offered an upgrade.
+
+        The parser takes an upgrade for accepted: it skips the body and would read it as the next request. So
+        a new parser gets the same head without the offer, and then all that follows
+        (https://www.rfc-editor.org/rfc/rfc9110#name-upgrade).
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = memoryview(data)[cast(int, upgrade.args[0]) :]
+                head = self._head_without_upgrade()
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        lines = [b"%b %b HTTP/1.1" % (self.scope["method"].encode(), self.url)]
+        lines += [b"%b: %b" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        if self._is_last:
+            raise _NoMoreRequests
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """Answer the request, whose body follows.
+
+        Raises:
+            BadRequest: it cannot be told where the request ends, or for which host it is.
+        """
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        if method == b"CONNECT":
+            raise BadRequest(b"501 Not Implemented", "CONNECT is not supported")
+        if version not in {"1.1", "1.0"}:
+            raise BadRequest(b"505 HTTP Version Not Supported", f"HTTP/{version} is not supported")
+        if self.parser.should_upgrade():
+            # The parser stops here, and `_parse` goes on without the offer.
+            self.scope["method"] = method.decode("ascii")
+            return
+        self._check_transfer_encoding(version)
+        self._settle_host(version)
+        if version == "1.0":
+            self.expect_100_continue = False
+            self._start(_answer_without_chunks)
+        else:
+            self._start(_close_unless_continued if self.expect_100_continue else None)
+        self._in_head, self._in_body, self._bytes_without_body = False, True, 0
+        self._is_last = not self.cycle.keep_alive
+        # Trailers are no headers: they are dropped.
+        self.headers = _Dropped()
+
+    def _start(self, wrapped: Callable[[ASGIApp], ASGIApp] | None) -> None:
+        """Have the application answer the request in its turn, wrapped where the request needs that."""
+        app: ASGIApp = self.app  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAssignmentType]
+        try:
+            if wrapped is not None:
+                self.app = wrapped(app)  # pyright: ignore[reportAttributeAccessIssue]  # uvicorn's types of ASGI
+            super().on_headers_complete()
+        finally:
+            self.app = app  # pyright: ignore[reportAttributeAccessIssue]
+        self.scope.setdefault("extensions", {})[CYCLE] = self.cycle  # pyright: ignore[reportArgumentType]
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._bytes_without_body = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request, unless it is still to be read without the upgrade that it offers."""
+        if self._in_body:
+            self._in_body = False
+            super().on_message_complete()
+            if not self._is_last and not self.parser.should_keep_alive():
+                # A trailer has said so, after which the parser reads nothing else.
+                self.cycle.keep_alive = False
+                self._is_last = True
+                if self.cycle.response_complete:
+                    self.transport.close()
+
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]  # asyncio's type
+        """Keep a connection that its client has shut for sending, until its complete requests are answered.
+
+        https://www.rfc-editor.org/rfc/rfc9112#name-tear-down
+        """
+        self._stopped = True
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete or self._in_body:
+            return False
+        cycle.keep_alive = False
+        return True
+
+    def reject(self, status: bytes, reason: str) -> None:
+        """Answer a request that is broken, after those before it, and close the connection."""
+        log.warning("malformed request rejected", status=status.decode(), reason=reason)
+        self._stopped = self._is_last = True
+        transferred, refusal = _refusal(status, reason)
+        if not self._in_body:
+            if not self._in_head:
+                super().on_message_begin()
+            self.url = b"/"
+            self._start(lambda _: refusal)
+        elif self.pipeline:
+            # The request has not been started, and is the newest of those that wait.
+            self.pipeline[0] = (self.cycle, refusal)  # pyright: ignore[reportArgumentType]
+        else:
+            if not self.cycle.response_started:
+                self.transport.write(transferred)
+            # Its application has nothing left to say.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self.transport.close()
+
+    def _check_transfer_encoding(self, version: str) -> None:
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if not codings:
+            return
+        if version == "1.0":
+            raise BadRequest(BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
+        if [coding.strip().lower() for coding in codings] != [b"chunked"]:
+            raise BadRequest(b"501 Not Implemented", "the only transfer coding is chunked")
+
+    def _settle_host(self, version: str) -> None:
+        """Require one Host, and let the authority of an absolute request target replace it.
+
+        https://www.rfc-editor.org/rfc/rfc9112#name-request-target
+        """
+        hosts = [index for index, (name, _) in enumerate(self.headers) if name == b"host"]
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            raise BadRequest(BAD_REQUEST, "one Host header is required")
+        if self.url[:1] not in {b"/", b"*"}:
+            try:
+                target = urlsplit(self.url)
+            except ValueError as error:
+                raise BadRequest(BAD_REQUEST, "the request target is not a URL") from error
+            if target.scheme not in {b"http", b"https"} or not target.netloc:
+                raise BadRequest(BAD_REQUEST, "the request target is not a path")
+            self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
+            if hosts:
+                self.headers[hosts[0]] = (b"host", target.netloc)
+
+
+class _Dropped(list[tuple[bytes, bytes]]):
+    """A list that stays empty."""
+
+    def append(self, value: tuple[bytes, bytes], /) -> None:
+        """Drop it."""
+
+
+def _refusal(status: bytes, reason: str) -> tuple[bytes, ASGIApp]:
+    """Return the answer to a broken request, as it is transferred and as an application."""
+    error = {"code": "BAD_USER_INPUT", "message": f"The request is not valid HTTP/1.1: {reason}."}
+    body = encode_json({"error": error})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"connection", b"close"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": int(status[:3]), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    lines = [b"HTTP/1.1 " + status, *(b"%b: %b" % header for header in headers), b"", body]
+    return b"\r\n".join(lines), refuse
+
+
+def _close_unless_continued(app: ASGIApp) -> ASGIApp:
+    """Close the connection after an answer that comes before `100 Continue`: a body may follow it or not.
+
+    https://www.rfc-editor.org/rfc/rfc9110#name-expect
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        cycle = cycle_of(scope)
+
+        async def send_noted(message: Message) -> None:
+            if cycle.waiting_for_100_continue:
+                cycle.keep_alive = False
+            await send(message)
+
+        await app(scope, receive, send_noted)
+
+    return answer
+
+
+def _answer_without_chunks(app: ASGIApp) -> ASGIApp:
+    """Answer HTTP/1.0, which has no chunks: a body without a length ends with the connection.
+
+    https://www.rfc-editor.org/rfc/rfc9112#name-transfer-encoding
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        cycle = cycle_of(scope)
+        has_length = True
+
+        async def send_plain(message: Message) -> None:
+            nonlocal has_length
+            if message["type"] == "http.response.start":
+                has_length = any(name.lower() == b"content-length" for name, _ in message["headers"])
+                if not has_length:
+                    cycle.chunked_encoding = False
+            elif not has_length:
+                # uvicorn compares what it writes with what it takes for the length.
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plain)
+
+    return answer
+
+
+def cycle_of(scope: Scope) -> RequestResponseCycle:
+    """Return uvicorn's state of a request and its response."""
+    return cast(RequestResponseCycle, scope["extensions"][CYCLE])

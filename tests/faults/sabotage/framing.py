@@ -1,0 +1,25 @@
+"""Requests that are told apart as uvicorn does it by itself."""
+
+from contextlib import suppress
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server.framing import CYCLE, FramedRequests
+
+
+def accept_upgrades(number: int) -> None:
+    """Take every upgrade for accepted, so that the body after it is read as the next request."""
+
+    def parse(self: FramedRequests, data: bytes | memoryview) -> None:
+        with suppress(httptools.HttpParserUpgrade):
+            self.parser.feed_data(data)
+
+    def start(self: FramedRequests) -> None:
+        HttpToolsProtocol.on_headers_complete(self)
+        self.scope["extensions"][CYCLE] = self.cycle  # pyright: ignore[reportArgumentType, reportTypedDictNotRequiredAccess]
+
+    FramedRequests._parse = parse  # pyright: ignore[reportPrivateUsage]
+    FramedRequests.on_headers_complete = start
+    FramedRequests.on_message_begin = HttpToolsProtocol.on_message_begin
+    FramedRequests.on_message_complete = HttpToolsProtocol.on_message_complete
