@@ -3,6 +3,7 @@
 Those that come in numbers are named tuples, which take a third of the time to make.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -65,6 +66,16 @@ class InboxEntry(NamedTuple):
 
     position: int
     message: Message
+
+
+class InboxPage(NamedTuple):
+    """Entries of an inbox in order, and the position up to which there are no others.
+
+    Entries whose message has been deleted are left out, so `up_to` may be past the last one.
+    """
+
+    entries: Sequence[InboxEntry]
+    up_to: int
 
 
 @dataclass(frozen=True, slots=True)

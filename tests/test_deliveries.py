@@ -36,7 +36,7 @@ def saying(content: str, talk: Talk, key: UUID | None = None) -> Outgoing:
 
 async def inbox_of(database: Database, user: User) -> list[str]:
     async with database.connection() as connection:
-        entries = await inboxes.read(connection, user.id, after=0, limit=1000)
+        entries, _ = await inboxes.read(connection, user.id, after=0, limit=1000)
     assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
     return [entry.message.content for entry in entries]
 

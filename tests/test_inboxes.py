@@ -32,7 +32,7 @@ async def sends(
 
 async def inbox_of(database: Database, user: User, *, after: int = 0) -> list[tuple[int, str]]:
     async with database.snapshot() as connection:
-        entries = await inboxes.read(connection, user.id, after=after, limit=10_000)
+        entries, _ = await inboxes.read(connection, user.id, after=after, limit=10_000)
     return [(entry.position, entry.message.content) for entry in entries]
 
 

@@ -87,4 +87,4 @@ async def has_index(database: Database, *, is_valid: bool) -> None:
         while is_valid is not await connection.fetchval(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('inbox_entries_message_id_idx')"
         ):
-            await asyncio.sleep(0.01)
+            pass

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from db.engine import Database
-from db.records import InboxEntry, Message
+from db.records import InboxEntry, InboxPage, Message
 from realtime.broadcaster import Broadcaster
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
@@ -46,11 +46,11 @@ class SimulatedInbox(FollowedInbox[int]):
     def cursor(self, position: int) -> str:
         return str(position)
 
-    async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+    async def read(self, *, after: int, limit: int) -> InboxPage:
         await Turn()
         page = self.log[after : after + limit]
         await Turn()
-        return page
+        return InboxPage(page, after + len(page))
 
 
 class SimulatedStream(SharingStream):
