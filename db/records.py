@@ -22,13 +22,15 @@ class Conversation(NamedTuple):
     """A conversation as one of its participants sees it.
 
     `read_seq` is the last message that participant has read, `last_position` the place of the
-    conversation's last message in their inbox, 0 while nothing has been written.
+    conversation's last message in their inbox, 0 while nothing has been written. `unread_count` counts the
+    messages after `read_seq` that still exist.
     """
 
     id: UUID
     last_seq: int
     read_seq: int
     last_position: int
+    unread_count: int
 
 
 class Participant(NamedTuple):
