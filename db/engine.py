@@ -25,6 +25,7 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "application_name": "messenger",
     "timezone": "UTC",
     "statement_timeout": "15000",
+    "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "60000",
 }
 _TRANSACTION = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -42,7 +43,7 @@ class Database:
         """Use the pool of connections to `url`."""
         self.url = url
         self.behind_pooler = behind_pooler
-        self.deliveries = Deliveries(self._connected, self._one_statement)
+        self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
 
     @asynccontextmanager
@@ -113,6 +114,10 @@ class Database:
             self._pool.terminate()
 
 
+def _transaction_on(connection: Connection) -> AbstractAsyncContextManager[None]:
+    return _begun(connection, _TRANSACTION)
+
+
 @asynccontextmanager
 async def _begun(connection: Connection, begin: str) -> AsyncGenerator[None]:
     """Begin a transaction, and end it: nothing of it is left on the connection, or the connection is gone."""
@@ -146,10 +151,10 @@ async def open_database(
 ) -> AsyncGenerator[Database]:
     """Yield a `Database` that is closed when the block ends; nothing connects before the first use.
 
-    `url` is an address as libpq reads it. A statement that takes longer than 15 seconds is ended by the
-    server, and so is a wait for a lock. `behind_pooler` is for an address where each transaction may
-    reach another server connection (PgBouncer's transaction mode): nothing is kept on a connection
-    then, and the time limits are the database's own to set.
+    `url` is an address as libpq reads it. The server ends a statement after 15 seconds, and
+    a wait for a lock after 2. `behind_pooler` is for an address where each transaction may reach another
+    server connection (PgBouncer's transaction mode): nothing is kept on a connection then, and the time
+    limits are the database's own to set.
     """
     on_connection: dict[str, Any] = (
         {"statement_cache_size": 0}
