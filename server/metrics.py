@@ -48,6 +48,10 @@ OPERATIONS = Counter(
 )
 OPEN_STREAMS = _gauge("messenger_open_streams", "Event streams that are open now.")
 STREAMS_ENDED = Counter("messenger_streams_ended_total", "Event streams that ended, by why.", ["reason"])
+RATES_NOT_COUNTED = Counter(
+    "messenger_rates_not_counted_total",
+    "Messages and sign-ins that were let through uncounted because the database did not answer.",
+)
 _TASKS = _gauge("messenger_tasks", "Tasks: one for each open stream and each request.")
 _CONNECTIONS = _gauge("messenger_database_connections", "Open connections to the database.")
 _CONNECTIONS_IN_USE = _gauge("messenger_database_connections_in_use", "Those of them that are in use.")

@@ -80,14 +80,14 @@ async def use(database: Database) -> int:
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in {"COMMAND": 0.5, "ROLLBACK": 0.5, "ACQUIRE": 2, "CLOSE": 0.5}.items():
+    for name, seconds in {"COMMAND": 2.5, "ROLLBACK": 0.5, "ACQUIRE": 2, "CLOSE": 0.5}.items():
         monkeypatch.setattr(f"db.engine._{name}_SECONDS", seconds)
 
 
 async def test_silent_connections_are_replaced(cluster: Cluster, database: Database):
     async with routed(cluster) as (route, through):
         route.swallow()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             with pytest.raises(DatabaseUnavailable):
                 await use(through)
             # The other connection, which has been silent as long, is not tried.
@@ -95,7 +95,7 @@ async def test_silent_connections_are_replaced(cluster: Cluster, database: Datab
 
 
 async def test_a_transaction_on_a_silent_connection_ends(cluster: Cluster, database: Database):
-    async with routed(cluster) as (route, through), asyncio.timeout(10):
+    async with routed(cluster) as (route, through), asyncio.timeout(20):
         with pytest.raises(DatabaseUnavailable):
             async with through.transaction() as connection:
                 await connection.execute("SELECT 1")
@@ -105,7 +105,7 @@ async def test_a_transaction_on_a_silent_connection_ends(cluster: Cluster, datab
 
 
 async def test_a_request_that_fails_on_a_silent_connection_gives_it_up(cluster: Cluster, database: Database):
-    async with routed(cluster) as (route, through), asyncio.timeout(10):
+    async with routed(cluster) as (route, through), asyncio.timeout(20):
         with pytest.raises(RuntimeError, match="meanwhile"):
             async with through.snapshot():
                 route.swallow()
