@@ -111,7 +111,7 @@ class FollowedInbox(RuleBasedStateMachine):
             assert self.seen == self.log
             # Every hint lost while connected: being told to look at the log is enough.
             self.log.append(entry(len(self.log) + 1))
-            self.broadcaster.subscribers.wake_all()
+            self.broadcaster.subscribers.wake(READER)
             self.loop.run_until_complete(self.turns(20))
             assert self.seen == self.log
         finally:

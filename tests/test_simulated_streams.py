@@ -162,7 +162,7 @@ class SharedInbox(RuleBasedStateMachine):
 
     @rule()
     def the_broadcaster_may_have_missed_something(self) -> None:
-        self.broadcaster.subscribers.wake_all()
+        self.broadcaster.subscribers.wake(READER)
 
     @rule(back=st.integers(0, 3))
     def a_stream_opens(self, back: int) -> None:
@@ -286,7 +286,7 @@ async def test_who_joins_has_had_what_the_leader_begins_after():
     await sharing.turns(10)
     assert ahead.received == [2]
     behind.reads = False
-    sharing.broadcaster.subscribers.wake_all()
+    sharing.broadcaster.subscribers.wake(READER)
     while sharing.shared.runs["the same"].leader is not ahead:
         await Turn()
     # It has not yet caught up again.
