@@ -1,8 +1,8 @@
 """Hints as text between processes, which may be of different versions while an update rolls.
 
 A line is a JSON array that begins with its user's id, at a fixed place. In a message, version 1, the second
-value is a number. In what later versions add, it is to be a string that names kind and version. A process that
-cannot read a line wakes the user that it begins with, whose streams then read the log. An id alone is a
+value is a number. In what later versions add, it is to be a string that names kind and version. A process
+that cannot read a line wakes the user that it begins with, whose streams then read the log. An id alone is a
 wake-up too.
 """
 
