@@ -14,6 +14,8 @@ def migrate(connection: Connection) -> None:
         connection=connection,
         target_metadata=metadata,
         compare_server_default=True,
+        # A migration may have to leave its transaction, for an index that is built concurrently.
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()

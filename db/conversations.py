@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from asyncpg import ForeignKeyViolationError, Record
-from sqlalchemy import BigInteger, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, bindparam, func, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from db.ids import new_id
@@ -13,11 +13,27 @@ from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
 from db.users import USER_COLUMNS, UserGone
 
+# Messages are numbered without gaps until an author is deleted, and their messages with them. As long as both
+# of two are there, the numbers say how many are unread; otherwise those that are left are counted.
+_UNREAD_COUNT = """
+    CASE
+        WHEN conversations.last_seq = participants.read_seq THEN 0
+        WHEN conversations.pair_key IS NOT NULL AND EXISTS (
+            SELECT FROM participants AS other
+            WHERE other.conversation_id = conversations.id AND other.user_id <> participants.user_id
+        ) THEN conversations.last_seq - participants.read_seq
+        ELSE (
+            SELECT count(*) FROM messages
+            WHERE messages.conversation_id = conversations.id AND messages.seq > participants.read_seq
+        )
+    END
+"""
 _AS_SEEN = (
     conversations.c.id,
     conversations.c.last_seq,
     participants.c.read_seq,
     participants.c.last_position,
+    literal_column(_UNREAD_COUNT, BigInteger).label("unread_count"),
 )
 
 _MAKE_PAIR = Statement(
@@ -76,7 +92,8 @@ def _recent(condition: str) -> Statement:
         SELECT page.*, other.id, other.username, other.avatar_url,
                newest.id, newest.author_id, newest.content, newest.created_at
         FROM (
-            SELECT conversations.id, conversations.last_seq, participants.read_seq, participants.last_position
+            SELECT conversations.id, conversations.last_seq, participants.read_seq,
+                   participants.last_position, {_UNREAD_COUNT} AS unread_count
             FROM participants JOIN conversations ON conversations.id = participants.conversation_id
             WHERE participants.user_id = :viewer AND participants.last_position > 0 {condition}
             ORDER BY participants.last_position DESC
@@ -123,9 +140,9 @@ async def recent(
 
 
 def _recent_conversation(row: Record) -> RecentConversation:
-    conversation = Conversation(*row[:4])
-    other = User(*row[4:7]) if row[4] else None
-    last_message = Message(row[7], conversation.id, conversation.last_seq, *row[8:]) if row[7] else None
+    conversation = Conversation(*row[:5])
+    other = User(*row[5:8]) if row[5] else None
+    last_message = Message(row[8], conversation.id, conversation.last_seq, *row[9:]) if row[8] else None
     return RecentConversation(conversation, other, last_message)
 
 

@@ -7,10 +7,11 @@ from copy import copy
 from dataclasses import dataclass
 
 import structlog
-from asyncpg import DataError, IntegrityConstraintViolationError
+from asyncpg import PostgresError
 
+from db.held_conversations import HeldConversations
 from db.inboxes import Delivered, Outgoing, Refused, deliver_all
-from db.outages import DatabaseUnavailable
+from db.outages import LOCK_ERRORS, DatabaseUnavailable, is_outage
 from db.statements import Connection
 
 log = structlog.stdlib.get_logger(__name__)
@@ -24,6 +25,9 @@ _STATEMENT_SECONDS = 20
 # As long as a connection is waited for, and then a statement.
 _PATIENCE_SECONDS = 30
 _LAST_SECONDS = 10
+_MOST_SET_ASIDE = 1_000
+# For a lock that is held as long as it takes to commit, and no longer.
+_DO_NOT_WAIT = "SET LOCAL lock_timeout = '100ms'"
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 Begin = Callable[[Connection], AbstractAsyncContextManager[None]]
@@ -37,24 +41,31 @@ class _Waiting:
 
 
 class Deliveries:
-    """Stores messages in the order in which they are handed in, those that wait at a time in one statement.
+    """Stores messages in the order in which they come, batching whatever is queued into one statement.
 
     A message that comes alone goes alone and at once; the more come while a statement runs, the more go with
-    the next.
+    the next. Messages to a conversation that another transaction has locked leave this order, and hold up
+    others once only, for as long as the connections' `lock_timeout`.
     """
 
-    def __init__(self, connect: Connect, begin: Begin) -> None:
-        """Store over the connections that `connect` opens; a statement is committed when `begin` ends."""
+    def __init__(self, connect: Connect, begin: Begin, begin_transaction: Begin) -> None:
+        """Store over the connections that `connect` opens; what is stored is committed when a block ends.
+
+        `begin` is for one statement, `begin_transaction` for several.
+        """
         self._connect = connect
         self._begin = begin
+        self._begin_transaction = begin_transaction
+        self._held = HeldConversations(self._store_held)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_MOST_WAITING)
         self._running = False
 
     async def deliver(self, message: Outgoing) -> Delivered | Refused:
-        """Store the message, as `inboxes.deliver` does; what becomes of others is nothing to it.
+        """Store the message, as `inboxes.deliver` does, independently of the rest of its batch.
 
         Raises:
-            DatabaseUnavailable: the database does not answer. Whether it is stored is then not known.
+            DatabaseUnavailable: the database does not answer, or another transaction has locked the
+                conversation. Whether the message is stored is then not known.
         """
         if not self._running:
             raise _stopped()
@@ -84,9 +95,12 @@ class Deliveries:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LAST_SECONDS):
                         await self._queue.join()
+                        await self._held.drained()
             finally:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
+                for each in await self._held.close():
+                    _tell([each], [_stopped()])
                 while not self._queue.empty():
                     _tell([self._queue.get_nowait()], [_stopped()])
 
@@ -114,10 +128,7 @@ class Deliveries:
             for _ in range(_BATCHES_ON_A_CONNECTION):
                 while len(batch) < _MOST_AT_ONCE and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
-                # For one who has gone meanwhile nothing is begun.
-                present = [each for each in batch if not each.outcome.done()]
-                if present:
-                    _tell(present, await self._store(connection, [each.message for each in present]))
+                await self._store(connection, self._ready(batch))
                 self._done_with(batch)
                 if self._queue.empty():
                     break
@@ -127,15 +138,79 @@ class Deliveries:
             self._queue.task_done()
         batch.clear()
 
-    async def _store(self, connection: Connection, messages: Sequence[Outgoing]) -> Sequence[_Outcome]:
+    def _ready(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        """Return those whose caller still waits; set those aside whose conversation is locked."""
+        ready: list[_Waiting] = []
+        for each in batch:
+            if self._held.holds(each.message.conversation_id):
+                self._set_aside(each)
+            elif not each.outcome.done():
+                ready.append(each)
+        return ready
+
+    def _set_aside(self, each: _Waiting) -> None:
+        if len(self._held) < _MOST_SET_ASIDE:
+            self._held.add(each.message.conversation_id, each)
+        else:
+            _tell([each], [_locked()])
+
+    async def _store(self, connection: Connection, batch: Sequence[_Waiting]) -> None:
+        """Store the messages in one statement or, if it fails for what is in one of them, one by one."""
+        if not batch:
+            return
         try:
             async with asyncio.timeout(_STATEMENT_SECONDS), self._begin(connection):
-                return await deliver_all(connection, messages)
-        except (IntegrityConstraintViolationError, DataError) as error:
-            # What is wrong with one of them is nothing to the others.
-            if len(messages) > 1:
-                return [outcome for each in messages for outcome in await self._store(connection, [each])]
-            return [error]
+                outcomes = await deliver_all(connection, [each.message for each in batch])
+        except PostgresError as error:
+            if is_outage(error) and not isinstance(error, LOCK_ERRORS):
+                raise
+            if len(batch) == 1:
+                self._fail(batch[0], error)
+                return
+            for each in batch:
+                await self._store_alone(connection, each)
+        else:
+            _tell(batch, outcomes)
+
+    async def _store_alone(self, connection: Connection, each: _Waiting) -> None:
+        """Store one message without waiting for locks; one that would have to wait is set aside."""
+        if self._held.holds(each.message.conversation_id):
+            self._set_aside(each)
+            return
+        try:
+            async with asyncio.timeout(_STATEMENT_SECONDS), self._begin_transaction(connection):
+                await connection.execute(_DO_NOT_WAIT)
+                outcomes = await deliver_all(connection, [each.message])
+        except PostgresError as error:
+            if is_outage(error) and not isinstance(error, LOCK_ERRORS):
+                raise
+            self._fail(each, error)
+        else:
+            _tell([each], outcomes)
+
+    def _fail(self, each: _Waiting, error: PostgresError) -> None:
+        if isinstance(error, LOCK_ERRORS):
+            self._set_aside(each)
+        else:
+            _tell([each], [error])
+
+    async def _store_held(self, each: _Waiting) -> bool:
+        """Store a message that was set aside; return false if its conversation is still locked."""
+        if each.outcome.done():
+            return True
+        try:
+            async with self._connect() as connection:
+                try:
+                    async with asyncio.timeout(_STATEMENT_SECONDS), self._begin(connection):
+                        outcomes = await deliver_all(connection, [each.message])
+                except LOCK_ERRORS:
+                    _tell([each], [_locked()])
+                    return False
+        except Exception as error:
+            _tell([each], [error])
+        else:
+            _tell([each], outcomes)
+        return True
 
 
 def _tell(batch: Sequence[_Waiting], outcomes: Sequence[_Outcome]) -> None:
@@ -154,6 +229,10 @@ def _tell(batch: Sequence[_Waiting], outcomes: Sequence[_Outcome]) -> None:
 def _expire(outcome: asyncio.Future[Delivered | Refused]) -> None:
     if not outcome.done():
         outcome.set_exception(DatabaseUnavailable("the message has waited for too long"))
+
+
+def _locked() -> DatabaseUnavailable:
+    return DatabaseUnavailable("another transaction has locked the conversation")
 
 
 def _stopped() -> DatabaseUnavailable:

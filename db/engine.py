@@ -25,10 +25,14 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "application_name": "messenger",
     "timezone": "UTC",
     "statement_timeout": "15000",
+    "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "60000",
 }
 _TRANSACTION = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# Longer than the server lets a statement take: a connection that is silent for so long is dead.
+_COMMAND_SECONDS = 20
+_ROLLBACK_SECONDS = 5
 _ACQUIRE_SECONDS = 10
 _CLOSE_SECONDS = 10
 # So many statements later a connection is made anew, and with it PostgreSQL's process and its memory.
@@ -42,7 +46,7 @@ class Database:
         """Use the pool of connections to `url`."""
         self.url = url
         self.behind_pooler = behind_pooler
-        self.deliveries = Deliveries(self._connected, self._one_statement)
+        self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
 
     @asynccontextmanager
@@ -87,10 +91,20 @@ class Database:
         with naming_outages():
             try:
                 yield connection
+            except TimeoutError:
+                await self._replace_silent_connections(connection)
+                raise
             finally:
                 # A connection that cannot be given back has been closed by the pool.
                 with suppress(*CONNECTION_ERRORS):
                     await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
+
+    async def _replace_silent_connections(self, silent: Connection) -> None:
+        """Close this connection, and those of its age before their next use: they are probably dead too."""
+        await self._pool.expire_connections()
+        # The end of a transaction may have closed it already.
+        with suppress(asyncpg.InterfaceError):
+            silent.terminate()
 
     async def _acquire(self) -> Connection:
         try:
@@ -113,6 +127,10 @@ class Database:
             self._pool.terminate()
 
 
+def _transaction_on(connection: Connection) -> AbstractAsyncContextManager[None]:
+    return _begun(connection, _TRANSACTION)
+
+
 @asynccontextmanager
 async def _begun(connection: Connection, begin: str) -> AsyncGenerator[None]:
     """Begin a transaction, and end it: nothing of it is left on the connection, or the connection is gone."""
@@ -127,7 +145,8 @@ async def _begun(connection: Connection, begin: str) -> AsyncGenerator[None]:
 
 async def _roll_back(connection: Connection) -> None:
     try:
-        await connection.execute("ROLLBACK")
+        async with asyncio.timeout(_ROLLBACK_SECONDS):
+            await connection.execute("ROLLBACK")
     except CONNECTION_ERRORS:
         # What went wrong before is what counts.
         connection.terminate()
@@ -146,10 +165,11 @@ async def open_database(
 ) -> AsyncGenerator[Database]:
     """Yield a `Database` that is closed when the block ends; nothing connects before the first use.
 
-    `url` is an address as libpq reads it. A statement that takes longer than 15 seconds is ended by the
-    server, and so is a wait for a lock. `behind_pooler` is for an address where each transaction may
-    reach another server connection (PgBouncer's transaction mode): nothing is kept on a connection
-    then, and the time limits are the database's own to set.
+    `url` is an address as libpq reads it. A connection that leaves a statement unanswered for 20 seconds is
+    closed. The server ends a statement after 15 seconds, and
+    a wait for a lock after 2. `behind_pooler` is for an address where each transaction may reach another
+    server connection (PgBouncer's transaction mode): nothing is kept on a connection then, and the time
+    limits are the database's own to set.
     """
     on_connection: dict[str, Any] = (
         {"statement_cache_size": 0}
@@ -162,6 +182,7 @@ async def open_database(
         max_size=pool_size,
         max_queries=_MOST_STATEMENTS,
         timeout=_ACQUIRE_SECONDS,
+        command_timeout=_COMMAND_SECONDS,
         reset=_keep_as_it_is,
         **on_connection,
     )

@@ -9,7 +9,7 @@ from asyncpg import UniqueViolationError
 from sqlalchemy import bindparam, func, select, text, update
 
 from db.ids import new_id
-from db.records import InboxEntry, InboxState, Message
+from db.records import InboxEntry, InboxPage, InboxState, Message
 from db.statements import Connection, Statement, uuids
 from db.tables import inbox_epoch, inboxes
 from db.users import UserGone
@@ -264,7 +264,7 @@ async def state(connection: Connection, user_id: UUID) -> InboxState:
 
 _READ = Statement(
     text("""
-    SELECT inboxes.trimmed_to, entry.*
+    SELECT inboxes.trimmed_to, inboxes.last_position, entry.*
     FROM inboxes LEFT JOIN LATERAL (
         SELECT inbox_entries.position, messages.id, messages.conversation_id, messages.seq,
                messages.author_id, messages.content, messages.created_at
@@ -282,10 +282,11 @@ _READ = Statement(
 )
 
 
-async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> Sequence[InboxEntry]:
+async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
     """Return at most `limit` entries with a position over `after`, in order.
 
-    Only what the user may see: messages of conversations that they take part in.
+    Only what the user may see: messages of conversations that they take part in. A page of fewer entries
+    reaches to the end of the inbox.
 
     Raises:
         Trimmed: what follows `after` is no longer kept.
@@ -293,7 +294,10 @@ async def read(connection: Connection, user_id: UUID, *, after: int, limit: int)
     rows = await _READ.fetch(connection, user_id=user_id, after=after, limit=limit)
     if rows and rows[0]["trimmed_to"] > after:
         raise Trimmed(f"kept after {rows[0]['trimmed_to']}, asked for after {after}")
-    return [InboxEntry(row[1], Message(*row[2:])) for row in rows if row[1] is not None]
+    entries = [InboxEntry(row[2], Message(*row[3:])) for row in rows if row[2] is not None]
+    if len(entries) == limit:
+        return InboxPage(entries, entries[-1].position)
+    return InboxPage(entries, max(after, *(row["last_position"] for row in rows[:1]), 0))
 
 
 _LAST_POSITIONS = Statement(

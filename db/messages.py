@@ -96,3 +96,62 @@ async def in_ranges(connection: Connection, ranges: Sequence[SeqRange]) -> Seque
         lasts=[wanted.last for wanted in ranges],
     )
     return [Message(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class RemainingMessages:
+    """Messages of a conversation, oldest first, and whether it has others before and after them."""
+
+    messages: Sequence[Message]
+    has_earlier: bool
+    has_later: bool
+
+
+def _remaining(order: str) -> Statement:
+    return Statement(
+        text(f"""
+        WITH found AS (
+            SELECT id, conversation_id, seq, author_id, content, created_at FROM messages
+            WHERE conversation_id = :conversation_id AND seq > :after AND seq < :before
+            ORDER BY seq {order}
+            LIMIT :limit
+        ), ends AS (
+            SELECT coalesce(min(seq), :first) AS first, coalesce(max(seq), :last) AS last FROM found
+        )
+        SELECT EXISTS (
+                   SELECT FROM messages WHERE conversation_id = :conversation_id AND seq < ends.first
+               ) AS has_earlier,
+               EXISTS (
+                   SELECT FROM messages WHERE conversation_id = :conversation_id AND seq > ends.last
+               ) AS has_later,
+               found.*
+        FROM ends LEFT JOIN found ON true
+        ORDER BY found.seq
+        """)
+    )
+
+
+_OLDEST_REMAINING = _remaining("ASC")
+_NEWEST_REMAINING = _remaining("DESC")
+
+
+async def remaining(
+    connection: Connection, conversation_id: UUID, *, after: int, before: int, limit: int, newest: bool
+) -> RemainingMessages:
+    """Return the oldest, or with `newest` the newest, `limit` messages numbered between `after` and `before`.
+
+    Those two are left out. Gaps in the numbers are skipped, where messages have been deleted.
+    """
+    statement = _NEWEST_REMAINING if newest else _OLDEST_REMAINING
+    rows = await statement.fetch(
+        connection,
+        conversation_id=conversation_id,
+        after=after,
+        before=before,
+        limit=limit,
+        # Where there are none, the page ends at the side from which it is filled.
+        first=before if newest else after + 1,
+        last=before - 1 if newest else after,
+    )
+    found = [Message(*row[2:]) for row in rows if row["id"] is not None]
+    return RemainingMessages(found, rows[0]["has_earlier"], rows[0]["has_later"])

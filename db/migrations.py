@@ -1,18 +1,23 @@
 """Bringing a database to the newest schema."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
-from sqlalchemy import Connection, NullPool, text
+from sqlalchemy import Connection, NullPool, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from db.engine import Database, naming_outages
 from db.urls import sqlalchemy_url
 
-# Any number that nobody else locks with: whoever holds it migrates, the others wait.
-_MIGRATION_LOCK = 7_463_901_225_118
+# Any number that no other program locks with: the process that holds it migrates, the others wait.
+_MIGRATION_LOCK = 7_463_901_225_120
+_ASK_AGAIN_SECONDS = 0.1
+_NO_TIME_LIMITS = {"statement_timeout": "0", "lock_timeout": "0"}
 # Alembic works with SQLAlchemy's connections, and nothing is kept on one that may be a pooler's.
 _CONNECT: dict[str, Any] = {
     "timeout": 10,
@@ -35,26 +40,46 @@ async def migrate(database: Database, revision: str = "head") -> None:
     """Bring the database up to the revision.
 
     Many processes may call this at once: an advisory lock lets one migrate while the others wait for it
-    and then find nothing to do.
+    and then find nothing to do. Behind a pooler, a statement outside a transaction (an index that is built
+    concurrently) keeps the time limit of the database's role.
 
     Raises:
-        DatabaseUnavailable: it does not answer, or turns us away.
+        DatabaseUnavailable: it does not answer, or rejects the connection.
     """
+    connect_args = _CONNECT if database.behind_pooler else {**_CONNECT, "server_settings": _NO_TIME_LIMITS}
     engine = create_async_engine(
-        sqlalchemy_url(database.url), poolclass=NullPool, hide_parameters=True, connect_args=_CONNECT
+        sqlalchemy_url(database.url), poolclass=NullPool, hide_parameters=True, connect_args=connect_args
     )
     with naming_outages():
-        async with database.transaction() as locked:
-            # Held by a transaction that waits, which a pooler understands and a session's lock it does not.
-            await locked.execute("SET LOCAL statement_timeout = 0")
-            await locked.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            await locked.execute(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-            async with engine.begin() as connection:
-                await connection.execute(text("SET LOCAL statement_timeout = 0"))
-                await connection.run_sync(_upgrade, revision)
+        async with _locked(database), engine.connect() as connection:
+            await connection.run_sync(_upgrade, revision)
+
+
+@asynccontextmanager
+async def _locked(database: Database) -> AsyncGenerator[None]:
+    """Be the only one that migrates while the block runs.
+
+    The lock belongs to a transaction that stays open, which works through a pooler, where a session's lock
+    does not. It is asked for again and again: a statement that waited for it would hold a snapshot, and an
+    index cannot be built concurrently before all older snapshots are gone.
+    """
+    while True:
+        async with database.transaction() as connection:
+            if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _MIGRATION_LOCK):
+                # Last, because it also ends the query before it, and with it that query's snapshot.
+                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                yield
+                return
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
 
 def _upgrade(connection: Connection, revision: str) -> None:
+    event.listen(connection, "begin", _lift_time_limit)
     config = configuration()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def _lift_time_limit(connection: Connection) -> None:
+    """Let the transaction's statements take their time, behind a pooler too."""
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

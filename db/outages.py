@@ -16,8 +16,15 @@ CONNECTION_ERRORS = (
 )
 
 
+# What ends a statement because of other transactions: it has done nothing, and may succeed when repeated.
+LOCK_ERRORS = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+
+
 class DatabaseUnavailable(Exception):
-    """The database does not answer: it is down, restarting, out of reach, or all connections are taken."""
+    """The database does not answer: it is down, restarting, out of reach, or all connections are taken.
+
+    Or another transaction holds a lock for too long.
+    """
 
 
 @contextmanager
@@ -26,12 +33,15 @@ def naming_outages() -> Generator[None]:
     try:
         yield
     except CONNECTION_ERRORS as error:
-        if not _is_outage(error):
+        if not is_outage(error):
             raise
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
 
-def _is_outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
+    """Say whether the error is the database's state, not the statement's fault."""
+    if isinstance(error, LOCK_ERRORS):
+        return True
     if isinstance(error, asyncpg.PostgresError):
         # The server ended the connection, or it is lost: SQLSTATE class 08 or 57P.
         return str(error.sqlstate).startswith(("08", "57P"))

@@ -3,6 +3,7 @@
 Those that come in numbers are named tuples, which take a third of the time to make.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -21,13 +22,15 @@ class Conversation(NamedTuple):
     """A conversation as one of its participants sees it.
 
     `read_seq` is the last message that participant has read, `last_position` the place of the
-    conversation's last message in their inbox, 0 while nothing has been written.
+    conversation's last message in their inbox, 0 while nothing has been written. `unread_count` counts the
+    messages after `read_seq` that still exist.
     """
 
     id: UUID
     last_seq: int
     read_seq: int
     last_position: int
+    unread_count: int
 
 
 class Participant(NamedTuple):
@@ -65,6 +68,16 @@ class InboxEntry(NamedTuple):
 
     position: int
     message: Message
+
+
+class InboxPage(NamedTuple):
+    """Entries of an inbox in order, and the position up to which there are no others.
+
+    Entries whose message has been deleted are left out, so `up_to` may be past the last one.
+    """
+
+    entries: Sequence[InboxEntry]
+    up_to: int
 
 
 @dataclass(frozen=True, slots=True)

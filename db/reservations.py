@@ -6,17 +6,18 @@ from datetime import timedelta
 from enum import Enum
 from uuid import UUID
 
-from asyncpg import ForeignKeyViolationError
 from sqlalchemy import Interval, bindparam, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from db.ids import new_id
-from db.statements import Connection, Statement
-from db.tables import processes, reservations, stream_operations
+from db.statements import Connection, Statement, uuids
+from db.tables import processes, reservations, stream_operations, users
 from db.users import UserGone
 
-# A process says that it is alive every 2 seconds; one that has not for 5 serves no stream any more.
+# A process says that it is alive every 2 seconds. The streams of one that has not for 5 are not counted; for
+# those of one that has not for 60, nothing is accepted any more, and they may be swept.
 ALIVE = timedelta(seconds=5)
+GONE = timedelta(seconds=60)
 # How long a reservation waits for its stream.
 UNUSED = timedelta(seconds=60)
 
@@ -57,12 +58,24 @@ def _seconds_ago(time: timedelta):
     return func.clock_timestamp() - literal(time, Interval)
 
 
-_is_usable = (
-    reservations.c.process_id.is_(None) & (reservations.c.created_at > _seconds_ago(UNUSED))
-) | exists().where(processes.c.id == reservations.c.process_id, processes.c.seen_at > _seconds_ago(ALIVE))
+def _is_waiting_or_served(within: timedelta):
+    """Say whether it waits for its stream, or its process has said within that time that it is alive."""
+    is_waiting = reservations.c.process_id.is_(None) & (reservations.c.created_at > _seconds_ago(UNUSED))
+    return is_waiting | exists().where(
+        processes.c.id == reservations.c.process_id, processes.c.seen_at > _seconds_ago(within)
+    )
 
 
-_COUNT = Statement(select(func.count()).where(reservations.c.user_id == bindparam("user_id"), _is_usable))
+# What is sent to a process that pauses, or cannot reach the database for a moment, waits in the mailbox.
+_is_usable = _is_waiting_or_served(GONE)
+
+# Reservations are counted one after the other, so that no two are both the last that fits.
+_LOCK_USER = Statement(
+    select(users.c.id).where(users.c.id == bindparam("user_id")).with_for_update(key_share=True)
+)
+_COUNT = Statement(
+    select(func.count()).where(reservations.c.user_id == bindparam("user_id"), _is_waiting_or_served(ALIVE))
+)
 _CREATE = Statement(
     insert(reservations).values(
         id=bindparam("id"), token_hash=bindparam("token_hash"), user_id=bindparam("user_id")
@@ -74,17 +87,14 @@ async def create(connection: Connection, token_hash: str, user_id: UUID, *, most
     """Reserve a stream for the user; None when they have `most` already.
 
     Raises:
-        UserGone: there is no such user; the transaction is then over.
+        UserGone: there is no such user.
     """
+    if await _LOCK_USER.fetchval(connection, user_id=user_id) is None:
+        raise UserGone(str(user_id))
     if await _COUNT.fetchval(connection, user_id=user_id) >= most:
         return None
     reservation_id = new_id()
-    try:
-        await _CREATE.execute(connection, id=reservation_id, token_hash=token_hash, user_id=user_id)
-    except ForeignKeyViolationError as error:
-        if error.constraint_name == "reservations_user_id_fkey":
-            raise UserGone(str(user_id)) from error
-        raise
+    await _CREATE.execute(connection, id=reservation_id, token_hash=token_hash, user_id=user_id)
     return reservation_id
 
 
@@ -251,6 +261,14 @@ async def with_mail(connection: Connection, ids: Sequence[UUID]) -> Sequence[UUI
     return [row[0] for row in await _WITH_MAIL.fetch(connection, ids=ids)]
 
 
+_EXISTING = Statement(select(reservations.c.id).where(reservations.c.id == func.any(uuids("ids"))))
+
+
+async def existing(connection: Connection, ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Return those of the reservations that still exist; one statement for all."""
+    return [row["id"] for row in await _EXISTING.fetch(connection, ids=ids)]
+
+
 _NOTE_ALIVE = Statement(
     postgresql.insert(processes)
     .values(id=bindparam("id"), seen_at=func.clock_timestamp())
@@ -263,11 +281,15 @@ async def note_alive(connection: Connection, process_id: UUID) -> None:
     await _NOTE_ALIVE.execute(connection, id=process_id)
 
 
-_FORGET_DEAD = Statement(delete(processes).where(processes.c.seen_at < _seconds_ago(UNUSED)))
+_FORGET_DEAD = Statement(delete(processes).where(processes.c.seen_at < _seconds_ago(GONE)))
 _FORGET_SPENT = Statement(delete(reservations).where(~_is_usable))
 
 
 async def sweep(connection: Connection) -> None:
-    """Forget processes that have died, and reservations that are spent or were never taken up."""
+    """Forget processes that have died, and reservations that are spent or were never taken up.
+
+    Only a process that has itself said without a pause, for as long as `GONE`, that it is alive may do this:
+    after an outage of the database, the others have had as long to say so again.
+    """
     await _FORGET_DEAD.execute(connection)
     await _FORGET_SPENT.execute(connection)

@@ -160,7 +160,7 @@ inbox_entries = Table(
     metadata,
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("message_id", Uuid, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", Uuid, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
     PrimaryKeyConstraint("user_id", "position"),
 )
 

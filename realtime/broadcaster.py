@@ -14,7 +14,7 @@ class Relay(Protocol):
     """The way to the subscribers of other processes.
 
     It may lose, repeat and reorder hints: nobody notices more than a delay. What it receives it offers to
-    the `Subscribers` that it was opened with, and it wakes them all when it may have missed something.
+    the `Subscribers` that it was opened with, and has them `suspect` that it may have missed something.
     """
 
     def send(self, hints: Sequence[Hint]) -> None:

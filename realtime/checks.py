@@ -1,23 +1,31 @@
 """Looking for what hints have failed to tell."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
 from db import inboxes
 from db.engine import Database, DatabaseUnavailable
+from realtime.backoff import Backoff
 from realtime.subscribers import Subscribers
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 async def check_inboxes(subscribers: Subscribers, database: Database, every_seconds: float) -> None:
-    """Wake, every so often and without end, those who wait although their inbox goes on.
+    """Wake the subscribers whose inbox has entries that they do not know of, without end.
 
-    One statement for all subscribers of the process. A lost hint is a delay of `every_seconds` at most.
+    One statement for all subscribers of the process, every so often and whenever they `suspect` that hints
+    were missed. A lost hint is a delay of `every_seconds` at most.
     """
+    backoff = Backoff()
     while True:
-        await asyncio.sleep(every_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every_seconds):
+                await subscribers.suspicion.wait()
+        is_suspected = subscribers.suspicion.is_set()
+        subscribers.suspicion.clear()
         users = list(subscribers.users())
         if not users:
             continue
@@ -25,6 +33,10 @@ async def check_inboxes(subscribers: Subscribers, database: Database, every_seco
             async with database.connection() as connection:
                 positions = await inboxes.last_positions(connection, users)
         except DatabaseUnavailable as error:
-            log.warning("cannot tell whether hints were lost", error=str(error))
+            log.warning("cannot check for lost hints", error=str(error))
+            if is_suspected:
+                subscribers.suspect()
+                await backoff.wait()
             continue
+        backoff.reset()
         subscribers.compare(positions)

@@ -1,9 +1,9 @@
 """Following an inbox: the log and the hints, joined into one ordered stream."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from db.records import InboxEntry
+from db.records import InboxEntry, InboxPage
 from realtime.metrics import LOG_READS
 from realtime.subscribers import Subscriber
 
@@ -11,7 +11,7 @@ from realtime.subscribers import Subscriber
 class InboxLog(Protocol):
     """Reads one user's inbox."""
 
-    async def __call__(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+    async def __call__(self, *, after: int, limit: int) -> InboxPage:
         """Return at most `limit` entries with a position over `after`, in order."""
         ...
 
@@ -46,10 +46,12 @@ async def follow(
         while is_behind:
             page = await read(after=position, limit=page_size)
             LOG_READS.inc()
-            for entry in page:
+            for entry in page.entries:
                 position = subscriber.position = entry.position
                 yield entry
-            is_behind = len(page) == page_size
+            # Past entries that are no longer there: what waits before them would be woken again and again.
+            position = subscriber.position = page.up_to
+            is_behind = len(page.entries) == page_size
         if not subscriber.is_woken and caught_up(position):
             return
         hint = await subscriber.next()

@@ -11,7 +11,7 @@ tests/test_private_parts.py checks:
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -52,7 +52,7 @@ async def open_nats_relay(
 
     `options` are nats-py's, for credentials and TLS; with `tls`, nothing is said to a server that has none.
     The client connects, and connects again, by itself; after that, since hints may have been missed, all
-    subscribers look at the log. Errors are logged with the `advice` on them.
+    inboxes are compared with the database. Errors are logged with the `advice` on them.
     """
     relay = NatsRelay(subscribers, advice)
     async with running(relay.run(servers, options), "nats relay"):
@@ -230,16 +230,18 @@ class NatsRelay:
     async def _receive(self, received: Msg) -> None:
         try:
             if received.data:
-                self._subscribers.offer(wire.decode(received.data))
-            else:
-                self._subscribers.wake(UUID(received.subject.rpartition(".")[2]))
+                wire.offer(received.data.decode(), self._subscribers)
+                return
         except ValueError:
-            log.warning("what was received is no hint", subject=received.subject)
+            log.warning("ignored a malformed hint", subject=received.subject)
+        # It is in the subject whose log has to be read.
+        with suppress(ValueError):
+            self._subscribers.wake(UUID(received.subject.rpartition(".")[2]))
 
     async def _look_at_logs(self) -> None:
         self._complaints.clear()
         log.info("connected to NATS")
-        self._subscribers.wake_all()
+        self._subscribers.suspect()
 
     async def _note_disconnected(self) -> None:
         log.warning("the connection to NATS is lost")
@@ -254,7 +256,7 @@ class NatsRelay:
         self._complain("NATS complains", error)
         if isinstance(error, nats.errors.SlowConsumerError):
             # What the library has dropped is in the log. After any other error the connection is a new one.
-            self._subscribers.wake_all()
+            self._subscribers.suspect()
 
     def _complain(self, event: str, error: Exception) -> None:
         text, now = str(error) or type(error).__name__, time.monotonic()

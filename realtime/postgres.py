@@ -37,7 +37,7 @@ async def open_postgres_relay(url: str, subscribers: Subscribers) -> AsyncGenera
     """Relay through that database (a libpq URL) for as long as the block runs.
 
     One connection listens and notifies; it is made anew whenever it is lost, and after that, since hints
-    may have been missed, all subscribers look at the log.
+    may have been missed, all inboxes are compared with the database.
     """
     relay = PostgresRelay(url, subscribers)
     async with running(relay.run(), "postgres relay"):
@@ -95,7 +95,7 @@ class PostgresRelay:
             await connection.add_listener(CHANNEL, self._receive)
             backoff.reset()
             # What was published while nobody listened is in the log.
-            self._subscribers.wake_all()
+            self._subscribers.suspect()
             log.info("listening for hints")
             while not ended.is_set():
                 await self._notify(connection)
@@ -127,7 +127,7 @@ class PostgresRelay:
             try:
                 wire.offer(line, self._subscribers)
             except ValueError:
-                log.warning("what was received is no hint", line=line[:100])
+                log.warning("ignored a malformed hint", line=line[:100])
 
 
 def pack(sender: str, hints: Iterable[Hint | UUID]) -> Iterator[str]:

@@ -67,8 +67,11 @@ class Subscriber:
         self._wake()
 
     def compare(self, last_position: int) -> None:
-        """Say where the inbox ends: a reader that waits before that has missed a hint."""
-        if not self.is_woken and self.position is not None and self.position < last_position:
+        """Say where the inbox ends: a reader that neither is there nor has a hint of it has missed one."""
+        if self.position is None:
+            return
+        known = max(self.position, self._hints[-1].entry.position) if self._hints else self.position
+        if not self._look_at_log and known < last_position:
             self.look_at_log()
 
     async def next(self) -> Hint | None:
@@ -103,6 +106,8 @@ class Subscribers:
     def __init__(self, *, backlog: int = 100) -> None:
         """Have none; each that comes buffers at most `backlog` hints."""
         self._backlog = backlog
+        self.suspicion = asyncio.Event()
+        """Set when hints may have been missed: inboxes are then to be compared at once."""
         # Tuples: whoever is offered a hint may end their subscription on the spot.
         self._attached: dict[UUID, tuple[Subscriber, ...]] = {}
 
@@ -151,10 +156,9 @@ class Subscribers:
         for subscriber in self._attached.get(user_id, ()):
             subscriber.look_at_log()
 
-    def wake_all(self) -> None:
-        """Have every subscriber look at its log: hints may have been missed."""
-        for subscriber in self:
-            subscriber.look_at_log()
+    def suspect(self) -> None:
+        """Have all inboxes compared with the database: hints may have been missed."""
+        self.suspicion.set()
 
     def compare(self, last_positions: Mapping[UUID, int]) -> None:
         """Wake those who wait although their inbox goes on."""

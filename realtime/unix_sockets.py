@@ -142,15 +142,15 @@ class UnixRelay:
             log.info("sending hints to another process", peers=len(self.peers))
 
     def hear(self, line: bytes) -> None:
-        """Offer our subscribers what another process has said; have them read the log when it begins to."""
+        """Offer our subscribers what another process has said; compare inboxes when it begins to."""
         if line == _HELLO:
-            self._subscribers.wake_all()
+            self._subscribers.suspect()
             self._somebody_came.set()
             return
         try:
             wire.offer(line.decode(), self._subscribers)
         except ValueError:
-            log.warning("what was received is no hint", line=line[:100])
+            log.warning("ignored a malformed hint", line=line[:100])
 
 
 async def _close(connections: Sequence["_Connection"]) -> None:
@@ -228,5 +228,5 @@ class _Receiving(_Connection):
         for line in lines:
             self._relay.hear(line)
         if len(self._rest) > _MOST_LINE_BYTES:
-            log.warning("what was received is no hint", line=self._rest[:100])
+            log.warning("ignored a malformed hint", line=self._rest[:100])
             self.transport.close()

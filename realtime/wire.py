@@ -1,4 +1,10 @@
-"""Hints as text between processes."""
+"""Hints as text between processes, which may be of different versions while an update rolls.
+
+A line is a JSON array that begins with its user's id, at a fixed place. In a message, version 1, the second
+value is a number. In what later versions add, it is to be a string that names kind and version. A process
+that cannot read a line wakes the user that it begins with, whose streams then read the log. An id alone is a
+wake-up too.
+"""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -46,18 +52,26 @@ def decode(line: str | bytes) -> Hint:
             _EPOCH + created * _MILLISECOND,
         )
         return Hint(UUID(user_id), InboxEntry(int(position), message))
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no hint: {line!r:.80}") from error
 
 
 def offer(line: str, subscribers: Subscribers) -> None:
-    """Offer the subscribers what a line says: it is a hint, or as a wake-up the key alone.
+    """Offer the subscribers what a line says, or wake its user's if it cannot be read.
 
     Raises:
-        ValueError: it is not one of ours.
+        ValueError: it names no user.
     """
     if not line.startswith("["):
-        subscribers.wake(UUID(line))
-    # Where everybody's hints come, most are for users whose streams are elsewhere: of those no more is read.
-    elif UUID(line[2:34]) in subscribers.users():
-        subscribers.offer(decode(line))
+        subscribers.wake(UUID(line[:32]))
+        return
+    user_id = UUID(line[2:34])
+    # Most lines are for users whose streams are elsewhere: no more of these is read.
+    if user_id not in subscribers.users():
+        return
+    try:
+        hint = decode(line)
+    except ValueError:
+        subscribers.wake(user_id)
+    else:
+        subscribers.offer(hint)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from db import conversations, users
+from db import conversations, messages, users
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, RecentConversation, User
 from resolvers.context import Context, present
@@ -12,6 +12,15 @@ from resolvers.cursors import decode_page_cursor
 from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.pages import NumberedPage, check_page_size, numbered_page
 from resolvers.users import is_username
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages, oldest first, and whether there are more either way."""
+
+    messages: Sequence[Message]
+    has_previous: bool
+    has_next: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +156,8 @@ async def messages_of(
     after: str | None,
     last: int | None,
     before: str | None,
-) -> tuple[Sequence[Message], NumberedPage]:
-    """Return a page of messages, oldest first, and where it lies in the conversation.
+) -> MessagePage:
+    """Return a page of the conversation's messages.
 
     Raises:
         BadUserInput: a page size is out of range, or both are given.
@@ -161,10 +170,27 @@ async def messages_of(
         last=last,
         before=None if before is None else decode_page_cursor(before, "before"),
     )
-    if page.end < page.start:
-        return [], page
-    found = await context.loaders.ranges.load(SeqRange(conversation.id, page.start, page.end))
+    found: Sequence[Message] = []
+    if page.start <= page.end:
+        found = await context.loaders.ranges.load(SeqRange(conversation.id, page.start, page.end))
+    shown = MessagePage(found, page.has_previous, page.has_next)
+    if len(found) < page.end - page.start + 1:
+        shown = await _page_of_remaining(context, conversation.id, page)
     if context.selects("author"):
         # Read by now, none of them is waited for by each message.
-        await context.loaders.users.load_many({message.author_id for message in found})
-    return found, page
+        await context.loaders.users.load_many({message.author_id for message in shown.messages})
+    return shown
+
+
+async def _page_of_remaining(context: Context, conversation_id: UUID, page: NumberedPage) -> MessagePage:
+    """Return the page where messages have been deleted: the numbers no longer tell what it holds."""
+    async with context.reading() as connection:
+        found = await messages.remaining(
+            connection,
+            conversation_id,
+            after=page.after,
+            before=page.before,
+            limit=page.size,
+            newest=page.is_from_end,
+        )
+    return MessagePage(found.messages, found.has_earlier, found.has_later)

@@ -1,13 +1,13 @@
 """An inbox while somebody hears of what enters it."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from db import inboxes
 from db.engine import Database, DatabaseUnavailable
-from db.records import InboxEntry, Message
+from db.records import InboxEntry, InboxPage, Message
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from realtime.follower import follow
@@ -94,7 +94,7 @@ class FollowedInbox(Generic[_Event_co]):
             if self._turn is turn and not self.is_kept:
                 self.leave()
 
-    async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+    async def read(self, *, after: int, limit: int) -> InboxPage:
         """Return at most `limit` entries with a position over `after`, in order.
 
         Raises:

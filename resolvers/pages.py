@@ -24,11 +24,18 @@ def check_page_size(size: int, argument: str, most: int = MAX_PAGE_SIZE) -> int:
 
 @dataclass(frozen=True, slots=True)
 class NumberedPage:
-    """The part `start` to `end`, both included, of a list numbered 1 to `length`; empty if end < start."""
+    """The part `start` to `end`, both included, of a list numbered 1 to `length`; empty if end < start.
+
+    It is the first `size` or, from the end, the last `size` of what lies between `after` and `before`.
+    """
 
     start: int
     end: int
     length: int
+    after: int
+    before: int
+    size: int
+    is_from_end: bool
 
     @property
     def has_previous(self) -> bool:
@@ -54,15 +61,14 @@ def numbered_page(
     """
     if first is not None and last is not None:
         raise BadUserInput("Give `first` or `last`, not both.")
-    if first is None and last is None:
-        if after is not None:
-            first = DEFAULT_PAGE_SIZE
-        else:
-            last = DEFAULT_PAGE_SIZE
+    size = DEFAULT_PAGE_SIZE
+    if first is not None:
+        size = check_page_size(first, "first")
+    if last is not None:
+        size = check_page_size(last, "last")
+    is_from_end = last is not None or (first is None and after is None)
     low = 1 if after is None else min(after, length) + 1
     high = length if before is None else min(before - 1, length)
-    if first is not None:
-        high = min(high, low + check_page_size(first, "first") - 1)
-    if last is not None:
-        low = max(low, high - check_page_size(last, "last") + 1)
-    return NumberedPage(low, max(high, low - 1), length)
+    start = max(low, high - size + 1) if is_from_end else low
+    end = high if is_from_end else min(high, low + size - 1)
+    return NumberedPage(start, max(end, start - 1), length, low - 1, high + 1, size, is_from_end)

@@ -44,11 +44,10 @@ class Conversation(Node):
         cls, row: records.Conversation, recent: records.RecentConversation | None = None
     ) -> "Conversation":
         """Show a row."""
-        unread = row.last_seq - row.read_seq
         return cls(
             id=NodeType.CONVERSATION.encode(row.id),
-            unread_count=unread,
-            has_unread_messages=unread > 0,
+            unread_count=row.unread_count,
+            has_unread_messages=row.unread_count > 0,
             row=row,
             recent=recent,
         )
@@ -105,10 +104,12 @@ class Conversation(Node):
         ] = None,
     ) -> MessageConnection:
         """Resolve the field."""
-        rows, page = await conversations.messages_of(
+        page = await conversations.messages_of(
             info.context, self.row, first=first, after=after, last=last, before=before
         )
-        edges = [MessageEdge(cursor=encode_page_cursor(row.seq), node=Message.of(row)) for row in rows]
+        edges = [
+            MessageEdge(cursor=encode_page_cursor(row.seq), node=Message.of(row)) for row in page.messages
+        ]
         return MessageConnection(
             edges=edges,
             page_info=PageInfo.of(

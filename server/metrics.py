@@ -53,6 +53,10 @@ SLOW_CLIENTS_DISCONNECTED = Counter(
     "Connections closed because their clients read an answer too slowly, by why.",
     ["reason"],
 )
+RATES_NOT_COUNTED = Counter(
+    "messenger_rates_not_counted_total",
+    "Messages and sign-ins that were let through uncounted because the database did not answer.",
+)
 _TASKS = _gauge("messenger_tasks", "Tasks: one for each open stream and each request.")
 _CONNECTIONS = _gauge("messenger_database_connections", "Open connections to the database.")
 _CONNECTIONS_IN_USE = _gauge("messenger_database_connections_in_use", "Those of them that are in use.")

@@ -1,15 +1,22 @@
 """Where the library `limits` counts: in this process, or in the database for all processes together."""
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from cachetools import LRUCache
 from limits.aio.storage import Storage
 
 from db import rates
-from db.engine import Database, DatabaseUnavailable
+from db.engine import Connection, Database, DatabaseUnavailable
+from server.metrics import RATES_NOT_COUNTED
 
 _MOST_KEYS = 100_000
+_PATIENCE_SECONDS = 2
+
+_T = TypeVar("_T")
 
 
 class ProcessCounts(Storage):
@@ -63,7 +70,11 @@ class ProcessCounts(Storage):
 
 
 class DatabaseCounts(Storage):
-    """Counts in a table that a crash of the database may empty: one small statement for each."""
+    """Counts in a table that a crash of the database may empty: one small statement for each.
+
+    While the database does not answer, nothing is counted and everything is within its limit: what was to be
+    limited says by itself that it cannot be done, or can be done without the database.
+    """
 
     STORAGE_SCHEME: list[str] | None = None
 
@@ -79,20 +90,27 @@ class DatabaseCounts(Storage):
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add to the key's count, which begins anew after `expiry` seconds."""
-        async with self._database.connection() as connection:
-            return await rates.count(connection, key, amount, timedelta(seconds=expiry))
+        return await self._ask(
+            lambda connection: rates.count(connection, key, amount, timedelta(seconds=expiry)), 0
+        )
 
     async def get(self, key: str) -> int:
         """Return the key's count."""
-        async with self._database.connection() as connection:
-            counted = await rates.counted(connection, key)
+        counted = await self._ask(lambda connection: rates.counted(connection, key), None)
         return 0 if counted is None else counted[0]
 
     async def get_expiry(self, key: str) -> float:
         """Return when the key's count begins anew, in seconds since 1970."""
-        async with self._database.connection() as connection:
-            counted = await rates.counted(connection, key)
+        counted = await self._ask(lambda connection: rates.counted(connection, key), None)
         return time.time() if counted is None else counted[1].timestamp()
+
+    async def _ask(self, ask: Callable[[Connection], Awaitable[_T]], otherwise: _T) -> _T:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._database.connection() as connection:
+                return await ask(connection)
+        except (DatabaseUnavailable, TimeoutError):
+            RATES_NOT_COUNTED.inc()
+            return otherwise
 
     async def check(self) -> bool:
         """Say that it works."""

@@ -32,6 +32,7 @@ class ReservedStream:
         self._reservation_id = reservation_id
         self._response = response
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._stream: OpenStream | None = None
 
     def check_room(self, streams: OpenStreams, address: str | None) -> None:
         """Accept that it is opened, which spends the reservation.
@@ -47,6 +48,7 @@ class ReservedStream:
 
     async def send_events(self, stream: OpenStream) -> None:
         """Do what the mailbox says, until the stream is asked to end."""
+        self._stream = stream
         async with (
             self._execution.broadcaster.subscribe(self._reservation_id) as mailbox,
             asyncio.TaskGroup() as tasks,
@@ -54,6 +56,11 @@ class ReservedStream:
             # Shows that the stream is open; some browsers wait for the first bytes.
             await self._write(stream, Sse.heartbeat)
             await self._read_mail(mailbox, stream, tasks)
+
+    def end(self) -> None:
+        """End the stream, whose reservation is gone: its client returns with another."""
+        if self._stream is not None:
+            self._stream.end(EndReason.UNAVAILABLE)
 
     async def _read_mail(self, mailbox: Subscriber, stream: OpenStream, tasks: asyncio.TaskGroup) -> None:
         """Do what the mail says, as it comes, without end."""

@@ -10,6 +10,7 @@ serves the stream takes from there as from a mailbox. A wake-up on the broadcast
 import asyncio
 import json
 import secrets
+import time
 from hashlib import sha256
 from uuid import UUID
 
@@ -63,7 +64,7 @@ class SingleConnections:
         self._streams = streams
         self._settings = settings
         self._process_id = new_id()
-        self._served: set[UUID] = set()
+        self._served: dict[UUID, ReservedStream] = {}
 
     def is_for(self, request: Request) -> bool:
         """Say whether the request is of this mode: by its method, or by the reservation's token."""
@@ -103,21 +104,34 @@ class SingleConnections:
         return await self._accept(request, identity, viewer, reservation_id)
 
     async def keep(self, every_seconds: float = 2) -> None:
-        """Say that this process is alive, look for mail that no wake-up told of, and sweep, without end."""
-        rounds = 0
+        """Say that this process is alive, look for mail that no wake-up told of, and sweep, without end.
+
+        Streams end whose reservation another process has swept, as after a pause of this one: nothing more
+        would reach them.
+        """
+        alive_since = last_round = time.monotonic()
         while True:
+            served = list(self._served)
+            now = time.monotonic()
+            if now - last_round > reservations.ALIVE.total_seconds():
+                alive_since = now
             try:
                 async with self._database.transaction() as connection:
                     await reservations.note_alive(connection, self._process_id)
-                    waiting = await reservations.with_mail(connection, list(self._served))
-                    if rounds % 30 == 0:
+                    waiting = await reservations.with_mail(connection, served)
+                    existing = set(await reservations.existing(connection, served))
+                    if now - alive_since > reservations.GONE.total_seconds():
                         await reservations.sweep(connection)
+                        alive_since = now
             except DatabaseUnavailable as error:
                 log.warning("cannot look after reserved streams", error=str(error))
             else:
-                rounds += 1
+                last_round = now
                 for reservation_id in waiting:
                     self._broadcaster.subscribers.wake(reservation_id)
+                for reservation_id in served:
+                    if reservation_id not in existing and reservation_id in self._served:
+                        self._served[reservation_id].end()
             await asyncio.sleep(every_seconds)
 
     async def _reserve(self, request: Request, viewer: User) -> Response:
@@ -216,11 +230,11 @@ class SingleConnections:
             claimed = await reservations.claim(connection, reservation_id, self._process_id)
         if not claimed:
             raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
-        self._served.add(reservation_id)
+        self._served[reservation_id] = stream
         try:
             await stream.serve(self._streams, address_of(request))
         finally:
-            self._served.discard(reservation_id)
+            del self._served[reservation_id]
             await self._release(reservation_id)
 
     async def _release(self, reservation_id: UUID) -> None:

@@ -186,7 +186,7 @@ async def test_many_writers_leave_no_hole_and_no_deadlock(database: Database):
             numbers = sorted(each.message.seq for each in delivered if each.message.conversation_id == talk)
             assert numbers == list(range(1, len(numbers) + 1))
         for user_id in world.people:
-            entries = await inboxes.read(connection, user_id, after=0, limit=10_000)
+            entries, _ = await inboxes.read(connection, user_id, after=0, limit=10_000)
             assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
             assert [(entry.position, entry.message) for entry in entries] == sorted(
                 ((each.positions[user_id], each.message) for each in delivered if user_id in each.positions),

@@ -36,7 +36,7 @@ def saying(content: str, talk: Talk, key: UUID | None = None) -> Outgoing:
 
 async def inbox_of(database: Database, user: User) -> list[str]:
     async with database.connection() as connection:
-        entries = await inboxes.read(connection, user.id, after=0, limit=1000)
+        entries, _ = await inboxes.read(connection, user.id, after=0, limit=1000)
     assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
     return [entry.message.content for entry in entries]
 
@@ -135,6 +135,63 @@ async def test_a_caller_who_goes_takes_nobody_along(database: Database, talk: Ca
     assert isinstance(await stays, Delivered)
     # What had been begun is stored, though nobody is told.
     assert await inbox_of(database, ours[1]) == ["begun", "stays"]
+
+
+async def test_a_locked_conversation_does_not_hold_up_others(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
+    locked, others = await talk(), await talk()
+    async with held(database, locked):
+        first = asyncio.create_task(database.deliveries.deliver(saying("0", locked)))
+        await waits(database)
+        sending = [
+            asyncio.create_task(database.deliveries.deliver(saying(str(number), talk)))
+            for number, talk in enumerate([locked, others, locked, others], 1)
+        ]
+        async with asyncio.timeout(5):
+            assert all(isinstance(each, Delivered) for each in await asyncio.gather(sending[1], sending[3]))
+        # From now on they do not wait at all.
+        later = asyncio.create_task(database.deliveries.deliver(saying("5", locked)))
+        async with asyncio.timeout(1):
+            for number in range(10):
+                assert isinstance(await database.deliveries.deliver(saying(str(number), others)), Delivered)
+        assert not later.done()
+    outcomes = await asyncio.gather(first, sending[0], sending[2], later, return_exceptions=True)
+    stored = [each.message.content for each in outcomes if isinstance(each, Delivered)]
+    assert "5" in stored
+    assert await inbox_of(database, locked[1]) == stored
+
+
+async def test_a_message_to_a_locked_conversation_is_unavailable_after_a_while(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
+    locked = await talk()
+    async with held(database, locked), asyncio.timeout(10):
+        with pytest.raises(DatabaseUnavailable):
+            await database.deliveries.deliver(saying("in vain", locked))
+    assert isinstance(await database.deliveries.deliver(saying("again", locked)), Delivered)
+    assert await inbox_of(database, locked[1]) == ["again"]
+
+
+async def test_a_batch_that_is_a_deadlocks_victim_is_stored_nevertheless(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
+    one, other = await talk(), await talk()
+    async with database.transaction() as connection:
+        # The batch is to look for a deadlock first, and to be its victim.
+        await connection.execute("SET LOCAL deadlock_timeout = '20s'")
+        # As a user's removal does: first an inbox, then what senders have locked before it.
+        await connection.execute("SELECT FROM inboxes WHERE user_id = $1 FOR UPDATE", one[1].id)
+        sending = asyncio.gather(
+            database.deliveries.deliver(saying("one", one)),
+            database.deliveries.deliver(saying("other", other)),
+        )
+        await waits(database)
+        await connection.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", one[0])
+    async with asyncio.timeout(10):
+        assert all(isinstance(each, Delivered) for each in await sending)
+    assert await inbox_of(database, one[1]) == ["one"]
+    assert await inbox_of(database, other[1]) == ["other"]
 
 
 async def test_what_is_said_in_a_conversation_is_stored_in_the_order_in_which_it_came(

@@ -1,7 +1,6 @@
 """Whatever becomes of the hints, a subscriber sees exactly the log."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from uuid import UUID
@@ -10,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from db.records import InboxEntry, Message
+from db.records import InboxEntry, InboxPage, Message
 from realtime.broadcaster import Broadcaster
 from realtime.follower import follow
 from realtime.hints import Hint
@@ -44,11 +43,11 @@ class FollowedInbox(RuleBasedStateMachine):
         self.seen: list[InboxEntry] = []
         self.reading: asyncio.Task[None] | None = None
 
-    async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+    async def read(self, *, after: int, limit: int) -> InboxPage:
         await Turn()
         page = self.log[after : after + limit]
         await Turn()
-        return page
+        return InboxPage(page, after + len(page))
 
     async def listen(self) -> None:
         async with AsyncExitStack() as stack:
@@ -112,7 +111,7 @@ class FollowedInbox(RuleBasedStateMachine):
             assert self.seen == self.log
             # Every hint lost while connected: being told to look at the log is enough.
             self.log.append(entry(len(self.log) + 1))
-            self.broadcaster.subscribers.wake_all()
+            self.broadcaster.subscribers.wake(READER)
             self.loop.run_until_complete(self.turns(20))
             assert self.seen == self.log
         finally:
@@ -128,8 +127,9 @@ async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log(
     broadcaster = Broadcaster(Subscribers(backlog=3))
     log = [entry(position) for position in range(1, 11)]
 
-    async def read(*, after: int, limit: int) -> Sequence[InboxEntry]:
-        return log[after : after + limit]
+    async def read(*, after: int, limit: int) -> InboxPage:
+        page = log[after : after + limit]
+        return InboxPage(page, after + len(page))
 
     async with (
         broadcaster.subscribe(READER) as subscriber,
@@ -140,3 +140,30 @@ async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log(
         broadcaster.publish([Hint(READER, missed) for missed in log[10:]])
         async with asyncio.timeout(5):
             assert [(await anext(entries)).position for _ in range(4)] == [11, 12, 13, 14]
+
+
+async def test_a_reader_moves_past_entries_whose_messages_have_been_deleted():
+    broadcaster = Broadcaster(Subscribers())
+    reached: list[int] = []
+
+    async def read(*, after: int, limit: int) -> InboxPage:
+        return InboxPage([entry(position) for position in range(after + 1, 4)], max(after, 9))
+
+    async with (
+        broadcaster.subscribe(READER) as subscriber,
+        aclosing(
+            follow(read, subscriber, after=2, caught_up=lambda position: reached.append(position) or False)
+        ) as entries,
+    ):
+        assert (await anext(entries)).position == 3
+        following = asyncio.ensure_future(anext(entries))
+        async with asyncio.timeout(5):
+            while not reached:
+                await Turn()
+        assert reached == [subscriber.position] == [9]
+        # The check of the inboxes has no reason to wake it, and the next entry is delivered from its hint.
+        broadcaster.subscribers.compare({READER: 9})
+        assert not subscriber.is_woken
+        broadcaster.publish([Hint(READER, entry(10))])
+        async with asyncio.timeout(5):
+            assert (await following).position == 10

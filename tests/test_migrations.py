@@ -5,14 +5,17 @@ from collections.abc import AsyncGenerator
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Connection, NullPool, func, inspect, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
+from db import conversations, users
 from db.embedded import Cluster
 from db.engine import Database, open_database
+from db.inboxes import Delivered, Outgoing
 from db.migrations import configuration, migrate
 from db.tables import inbox_epoch, metadata
+from db.urls import sqlalchemy_url
 from tests.tables import tables
 
 
@@ -46,9 +49,42 @@ async def test_migrations_go_down_and_up_again_and_leave_no_drift(empty_database
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert tables_in(connection) == set()
+        # A migration begins and ends its own transactions.
+        connection.rollback()
         command.upgrade(config, "head")
         # Raises when the tables and the migrations differ.
         command.check(config)
 
-    async with tables(empty_database) as connection:
+    engine = create_async_engine(sqlalchemy_url(empty_database.url), poolclass=NullPool)
+    async with engine.connect() as connection:
         await connection.run_sync(down_up_and_check)
+
+
+async def test_messages_are_sent_while_an_index_is_built_and_an_interrupted_build_is_resumed(
+    empty_database: Database,
+):
+    await migrate(empty_database, "0005")
+    async with empty_database.transaction() as connection:
+        ada, grace = [await users.create(connection, name) for name in ("ada", "grace")]
+        conversation, _ = await conversations.open_pair(connection, ada.id, grace.id)
+    message = Outgoing(conversation, ada.id, "sent meanwhile")
+    async with empty_database.snapshot() as older:
+        await older.execute("SELECT FROM messages")
+        # It waits for the older snapshot.
+        migrating = asyncio.create_task(migrate(empty_database))
+        await has_index(empty_database, is_valid=False)
+        assert isinstance(await empty_database.deliveries.deliver(message), Delivered)
+        migrating.cancel()
+        await asyncio.wait([migrating])
+        await has_index(empty_database, is_valid=False)
+    await asyncio.gather(*(migrate(empty_database) for _ in range(3)))
+    await has_index(empty_database, is_valid=True)
+    assert isinstance(await empty_database.deliveries.deliver(message), Delivered)
+
+
+async def has_index(database: Database, *, is_valid: bool) -> None:
+    async with asyncio.timeout(20), database.connection() as connection:
+        while is_valid is not await connection.fetchval(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('inbox_entries_message_id_idx')"
+        ):
+            pass

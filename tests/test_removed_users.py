@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, insert, literal, select
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.tables import users
+from db.tables import conversations, participants, users
 from schema.node import NodeType
 from tests.conftest import sign_in
 from tests.hostile.api import learned_from
@@ -98,6 +99,105 @@ async def test_their_streams_end_within_seconds_on_every_process(
             barbara = await sign_in(http, "barbara")
             await barbara.sends("still there?", to=await barbara.opens_conversation_with(grace))
             assert await others.contents(1) == ["still there?"]
+
+
+MESSAGES = """
+    query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
+        conversation(id: $id) {
+            messages(first: $first, after: $after, last: $last, before: $before) {
+                edges { node { content } }
+                pageInfo { hasPreviousPage hasNextPage startCursor endCursor }
+            }
+        }
+    }
+"""
+
+
+async def page_of(person: Person, conversation: str, **page: Any) -> tuple[list[str], dict[str, Any]]:
+    answer = await person.asks(MESSAGES, id=conversation, **page)
+    messages = answer["conversation"]["messages"]
+    return [edge["node"]["content"] for edge in messages["edges"]], messages["pageInfo"]
+
+
+async def test_history_is_paged_past_deleted_messages_in_both_directions(
+    http: httpx.AsyncClient, database: Database
+):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    await ada.sends("theirs", to=conversation)
+    for number in range(1, 4):
+        await grace.sends(f"mine {number}", to=conversation)
+    for _ in range(30):
+        await ada.sends("theirs", to=conversation)
+    await remove(database, ada)
+    contents, info = await page_of(grace, conversation, last=2)
+    assert contents == ["mine 2", "mine 3"]
+    assert (info["hasPreviousPage"], info["hasNextPage"]) == (True, False)
+    contents, info = await page_of(grace, conversation, last=2, before=info["startCursor"])
+    assert contents == ["mine 1"]
+    assert (info["hasPreviousPage"], info["hasNextPage"]) == (False, True)
+    contents, info = await page_of(grace, conversation, first=2)
+    assert contents == ["mine 1", "mine 2"]
+    assert (info["hasPreviousPage"], info["hasNextPage"]) == (False, True)
+    contents, info = await page_of(grace, conversation, first=2, after=info["endCursor"])
+    assert contents == ["mine 3"]
+    assert (info["hasPreviousPage"], info["hasNextPage"]) == (True, False)
+    contents, info = await page_of(grace, conversation, first=2, after=info["endCursor"])
+    assert (contents, info["hasPreviousPage"], info["hasNextPage"]) == ([], True, False)
+
+
+READ_MESSAGES = """
+    mutation ($input: ReadMessagesInput!) { readMessages(input: $input) { userErrors { message } } }
+"""
+UNREAD = """
+    query ($id: ID!) {
+        conversations { edges { node { unreadCount hasUnreadMessages } } }
+        conversation(id: $id) { unreadCount hasUnreadMessages }
+    }
+"""
+
+
+async def unread(person: Person, conversation: str) -> int:
+    answer = await person.asks(UNREAD, id=conversation)
+    [edge] = answer["conversations"]["edges"]
+    assert edge["node"] == answer["conversation"]
+    count = answer["conversation"]["unreadCount"]
+    assert answer["conversation"]["hasUnreadMessages"] is (count > 0)
+    return count
+
+
+async def test_deleted_messages_are_not_counted_as_unread(http: httpx.AsyncClient, database: Database):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    for _ in range(3):
+        await ada.sends("never read", to=conversation)
+    assert await unread(grace, conversation) == 3
+    await remove(database, ada)
+    assert await unread(grace, conversation) == 0
+
+
+async def test_in_a_group_what_the_others_have_sent_stays_unread_until_it_is_read(
+    http: httpx.AsyncClient, database: Database
+):
+    people = ada, grace, barbara = [await sign_in(http, name) for name in ("ada", "grace", "barbara")]
+    group = uuid4()
+    async with tables(database) as connection:
+        await connection.execute(insert(conversations).values(id=group))
+        joining = select(literal(group), users.c.id).where(
+            users.c.username.in_([person.username for person in people])
+        )
+        await connection.execute(insert(participants).from_select(["conversation_id", "user_id"], joining))
+    conversation = NodeType.CONVERSATION.encode(group)
+    await ada.sends("hello", to=conversation)
+    await barbara.sends("hello", to=conversation)
+    await ada.sends("hello", to=conversation)
+    last = (await barbara.sends("hello", to=conversation))["id"]
+    await ada.sends("hello", to=conversation)
+    assert await unread(grace, conversation) == 5
+    await remove(database, ada)
+    assert await unread(grace, conversation) == 2
+    await grace.asks(READ_MESSAGES, input={"conversationId": conversation, "upToMessageId": last})
+    assert await unread(grace, conversation) == 0
 
 
 async def test_whoever_has_written_with_them_goes_on(http: httpx.AsyncClient, database: Database):

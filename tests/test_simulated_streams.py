@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from db.engine import Database
-from db.records import InboxEntry, Message
+from db.records import InboxEntry, InboxPage, Message
 from realtime.broadcaster import Broadcaster
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
@@ -46,11 +46,11 @@ class SimulatedInbox(FollowedInbox[int]):
     def cursor(self, position: int) -> str:
         return str(position)
 
-    async def read(self, *, after: int, limit: int) -> Sequence[InboxEntry]:
+    async def read(self, *, after: int, limit: int) -> InboxPage:
         await Turn()
         page = self.log[after : after + limit]
         await Turn()
-        return page
+        return InboxPage(page, after + len(page))
 
 
 class SimulatedStream(SharingStream):
@@ -162,7 +162,7 @@ class SharedInbox(RuleBasedStateMachine):
 
     @rule()
     def the_broadcaster_may_have_missed_something(self) -> None:
-        self.broadcaster.subscribers.wake_all()
+        self.broadcaster.subscribers.wake(READER)
 
     @rule(back=st.integers(0, 3))
     def a_stream_opens(self, back: int) -> None:
@@ -286,7 +286,7 @@ async def test_who_joins_has_had_what_the_leader_begins_after():
     await sharing.turns(10)
     assert ahead.received == [2]
     behind.reads = False
-    sharing.broadcaster.subscribers.wake_all()
+    sharing.broadcaster.subscribers.wake(READER)
     while sharing.shared.runs["the same"].leader is not ahead:
         await Turn()
     # It has not yet caught up again.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from sqlalchemy import text
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream
+from tests.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
 from tests.serving import Server
 from tests.tables import tables
 from tests.test_relays import two_processes
@@ -29,7 +30,11 @@ def processes(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[tuple[Server, Server]]:
     with two_processes(
-        tmp_path_factory.mktemp("single"), cluster, broadcast_url="postgresql://", max_stream_operations="20"
+        tmp_path_factory.mktemp("single"),
+        cluster,
+        broadcast_url="postgresql://",
+        max_stream_operations="20",
+        max_reservations="3",
     ) as servers:
         yield servers
 
@@ -262,3 +267,63 @@ async def test_nothing_of_a_stream_stays_in_the_database(
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await is_empty():
             pass
+
+
+async def test_no_more_streams_are_reserved_at_once_than_allowed(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+):
+    jane = await sign_in(clients[0], "jane")
+    responses = await asyncio.gather(
+        *(clients[number % 2].put("/graphql", headers=jane.headers) for number in range(20))
+    )
+    assert sorted(response.status_code for response in responses) == [201] * 3 + [429] * 17
+
+
+async def test_what_a_process_that_pauses_is_sent_waits_for_it(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    processes: tuple[Server, Server],
+    database: Database,
+):
+    jane = await sign_in(clients[0], "jane")
+    reserved = await Reserved.by(jane, clients)
+    reserved.turn = 1
+    async with reserved.opened() as stream:
+        processes[0].process.send_signal(signal.SIGSTOP)
+        try:
+            # As long ago as it would be after half a minute.
+            await set_back(database, jane, seconds=30)
+            reserved.turn = 0
+            await reserved.runs("{ viewer { username } }", "who")
+        finally:
+            processes[0].process.send_signal(signal.SIGCONT)
+        assert await comes(stream) == ("who", {"data": {"viewer": {"username": jane.username}}})
+
+
+async def test_a_stream_whose_reservation_was_swept_ends(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient], database: Database
+):
+    jane = await sign_in(clients[0], "jane")
+    reserved = await Reserved.by(jane, clients)
+    async with reserved.opened() as stream:
+        async with tables(database) as connection:
+            await connection.execute(
+                text("DELETE FROM reservations USING users WHERE users.id = user_id AND username = :name"),
+                {"name": jane.username},
+            )
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            with pytest.raises(StreamOver):
+                while True:
+                    await stream.event()
+
+
+async def set_back(database: Database, person: Person, *, seconds: int) -> None:
+    """Have the process that serves the person's stream be silent for so long."""
+    async with tables(database) as connection:
+        await connection.execute(
+            text("""
+                UPDATE processes SET seen_at = clock_timestamp() - make_interval(secs => :seconds)
+                FROM reservations JOIN users ON users.id = reservations.user_id
+                WHERE processes.id = reservations.process_id AND users.username = :name
+            """),
+            {"name": person.username, "seconds": seconds},
+        )

@@ -12,11 +12,16 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import REGISTRY
 
+from db import conversations
+from db.inboxes import Outgoing
 from db.records import InboxEntry, Message
 from realtime import wire
+from realtime.background import running
+from realtime.checks import check_inboxes
 from realtime.hints import Hint
 from realtime.subscribers import Subscribers
 from realtime.unix_sockets import UnixRelay, open_unix_relay
+from tests.conftest import Noted, PersonMaker
 from tests.serving import eventually
 
 ADA = UUID(int=1)
@@ -30,16 +35,16 @@ def folder() -> Generator[Path]:
 
 
 class Stream(Subscribers):
-    """A process's subscribers: a stream of Ada's, which is told to read the log whenever somebody comes."""
+    """A process's subscribers: a stream of Ada's, whose inbox is compared whenever another process comes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.times_woken = 0
+        self.times_suspected = 0
         self.subscriber = self.attach(ADA)
 
-    def wake_all(self) -> None:
-        self.times_woken += 1
-        super().wake_all()
+    def suspect(self) -> None:
+        self.times_suspected += 1
+        super().suspect()
 
     async def hears(self) -> Hint | None:
         async with asyncio.timeout(20):
@@ -71,8 +76,9 @@ async def test_each_hears_what_all_others_say(folder: Path):
         async with process(folder) as three:
             together = (one, two, three)
             # What was said before they knew each other is in the log.
-            await eventually(lambda: all(stream.times_woken == 2 for _, stream in together))
-            assert [await stream.hears() for _, stream in together] == [None] * 3
+            await eventually(lambda: all(stream.times_suspected == 2 for _, stream in together))
+            # No stream reads the log for that.
+            assert not any(stream.subscriber.is_woken for _, stream in together)
             for relay, own in together:
                 said = hint()
                 relay.send([hint(uuid4()), said])
@@ -128,6 +134,31 @@ async def test_what_is_no_hint_is_passed_over(folder: Path):
         writer.close()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        # What a later version may have to say.
+        f'["{ADA.hex}","reaction_added.1",{{"any":"thing"}}]',
+        wire.encode(hint(ADA)).replace("]", ',"more"]'),
+        f"{ADA.hex} typing",
+        # A time that no date can hold.
+        wire.encode(hint(ADA)).replace("1767225600000", str(10**18)),
+        wire.encode(hint(ADA)).replace("1767225600000", '"yesterday"'),
+        f'["{ADA.hex}"',
+    ],
+)
+async def test_a_line_that_cannot_be_read_wakes_the_user_that_it_begins_with(folder: Path, line: str):
+    async with process(folder) as (_, stream):
+        [path] = sockets(folder)
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.write(line.encode() + b"\n")
+        assert await stream.hears() is None
+        said = hint()
+        writer.write(wire.encode(said).encode() + b"\n")
+        assert await stream.hears() == said
+        writer.close()
+
+
 async def test_who_says_no_end_of_it_is_cut_off(folder: Path):
     async with process(folder):
         [path] = sockets(folder)
@@ -136,3 +167,29 @@ async def test_who_says_no_end_of_it_is_cut_off(folder: Path):
         async with asyncio.timeout(20):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_many_idle_streams_are_compared_in_one_statement_when_a_process_comes(
+    folder: Path, noted: Noted, person: PersonMaker
+):
+    database, statements = noted
+    ada, grace = await person("ada"), await person("grace")
+    async with database.transaction() as connection:
+        conversation, _ = await conversations.open_pair(connection, ada.id, grace.id)
+    subscribers = Subscribers()
+    readers = [subscribers.attach(user.id) for user in (ada, grace) for _ in range(20)]
+    for reader in readers:
+        reader.position = 0
+    statements.clear()
+    async with (
+        open_unix_relay(folder, subscribers),
+        running(check_inboxes(subscribers, database, 600), "check"),
+    ):
+        async with process(folder):
+            await eventually(lambda: len(statements) == 1)
+        assert not any(reader.is_woken for reader in readers)
+        # This one stores something before it says hello.
+        await database.deliveries.deliver(Outgoing(conversation, ada.id, "hello"))
+        async with process(folder):
+            await eventually(lambda: all(reader.is_woken for reader in readers))
+        assert len([each for each in statements if "last_position" in each and "UPDATE" not in each]) == 2

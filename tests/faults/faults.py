@@ -168,6 +168,18 @@ CALM = Fault("nothing", _nothing)
 KILLED = Fault("servers killed", _kill_servers)
 ROLLED = Fault("servers rolled", _roll_servers)
 RESTARTED = Fault("PostgreSQL restarted", _restart_postgres, breaks_postgres=True)
+RESTARTED_WITH_RATES = Fault(
+    "PostgreSQL restarted, rates counted in it",
+    _restart_postgres,
+    breaks_postgres=True,
+    settings={
+        "rate_limits": "on",
+        "rate_limit_store": "database",
+        "messages_per_minute_per_user": "1000000",
+        "requests_per_minute_per_user": "1000000",
+        "requests_per_minute_per_address": "1000000",
+    },
+)
 CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
@@ -184,6 +196,7 @@ FAULTS: Sequence[Fault] = (
     KILLED,
     ROLLED,
     RESTARTED,
+    RESTARTED_WITH_RATES,
     CRASHED,
     TERMINATED,
     NATS_KILLED,

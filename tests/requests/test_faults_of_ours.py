@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -117,6 +118,23 @@ async def test_a_fault_leaves_no_token_and_no_message_in_the_log(
     assert log.count("UndefinedTableError") >= 3
     assert ada.token not in log
     assert secret not in log
+
+
+async def test_a_message_is_unavailable_without_the_database_that_also_counts_rates(
+    own_database: OwnDatabase, tmp_path: Path
+):
+    settings = {"rate_limits": "on", "rate_limit_store": "database", "session_cache_seconds": "60"}
+    with running_server(tmp_path, database_url=own_database.url, **settings) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+            conversation = await ada.opens_conversation_with(grace)
+            given = {"conversationId": conversation, "content": "hello"}
+            async with own_database.away():
+                [error] = (await ada.answer(CREATE_MESSAGE, input=given))["errors"]
+                assert error["extensions"]["code"] == "UNAVAILABLE"
+            assert server.metric("messenger_rates_not_counted_total") == 1
+            await ada.sends("hello", to=conversation)
+            assert server.metric("messenger_rates_not_counted_total") == 1
 
 
 async def test_without_its_database_the_server_is_not_ready_and_comes_back_with_it(

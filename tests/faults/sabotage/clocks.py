@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, tzinfo
 from typing import Self
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from db import ids, inboxes
-from db.records import InboxEntry, Message
+from db.records import InboxEntry, InboxPage, Message
 from db.statements import Connection, Statement
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
@@ -58,9 +58,9 @@ _READ_BY_ID = Statement(
 def order_by_id(number: int) -> None:
     """Order inboxes by the messages' ids, which begin with the time, instead of by position."""
 
-    async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> Sequence[InboxEntry]:
+    async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
         rows = await _READ_BY_ID.fetch(connection, user_id=user_id, after=after, limit=limit)
-        return [InboxEntry(row[0], Message(*row[1:])) for row in rows]
+        return InboxPage([InboxEntry(row[0], Message(*row[1:])) for row in rows], after + len(rows))
 
     async def follow(
         read: InboxLog,
@@ -73,7 +73,7 @@ def order_by_id(number: int) -> None:
     ) -> AsyncGenerator[InboxEntry]:
         position = after
         while True:
-            for entry in await read(after=position, limit=page_size):
+            for entry in (await read(after=position, limit=page_size)).entries:
                 position = entry.position
                 yield entry
             await subscriber.next()

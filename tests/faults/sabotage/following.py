@@ -24,10 +24,10 @@ def pass_every_hint(number: int) -> None:
         position = after
         while True:
             page = await read(after=position, limit=page_size)
-            for entry in page:
+            for entry in page.entries:
                 position = entry.position
                 yield entry
-            if len(page) == page_size:
+            if len(page.entries) == page_size:
                 continue
             while (hint := await subscriber.next()) is not None:
                 position = hint.entry.position

@@ -16,13 +16,13 @@ _LATE_SECONDS = 4
 
 def stay_deaf(number: int) -> None:
     """Come back late to what carries hints, in all processes but the first, and wake nobody then."""
-    Subscribers.wake_all = _wake_nobody
+    Subscribers.suspect = _suspect_nothing
     if number > 0:
         PostgresRelay._connected = _listen_late()  # pyright: ignore[reportPrivateUsage]
         Client._attempt_reconnect = _reconnect_late()  # pyright: ignore[reportPrivateUsage]
 
 
-def _wake_nobody(self: Subscribers) -> None:
+def _suspect_nothing(self: Subscribers) -> None:
     pass
 
 
