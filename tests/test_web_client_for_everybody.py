@@ -206,7 +206,7 @@ async def test_any_text_is_shown_as_what_it_is(window: Window, pair: Pair):
     link = shown["link"].get_by_role("link")
     await expect(link).to_have_count(1)
     await expect(link).to_have_attribute("href", "https://example.com/a_(b)?c=d&e=ü")
-    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer nofollow")
     await expect(shown["emoji"]).to_have_class("text emoji")
     lines = await shown["lines"].bounding_box()
     line = await shown["hebrew"].bounding_box()

@@ -79,7 +79,7 @@ function Announcements() {
     <div className="visually-hidden" role="log" aria-label="New messages">
       {heard.map(({ id, author, content }) => (
         <p key={id}>
-          {author.username}: {content}
+          <bdi>{author.username}</bdi>: <bdi>{content}</bdi>
         </p>
       ))}
     </div>

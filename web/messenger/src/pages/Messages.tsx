@@ -4,6 +4,7 @@ import { useClient } from 'urql';
 import type { Unconfirmed } from '../client/outbox.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
+import { isolated } from '../parts/text.ts';
 import { dayName } from '../parts/time.tsx';
 import { MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import type { OpenConversation } from './Conversation.tsx';
@@ -41,7 +42,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
 
   return (
     <div className="messages">
-      <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Messages with ${name}`}>
+      <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Messages with ${isolated(name)}`}>
         {hasPreviousPage && startCursor && (
           <LoadMore
             key={startCursor}
@@ -51,7 +52,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
             }
           />
         )}
-        {count === 0 && <p className="empty">Nothing has been written yet. Say hello to {name}.</p>}
+        {count === 0 && <p className="empty">Nothing has been written yet. Say hello to <bdi>{name}</bdi>.</p>}
         {byDay(messages).map((day) => (
           <Day key={day.date} messages={day.messages} name={name} lastRead={lastRead} />
         ))}
