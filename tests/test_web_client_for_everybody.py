@@ -217,7 +217,12 @@ async def test_any_text_is_shown_as_what_it_is(window: Window, pair: Pair):
 
 @pytest.mark.parametrize(
     ("zone", "shown"),
-    [("Asia/Tokyo", ("Today", "8:30 AM")), ("America/New_York", ("Yesterday", "7:30 PM"))],
+    [
+        ("Asia/Tokyo", ("Today", "8:30 AM")),
+        ("America/New_York", ("Yesterday", "7:30 PM")),
+        ("Asia/Kathmandu", ("Today", "5:15 AM")),
+        ("Pacific/Chatham", ("Yesterday", "1:15 PM")),
+    ],
 )
 async def test_times_are_those_of_the_reader(
     browser: Browser, pair: Pair, database: Database, zone: str, shown: tuple[str, str]

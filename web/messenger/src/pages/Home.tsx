@@ -86,20 +86,15 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
   );
 }
 
-/** All that is loaded, and the cursor of the next page if there is one. */
+/** All that is loaded, in the server's order, and the cursor of the next page if there is one. */
 export function useConversations(): { conversations: ConversationFieldsFragment[]; next: string | undefined } {
   const [{ data }] = useQuery({ query: InboxDocument });
-  const edges = data?.conversations.edges ?? [];
   const page = data?.conversations.pageInfo;
   return {
-    conversations: edges
-      .map(({ node }) => node)
-      .sort((one, other) => newest(other).localeCompare(newest(one)) || one.id.localeCompare(other.id)),
+    conversations: data?.conversations.edges.map(({ node }) => node) ?? [],
     next: (page?.hasNextPage && page.endCursor) || undefined,
   };
 }
-
-const newest = ({ lastMessage }: ConversationFieldsFragment) => lastMessage?.createdAt ?? '';
 
 /** Who is signed in, as they are called now. */
 export function useViewer() {

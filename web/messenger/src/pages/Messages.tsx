@@ -5,7 +5,7 @@ import type { Unconfirmed } from '../client/outbox.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { isolated } from '../parts/text.ts';
-import { dayName } from '../parts/time.tsx';
+import { DayName } from '../parts/time.tsx';
 import { MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import type { OpenConversation } from './Conversation.tsx';
 import { useReading } from './reading.ts';
@@ -32,13 +32,13 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
   // What one sends is seen, wherever one was.
-  const writtenAt = unconfirmed.at(-1)?.createdAt ?? '';
-  const seenAt = useRef('');
+  const newest = unconfirmed.at(-1)?.key;
+  const shown = useRef(new Set(unconfirmed.map(({ key }) => key)));
   useLayoutEffect(() => {
-    if (writtenAt <= seenAt.current) return;
-    seenAt.current = writtenAt;
+    if (newest === undefined || shown.current.has(newest)) return;
+    shown.current.add(newest);
     toEnd();
-  }, [writtenAt]);
+  }, [newest]);
 
   return (
     <div className="messages">
@@ -54,7 +54,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
         )}
         {count === 0 && <p className="empty">Nothing has been written yet. Say hello to <bdi>{name}</bdi>.</p>}
         {byDay(messages).map((day) => (
-          <Day key={day.date} messages={day.messages} name={name} lastRead={lastRead} />
+          <Day key={day.key} messages={day.messages} name={name} lastRead={lastRead} />
         ))}
         {unconfirmed.length > 0 && (
           <ol aria-label="Not confirmed yet">
@@ -84,7 +84,7 @@ function Day({ messages, name, lastRead }: DayProps) {
   const [first] = messages;
   return (
     <section className="day">
-      <h2>{first && dayName(new Date(first.createdAt))}</h2>
+      <h2>{first && <DayName of={first.createdAt} />}</h2>
       <ol>
         {messages.map((message, index) => (
           <MessageItem
@@ -102,17 +102,29 @@ function Day({ messages, name, lastRead }: DayProps) {
 }
 
 function isSoonAfter(message: MessageFieldsFragment, next: MessageFieldsFragment | undefined): boolean {
-  return next !== undefined && Date.parse(next.createdAt) - Date.parse(message.createdAt) < SOON_MS;
+  // Of a server whose clock was set back, the next may be older.
+  return next !== undefined && Math.abs(Date.parse(next.createdAt) - Date.parse(message.createdAt)) < SOON_MS;
 }
 
-/** Groups them by their date in the reader's zone. */
-function byDay(messages: MessageFieldsFragment[]): { date: string; messages: MessageFieldsFragment[] }[] {
-  const days: { date: string; messages: MessageFieldsFragment[] }[] = [];
+interface DayOfMessages {
+  key: string;
+  date: string;
+  messages: MessageFieldsFragment[];
+}
+
+/** Groups them by their date in the reader's zone. Their order stays: a date comes again after a clock was set back. */
+function byDay(messages: MessageFieldsFragment[]): DayOfMessages[] {
+  const days: DayOfMessages[] = [];
+  const times = new Map<string, number>();
   for (const message of messages) {
     const date = new Date(message.createdAt).toDateString();
     const day = days.at(-1);
     if (day?.date === date) day.messages.push(message);
-    else days.push({ date, messages: [message] });
+    else {
+      const time = (times.get(date) ?? 0) + 1;
+      times.set(date, time);
+      days.push({ key: `${date} ${time}`, date, messages: [message] });
+    }
   }
   return days;
 }
