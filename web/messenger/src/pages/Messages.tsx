@@ -8,6 +8,7 @@ import { isolated } from '../parts/text.ts';
 import { DayName } from '../parts/time.tsx';
 import { MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import type { OpenConversation } from './Conversation.tsx';
+import { ReadingPlace } from './place.ts';
 import { useReading } from './reading.ts';
 
 interface Props {
@@ -26,7 +27,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   const { hasPreviousPage, startCursor } = conversation.messages.pageInfo;
   const client = useClient();
   const count = messages.length + unconfirmed.length;
-  const { scroller, atEnd, toEnd } = useScrolling(messages[0]?.id);
+  const { scroller, atEnd, toEnd } = useScrolling(messages.map(({ id }) => id));
   useReading(conversation, messages, atEnd);
 
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
@@ -129,12 +130,18 @@ function byDay(messages: MessageFieldsFragment[]): DayOfMessages[] {
   return days;
 }
 
-/** Keeps what one looks at in its place: the end at the end, and the rest while earlier messages come above it. */
-function useScrolling(first: string | undefined) {
+/**
+ * Keeps what one looks at in its place: the end at the end, the rest while earlier messages come above it, and where
+ * one was reading when Back or Forward comes to it again.
+ */
+function useScrolling(ids: string[]) {
+  const [first] = ids;
   const scroller = useRef<HTMLDivElement>(null);
-  const [atEnd, setAtEnd] = useState(true);
-  const stays = useRef(true);
+  const [place] = useState(() => new ReadingPlace());
+  const [atEnd, setAtEnd] = useState(() => !place.isAmong(ids));
+  const stays = useRef(atEnd);
   const before = useRef({ first, height: 0 });
+  const shown = useRef(ids);
 
   function toEnd() {
     const element = scroller.current;
@@ -147,7 +154,20 @@ function useScrolling(first: string | undefined) {
     if (stays.current) toEnd();
     else if (before.current.first !== first) element.scrollTop += element.scrollHeight - before.current.height;
     before.current = { first, height: element.scrollHeight };
+    shown.current = ids;
   });
+
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (!element) return undefined;
+    if (!stays.current) place.restore(element, ids);
+    const leave = () => (stays.current ? place.forget() : place.keep(element, shown.current));
+    addEventListener('pagehide', leave);
+    return () => {
+      leave();
+      removeEventListener('pagehide', leave);
+    };
+  }, []);
 
   useEffect(() => {
     const element = scroller.current;
