@@ -76,7 +76,10 @@ async def test_an_answer_from_before_an_event_does_not_hide_what_came(browser: B
             await answered.wait()
         await pair.grace.sends("second", to=pair.conversation)
         await expect(window.row(pair.grace.username)).to_contain_text("second")
-        let_through.set()
+        async with window.page.expect_request(
+            lambda request: "UnreadCounts" in (request.post_data or ""), timeout=20_000
+        ):
+            let_through.set()
         await window.is_titled("(1) Messenger")
         assert await unread(pair.ada, pair.conversation) == 1
 
@@ -95,7 +98,9 @@ async def test_a_window_without_the_focus_reads_nothing_and_notifies(browser: Br
         await pair.grace.sends("beside another window", to=pair.conversation)
         await window.sees("focused", "beside another window")
         await window.is_titled(f"(1) {pair.grace.username} · Messenger")
-        await window.page.wait_for_function("notified.length > 0")
+        async with asyncio.timeout(20):
+            while not await window.page.evaluate("notified.length"):
+                pass
         assert await window.page.evaluate("notified") == ["beside another window"]
         assert await unread(pair.ada, pair.conversation) == 1
         await window.page.evaluate("comeBack()")
