@@ -136,6 +136,8 @@ def test_normalised_content_stays_as_it_is(text: str):
         ("\N{NO-BREAK SPACE}x\N{IDEOGRAPHIC SPACE}y", "x y"),
         ("e\N{COMBINING ACUTE ACCENT} 👩‍👩‍👧", "e\N{COMBINING ACUTE ACCENT} 👩‍👩‍👧"),
         ("x" * 480 + "   ", "x" * 480),
+        ("\N{ZERO WIDTH SPACE}.", "\N{ZERO WIDTH SPACE}."),
+        ("\N{COMBINING ACUTE ACCENT}", "\N{COMBINING ACUTE ACCENT}"),
     ],
 )
 def test_content_is_normalised_before_it_is_measured(content: str, stored: str):
@@ -147,6 +149,10 @@ def test_content_is_normalised_before_it_is_measured(content: str, stored: str):
     [
         ("", UserErrorCode.BLANK),
         (" \n\t\N{EM SPACE}", UserErrorCode.BLANK),
+        ("\N{ZERO WIDTH SPACE}", UserErrorCode.BLANK),
+        ("\N{RIGHT-TO-LEFT OVERRIDE} \N{HANGUL FILLER}\n\N{VARIATION SELECTOR-16}", UserErrorCode.BLANK),
+        ("\N{BRAILLE PATTERN BLANK}\N{TAG SPACE}\x07", UserErrorCode.BLANK),
+        ("\x01\x85\x9f", UserErrorCode.BLANK),
         ("x" * 481, UserErrorCode.TOO_LONG),
         ("nul\0", UserErrorCode.INVALID),
         ("half \ud83d", UserErrorCode.INVALID),

@@ -206,7 +206,7 @@ async def test_any_text_is_shown_as_what_it_is(window: Window, pair: Pair):
     link = shown["link"].get_by_role("link")
     await expect(link).to_have_count(1)
     await expect(link).to_have_attribute("href", "https://example.com/a_(b)?c=d&e=ü")
-    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer nofollow")
     await expect(shown["emoji"]).to_have_class("text emoji")
     lines = await shown["lines"].bounding_box()
     line = await shown["hebrew"].bounding_box()
@@ -217,7 +217,12 @@ async def test_any_text_is_shown_as_what_it_is(window: Window, pair: Pair):
 
 @pytest.mark.parametrize(
     ("zone", "shown"),
-    [("Asia/Tokyo", ("Today", "8:30 AM")), ("America/New_York", ("Yesterday", "7:30 PM"))],
+    [
+        ("Asia/Tokyo", ("Today", "8:30 AM")),
+        ("America/New_York", ("Yesterday", "7:30 PM")),
+        ("Asia/Kathmandu", ("Today", "5:15 AM")),
+        ("Pacific/Chatham", ("Yesterday", "1:15 PM")),
+    ],
 )
 async def test_times_are_those_of_the_reader(
     browser: Browser, pair: Pair, database: Database, zone: str, shown: tuple[str, str]

@@ -1,14 +1,18 @@
 /** The frame around everything, for somebody signed in: the conversations, and the page of the address. */
 import { useEffect, useRef, useState } from 'react';
+import { useQuery } from 'urql';
 
+import { isAnyTabAttended } from './client/attended.ts';
 import { type Arrived, useSession } from './client/session.ts';
 import { useStore } from './client/store.ts';
-import { isAnyTabVisible } from './client/tabs.ts';
+import { ConversationDocument } from './generated/graphql.ts';
 import { ConversationPage } from './pages/Conversation.tsx';
-import { Home, useConversations } from './pages/Home.tsx';
+import { Home } from './pages/Home.tsx';
 import { notifies, Profile } from './pages/Profile.tsx';
+import { useUnread } from './pages/unread.ts';
 import { useOnline, useSettled } from './parts/hooks.ts';
 import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
+import { isolated } from './parts/text.ts';
 
 interface Props {
   hasSignedIn: boolean;
@@ -79,7 +83,7 @@ function Announcements() {
     <div className="visually-hidden" role="log" aria-label="New messages">
       {heard.map(({ id, author, content }) => (
         <p key={id}>
-          {author.username}: {content}
+          <bdi>{author.username}</bdi>: <bdi>{content}</bdi>
         </p>
       ))}
     </div>
@@ -87,12 +91,18 @@ function Announcements() {
 }
 
 function useTitle(path: string): void {
-  const { conversations } = useConversations();
-  const unread = conversations.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
-  const open = conversations.find(({ id }) => id === conversationIn(path));
-  const name = open?.otherParticipant?.username ?? (path === '/profile' ? 'Profile' : undefined);
+  const unread = useUnread();
+  const open = conversationIn(path);
+  // The page of the conversation asks for the same, which makes one request.
+  const [{ data }] = useQuery({
+    query: ConversationDocument,
+    variables: { id: open ?? '' },
+    pause: open === undefined,
+  });
+  const conversation = data?.conversation?.id === open ? data?.conversation : undefined;
+  const name = conversation?.otherParticipant?.username ?? (path === '/profile' ? 'Profile' : undefined);
   useEffect(() => {
-    document.title = `${unread ? `(${unread}) ` : ''}${name ? `${name} · ` : ''}Messenger`;
+    document.title = `${unread ? `(${unread}) ` : ''}${name ? `${isolated(name)} · ` : ''}Messenger`;
   }, [unread, name]);
 }
 
@@ -105,14 +115,14 @@ function notify(title: string, options: NotificationOptions): Notification | und
   }
 }
 
-/** Notifies of messages while nobody looks at any of the tabs, if the person has allowed it in the profile. */
+/** Notifies of messages while none of the tabs is looked at, if the person has allowed it in the profile. */
 function useNotifications(): void {
   const session = useSession();
   const shown = useRef(new Set<Notification>());
   useEffect(
     () =>
       session.listen(async ({ mine, author, content, conversation }) => {
-        if (mine || !notifies() || (await isAnyTabVisible())) return;
+        if (mine || !notifies() || (await isAnyTabAttended())) return;
         // The same tag from another tab takes its place, and so does a newer message.
         const notification = notify(author.username, { body: content, tag: conversation.id });
         if (!notification) return;

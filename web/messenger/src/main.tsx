@@ -7,12 +7,12 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { App } from './App.tsx';
-import { showWhetherVisible } from './client/tabs.ts';
+import { showWhetherAttended } from './client/attended.ts';
 
 const root = document.getElementById('root');
 if (!root) throw new Error('The page has no #root element.');
 
-showWhetherVisible();
+showWhetherAttended();
 createRoot(root).render(
   <StrictMode>
     <App />

@@ -6,60 +6,74 @@ import { relayPagination } from '@urql/exchange-graphcache/extras';
 import type { MessageCreatedSubscription } from '../generated/graphql.ts';
 
 /**
- * What has come live is kept in a list of its own beside the pages that were fetched: a page that was asked for
- * before and is answered after an event cannot overwrite it.
+ * What has come live is kept in lists of its own beside the pages that were fetched: a page that was asked for
+ * before and is answered after an event cannot overwrite it. Order is that of events and pages, never that of times:
+ * a server's clock may be set back.
  */
 const ARRIVED = 'arrived';
+/** Those of a conversation's arrived messages that came when pages of it were there: they are after these. */
+const ARRIVED_AFTER_PAGES = 'arrivedAfterPages';
 
 export function makeCache(): Exchange {
   return cacheExchange({
     resolvers: {
-      Query: { conversations: pagesAnd('ConversationEdge', (arrived) => arrived) },
-      Conversation: { messages: pagesAnd('MessageEdge', since) },
+      Query: { conversations: pagesAnd('ConversationEdge', latestFirst) },
+      Conversation: { messages: pagesAnd('MessageEdge', thenArrived) },
     },
     updates: {
       Subscription: {
         messageCreated({ messageCreated }: MessageCreatedSubscription, _args, cache) {
           const { message } = messageCreated;
-          arrive(cache, 'Query', `Conversation:${message.conversation.id}`);
-          arrive(cache, `Conversation:${message.conversation.id}`, `Message:${message.id}`);
+          const conversation = `Conversation:${message.conversation.id}`;
+          const hasPages = cache.inspectFields(conversation).some(({ fieldName }) => fieldName === 'messages');
+          arrive(cache, conversation, ARRIVED, `Message:${message.id}`);
+          if (hasPages) arrive(cache, conversation, ARRIVED_AFTER_PAGES, `Message:${message.id}`);
+          arrive(cache, 'Query', ARRIVED, conversation);
         },
       },
     },
   });
 }
 
-function arrive(cache: Cache, list: string, key: string): void {
-  const arrived = arrivedIn(cache, list);
-  if (!arrived.includes(key)) cache.link(list, ARRIVED, [...arrived, key]);
+/** Puts it last in the list, where it may have been before. */
+function arrive(cache: Cache, owner: string, list: string, key: string): void {
+  const others = arrivedIn(cache, owner, list).filter((each) => each !== key);
+  cache.link(owner, list, [...others, key]);
 }
 
-function arrivedIn(cache: Cache, list: string): string[] {
-  return (cache.resolve(list, ARRIVED) as string[] | null | undefined) ?? [];
+function arrivedIn(cache: Cache, owner: string, list = ARRIVED): string[] {
+  return (cache.resolve(owner, list) as string[] | null | undefined) ?? [];
 }
 
-/** All pages in one, and after them those of the arrived that `later` leaves. */
-function pagesAnd(
-  edgeType: string,
-  later: (arrived: string[], last: string | undefined, cache: Cache) => string[],
-): Resolver {
+/** What a list shows of the pages' nodes and those that have arrived since. */
+type Order = (fetched: string[], arrived: string[], cache: Cache, owner: string) => string[];
+
+function pagesAnd(edgeType: string, inOrder: Order): Resolver {
   const pages = relayPagination();
   return (parent, args, cache, info) => {
     const page = pages(parent, args, cache, info) as { edges: string[] } | null | undefined;
     if (!page) return page;
-    const nodes = page.edges.map((edge) => cache.resolve(edge, 'node') as string);
-    const fetched = new Set(nodes);
-    const arrived = later(arrivedIn(cache, info.parentKey), nodes.at(-1), cache);
-    const edges = arrived.filter((key) => !fetched.has(key)).map((node) => ({ __typename: edgeType, node }));
-    return { ...page, edges: [...page.edges, ...edges] };
+    const edges = new Map(page.edges.map((edge) => [cache.resolve(edge, 'node') as string, edge]));
+    const nodes = inOrder([...edges.keys()], arrivedIn(cache, info.parentKey), cache, info.parentKey);
+    return { ...page, edges: nodes.map((node) => edges.get(node) ?? { __typename: edgeType, node }) };
   };
 }
 
-/** Those that came after the last message of the pages, which are without gaps up to it. */
-function since(arrived: string[], last: string | undefined, cache: Cache): string[] {
-  if (last === undefined) return arrived;
-  const place = arrived.lastIndexOf(last);
-  if (place >= 0) return arrived.slice(place + 1);
+/** Conversations: each event moves one to the top, as it does on the server. */
+const latestFirst: Order = (fetched, arrived) => {
+  const moved = new Set(arrived);
+  return [...[...arrived].reverse(), ...fetched.filter((key) => !moved.has(key))];
+};
+
+/** Messages: the pages, which are without gaps, and after their last what has arrived since. */
+const thenArrived: Order = (fetched, arrived, cache, conversation) => {
+  const inPages = new Set(fetched);
+  const place = arrived.findLastIndex((key) => inPages.has(key));
+  if (place >= 0) return [...fetched, ...arrived.slice(place + 1)];
+  const [first] = fetched;
+  if (first === undefined) return arrived;
+  // None of them is on a page: they came after the last, or long before the first while no page was there.
+  const certain = new Set(arrivedIn(cache, conversation, ARRIVED_AFTER_PAGES));
   const createdAt = (key: string) => cache.resolve(key, 'createdAt') as string;
-  return arrived.filter((key) => createdAt(key) >= createdAt(last));
-}
+  return [...fetched, ...arrived.filter((key) => certain.has(key) || createdAt(key) >= createdAt(first))];
+};

@@ -2,6 +2,7 @@
 import {
   Client,
   type CombinedError,
+  createRequest,
   fetchExchange,
   mapExchange,
   subscriptionExchange,
@@ -39,6 +40,13 @@ export function makeClient({ forwardSubscription, onSignedOut }: Options): Clien
       fetchExchange,
     ],
   });
+}
+
+/** A client that asks as this one does, but whose answers do not go into the cache. */
+export function withoutCache(client: Client): Client {
+  const { context } = client.createRequestOperation('query', createRequest('{ __typename }', {}));
+  const { url, fetch, fetchOptions, preferGetMethod } = context;
+  return new Client({ url, fetch, fetchOptions, preferGetMethod, exchanges: [fetchExchange] });
 }
 
 /** Whether the same request may well succeed in a moment. */

@@ -33,7 +33,8 @@ export class Session {
   readonly #onOver: () => void;
   #outbox: Outbox | undefined;
   #viewer: UserFieldsFragment | undefined;
-  #events = 0;
+  /** How often events or marks have changed what is unread: an answer from before the last of them may be outdated. */
+  changes = 0;
   #over = false;
 
   /** `onOver` is called once, when this is no longer right: begin another. */
@@ -114,7 +115,7 @@ export class Session {
   }
 
   #arrived(message: Arrived): void {
-    this.#events++;
+    this.changes++;
     if (message.idempotencyKey) this.outbox.confirm(message.idempotencyKey, message.id);
     for (const listener of [...this.#listeners]) listener(message);
   }
@@ -127,7 +128,7 @@ export class Session {
         return;
       }
       this.#stream.checkLeader();
-      if (hiddenSince !== undefined && Date.now() - hiddenSince > AWAY_MS) {
+      if (hiddenSince !== undefined && Math.abs(Date.now() - hiddenSince) > AWAY_MS) {
         this.#stream.look();
         void this.#compare();
       }
@@ -149,11 +150,11 @@ export class Session {
 
   /** Fetches what another device may have read, and makes sure that no event is missing here. */
   async #compare(): Promise<void> {
-    const before = this.#events;
+    const before = this.changes;
     const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
     if (!data || this.#over) return;
     // An event came meanwhile, and the answer may be older than that.
-    if (before !== this.#events) return this.#compare();
+    if (before !== this.changes) return this.#compare();
     const end = data.inboxCursor;
     const timer = setTimeout(() => this.#stream.hasSeen(end) || this.end(), 10_000);
     this.#ends.push(() => clearTimeout(timer));

@@ -2,6 +2,7 @@ import { type FormEvent, type KeyboardEvent, type RefObject, useId, useLayoutEff
 
 import { useSession } from '../client/session.ts';
 import { hasKeyboard } from '../parts/hooks.ts';
+import { hasVisibleText } from '../parts/text.ts';
 
 const LONGEST = 480;
 
@@ -35,7 +36,7 @@ export function Composer({ field, conversationId, name, send }: Props) {
   function submit(event?: FormEvent) {
     event?.preventDefault();
     field.current?.focus();
-    if (!normalised || left < 0) return;
+    if (!hasVisibleText(normalised) || left < 0) return;
     send(normalised);
     change('');
   }
@@ -49,7 +50,7 @@ export function Composer({ field, conversationId, name, send }: Props) {
   return (
     <form className="composer" onSubmit={submit}>
       <label className="visually-hidden" htmlFor={id}>
-        Message to {name}
+        Message to <bdi>{name}</bdi>
       </label>
       <textarea
         id={id}

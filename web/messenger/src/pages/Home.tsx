@@ -11,6 +11,7 @@ import {
 import { Avatar } from '../parts/Avatar.tsx';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { conversationPath, Link } from '../parts/router.tsx';
+import { hasVisibleText, isolated } from '../parts/text.ts';
 import { ShortTime } from '../parts/time.tsx';
 import { Search } from './Search.tsx';
 
@@ -33,7 +34,7 @@ export function Home({ open, takesFocus }: Props) {
         <h1 ref={heading} tabIndex={-1}>
           Messenger
         </h1>
-        <Link className="me" href="/profile" aria-label={`Profile of ${viewer.username}`}>
+        <Link className="me" href="/profile" aria-label={`Profile of ${isolated(viewer.username)}`}>
           <Avatar user={viewer} />
         </Link>
       </header>
@@ -73,7 +74,7 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
       {lastMessage && <ShortTime at={lastMessage.createdAt} />}
       <span className="preview" dir="auto">
         {lastMessage?.mine && 'You: '}
-        {lastMessage?.content}
+        {lastMessage && <bdi>{hasVisibleText(lastMessage.content) ? lastMessage.content : 'No visible text'}</bdi>}
       </span>
       {unreadCount > 0 && (
         <span className="unread">
@@ -85,20 +86,15 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
   );
 }
 
-/** All that is loaded, and the cursor of the next page if there is one. */
+/** All that is loaded, in the server's order, and the cursor of the next page if there is one. */
 export function useConversations(): { conversations: ConversationFieldsFragment[]; next: string | undefined } {
   const [{ data }] = useQuery({ query: InboxDocument });
-  const edges = data?.conversations.edges ?? [];
   const page = data?.conversations.pageInfo;
   return {
-    conversations: edges
-      .map(({ node }) => node)
-      .sort((one, other) => newest(other).localeCompare(newest(one)) || one.id.localeCompare(other.id)),
+    conversations: data?.conversations.edges.map(({ node }) => node) ?? [],
     next: (page?.hasNextPage && page.endCursor) || undefined,
   };
 }
-
-const newest = ({ lastMessage }: ConversationFieldsFragment) => lastMessage?.createdAt ?? '';
 
 /** Who is signed in, as they are called now. */
 export function useViewer() {

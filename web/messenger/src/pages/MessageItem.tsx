@@ -20,7 +20,7 @@ export const MessageItem = memo(function MessageItem({ message, name, endsTurn, 
   return (
     <li className="message" data-mine={message.mine} data-last={endsTurn}>
       <div className="bubble">
-        <span className="visually-hidden">{message.mine ? 'You' : name}: </span>
+        <span className="visually-hidden">{message.mine ? 'You' : <bdi>{name}</bdi>}: </span>
         <MessageText text={message.content} />
       </div>
       <p className="details">

@@ -4,9 +4,11 @@ import { useClient } from 'urql';
 import type { Unconfirmed } from '../client/outbox.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
-import { dayName } from '../parts/time.tsx';
+import { isolated } from '../parts/text.ts';
+import { DayName } from '../parts/time.tsx';
 import { MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import type { OpenConversation } from './Conversation.tsx';
+import { ReadingPlace } from './place.ts';
 import { useReading } from './reading.ts';
 
 interface Props {
@@ -25,23 +27,23 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
   const { hasPreviousPage, startCursor } = conversation.messages.pageInfo;
   const client = useClient();
   const count = messages.length + unconfirmed.length;
-  const { scroller, atEnd, toEnd } = useScrolling(messages[0]?.id);
+  const { scroller, atEnd, toEnd } = useScrolling(messages.map(({ id }) => id));
   useReading(conversation, messages, atEnd);
 
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
   // What one sends is seen, wherever one was.
-  const writtenAt = unconfirmed.at(-1)?.createdAt ?? '';
-  const seenAt = useRef('');
+  const newest = unconfirmed.at(-1)?.key;
+  const shown = useRef(new Set(unconfirmed.map(({ key }) => key)));
   useLayoutEffect(() => {
-    if (writtenAt <= seenAt.current) return;
-    seenAt.current = writtenAt;
+    if (newest === undefined || shown.current.has(newest)) return;
+    shown.current.add(newest);
     toEnd();
-  }, [writtenAt]);
+  }, [newest]);
 
   return (
     <div className="messages">
-      <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Messages with ${name}`}>
+      <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Messages with ${isolated(name)}`}>
         {hasPreviousPage && startCursor && (
           <LoadMore
             key={startCursor}
@@ -51,9 +53,9 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
             }
           />
         )}
-        {count === 0 && <p className="empty">Nothing has been written yet. Say hello to {name}.</p>}
+        {count === 0 && <p className="empty">Nothing has been written yet. Say hello to <bdi>{name}</bdi>.</p>}
         {byDay(messages).map((day) => (
-          <Day key={day.date} messages={day.messages} name={name} lastRead={lastRead} />
+          <Day key={day.key} messages={day.messages} name={name} lastRead={lastRead} />
         ))}
         {unconfirmed.length > 0 && (
           <ol aria-label="Not confirmed yet">
@@ -83,7 +85,7 @@ function Day({ messages, name, lastRead }: DayProps) {
   const [first] = messages;
   return (
     <section className="day">
-      <h2>{first && dayName(new Date(first.createdAt))}</h2>
+      <h2>{first && <DayName of={first.createdAt} />}</h2>
       <ol>
         {messages.map((message, index) => (
           <MessageItem
@@ -101,27 +103,45 @@ function Day({ messages, name, lastRead }: DayProps) {
 }
 
 function isSoonAfter(message: MessageFieldsFragment, next: MessageFieldsFragment | undefined): boolean {
-  return next !== undefined && Date.parse(next.createdAt) - Date.parse(message.createdAt) < SOON_MS;
+  // Of a server whose clock was set back, the next may be older.
+  return next !== undefined && Math.abs(Date.parse(next.createdAt) - Date.parse(message.createdAt)) < SOON_MS;
 }
 
-/** Groups them by their date in the reader's zone. */
-function byDay(messages: MessageFieldsFragment[]): { date: string; messages: MessageFieldsFragment[] }[] {
-  const days: { date: string; messages: MessageFieldsFragment[] }[] = [];
+interface DayOfMessages {
+  key: string;
+  date: string;
+  messages: MessageFieldsFragment[];
+}
+
+/** Groups them by their date in the reader's zone. Their order stays: a date comes again after a clock was set back. */
+function byDay(messages: MessageFieldsFragment[]): DayOfMessages[] {
+  const days: DayOfMessages[] = [];
+  const times = new Map<string, number>();
   for (const message of messages) {
     const date = new Date(message.createdAt).toDateString();
     const day = days.at(-1);
     if (day?.date === date) day.messages.push(message);
-    else days.push({ date, messages: [message] });
+    else {
+      const time = (times.get(date) ?? 0) + 1;
+      times.set(date, time);
+      days.push({ key: `${date} ${time}`, date, messages: [message] });
+    }
   }
   return days;
 }
 
-/** Keeps what one looks at in its place: the end at the end, and the rest while earlier messages come above it. */
-function useScrolling(first: string | undefined) {
+/**
+ * Keeps what one looks at in its place: the end at the end, the rest while earlier messages come above it, and where
+ * one was reading when Back or Forward comes to it again.
+ */
+function useScrolling(ids: string[]) {
+  const [first] = ids;
   const scroller = useRef<HTMLDivElement>(null);
-  const [atEnd, setAtEnd] = useState(true);
-  const stays = useRef(true);
+  const [place] = useState(() => new ReadingPlace());
+  const [atEnd, setAtEnd] = useState(() => !place.isAmong(ids));
+  const stays = useRef(atEnd);
   const before = useRef({ first, height: 0 });
+  const shown = useRef(ids);
 
   function toEnd() {
     const element = scroller.current;
@@ -134,7 +154,20 @@ function useScrolling(first: string | undefined) {
     if (stays.current) toEnd();
     else if (before.current.first !== first) element.scrollTop += element.scrollHeight - before.current.height;
     before.current = { first, height: element.scrollHeight };
+    shown.current = ids;
   });
+
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (!element) return undefined;
+    if (!stays.current) place.restore(element, ids);
+    const leave = () => (stays.current ? place.forget() : place.keep(element, shown.current));
+    addEventListener('pagehide', leave);
+    return () => {
+      leave();
+      removeEventListener('pagehide', leave);
+    };
+  }, []);
 
   useEffect(() => {
     const element = scroller.current;

@@ -168,7 +168,7 @@ function Sessions() {
         {sessions.map(({ id, createdAt, userAgent, current }) => (
           <li key={id}>
             <p>
-              <strong>{programIn(userAgent)}</strong>
+              <strong dir="auto">{programIn(userAgent)}</strong>
               {current && ' – this one'}
               <br />
               <small>

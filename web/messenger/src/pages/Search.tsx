@@ -1,4 +1,4 @@
-import { type FormEvent, type KeyboardEvent, useId, useState } from 'react';
+import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
 import { useMutation, useQuery } from 'urql';
 
 import { messageOf } from '../client/graphql.ts';
@@ -12,43 +12,64 @@ export function Search() {
   const id = useId();
   const [text, setText] = useState('');
   const search = useSettled(text.trim(), 200, (typed) => !typed);
-  const [{ data, error, fetching }] = useQuery({
+  const [{ data, error, operation }] = useQuery({
     query: SearchUsersDocument,
     variables: { search },
     pause: !search,
     requestPolicy: 'cache-and-network',
   });
   const [opening, open] = useMutation(OpenConversationDocument);
+  /** Why the conversation with this name could not be opened; it goes when the text changes. */
+  const [problem, setProblem] = useState('');
+  /** Enter was pressed before the answer for this text had come. */
+  const [entered, setEntered] = useState(false);
+  const latestText = useRef(text);
   const typed = text.trim().toLowerCase();
   // What was found for another text is shown as far as it goes with this one.
   const people = (typed && data?.searchUsers.filter(({ username }) => username.toLowerCase().startsWith(typed))) || [];
-  const [refused] = opening.data?.createConversation.userErrors ?? [];
-  const problem = refused?.message ?? (opening.error && messageOf(opening.error));
+  const isAnswered = search === text.trim() && operation?.variables['search'] === search;
+
+  function change(to: string) {
+    latestText.current = to;
+    setText(to);
+    setProblem('');
+    setEntered(false);
+  }
 
   async function write(username: string) {
-    const { data: opened } = await open({ input: { username } });
+    const { data: opened, error: failed } = await open({ input: { username } });
+    // Whoever has typed something else meanwhile no longer waits for this.
+    if (latestText.current !== text) return;
     const conversation = opened?.createConversation.conversation;
-    if (!conversation) return;
-    setText('');
+    if (!conversation) {
+      const [refused] = opened?.createConversation.userErrors ?? [];
+      return setProblem(refused?.message ?? (failed ? messageOf(failed) : ''));
+    }
+    change('');
     navigate(conversationPath(conversation.id));
   }
 
-  /** Enter takes the first, which is whom exactly that name belongs to; or that name, if it was faster. */
+  /** Enter takes the first, which is the one with exactly that name if there is one, once the answer has come. */
+  useEffect(() => {
+    if (!entered || !isAnswered) return;
+    setEntered(false);
+    void write(people[0]?.username ?? text.trim());
+  }, [entered, isAnswered]);
+
   function submit(event: FormEvent) {
     event.preventDefault();
-    const name = people[0]?.username ?? text.trim();
-    if (name) void write(name);
+    setEntered(text.trim() !== '');
   }
 
   function clear(event: KeyboardEvent) {
-    if (event.key === 'Escape') setText('');
+    if (event.key === 'Escape') change('');
   }
 
   function found(): string {
     if (problem) return problem;
-    if (!search || text.trim() !== search || (fetching && !data)) return '';
+    if (!search || !isAnswered) return '';
     if (error) return messageOf(error);
-    return people.length === 0 ? 'Nobody’s name starts like that.' : '';
+    return people.length === 0 ? 'No user has a name that starts like this.' : '';
   }
 
   return (
@@ -61,7 +82,7 @@ export function Search() {
           id={id}
           type="search"
           value={text}
-          onChange={({ target }) => setText(target.value)}
+          onChange={({ target }) => change(target.value)}
           placeholder="Find people"
           maxLength={39}
           autoCapitalize="none"

@@ -6,6 +6,7 @@ import { useSession } from '../client/session.ts';
 import { useStore } from '../client/store.ts';
 import { sayToTabs } from '../client/tabs.ts';
 import { type MessageFieldsFragment, ReadMarksDocument, ReadMessagesDocument } from '../generated/graphql.ts';
+import { useAttended } from '../parts/attention.ts';
 import { useVisible } from '../parts/hooks.ts';
 import type { OpenConversation } from './Conversation.tsx';
 
@@ -13,20 +14,23 @@ const ASK_EVERY_MS = 4000;
 const ASKED_AT_ONCE = 50;
 
 export function useReading(conversation: OpenConversation, messages: MessageFieldsFragment[], atEnd: boolean): void {
+  const attended = useAttended();
   const visible = useVisible();
-  useMarkRead(conversation, messages.at(-1)?.id, visible && atEnd);
+  useMarkRead(conversation, messages.at(-1)?.id, attended && atEnd);
   useReadMarks(messages, useStore(useSession().connected) && visible);
 }
 
 function useMarkRead({ id, unreadCount }: OpenConversation, newest: string | undefined, inSight: boolean): void {
   const client = useClient();
-  const connected = useStore(useSession().connected);
+  const session = useSession();
+  const connected = useStore(session.connected);
   const marked = useRef<string>(undefined);
   useEffect(() => {
     if (!inSight || unreadCount === 0 || newest === undefined || marked.current === newest) return;
     marked.current = newest;
     async function mark(upToMessageId: string) {
       const { data } = await client.mutation(ReadMessagesDocument, { input: { conversationId: id, upToMessageId } });
+      session.changes++;
       if (data?.readMessages.conversation) sayToTabs({ kind: 'read', conversationId: id });
       else if (marked.current === upToMessageId) marked.current = undefined; // Again when the net is back.
     }

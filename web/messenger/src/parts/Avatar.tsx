@@ -1,6 +1,7 @@
 import { type CSSProperties, useState } from 'react';
 
 import type { UserFieldsFragment } from '../generated/graphql.ts';
+import { firstCharacter } from './text.ts';
 
 /** Somebody's picture, or the first letter of their name on a colour of its own. Their name stands beside it. */
 export function Avatar({ user }: { user: UserFieldsFragment | null }) {
@@ -19,7 +20,7 @@ export function Avatar({ user }: { user: UserFieldsFragment | null }) {
     );
   return (
     <span className="avatar" aria-hidden="true" style={{ '--hue': hueOf(name) } as CSSProperties}>
-      {name.charAt(0).toUpperCase()}
+      {firstCharacter(name).toUpperCase()}
     </span>
   );
 }

@@ -1,6 +1,8 @@
 /** Addresses: all a page of three kinds needs of a router. */
 import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from 'react';
 
+import { newKey } from '../client/keys.ts';
+
 const CHANGED = 'messenger:navigated';
 
 export function usePath(): string {
@@ -8,8 +10,17 @@ export function usePath(): string {
 }
 
 export function navigate(path: string): void {
-  if (path !== location.pathname) history.pushState(null, '', path);
+  if (path !== location.pathname) history.pushState({ entry: newKey() }, '', path);
   dispatchEvent(new Event(CHANGED));
+}
+
+/** A key of the history's entry that is shown: one address may be several entries. */
+export function entryKey(): string {
+  const state = history.state as { entry?: string } | null;
+  if (state?.entry) return state.entry;
+  const entry = newKey();
+  history.replaceState({ ...state, entry }, '');
+  return entry;
 }
 
 function watch(changed: () => void): () => void {

@@ -1,23 +1,80 @@
+/**
+ * Programs by what their User-Agent says. Browsers name each other: those that are built on another one come before it.
+ * Brave says that it is Chrome.
+ */
 const BROWSERS: [RegExp, string][] = [
-  [/Edg\//, 'Edge'],
-  [/OPR\//, 'Opera'],
-  [/Firefox\//, 'Firefox'],
-  [/Chrom(e|ium)\//, 'Chrome'],
-  [/Safari\//, 'Safari'],
+  [/\bEdg(e|A|iOS)?\//, 'Edge'],
+  [/\b(OPR|OPiOS|OPT|OPX)\//, 'Opera'],
+  [/\bSamsungBrowser\//, 'Samsung Internet'],
+  [/\bVivaldi\//, 'Vivaldi'],
+  [/\bYaBrowser\//, 'Yandex Browser'],
+  [/\b(DuckDuckGo|Ddg)\//, 'DuckDuckGo'],
+  [/\bHuaweiBrowser\//, 'Huawei Browser'],
+  [/\bMiuiBrowser\//, 'Mi Browser'],
+  [/\b(UCBrowser|UCWEB)\b/, 'UC Browser'],
+  [/\bWhale\//, 'Whale'],
+  [/\bBrave\b/, 'Brave'],
+  // Pages within apps.
+  [/\bFBA[NV]\//, 'Facebook'],
+  [/\bInstagram\b/, 'Instagram'],
+  [/\bMicroMessenger\//, 'WeChat'],
+  [/\bLine\//, 'LINE'],
+  [/\bGSA\//, 'Google app'],
+  [/; wv\)/, 'An app'],
+  [/\b(FxiOS|Firefox|Focus)\//, 'Firefox'],
+  [/(CriOS|Chrome|Chromium)\//, 'Chrome'],
+  [/\b(MSIE |Trident\/)/, 'Internet Explorer'],
+  [/Android.*\bVersion\//, 'Android Browser'],
+  [/\bSafari\//, 'Safari'],
+  // WebKit without a browser's name.
+  [/\b(iPhone|iPad|iPod|Macintosh).*AppleWebKit\//, 'An app'],
 ];
+
 const SYSTEMS: [RegExp, string][] = [
+  [/HarmonyOS|OpenHarmony/, 'HarmonyOS'],
+  [/KAIOS/, 'KaiOS'],
+  [/Tizen/, 'Tizen'],
   [/Android/, 'Android'],
-  [/iPhone|iPad/, 'iOS'],
+  [/CrOS/, 'ChromeOS'],
+  [/iPhone|iPod/, 'iOS'],
+  // An iPad that asks for pages as for a computer gives itself away by its browsers' names only.
+  [/iPad|Macintosh.*\b(CriOS|FxiOS|EdgiOS|OPT)\//, 'iPadOS'],
   [/Windows/, 'Windows'],
-  [/Mac OS X/, 'macOS'],
-  [/Linux/, 'Linux'],
+  [/Mac OS X|macOS/, 'macOS'],
+  [/\b(Free|Open|Net)BSD\b/, 'BSD'],
+  [/Linux|Ubuntu/, 'Linux'],
 ];
+
+const PROGRAMS: [RegExp, string][] = [
+  [/^PostmanRuntime\//, 'Postman'],
+  [/^insomnia\//i, 'Insomnia'],
+  [/^(python|aiohttp|Python)\b/, 'A Python program'],
+  [/^Go-http-client\//, 'A Go program'],
+  [/^Dart\//, 'A Dart program'],
+  [/^(node|undici|axios|node-fetch)\b/, 'A Node.js program'],
+  [/^(Java|Apache-HttpClient)\//, 'A Java program'],
+  [/^Dalvik\//, 'An app'],
+];
+
+/** Desktop apps and programs that are no browsers start with their own name. */
+const APP_OF_ELECTRON = /like Gecko\) (?:.* )?([\w.-]+)\/\S+ Chrome\/.* Electron\//;
+const OWN_NAME = /^(?!Mozilla\/)([\w.-]{2,40})(?=\/|$)/;
 
 /** What a person would call the program, as far as its User-Agent tells. */
 export function programIn(userAgent: string | null): string {
   if (!userAgent) return 'A program';
-  const named = (names: [RegExp, string][]) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
-  const browser = named(BROWSERS);
-  const system = named(SYSTEMS);
-  return browser ? (system ? `${browser} on ${system}` : browser) : userAgent;
+  const program = nameOf(userAgent);
+  if (!program) return userAgent;
+  const system = find(SYSTEMS, userAgent);
+  return system ? `${program} on ${system}` : program;
+}
+
+function nameOf(userAgent: string): string | undefined {
+  if (/ Electron\//.test(userAgent)) return APP_OF_ELECTRON.exec(userAgent)?.[1] ?? 'An app';
+  if (!userAgent.startsWith('Mozilla/')) return find(PROGRAMS, userAgent) ?? OWN_NAME.exec(userAgent)?.[1];
+  return find(BROWSERS, userAgent);
+}
+
+function find(names: [RegExp, string][], userAgent: string): string | undefined {
+  return names.find(([pattern]) => pattern.test(userAgent))?.[1];
 }

@@ -1,0 +1,126 @@
+"""Back and Forward in the web client, and forced colours: one finds one's place again."""
+
+import pytest
+from playwright.async_api import Browser, Locator, expect
+
+from tests.chromium import needs_chromium
+from tests.conftest import SignIn
+from tests.web_client import DESKTOP, PHONE, Pair, Window, window_of
+
+pytestmark = needs_chromium
+
+
+async def top_of(message: Locator) -> float:
+    box = await message.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+async def scrolled_to(window: Window, text: str) -> float:
+    """Scroll the conversation until the message is near the upper edge, and return where it is."""
+    message = window.message(text)
+    await message.evaluate(
+        """each => {
+            const scroller = each.closest('.scroller');
+            const top = (element) => element.getBoundingClientRect().top;
+            scroller.scrollTop += top(each) - top(scroller) - 40;
+        }"""
+    )
+    await expect(window.page.get_by_role("button", name="Newest")).to_be_visible()
+    return await top_of(message)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_back_returns_to_where_one_was_reading(
+    browser: Browser, pair: Pair, signs_in: SignIn, viewport: dict[str, int]
+):
+    alan = await signs_in("alan")
+    await alan.sends("hello", to=await alan.opens_conversation_with(pair.ada))
+    for number in range(80):
+        await pair.grace.sends(f"number {number}.", to=pair.conversation)
+    async with window_of(browser, pair.origin, viewport=viewport) as window:
+        is_phone = viewport == PHONE
+        await window.signs_in(pair.ada.username)
+        await window.opens(pair.grace.username)
+        await expect(window.message("number 79.")).to_be_in_viewport()
+        # Where it was is among the earlier messages, which were loaded for it.
+        await scrolled_to(window, "number 31.")
+        await expect(window.messages).to_have_count(80)
+        place = await scrolled_to(window, "number 12.")
+        if is_phone:
+            await window.page.get_by_role("link", name="Back to the conversations").click()
+        await window.opens(alan.username)
+        await pair.grace.sends("number 80.", to=pair.conversation)
+        for _ in range(2 if is_phone else 1):
+            await window.page.go_back()
+        await expect(window.messages).to_have_count(81)
+        assert abs(await top_of(window.message("number 12.")) - place) < 2
+        # What came meanwhile is below, and not read.
+        await expect(window.page.get_by_role("button", name="1 new")).to_be_visible()
+        # A link to the conversation leads to its end, as before.
+        if is_phone:
+            await window.page.get_by_role("link", name="Back to the conversations").click()
+            await expect(window.row(pair.grace.username)).to_contain_text("1 unread")
+        else:
+            await window.opens(alan.username)
+        await window.opens(pair.grace.username)
+        await expect(window.message("number 80.")).to_be_in_viewport()
+        assert window.complaints == []
+
+
+async def test_a_reload_returns_to_where_one_was_reading(browser: Browser, pair: Pair):
+    for number in range(60):
+        await pair.grace.sends(f"number {number}.", to=pair.conversation)
+    async with window_of(browser, pair.origin) as window:
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await expect(window.message("number 59.")).to_be_in_viewport()
+        place = await scrolled_to(window, "number 30.")
+        await window.page.reload()
+        await expect(window.message("number 30.")).to_be_in_viewport()
+        assert abs(await top_of(window.message("number 30.")) - place) < 2
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_the_list_stays_where_it_was(
+    browser: Browser, pair: Pair, signs_in: SignIn, viewport: dict[str, int]
+):
+    others = [await signs_in(f"other{number}") for number in range(24)]
+    for other in others:
+        await other.sends("hello", to=await other.opens_conversation_with(pair.ada))
+    async with window_of(browser, pair.origin, viewport=viewport) as window:
+        await window.signs_in(pair.ada.username)
+        oldest = window.row(others[0].username)
+        await oldest.scroll_into_view_if_needed()
+        place = await top_of(oldest)
+        await window.opens(others[0].username)
+        await window.page.go_back()
+        await expect(oldest).to_be_in_viewport()
+        # Its badge has gone, and a bit of its height with it.
+        assert abs(await top_of(oldest) - place) < 10
+
+
+async def test_forced_colours_show_what_is_open_unread_and_focused(
+    browser: Browser, pair: Pair, signs_in: SignIn
+):
+    alan = await signs_in("alan")
+    await alan.sends("hello", to=await alan.opens_conversation_with(pair.ada))
+    await pair.grace.sends("hello", to=pair.conversation)
+    async with window_of(browser, pair.origin, forced_colors="active") as window:
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        current, other = window.row(pair.grace.username), window.row(alan.username)
+        await expect(current).to_have_attribute("aria-current", "page")
+        for row in (current, other):
+            await expect(row).to_be_visible()
+        background = "each => getComputedStyle(each).backgroundColor"
+        assert await current.evaluate(background) != await other.evaluate(background)
+        colour = "each => getComputedStyle(each.querySelector('.preview')).color"
+        assert await current.evaluate(colour) != await current.evaluate(background)
+        border = "each => getComputedStyle(each.querySelector('.unread')).borderTopWidth"
+        assert await other.evaluate(border) == "1px"
+        for row in (current, other):
+            await row.focus()
+            await window.page.keyboard.press("Shift+Tab")
+            await window.page.keyboard.press("Tab")
+            await expect(row).to_be_focused()
+            assert await row.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
+            assert await row.evaluate("each => getComputedStyle(each).outlineWidth") == "3px"

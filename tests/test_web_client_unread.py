@@ -1,0 +1,186 @@
+"""What the web client counts as unread, where several devices, windows and tabs of a user come together."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+
+from tests.chromium import needs_chromium
+from tests.conftest import SignIn
+from tests.people import Person
+from tests.web_client import HIDING, PHONE, Pair, Window, held_back, person_at, window_of
+
+pytestmark = needs_chromium
+
+UNREAD = "query ($id: ID!) { conversation(id: $id) { unreadCount } }"
+READ = """
+    mutation ($id: ID!) { readMessages(input: { conversationId: $id }) { conversation { unreadCount } } }
+"""
+
+# Lets a window lose the focus and get it back: Playwright keeps all of them focused.
+UNFOCUSING = """
+    let focused = true;
+    document.hasFocus = () => focused;
+    window.leave = () => { focused = false; window.dispatchEvent(new Event('blur')); };
+    window.comeBack = () => { focused = true; window.dispatchEvent(new Event('focus')); };
+"""
+
+
+async def unread(person: Person, conversation: str) -> int:
+    return (await person.asks(UNREAD, id=conversation))["conversation"]["unreadCount"]
+
+
+async def test_what_one_device_reads_is_read_on_another_in_sight(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin) as desk, window_of(browser, pair.origin) as phone:
+        await desk.signs_in(pair.ada.username)
+        await pair.grace.sends("hello", to=pair.conversation)
+        await desk.is_titled("(1) Messenger")
+        await phone.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await phone.sees("hello")
+        await desk.is_titled("Messenger")
+        await expect(desk.row(pair.grace.username)).not_to_contain_text("unread")
+        assert desk.complaints == []
+
+
+async def test_what_is_read_elsewhere_while_hidden_is_read_here_on_return(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin) as window:
+        await window.page.add_init_script(HIDING)
+        await pair.grace.sends("hello", to=pair.conversation)
+        await window.signs_in(pair.ada.username)
+        await window.is_titled("(1) Messenger")
+        await window.page.evaluate("hide()")
+        await pair.ada.asks(READ, id=pair.conversation)
+        await window.page.evaluate("show()")
+        await window.is_titled("Messenger")
+
+
+async def test_an_answer_from_before_an_event_does_not_hide_what_came(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin) as window:
+        await pair.grace.sends("first", to=pair.conversation)
+        await window.signs_in(pair.ada.username)
+        await window.is_titled("(1) Messenger")
+        # The server answers with nothing unread, and the answer comes after the next message.
+        await pair.ada.asks(READ, id=pair.conversation)
+        answered, let_through = asyncio.Event(), asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            if "UnreadCounts" not in (route.request.post_data or "") or answered.is_set():
+                return await route.continue_()
+            response = await route.fetch()
+            answered.set()
+            await let_through.wait()
+            return await route.fulfill(response=response)
+
+        await window.page.route("**/graphql", hold)
+        async with asyncio.timeout(20):
+            await answered.wait()
+        await pair.grace.sends("second", to=pair.conversation)
+        await expect(window.row(pair.grace.username)).to_contain_text("second")
+        async with window.page.expect_request(
+            lambda request: "UnreadCounts" in (request.post_data or ""), timeout=20_000
+        ):
+            let_through.set()
+        await window.is_titled("(1) Messenger")
+        assert await unread(pair.ada, pair.conversation) == 1
+
+
+async def test_a_window_without_the_focus_reads_nothing_and_notifies(browser: Browser, pair: Pair):
+    async with person_at(browser, permissions=["notifications"]) as context:
+        await context.add_init_script(UNFOCUSING + NOTED)
+        window = Window(await context.new_page(), pair.origin)
+        await window.signs_in(pair.ada.username, at="/profile")
+        await window.page.get_by_role("button", name="Turn notifications on").click()
+        await window.opens_conversation(pair.conversation)
+        await pair.grace.sends("focused", to=pair.conversation)
+        await window.sees("focused")
+        await window.is_titled(f"{pair.grace.username} · Messenger")
+        await window.page.evaluate("leave()")
+        await pair.grace.sends("beside another window", to=pair.conversation)
+        await window.sees("focused", "beside another window")
+        await window.is_titled(f"(1) {pair.grace.username} · Messenger")
+        async with asyncio.timeout(20):
+            while not await window.page.evaluate("notified.length"):
+                pass
+        assert await window.page.evaluate("notified") == ["beside another window"]
+        assert await unread(pair.ada, pair.conversation) == 1
+        await window.page.evaluate("comeBack()")
+        await window.is_titled(f"{pair.grace.username} · Messenger")
+        assert await unread(pair.ada, pair.conversation) == 0
+
+
+NOTED = """
+    window.notified = [];
+    window.Notification = class extends Notification {
+      constructor(title, options) {
+        super(title, options);
+        notified.push(options.body);
+      }
+    };
+"""
+
+
+async def test_a_phone_reads_what_is_in_sight(browser: Browser, pair: Pair):
+    """Its browsers do not all say that a page has the focus before somebody touches it."""
+    async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
+        await window.page.add_init_script("document.hasFocus = () => false;")
+        await pair.grace.sends("hello", to=pair.conversation)
+        await window.signs_in(pair.ada.username)
+        await window.is_titled("(1) Messenger")
+        await window.opens_conversation(pair.conversation)
+        await window.is_titled(f"{pair.grace.username} · Messenger")
+        assert await unread(pair.ada, pair.conversation) == 0
+
+
+async def test_a_window_that_scrolls_back_does_not_unread_what_another_has_read(browser: Browser, pair: Pair):
+    for number in range(60):
+        await pair.grace.sends(f"number {number}", to=pair.conversation)
+    async with person_at(browser) as context:
+        one = Window(await context.new_page(), pair.origin)
+        await one.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await one.is_titled(f"{pair.grace.username} · Messenger")
+        other = Window(await context.new_page(), pair.origin)
+        await other.opens_conversation(pair.conversation)
+        await other.message("number 20").scroll_into_view_if_needed()
+        await pair.grace.sends("the last", to=pair.conversation)
+        # It is at the end in one of the two.
+        for window in (one, other):
+            await expect(window.messages.last).to_have_text("the last")
+            await window.is_titled(f"{pair.grace.username} · Messenger")
+        assert await unread(pair.ada, pair.conversation) == 0
+
+
+@pytest.fixture
+async def thirty(pair: Pair, signs_in: SignIn) -> list[Person]:
+    """Those who have written to Ada, the first of them first."""
+    others = [await signs_in(f"other{number}") for number in range(30)]
+    for other in others:
+        await other.sends("hello", to=await other.opens_conversation_with(pair.ada))
+    return others
+
+
+async def test_the_title_counts_what_is_not_loaded_too(browser: Browser, pair: Pair, thirty: list[Person]):
+    async with window_of(browser, pair.origin) as window:
+        let_through = await held_back(window, "UnreadFurther")
+        await window.signs_in(pair.ada.username)
+        await window.is_titled("(25+) Messenger")
+        let_through()
+        await window.is_titled("(30) Messenger")
+        # Read on another device, beyond what is loaded.
+        conversation = await pair.ada.opens_conversation_with(thirty[0])
+        await pair.ada.asks(READ, id=conversation)
+        await window.is_titled("(29) Messenger")
+        # One that comes up is not counted twice.
+        await thirty[0].sends("again", to=conversation)
+        await window.is_titled("(30) Messenger")
+        assert window.complaints == []
+
+
+async def test_the_title_names_an_open_conversation_that_is_not_in_the_loaded_list(
+    browser: Browser, pair: Pair, thirty: list[Person]
+):
+    oldest = thirty[0]
+    async with window_of(browser, pair.origin) as window:
+        conversation = await pair.ada.opens_conversation_with(oldest)
+        await window.signs_in(pair.ada.username, at=f"/conversations/{conversation}")
+        await window.is_titled(f"(29) {oldest.username} · Messenger")
+        await expect(window.row(oldest.username)).to_have_count(0)
