@@ -8,8 +8,8 @@ MAX_CONTENT_CHARS = 480
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-# Unicode's Default_Ignorable_Code_Point, which Python's unicodedata does not have. Its ranges include unassigned
-# code points that are reserved for it, so a new version of Unicode seldom changes them.
+# Unicode's Default_Ignorable_Code_Point, which Python's unicodedata does not have. Its ranges include
+# unassigned code points that are reserved for it, so a new version of Unicode seldom changes them.
 _DEFAULT_IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -34,7 +34,8 @@ def check_content(content: str) -> str:
     """Return the content as it is stored: normalised, 1 to 480 code points.
 
     Raises:
-        UserError: no visible character, too long, or with characters that cannot be stored (NUL, lone surrogates).
+        UserError: no visible character, too long, or with characters that cannot be stored (NUL, lone
+            surrogates).
     """
     if not is_storable(content):
         raise UserError(
@@ -57,8 +58,8 @@ def check_content(content: str) -> str:
 def has_visible_text(text: str) -> bool:
     """Return whether the text has a character that a reader can see.
 
-    White space, control characters, default-ignorable code points (zero-width spaces and joiners, bidirectional
-    controls, variation selectors, fillers) and the blank Braille pattern are not visible.
+    White space, control characters, default-ignorable code points (zero-width spaces and joiners,
+    bidirectional controls, variation selectors, fillers) and the blank Braille pattern are not visible.
     """
     return _VISIBLE.search(text) is not None
 
