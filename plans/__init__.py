@@ -11,7 +11,17 @@ it returns is turned into a response. What it cannot do is refused with `Unplann
 executed: give that to graphql-core.
 """
 
-from plans.operation import BoundOperation, OperationPlan, plan_operation
+from plans.bounds import Bounds, ResponseTooLarge, Turns
+from plans.operation import BoundOperation, OperationPlan, PlanResult, plan_operation
 from plans.unplannable import Unplannable
 
-__all__ = ["BoundOperation", "OperationPlan", "Unplannable", "plan_operation"]
+__all__ = [
+    "BoundOperation",
+    "Bounds",
+    "OperationPlan",
+    "PlanResult",
+    "ResponseTooLarge",
+    "Turns",
+    "Unplannable",
+    "plan_operation",
+]

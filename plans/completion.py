@@ -7,8 +7,8 @@ https://spec.graphql.org/draft/#sec-Value-Completion
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false
 
-from collections.abc import AsyncIterable, Callable, Iterable
-from functools import cache
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from functools import cache, partial
 from typing import Any, TypeAlias, cast
 
 from graphql import (
@@ -150,22 +150,28 @@ class Completion:
                     "Expected Iterable, but did not find one for field"
                     f" '{selected.parent.name}.{selected.name}'."
                 )
-            for index, item in enumerate(cast("Iterable[Any]", value)):
-                item_place = (place, index, response, nullable)
+            complete_items(run, iter(cast("Iterable[Any]", value)), response, place)
+            return response
+
+        def complete_items(run: Run, items: Iterator[Any], response: list[Any], place: Place) -> None:
+            for item in items:
+                item_place = (place, len(response), response, nullable)
                 response.append(None)
                 try:
                     if type(item) is certain:
-                        response[index] = complete_certain(run, item, item_place)
+                        response[-1] = complete_certain(run, item, item_place)
                     elif is_awaitable(item):
                         run.wait_for(item, complete, selected.nodes, item_place)
                     else:
-                        response[index] = complete(run, item, item_place)
+                        response[-1] = complete(run, item, item_place)
                 except Exception as error:
-                    located = located_error(error, selected.nodes, path_of(item_place))
+                    locate = partial(located_error, error, selected.nodes, path_of(item_place))
                     if not nullable:
-                        raise located from error
-                    run.fail(located, item_place)
-            return response
+                        raise locate() from error
+                    run.fail(locate, item_place)
+                if run.work >= run.pauses_at:
+                    run.postpone(partial(complete_items, run, items, response, place), place)
+                    return
 
         return complete_list
 
@@ -184,8 +190,10 @@ def _leaf(kind: GraphQLLeafType) -> Complete:
     unchanged = unchanged_class(kind)
     coerce = kind.coerce_output_value
 
-    def complete_leaf(_run: Run, value: Any, _place: Place) -> Any:
+    def complete_leaf(run: Run, value: Any, _place: Place) -> Any:
         if type(value) is unchanged:
+            if unchanged is str:
+                run.count_text(value)
             return value
         if value is None or value is Undefined:
             return None
@@ -197,6 +205,8 @@ def _leaf(kind: GraphQLLeafType) -> Complete:
                 f"Expected `{inspect(kind)}.coerce_output_value({inspect(value)})` to return non-nullable"
                 f" value, returned: {inspect(coerced)}"
             )
+        if isinstance(coerced, str):
+            run.count_text(coerced)
         return coerced
 
     return complete_leaf

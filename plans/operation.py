@@ -3,8 +3,10 @@
 # graphql-core leaves open what its lists and non-null types are of.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from graphql import (
@@ -26,6 +28,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from graphql.pyutils import inspect, is_awaitable
 
+from plans.bounds import UNBOUNDED, Bounds, ResponseTooLarge
 from plans.info import SelectedField
 from plans.resolvers import Resolve, plan_subscriber
 from plans.run import Run
@@ -39,28 +42,43 @@ _UNPLANNABLE_DIRECTIVES = {"defer", "stream", "experimental_disableErrorPropagat
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What an operation comes to, once it is known what is skipped and included."""
+    """What an operation comes to, once it is known what is skipped and included.
 
+    `size` is about how many bytes the response takes up without its root fields' values.
+    """
+
+    size: int
     fields: list[ResolveField]
     subscription: tuple[SelectedField, Resolve] | None
 
 
 def plan_operation(
-    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    *,
+    hide_suggestions: bool = False,
 ) -> "OperationPlan":
     """Return the plan of an operation of a valid document.
+
+    With `hide_suggestions`, errors in variables suggest no names of the schema.
 
     Raises:
         Unplannable: there is no plan for it.
     """
-    return OperationPlan(schema, document, operation)
+    return OperationPlan(schema, document, operation, hide_suggestions=hide_suggestions)
 
 
 class OperationPlan:
     """An operation, ready to be executed with any variables."""
 
     def __init__(
-        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        *,
+        hide_suggestions: bool = False,
     ) -> None:
         """Plan as much as does not depend on variables.
 
@@ -78,11 +96,16 @@ class OperationPlan:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        self._variables = Variables(schema, operation)
+        self._variables = Variables(schema, operation, hide_suggestions=hide_suggestions)
         self._deciding = _deciding_variables(operation, self._fragments)
         self._shapes: dict[tuple[Any, ...], _Shape] = {}
         if not self._deciding:
             self._shape(VariableValues({}, {}))
+
+    @property
+    def shape_count(self) -> int:
+        """How many ways to skip and include are planned at present."""
+        return len(self._shapes)
 
     def bind(self, variables: Mapping[str, Any]) -> "BoundOperation | list[GraphQLError]":
         """Return the operation with these variables, or what is wrong with them.
@@ -101,19 +124,41 @@ class OperationPlan:
         found = self._shapes.get(key)
         if found is None:
             if len(self._shapes) >= _MAX_SHAPES:
-                raise Unplannable("another way to skip and include")
-            found = self._shapes[key] = self._planned_shape(variables)
+                # The one that has not been asked for the longest.
+                del self._shapes[next(iter(self._shapes))]
+            found = self._planned_shape(variables)
+        else:
+            del self._shapes[key]
+        self._shapes[key] = found
         return found
 
     def _planned_shape(self, variables: VariableValues) -> _Shape:
         selections = Selections(self._schema, self.operation, self._fragments, variables)
-        fields = selections.root(self._root_type)
+        fields, size = selections.root(self._root_type)
         if self.operation.operation is not OperationType.SUBSCRIPTION:
-            return _Shape(fields, None)
+            return _Shape(size, fields, None)
         if len(fields) != 1:
             raise Unplannable("a subscription without its one field")
         selected = selections.root_field(self._root_type)
-        return _Shape(fields, (selected, plan_subscriber(selected)))
+        return _Shape(size, fields, (selected, plan_subscriber(selected)))
+
+
+class PlanResult(ExecutionResult):
+    """A response, with what it took to make it.
+
+    `work` is the number of fields completed, to which awaited values and errors add more than their own;
+    `size` is about how many bytes the response takes up; `omitted_errors` are not listed in `errors`.
+    """
+
+    __slots__ = ("omitted_errors", "size", "work")
+
+    def __init__(self, data: dict[str, Any] | None, run: Run) -> None:
+        self.data = data
+        self.errors = run.errors or None
+        self.extensions = None
+        self.work = run.work
+        self.size = run.size
+        self.omitted_errors = run.omitted_errors
 
 
 class BoundOperation:
@@ -126,9 +171,13 @@ class BoundOperation:
         self._shape = shape
         self._variables = variables
 
-    async def execute(self, context: Any, root_value: Any = None) -> ExecutionResult:
-        """Execute it and return the response; `root_value` is a subscription's event."""
-        run = Run(context, root_value, self._variables)
+    async def execute(self, context: Any, root_value: Any = None, bounds: Bounds = UNBOUNDED) -> "PlanResult":
+        """Execute it and return the response; `root_value` is a subscription's event.
+
+        Raises:
+            ResponseTooLarge: the response is over its limit.
+        """
+        run = self._run(context, root_value, bounds)
         data: dict[str, Any] = {}
         serially = self._kind is OperationType.MUTATION
         try:
@@ -138,17 +187,29 @@ class BoundOperation:
                     await run.settle()
                     if run.is_null:
                         break
+                elif run.work >= run.pauses_at:
+                    await run.pause()
         except GraphQLError as error:
-            run.fail(error, None)
+            run.fail(partial(located_error, error), None)
+        except ResponseTooLarge:
+            run.give_up()
+            raise
         await run.settle()
-        return ExecutionResult(None if run.is_null else data, run.errors or None)
+        run.check_size()
+        return PlanResult(None if run.is_null else data, run)
 
-    def execute_at_once(self, context: Any, root_value: Any = None) -> ExecutionResult | None:
+    def execute_at_once(
+        self, context: Any, root_value: Any = None, bounds: Bounds = UNBOUNDED
+    ) -> "PlanResult | None":
         """Execute it without waiting for anything; None where that cannot be, or where something fails.
 
         Then no resolver that is a coroutine has run, and it can be executed as if nothing had been tried.
+
+        Raises:
+            ResponseTooLarge: the response is over its limit.
         """
-        run = Run(context, root_value, self._variables)
+        run = self._run(context, root_value, bounds)
+        run.pauses_at = math.inf
         data: dict[str, Any] = {}
         try:
             for resolve in self._shape.fields:
@@ -159,7 +220,14 @@ class BoundOperation:
         if run.is_waiting or run.errors:
             run.give_up()
             return None
-        return ExecutionResult(data, None)
+        run.check_size()
+        return PlanResult(data, run)
+
+    def _run(self, context: Any, root_value: Any, bounds: Bounds) -> Run:
+        run = Run(context, root_value, self._variables, bounds)
+        run.work = len(self._shape.fields)
+        run.size = self._shape.size
+        return run
 
     @property
     def is_subscription(self) -> bool:
@@ -175,7 +243,7 @@ class BoundOperation:
         if self._shape.subscription is None:
             raise TypeError("only a subscription has events")
         selected, subscribe = self._shape.subscription
-        run = Run(context, root_value, self._variables)
+        run = Run(context, root_value, self._variables, UNBOUNDED)
         try:
             stream = subscribe(run, root_value, (None, selected.key, {}, True))
             if is_awaitable(stream):

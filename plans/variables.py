@@ -37,13 +37,16 @@ class Variables:
     https://spec.graphql.org/draft/#sec-Coercing-Variable-Values
     """
 
-    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, operation: OperationDefinitionNode, *, hide_suggestions: bool = False
+    ) -> None:
         """Look them up.
 
         Raises:
             Unplannable: a type is not known.
         """
         self._schema = schema
+        self._hide_suggestions = hide_suggestions
         self._nodes = operation.variable_definitions or ()
         self._signatures = []
         self._coerce: list[_Coerce] = []
@@ -63,7 +66,13 @@ class Variables:
             result = Undefined if value is Undefined else coerce(value)
             if result is Undefined:
                 # Left out, wrong, or nested too deeply: the reference knows what to say.
-                return get_variable_values(self._schema, self._nodes, dict(given), max_errors=_MAX_ERRORS)
+                return get_variable_values(
+                    self._schema,
+                    self._nodes,
+                    dict(given),
+                    max_errors=_MAX_ERRORS,
+                    hide_suggestions=self._hide_suggestions,
+                )
             sources[signature.name] = VariableValueSource(signature, value)
             coerced[signature.name] = result
         return VariableValues(sources, coerced)

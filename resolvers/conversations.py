@@ -13,6 +13,9 @@ from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.pages import NumberedPage, check_page_size, numbered_page
 from resolvers.users import is_username
 
+MAX_PARTICIPANTS = 5
+"""The most users in a conversation. Only conversations of two can be opened."""
+
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:

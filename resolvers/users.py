@@ -8,7 +8,6 @@ from uuid import UUID
 from db import users
 from db.records import User
 from db.users import UsernameTaken
-from resolvers.content import is_storable
 from resolvers.context import Context, present
 from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.pages import check_page_size
@@ -117,10 +116,10 @@ def check_username(username: str) -> None:
 
 
 def is_avatar_url(url: str | None) -> bool:
-    """Say whether somebody's picture may be there: a full https address that can be stored and shown."""
-    if url is None or len(url) > MAX_AVATAR_URL_CHARS or not is_storable(url):
+    """Say whether a user's picture may be there: a full https address in printable ASCII."""
+    if url is None or len(url) > MAX_AVATAR_URL_CHARS:
         return False
-    if any(char.isspace() or not char.isprintable() for char in url):
+    if not url.isascii() or any(char.isspace() or not char.isprintable() for char in url):
         return False
     try:
         parts = urlsplit(url)
@@ -133,5 +132,11 @@ def _check_avatar_url(url: str) -> None:
     if len(url) > MAX_AVATAR_URL_CHARS:
         message = f"The picture's address has over {MAX_AVATAR_URL_CHARS} characters."
         raise UserError(UserErrorCode.TOO_LONG, message, "avatarUrl")
+    if not url.isascii():
+        message = (
+            "The picture's address has characters outside ASCII. Percent-encode those in its path and query,"
+            " and write its host in Punycode."
+        )
+        raise UserError(UserErrorCode.INVALID, message, "avatarUrl")
     if not is_avatar_url(url):
         raise UserError(UserErrorCode.INVALID, "Give the picture's full address, with https.", "avatarUrl")

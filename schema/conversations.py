@@ -12,9 +12,10 @@ from resolvers.cursors import encode_page_cursor
 from resolvers.errors import UserError as UserErrorRaised
 from schema.connections import PageInfo
 from schema.info import Info
+from schema.list_sizes import at_most
 from schema.messages import Message, MessageConnection, MessageEdge
 from schema.node import Node, NodeType
-from schema.user_errors import USER_ERRORS, UserError
+from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 from schema.users import User
 
 # What a page of conversations shows is read with it, by one statement; the snapshot that further statements
@@ -52,7 +53,10 @@ class Conversation(Node):
             recent=recent,
         )
 
-    @strawberry.field(description="Everybody who takes part, the viewer included; by when they joined.")
+    @strawberry.field(
+        description="Everybody who takes part, the viewer included; by when they joined.",
+        metadata=at_most(conversations.MAX_PARTICIPANTS),
+    )
     async def participants(self, info: Info) -> list[User]:
         """Resolve the field."""
         return [User.of(each.user) for each in await conversations.participants_of(info.context, self.row.id)]
@@ -193,7 +197,7 @@ class CreateConversationPayload:
         description="The conversation, new or not; null with `userErrors`."
     )
     created: bool = strawberry.field(description="Whether it is new; false when there was one already.")
-    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.input(description="What has been read.")
@@ -213,7 +217,7 @@ class ReadMessagesPayload:
     conversation: Conversation | None = strawberry.field(
         description="The conversation with its new unread count; null with `userErrors`."
     )
-    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.type

@@ -1,16 +1,20 @@
-"""Documents: parsed, measured and validated once for each text."""
+"""Documents: parsed, measured and validated once for each text, at the cost of whoever sends a new one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from time import thread_time
+from typing import TypeAlias
 
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     GraphQLError,
-    GraphQLSchema,
     GraphQLSyntaxError,
+    NameNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    SelectionSetNode,
     parse,
     specified_rules,
     validate,
@@ -18,12 +22,16 @@ from graphql import (
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.extensions import SchemaExtension
 
+from schema.budgets import UNLIMITED, WORK_PER_SECOND, Budget
 from schema.limits import DocumentLimits, DocumentTooComplex, check_document
-from schema.operations import PreparedOperation
+from schema.operations import Preparation, PreparedOperation
 
 _CACHED_CHARS = 1024 * 1024
 # A field of a plan or parsed document takes up to 2 kB of memory; fragments count wherever they are spread.
 _CHARS_PER_FIELD = 32
+_REJECTED_CHARS = 4 * 1024 * 1024
+# An error quotes names of the document, which may be long.
+_MOST_ERROR_CHARS = 1000
 
 _NESTED_TOO_DEEPLY = "The document is nested too deeply."
 # What graphql-core says when it gives up, by the words for the client.
@@ -70,55 +78,133 @@ class OperationUnknown(Exception):
     """Which operation of the document to execute cannot be told; the message says why."""
 
 
+class DocumentMalformed(Exception):
+    """The text is not a document; `error` says where."""
+
+    def __init__(self, error: GraphQLError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+_Rejected: TypeAlias = "str | GraphQLError | Document"
+"""Why a document is not executed: over the limit that the text names, malformed, or with errors."""
+
+
 class DocumentCache:
-    """Prepares documents, and keeps the recently used ones: some hundreds of usual size."""
+    """Prepares documents, and keeps the recently used ones: some hundreds of usual size.
 
-    def __init__(self, limits: DocumentLimits, *, introspection: bool) -> None:
-        """Make an empty cache; without `introspection` a document that introspects is not valid."""
+    Of those that are not executed, it keeps the reasons alone.
+    """
+
+    def __init__(self, limits: DocumentLimits, preparation: Preparation) -> None:
+        """Make an empty cache; with `hides_schema` a document that introspects is not valid."""
         self._limits = limits
-        self._hides_schema = not introspection
-        self._rules = [*specified_rules, *([NoSchemaIntrospectionCustomRule] if self._hides_schema else [])]
+        self._preparation = preparation
+        hides_schema = preparation.hides_schema
+        self._rules = [*specified_rules, *([NoSchemaIntrospectionCustomRule] if hides_schema else [])]
         self._documents: LRUCache[str, Document] = LRUCache(_CACHED_CHARS, getsizeof=_size)
+        self._rejected: LRUCache[bytes, _Rejected] = LRUCache(_REJECTED_CHARS, getsizeof=_size_of_rejected)
 
-    def prepare(self, schema: GraphQLSchema, text: str) -> Document:
-        """Return the document of that text.
+    def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
+        """Return the document of that text; the time that a new one takes is drawn from the budget.
 
         Raises:
-            GraphQLSyntaxError: the text is no document.
+            DocumentMalformed: the text is not a document.
             DocumentTooComplex: it is over a limit.
+            RateLimited: the document is new, and the budget is used up.
         """
         document = self._documents.get(text)
-        if document is None:
-            try:
-                document = self._prepare(schema, text)
-            except RecursionError as error:
-                raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
-            if _size(document) <= _CACHED_CHARS // 16:
-                self._documents[text] = document
-        return document
+        if document is not None:
+            return document
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        found: _Rejected | None = self._rejected.get(digest)
+        if found is None:
+            budget.check()
+            started = thread_time()
+            found = self._prepare(text)
+            budget.charge((thread_time() - started) * WORK_PER_SECOND)
+            if not isinstance(found, Document) or found.errors:
+                self._rejected[digest] = found
+            elif _size(found) <= _CACHED_CHARS // 16:
+                self._documents[text] = found
+        if isinstance(found, str):
+            raise DocumentTooComplex(found)
+        if isinstance(found, GraphQLError):
+            raise DocumentMalformed(found)
+        return found
 
-    def _prepare(self, schema: GraphQLSchema, text: str) -> Document:
+    def _prepare(self, text: str) -> _Rejected:
         try:
-            node = parse(text, max_tokens=self._limits.tokens)
+            return self._validated(text, self._parsed(text))
+        except DocumentTooComplex as error:
+            return str(error)
+        except RecursionError:
+            return _NESTED_TOO_DEEPLY
+        except GraphQLSyntaxError as error:
+            return _without_source(error)
+
+    def _parsed(self, text: str) -> DocumentNode:
+        try:
+            return parse(text, max_tokens=self._limits.tokens)
         except GraphQLSyntaxError as error:
             if "tokens. Parsing aborted" in error.message:
                 raise DocumentTooComplex(f"The document has over {self._limits.tokens} tokens.") from error
             if "nested too deeply" in error.message:
                 raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
             raise
+
+    def _validated(self, text: str, node: DocumentNode) -> Document:
         fields = check_document(node, self._limits)
-        operations = {
+        schema, hides_schema = self._preparation.schema, self._preparation.hides_schema
+        errors = validate(schema, node, self._rules, hide_suggestions=hides_schema)
+        for error in errors:
+            if error.message in _TOO_COMPLEX:
+                raise DocumentTooComplex(_TOO_COMPLEX[error.message])
+        if errors:
+            return self._invalid(node, errors)
+        return Document(text, node, (), self._operations(node), fields)
+
+    def _invalid(self, node: DocumentNode, errors: Sequence[GraphQLError]) -> Document:
+        """Return what is needed of a document that is not executed: its operations' names, and the errors."""
+        emptied = DocumentNode(
+            definitions=tuple(
+                OperationDefinitionNode(
+                    operation=definition.operation,
+                    name=NameNode(value=definition.name.value) if definition.name else None,
+                    selection_set=SelectionSetNode(selections=()),
+                )
+                for definition in node.definitions
+                if isinstance(definition, OperationDefinitionNode)
+            )
+        )
+        return Document("", emptied, tuple(map(_without_source, errors)), self._operations(emptied), 0)
+
+    def _operations(self, node: DocumentNode) -> Mapping[str | None, PreparedOperation]:
+        return {
             definition.name.value if definition.name else None: PreparedOperation(
-                schema, node, definition, fields=fields
+                self._preparation, node, definition
             )
             for definition in node.definitions
             if isinstance(definition, OperationDefinitionNode)
         }
-        errors = validate(schema, node, self._rules, hide_suggestions=self._hides_schema)
-        for error in errors:
-            if error.message in _TOO_COMPLEX:
-                raise DocumentTooComplex(_TOO_COMPLEX[error.message])
-        return Document(text, node, tuple(errors), operations, fields)
+
+
+def _without_source(error: GraphQLError) -> GraphQLError:
+    """Return the error without the document that it refers to."""
+    message = error.message
+    if len(message) > _MOST_ERROR_CHARS:
+        message = message[:_MOST_ERROR_CHARS] + "..."
+    copied = GraphQLError(message)
+    copied.locations = error.locations
+    return copied
+
+
+def _size_of_rejected(rejected: _Rejected) -> int:
+    if isinstance(rejected, str):
+        return len(rejected)
+    errors = rejected.errors if isinstance(rejected, Document) else [rejected]
+    names = rejected.operations if isinstance(rejected, Document) else ()
+    return sum(200 + len(each.message) for each in errors) + sum(500 + len(name or "") for name in names)
 
 
 def _size(document: Document) -> int:

@@ -17,7 +17,8 @@ from graphql import (
 class DocumentLimits:
     """The largest document that is executed, its fragments counted wherever they are spread.
 
-    `answer_fields` is how many fields the answer may have if every page and list in it is full.
+    `answer_fields` is how many fields the answer may have if every page and list in it is full, and
+    `event_fields` how many each event of a subscription may have. `answer_bytes` is the largest answer.
     """
 
     tokens: int = 5000
@@ -26,6 +27,8 @@ class DocumentLimits:
     aliases: int = 200
     directives: int = 200
     answer_fields: int = 125_000
+    event_fields: int = 1000
+    answer_bytes: int = 16 * 1024 * 1024
 
 
 class DocumentTooComplex(Exception):

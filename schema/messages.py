@@ -14,7 +14,7 @@ from resolvers.errors import UserError as UserErrorRaised
 from schema.connections import PageInfo
 from schema.info import Info
 from schema.node import Node, NodeType
-from schema.user_errors import USER_ERRORS, UserError
+from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 from schema.users import User
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class CreateMessagePayload:
         description="The message as stored; for a repeated idempotency key the first one. Null with"
         " `userErrors`."
     )
-    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.type

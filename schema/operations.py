@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import cached_property
+from time import thread_time
 from typing import Any
 
+from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -16,22 +19,37 @@ from graphql import (
     Visitor,
     visit,
 )
+from graphql.execution.values import get_variable_values
 
 from plans import BoundOperation, OperationPlan, Unplannable, plan_operation
-from schema.cost import Cost
+from schema.budgets import UNLIMITED, WORK_PER_SECOND, Budget
+from schema.cost import Cost, Sizes
+from schema.list_sizes import IntrospectionSizes
 
-# Larger ones are executed without a plan, whose size would be out of proportion to how often it is used.
-_MAX_PLANNED_FIELDS = 1000
 _REMEMBERED_COSTS = 64
+_MAX_VARIABLE_ERRORS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What operations are prepared with.
+
+    Without `plans` graphql-core executes them. With `hides_schema`, errors suggest no names.
+    """
+
+    schema: GraphQLSchema
+    introspection: IntrospectionSizes
+    plans: bool = True
+    hides_schema: bool = False
 
 
 class PreparedOperation:
     """An operation of a document; ready to be executed if the document is valid."""
 
     def __init__(
-        self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode, *, fields: int
+        self, preparation: Preparation, document: DocumentNode, node: OperationDefinitionNode
     ) -> None:
-        """Prepare it; `fields` is how many it has, its fragments spread out."""
+        """Prepare it."""
         self.node = node
         self.is_subscription = node.operation is OperationType.SUBSCRIPTION
         """Whether only a stream can answer it."""
@@ -43,12 +61,12 @@ class PreparedOperation:
             if isinstance(selection, FieldNode)
         )
         """The names of the root fields that are selected outside of fragments."""
-        self._schema = schema
+        self._preparation = preparation
         self._document = document
         self._plan: OperationPlan | None = None
-        self._is_planned = fields > _MAX_PLANNED_FIELDS
-        self._cost = Cost(schema, document, node)
-        self._cost_of_sizes = lru_cache(_REMEMBERED_COSTS)(self._cost.with_sizes)
+        self._is_planned = not preparation.plans
+        self._cost = Cost(preparation.schema, preparation.introspection, document, node)
+        self._costs = LRUCache[Sizes, int](_REMEMBERED_COSTS)
 
     @property
     def field_names(self) -> Mapping[str, int]:
@@ -75,9 +93,22 @@ class PreparedOperation:
         # Its definition is one of its uses.
         return found[0] if len(found) == 1 and self._names.variables[found[0]] == 2 else None
 
-    def cost(self, variables: Mapping[str, Any]) -> int:
-        """Return what the operation may cost with these variables."""
-        return self._cost_of_sizes(self._cost.sizes(variables))
+    def cost(self, variables: Mapping[str, Any], budget: Budget = UNLIMITED) -> int:
+        """Return what the operation may cost with these variables.
+
+        A cost that is not known for these sizes takes time to find out, which is drawn from the budget.
+
+        Raises:
+            RateLimited: the cost is not known, and the budget is used up.
+        """
+        sizes = self._cost.sizes(variables)
+        found = self._costs.get(sizes)
+        if found is None:
+            budget.check()
+            started = thread_time()
+            found = self._costs[sizes] = self._cost.with_sizes(sizes)
+            budget.charge((thread_time() - started) * WORK_PER_SECOND)
+        return found
 
     def without_place(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables without the one that only says where a subscription starts."""
@@ -91,10 +122,28 @@ class PreparedOperation:
         try:
             if not self._is_planned:
                 self._is_planned = True
-                self._plan = plan_operation(self._schema, self._document, self.node)
-            return None if self._plan is None else self._plan.bind(variables)
+                self._plan = plan_operation(
+                    self._preparation.schema,
+                    self._document,
+                    self.node,
+                    hide_suggestions=self._preparation.hides_schema,
+                )
+            return self._unplanned(variables) if self._plan is None else self._plan.bind(variables)
         except Unplannable:
+            return self._unplanned(variables)
+
+    def _unplanned(self, variables: Mapping[str, Any]) -> list[GraphQLError] | None:
+        """Return what is wrong with the variables where graphql-core would say more than we tell."""
+        if not self._preparation.hides_schema:
             return None
+        values = get_variable_values(
+            self._preparation.schema,
+            self.node.variable_definitions or (),
+            dict(variables),
+            max_errors=_MAX_VARIABLE_ERRORS,
+            hide_suggestions=True,
+        )
+        return values if isinstance(values, list) else None
 
 
 class _Names(Visitor):

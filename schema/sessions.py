@@ -9,8 +9,9 @@ from db import records
 from resolvers import sessions
 from resolvers.errors import UserError as UserErrorRaised
 from schema.info import Info
+from schema.list_sizes import at_most
 from schema.node import Node, NodeType
-from schema.user_errors import USER_ERRORS, UserError
+from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 
 
 @strawberry.type(description="A sign-in of the viewer's that lasts; nobody else can see it.")
@@ -50,7 +51,8 @@ class SessionQueries:
 
     @strawberry.field(
         description="Where the viewer is signed in: their open sessions, the most recently used first, at"
-        " most 100. Tokens of another issuer have no session here."
+        " most 100. Tokens of another issuer have no session here.",
+        metadata=at_most(sessions.MAX_LISTED),
     )
     async def sessions(self, info: Info) -> list[Session]:
         """Resolve the field."""
@@ -71,7 +73,7 @@ class EndSessionPayload:
     ended_session_id: strawberry.ID | None = strawberry.field(
         description="The id of the session, which is no more; null with `userErrors`."
     )
-    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.type(description="What became of `endOtherSessions`.")
@@ -81,7 +83,7 @@ class EndOtherSessionsPayload:
     ended_session_ids: list[strawberry.ID] = strawberry.field(
         description="The ids of the sessions, which are no more."
     )
-    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.type

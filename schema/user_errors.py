@@ -5,6 +5,7 @@ from enum import Enum
 import strawberry
 
 from resolvers import errors
+from schema.list_sizes import at_most
 
 
 @strawberry.enum(description="What is wrong with a mutation's input.")
@@ -41,5 +42,8 @@ class UserError:
         """Say what a resolver turned down."""
         return cls(code=UserErrorCode[error.code.name], message=error.message, path=error.path)
 
+
+ONE_USER_ERROR = at_most(1)
+"""The metadata of a payload's `userErrors`: a resolver stops at the first."""
 
 USER_ERRORS = "Why nothing was changed; empty when all went well."

@@ -9,7 +9,7 @@ from resolvers import users
 from resolvers.errors import UserError as UserErrorRaised
 from schema.info import Info
 from schema.node import Node, NodeType
-from schema.user_errors import USER_ERRORS, UserError
+from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 
 
 @strawberry.type(description="Somebody with an account.")
@@ -73,7 +73,8 @@ class UpdateProfileInput:
     )
     avatar_url: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="The new picture's https address, at most 2,000 characters; null removes the picture.",
+        description="The new picture's https address, at most 2,000 ASCII characters; null removes the"
+        " picture.",
     )
 
 
@@ -82,7 +83,7 @@ class UpdateProfilePayload:
     """The changed profile, or why it was not changed."""
 
     user: User | None = strawberry.field(description="The viewer as changed; null with `userErrors`.")
-    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.type

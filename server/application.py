@@ -19,6 +19,7 @@ from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
 from server.accept import accept_of, best_match
+from server.budgets import Budgets
 from server.cors import with_cors
 from server.execution import Execution
 from server.faults import MaskedFaults
@@ -89,13 +90,15 @@ def build_application(
         sessions_ended,
         limits.count_message,
     )
-    single_connections = SingleConnections(execution, identities, streams, settings)
+    budgets = Budgets(settings)
+    single_connections = SingleConnections(execution, identities, streams, budgets, settings)
     graphql = GraphQLEndpoint(
         execution=execution,
         identities=identities,
         streams=streams,
         single_connections=single_connections,
         address_limit=address_limit,
+        budgets=budgets,
         settings=settings,
         graphiql=page,
     )
@@ -157,8 +160,10 @@ def _api(settings: Settings) -> Api:
         aliases=settings.max_query_aliases,
         directives=settings.max_query_directives,
         answer_fields=settings.max_answer_fields,
+        event_fields=settings.max_event_fields,
+        answer_bytes=settings.max_answer_bytes,
     )
-    return Api(limits, introspection=settings.introspection)
+    return Api(limits, introspection=settings.introspection, plans=settings.plans)
 
 
 def _token_issuer(settings: Settings) -> TokenIssuer | None:

@@ -4,6 +4,7 @@ from contextlib import aclosing
 
 from schema.answers import Answer
 from schema.api import Operation
+from schema.budgets import Budget
 from server.connections import encode_chunk
 from server.event_stream import ResponseStream
 from server.execution import Execution, is_unavailable, session_ended
@@ -18,6 +19,7 @@ class DistinctStream(SharingStream):
 
     __slots__ = (
         "_address",
+        "_budget",
         "_execution",
         "_identity",
         "_last_event_id",
@@ -34,6 +36,7 @@ class DistinctStream(SharingStream):
         operation: Operation,
         response: ResponseStream,
         *,
+        budget: Budget,
         streams: OpenStreams,
         address: str | None,
         last_event_id: str | None,
@@ -43,6 +46,7 @@ class DistinctStream(SharingStream):
         viewer_id = None if identity.user is None else identity.user.id
         super().__init__(streams.shared, (viewer_id, type(response.format), self._live))
         self._execution = execution
+        self._budget = budget
         self._identity = identity
         self._operation = operation
         self._response = response
@@ -75,7 +79,9 @@ class DistinctStream(SharingStream):
 
     async def _execute_events(self, stream: OpenStream, last_event_id: str | None) -> bool:
         """Execute and send events until there are no more; false if only we are done with it."""
-        answers = self._execution.events(self._operation, self._identity, self, last_event_id=last_event_id)
+        answers = self._execution.events(
+            self._operation, self._identity, self, self._budget, last_event_id=last_event_id
+        )
         async with aclosing(answers):
             async for answer in answers:
                 if is_unavailable(answer):
@@ -91,8 +97,13 @@ class DistinctStream(SharingStream):
         return True
 
     async def next(self, answer: Answer) -> None:
-        """Send an answer as an event, and hand it to those who listen."""
-        place, self._place = self._place, None
+        """Send an answer as an event, and hand it to those who listen.
+
+        One without `data` is no event of the inbox: the client must not resume after the event that was to
+        come next.
+        """
+        place = self._place if "data" in answer else None
+        self._place = None
         event = self._response.format.next(answer, place[1] if place else None)
         if place is not None:
             self.hand_on(SharedEvent(place[0], encode_chunk(event)))
@@ -121,5 +132,7 @@ class DistinctStream(SharingStream):
     def execute_at_once(self, cursor: str, event: object) -> bytes | None:
         """Return an event's chunk of the response, if it can be executed without waiting for anything."""
         viewer = self._identity.user
-        answer = None if viewer is None else self._execution.event_at_once(self._live, viewer, event)
+        answer = (
+            None if viewer is None else self._execution.event_at_once(self._live, viewer, event, self._budget)
+        )
         return None if answer is None else encode_chunk(self._response.format.next(answer, cursor))

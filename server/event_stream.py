@@ -78,7 +78,7 @@ class ResponseStream:
         write_timeout_seconds: float,
         more_headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """Answer the request of that scope, each write within the timeout; `more_headers` follow the format's."""
+        """Answer that scope's request, each write within the timeout; `more_headers` follow the format's."""
         self._send = send
         self._more_headers = more_headers
         self._connection = connection_of(scope)

@@ -11,6 +11,7 @@ from realtime.broadcaster import Broadcaster
 from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
 from schema.answers import Answer, codes, refusal
 from schema.api import Api, LiveOperation, Operation
+from schema.budgets import Budget
 from server.graphql_request import GraphQLRequest
 from server.identity import Identity
 from server.metrics import OPERATIONS
@@ -29,7 +30,11 @@ class Execution:
     count_message: MessageLimit
 
     async def answer(self, asked: GraphQLRequest, identity: Identity) -> Answer:
-        """Execute a query or mutation."""
+        """Execute a query or mutation.
+
+        Raises:
+            RateLimited: its budget does not have what it may come to.
+        """
         async with Context(
             self.database,
             self.broadcaster,
@@ -39,9 +44,10 @@ class Execution:
             sessions_ended=self.sessions_ended,
             count_message=self.count_message,
         ) as context:
-            answer = await self.api.execute(asked.operation, context)
-        if asked.cost is not None:
-            answer["extensions"] = {"cost": {"requested": asked.cost, "maximum": self.api.max_cost}}
+            answer = await self.api.execute(asked.operation, context, asked.budget)
+        if asked.tells_cost:
+            cost = {"requested": asked.operation.cost, "maximum": self.api.max_cost}
+            answer["extensions"] = {**answer.get("extensions", {}), "cost": cost}
         _count(asked.operation.prepared.root_fields, answer)
         return answer
 
@@ -50,6 +56,7 @@ class Execution:
         operation: Operation,
         identity: Identity,
         stream: EventStream,
+        budget: Budget,
         *,
         last_event_id: str | None = None,
         start: str | None = None,
@@ -67,17 +74,19 @@ class Execution:
             last_event_id=last_event_id,
             start=start,
         ) as context:
-            answers = self.api.stream(operation, context)
+            answers = self.api.stream(operation, context, budget)
             async with aclosing(answers):
                 async for answer in answers:
                     _count(operation.prepared.root_fields, answer)
                     await context.refresh()
                     yield answer
 
-    def event_at_once(self, live: LiveOperation, viewer: User, event: object) -> Answer | None:
+    def event_at_once(
+        self, live: LiveOperation, viewer: User, event: object, budget: Budget
+    ) -> Answer | None:
         """Execute a subscription's event, if there is no need to wait for anything, and nothing fails."""
         context = Context(self.database, self.broadcaster, viewer=viewer, is_over=True)
-        answer = live.execute_at_once(context, event)
+        answer = live.execute_at_once(context, event, budget)
         if answer is not None:
             _count(live.root_fields, answer)
         return answer

@@ -12,10 +12,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
-from schema.answers import Answer, invalid
+from resolvers.errors import RateLimited
+from schema.answers import Answer, encode_json, invalid
 from server import multipart, sse
 from server.accept import accept_of
 from server.admission import Admission
+from server.budgets import Budgets
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
 from server.execution import Execution
@@ -31,8 +33,8 @@ from server.identity import Identities, Identity, cookie_renewal
 from server.multipart import Multipart
 from server.pages import problem_page
 from server.rate_limits import AddressLimit, address_of
-from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
-from server.responses import EncodedResponse, encode_json, refusal_response
+from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailable, rate_limited
+from server.responses import EncodedResponse, refusal_response
 from server.settings import Settings
 from server.single_connection import SingleConnections
 from server.sse import Sse
@@ -50,6 +52,7 @@ class GraphQLEndpoint:
         streams: OpenStreams,
         single_connections: SingleConnections,
         address_limit: AddressLimit,
+        budgets: Budgets,
         settings: Settings,
         graphiql: Response | None,
     ) -> None:
@@ -59,6 +62,7 @@ class GraphQLEndpoint:
         self._streams = streams
         self._single_connections = single_connections
         self._address_limit = address_limit
+        self._budgets = budgets
         self._settings = settings
         self._graphiql = graphiql
         self._admission = Admission()
@@ -75,6 +79,8 @@ class GraphQLEndpoint:
             if isinstance(error, TooManyFromAddress):
                 self._address_limit.suspect_proxy(HTTPConnection(scope))
             response = refusal_response(error, scope["path"])
+        except RateLimited as error:
+            response = refusal_response(rate_limited(error), scope["path"])
         except DatabaseUnavailable:
             response = refusal_response(database_unavailable(), scope["path"])
         if response is not None:
@@ -96,7 +102,11 @@ class GraphQLEndpoint:
         identity = await self._identities.of(request)
         try:
             asked = await read_graphql_request(
-                request, self._execution.api, self._execution.trusted, self._settings.body_limits()
+                request,
+                self._execution.api,
+                self._execution.trusted,
+                self._settings.body_limits(),
+                self._budgets.of(identity.user.id if identity.user else None, address_of(request)),
             )
         except NothingToExecute as refused:
             answer = invalid([refused.error])
@@ -149,6 +159,7 @@ class GraphQLEndpoint:
             identity,
             asked.operation,
             response,
+            budget=asked.budget,
             streams=self._streams,
             address=address_of(request),
             last_event_id=request.headers.get("last-event-id"),

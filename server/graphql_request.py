@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSyntaxError
+from graphql import GraphQLError
 from starlette.requests import Request
 
 from schema.api import Api, Operation
-from schema.documents import OperationUnknown
+from schema.budgets import Budget
+from schema.documents import DocumentMalformed, OperationUnknown
 from schema.limits import DocumentTooComplex
 from server import sse
 from server.accept import accept_of, best_match
@@ -36,12 +37,13 @@ class NothingToExecute(Exception):
 class GraphQLRequest:
     """An operation to execute, if it is valid; with an `operation_id` in single connection mode.
 
-    `cost` is there where the client wants to know it.
+    What it does is drawn from `budget`. With `tells_cost` the client wants to know the operation's cost.
     """
 
     operation: Operation
+    budget: Budget
     operation_id: str | None
-    cost: int | None
+    tells_cost: bool
 
     @property
     def errors(self) -> tuple[GraphQLError, ...]:
@@ -71,12 +73,13 @@ def negotiate(request: Request, *, html: bool) -> str:
 
 
 async def read_graphql_request(
-    request: Request, api: Api, trusted: TrustedDocuments, body_limits: BodyLimits
+    request: Request, api: Api, trusted: TrustedDocuments, body_limits: BodyLimits, budget: Budget
 ) -> GraphQLRequest:
     """Read the request and prepare its document.
 
     Raises:
         HttpRefusal: it is not well-formed, not trusted, too complex, or a mutation by GET.
+        RateLimited: its document is new, and the budget is used up.
         NothingToExecute: the document cannot be parsed, or which operation is meant cannot be told.
     """
     given = await _given(request, body_limits)
@@ -87,13 +90,13 @@ async def read_graphql_request(
         query = trusted.document(
             _checked(given, "query", str), _checked(given, "documentId", str), extensions
         )
-        operation = api.operation(query, operation_name, variables, request.state.request_id)
-        cost = 0 if operation.errors else api.cost(operation)
+        operation = api.operation(query, operation_name, variables, request.state.request_id, budget)
+        api.check_cost(operation)
     except PersistedQueriesUnsupported as error:
         coded = GraphQLError(error.message, extensions={"code": error.code})
         raise NothingToExecute(coded) from error
-    except GraphQLSyntaxError as error:
-        raise NothingToExecute(error) from error
+    except DocumentMalformed as malformed:
+        raise NothingToExecute(malformed.error) from malformed
     except DocumentTooComplex as error:
         raise HttpRefusal(400, "TOO_COMPLEX", str(error)) from error
     except OperationUnknown as error:
@@ -105,8 +108,9 @@ async def read_graphql_request(
     operation_id: object = extensions.get("operationId")
     return GraphQLRequest(
         operation,
+        budget,
         None if operation_id is None else str(operation_id),
-        cost if extensions.get("cost") is True else None,
+        extensions.get("cost") is True,
     )
 
 

@@ -5,8 +5,7 @@ https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/mult
 
 from collections.abc import Mapping
 
-from schema.answers import Answer
-from server.responses import encode_json
+from schema.answers import Answer, encode_json
 
 _BOUNDARY = b"graphql"
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from resolvers.errors import RateLimited
+
 
 class HttpRefusal(Exception):
     """A request that is turned down with a status, a code for programs and a message for people.
@@ -36,6 +38,11 @@ class TooManyFromAddress(HttpRefusal):
 def unauthenticated(message: str) -> HttpRefusal:
     """Return the refusal of what only somebody signed in may do."""
     return HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})
+
+
+def rate_limited(refused: RateLimited) -> HttpRefusal:
+    """Return the refusal of a request whose user or address has used up a limit."""
+    return HttpRefusal(429, refused.code, str(refused), {"retry-after": str(refused.retry_after_seconds)})
 
 
 def database_unavailable() -> HttpRefusal:

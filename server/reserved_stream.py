@@ -13,6 +13,7 @@ from realtime.subscribers import Subscriber
 from resolvers.followed_inbox import FollowedInbox
 from schema.answers import Answer
 from schema.api import Operation
+from schema.budgets import Budget
 from server.event_stream import ResponseStream, SlowReader
 from server.execution import Execution, is_unavailable, session_ended
 from server.identity import Identity
@@ -24,13 +25,19 @@ class ReservedStream:
     """A stream that does what it finds in its reservation's mailbox, until it ends."""
 
     def __init__(
-        self, execution: Execution, identity: Identity, reservation_id: UUID, response: ResponseStream
+        self,
+        execution: Execution,
+        identity: Identity,
+        reservation_id: UUID,
+        response: ResponseStream,
+        budget: Budget,
     ) -> None:
         """Execute operations for whom it was opened by, and send their events on the response."""
         self._execution = execution
         self._identity = identity
         self._reservation_id = reservation_id
         self._response = response
+        self._budget = budget
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
         self._stream: OpenStream | None = None
 
@@ -92,7 +99,7 @@ class ReservedStream:
         """Send a subscription's events until it is over or stopped."""
         *subscription, start = json.loads(mail.content or "")
         operation = self._execution.api.operation(*subscription)
-        answers = self._execution.events(operation, self._identity, _Unplaced(), start=start)
+        answers = self._execution.events(operation, self._identity, _Unplaced(), self._budget, start=start)
         async with aclosing(answers):
             async for answer in answers:
                 if is_unavailable(answer):

@@ -1,27 +1,16 @@
 """JSON answers."""
 
-import json
 from collections.abc import Iterable, Mapping
 
-import orjson
 from starlette.responses import Response
 
 from resolvers.sessions import SignIn
+from schema.answers import encode_json
 from schema.date_time import format_date_time
 from schema.users import User
 from server.refusals import HttpRefusal
 
 GRAPHQL_PATHS = frozenset({"/graphql", "/graphql/stream"})
-
-
-def encode_json(value: object) -> bytes:
-    """Return JSON in UTF-8; half a surrogate pair stays the escape that it came in as."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        # Half a surrogate pair, or a number over 64 bits.
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-8", "backslashreplace")
 
 
 class EncodedResponse(Response):

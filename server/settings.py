@@ -170,6 +170,12 @@ class Settings(BaseSettings):
         " documents: nothing else is executed then.",
     )
     introspection: bool = Field(True, description="Answer questions about the schema itself.")
+    plans: bool = Field(
+        True,
+        description="Compile operations into plans. Off: graphql-core executes them, which is slower, and"
+        " long ones block their process until they are done. Switch it off to find out whether a plan is at"
+        " fault.",
+    )
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="The largest request body, in bytes.")
     max_query_tokens: int = Field(5000, ge=1, description="The most tokens in a document.")
     max_query_depth: int = Field(15, ge=1, le=100, description="The most levels in an operation.")
@@ -191,6 +197,18 @@ class Settings(BaseSettings):
     )
     requests_per_minute_per_address: int = Field(
         6000, ge=1, description="How many requests may come from one address, counted by each process."
+    )
+    cost_per_minute_per_user: int = Field(
+        1_000_000,
+        ge=1,
+        description="How many fields may be executed for one user, events included, counted by each process."
+        " Reading, checking and planning a new document counts as 100 fields a millisecond.",
+    )
+    cost_per_minute_per_address: int = Field(
+        1_000_000,
+        ge=1,
+        description="How many fields may be executed for requests of one address that nobody is signed in"
+        " for, counted in the same way.",
     )
     messages_per_minute_per_user: int = Field(300, ge=1, description="How many messages one user may write.")
     sign_ins_per_minute_per_address: int = Field(
@@ -216,6 +234,14 @@ class Settings(BaseSettings):
     )
     max_answer_fields: int = Field(
         125_000, ge=1, description="The most fields in an answer, if all of its pages were full."
+    )
+    max_event_fields: int = Field(
+        1000,
+        ge=1,
+        description="The most fields in each event of a subscription, if all of its pages were full.",
+    )
+    max_answer_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="The largest answer or event, in bytes of JSON."
     )
     heartbeat_seconds: float = Field(
         12, gt=0, le=15, description="How often an idle stream shows that it is alive, in seconds."

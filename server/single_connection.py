@@ -8,7 +8,6 @@ serves the stream takes from there as from a mailbox. A wake-up on the broadcast
 """
 
 import asyncio
-import json
 import secrets
 import time
 from hashlib import sha256
@@ -29,9 +28,10 @@ from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
 from resolvers.errors import AccountGone
-from schema.answers import invalid
+from schema.answers import encode_json, invalid
 from server import sse
 from server.accept import accept_of, best_match
+from server.budgets import Budgets
 from server.event_stream import ResponseStream
 from server.execution import Execution
 from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
@@ -54,7 +54,12 @@ class SingleConnections:
     """The reservations, streams and operations of this mode, as far as they reach this process."""
 
     def __init__(
-        self, execution: Execution, identities: Identities, streams: OpenStreams, settings: Settings
+        self,
+        execution: Execution,
+        identities: Identities,
+        streams: OpenStreams,
+        budgets: Budgets,
+        settings: Settings,
     ) -> None:
         """Serve none yet; `keep` must run for as long as streams are served."""
         self._execution = execution
@@ -62,6 +67,7 @@ class SingleConnections:
         self._broadcaster = execution.broadcaster
         self._identities = identities
         self._streams = streams
+        self._budgets = budgets
         self._settings = settings
         self._process_id = new_id()
         self._served: dict[UUID, ReservedStream] = {}
@@ -99,7 +105,8 @@ class SingleConnections:
                 write_timeout_seconds=self._settings.write_timeout_seconds,
                 more_headers=cookie_renewal(request.scope),
             )
-            stream = ReservedStream(self._execution, identity, reservation_id, response)
+            budget = self._budgets.of(viewer.id, address_of(request))
+            stream = ReservedStream(self._execution, identity, reservation_id, response, budget)
             return await self._serve(request, stream, reservation_id)
         return await self._accept(request, identity, viewer, reservation_id)
 
@@ -169,7 +176,11 @@ class SingleConnections:
         """Take an operation: begin a subscription where the stream is, answer anything else here."""
         try:
             asked = await read_graphql_request(
-                request, self._execution.api, self._execution.trusted, self._settings.body_limits()
+                request,
+                self._execution.api,
+                self._execution.trusted,
+                self._settings.body_limits(),
+                self._budgets.of(viewer.id, address_of(request)),
             )
         except NothingToExecute as refused:
             return json_response(invalid([refused.error]), 400)
@@ -213,7 +224,7 @@ class SingleConnections:
             answer = await self._execution.answer(asked, identity)
             async with self._database.connection() as connection:
                 await reservations.answer_operation(
-                    connection, reservation_id, operation_id, json.dumps(answer)
+                    connection, reservation_id, operation_id, encode_json(answer).decode()
                 )
         except BaseException:
             # The client is told by the response to its request, and may use the id again.

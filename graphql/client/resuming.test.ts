@@ -24,6 +24,8 @@ class Inbox {
   private readonly texts: string[] = [];
   private readonly waiting = new Set<() => void>();
   trimmedTo = 0;
+  /** How many more subscriptions are refused as over their budget. */
+  limited = 0;
 
   get cursor(): string {
     return String(this.texts.length);
@@ -36,6 +38,8 @@ class Inbox {
   }
 
   follow(after: string): AsyncGenerator<Said> {
+    if (this.limited-- > 0)
+      throw new GraphQLError('Try again.', { extensions: { code: 'RATE_LIMITED', retryAfter: 1 } });
     if (Number(after) < this.trimmedTo)
       throw new GraphQLError('Fetch again.', { extensions: { code: 'CURSOR_EXPIRED' } });
     return this.since(Number(after));
@@ -144,6 +148,18 @@ for (const singleConnection of [false, true]) {
       );
       // Each event starts the count anew.
       assert.deepEqual([...failures], [1]);
+      assert.deepEqual(heard.ends, []);
+    });
+
+    it('comes back, more slowly each time, when a stream is over its budget', async () => {
+      const failures: number[] = [];
+      inbox.limited = 3;
+      listen(connect({ wait: async (count) => void failures.push(count) }));
+      await until(() => failures.length === 3);
+      inbox.add('at last');
+      await until(() => heard.texts.length === 1);
+      assert.deepEqual(heard.texts, ['at last']);
+      assert.deepEqual(failures, [1, 2, 3]);
       assert.deepEqual(heard.ends, []);
     });
 

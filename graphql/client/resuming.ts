@@ -39,7 +39,8 @@ export type ResumingClient = Pick<Client, 'subscribe' | 'dispose'>;
  * an `after` too, from `inboxCursor`: without it, what is sent before the first event may be missed.
  *
  * A result with errors is passed on, and ends the subscription. So does an answer that refuses the request
- * (4xx), as far as it says why in JSON. Lost connections are never reported, only repaired.
+ * (4xx), as far as it says why in JSON. Lost connections are never reported, only repaired, and so are streams
+ * that the server ends with RATE_LIMITED.
  */
 export function createResumingClient(options: ResumingOptions): ResumingClient {
   const { singleConnection = false, refetch, wait = backOff } = options;
@@ -76,6 +77,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
     function attempt(): void {
       const since = Date.now();
       let expired = false;
+      let limited = false;
 
       async function comeBack(): Promise<void> {
         unsubscribe(); // What it waits for without an answer is given up.
@@ -94,6 +96,9 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
         {
           next(result) {
             if (over) return;
+            // The last result of a stream that is over its budget: the event is still to come.
+            limited = result.data === undefined && hasCode(result, 'RATE_LIMITED');
+            if (limited) return;
             failures = 0;
             variables['after'] = cursorOf(result) ?? variables['after'];
             expired = refetch !== undefined && hasCode(result, 'CURSOR_EXPIRED');
@@ -101,7 +106,8 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
           },
           complete() {
             if (over) return;
-            if (expired && refetch) startAnew(refetch()).catch(fail);
+            if (limited) comeBack().catch(fail);
+            else if (expired && refetch) startAnew(refetch()).catch(fail);
             else stop();
           },
           error(reason) {

@@ -1,6 +1,7 @@
 """A server with GraphiQL and introspection switched off: what a browser gets, and what stays unsaid."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import httpx
 import pytest
@@ -89,3 +90,50 @@ async def test_no_names_are_suggested_where_the_schema_is_not_told(
     assert refused(hidden, 200)
     assert "Did you mean" not in hidden.text
     assert "Did you mean" in told.text
+
+
+MISTYPED_VARIABLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "an input object's field": (
+        "mutation ($i: UpdateProfileInput!) { updateProfile(input: $i) { user { id } } }",
+        {"i": {"usernam": "x"}},
+    ),
+    "beside a right one": (
+        "mutation ($i: CreateMessageInput!) { createMessage(input: $i) { message { id } } }",
+        {"i": {"conversationId": "x", "content": "x", "contnet": "x"}},
+    ),
+    "of several variables": (
+        "mutation ($a: EndSessionInput!, $b: ReadMessagesInput!) {"
+        " endSession(input: $a) { endedSessionId } readMessages(input: $b) { conversation { id } } }",
+        {"a": {"sesionId": "x"}, "b": {"conversatonId": "x"}},
+    ),
+    "a default": (
+        'mutation ($i: UpdateProfileInput! = {usernam: "x"}) { updateProfile(input: $i) { user { id } } }',
+        {},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+async def plain_without_plans(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[httpx.AsyncClient]:
+    folder = tmp_path_factory.mktemp("plain_without_plans")
+    with running_server(folder, database_url=cluster.url(), introspection="off", plans="off") as server:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            yield http
+
+
+@pytest.mark.parametrize("asked", MISTYPED_VARIABLES.values(), ids=MISTYPED_VARIABLES.keys())
+async def test_no_names_are_suggested_for_variables_where_the_schema_is_not_told(
+    plain: httpx.AsyncClient,
+    plain_without_plans: httpx.AsyncClient,
+    http: httpx.AsyncClient,
+    asked: tuple[str, dict[str, Any]],
+):
+    body = {"query": asked[0], "variables": asked[1]}
+    for hidden in (plain, plain_without_plans):
+        for accept in ("application/json", "text/event-stream"):
+            response = await posts(hidden, body, accept)
+            assert '"BAD_USER_INPUT"' in response.text
+            assert "Did you mean" not in response.text
+    assert "Did you mean" in (await posts(http, body)).text

@@ -1,0 +1,167 @@
+"""Budgets: what one user, or one address, may have a process do in a minute."""
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from db.embedded import Cluster
+from db.engine import Database
+from resolvers.errors import RateLimited
+from server.budgets import Budgets, TokenBucket
+from server.settings import load_settings
+from tests.conftest import sign_in
+from tests.serving import running_server
+from tests.test_limits import BEHIND_A_PROXY, an_address, is_refused
+
+
+def bucket(per_minute: int) -> TokenBucket:
+    return TokenBucket(per_minute, "You have")
+
+
+def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_there_is_more():
+    budget = bucket(600)
+    budget.take(400)
+    budget.take(150)
+    with pytest.raises(RateLimited) as refused:
+        budget.take(100)
+    # Ten fields a second are added, and fifty are missing.
+    assert refused.value.retry_after_seconds == 5
+    assert "600 fields a minute" in str(refused.value)
+    budget.take(40)
+
+
+def test_what_is_given_back_can_be_drawn_again_but_a_budget_is_never_more_than_full():
+    budget = bucket(600)
+    budget.take(600)
+    budget.charge(-500)
+    budget.take(450)
+    budget.charge(-10_000)
+    budget.take(600)
+    with pytest.raises(RateLimited):
+        budget.take(100)
+
+
+def test_work_beyond_the_budget_is_paid_for_before_anything_else_begins():
+    budget = bucket(600)
+    budget.check()
+    budget.charge(1200)
+    with pytest.raises(RateLimited) as refused:
+        budget.check()
+    assert 60 <= refused.value.retry_after_seconds <= 61
+
+
+def test_an_operation_larger_than_the_whole_budget_needs_a_full_one():
+    budget = bucket(600)
+    budget.take(10_000)
+    with pytest.raises(RateLimited) as refused:
+        budget.take(10_000)
+    assert refused.value.retry_after_seconds > 600
+
+
+async def test_events_wait_for_the_budget_in_order_and_not_for_longer_than_ten_seconds():
+    budget = bucket(6000)
+    budget.take(6000)
+    done = list[int]()
+
+    async def event(number: int) -> None:
+        await budget.wait_for(10)
+        done.append(number)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(event(number) for number in range(5)))
+    assert done == [0, 1, 2, 3, 4]
+    with pytest.raises(RateLimited) as refused:
+        await budget.wait_for(2000)
+    assert 10 <= refused.value.retry_after_seconds <= 20
+
+
+def test_users_and_addresses_have_budgets_of_their_own():
+    budgets = Budgets(load_settings(cost_per_minute_per_user=10, cost_per_minute_per_address=20))
+    one, other = uuid4(), uuid4()
+    budgets.of(one, "10.0.0.1").take(10)
+    with pytest.raises(RateLimited):
+        budgets.of(one, "10.0.0.2").take(10)
+    budgets.of(other, "10.0.0.1").take(10)
+    budgets.of(None, "10.0.0.1").take(20)
+    with pytest.raises(RateLimited):
+        budgets.of(None, "10.0.0.1").take(20)
+    unlimited = Budgets(load_settings(cost_per_minute_per_user=10, rate_limits=False))
+    for _ in range(3):
+        unlimited.of(one, None).take(10)
+
+
+async def test_a_user_s_requests_are_refused_once_their_budget_is_used_up(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    settings = {**BEHIND_A_PROXY, "cost_per_minute_per_user": "4000"}
+    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+        async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
+            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+            page = "{ conversations(first: 100) { edges { node { id } } } }"
+            # What an answer does not come to is given back: none of these pages has an item.
+            for _ in range(20):
+                await ada.asks(page)
+            typename = "{ " + " ".join(f"a{number}: __typename" for number in range(150)) + " }"
+            found = list[bool]()
+            async with asyncio.timeout(60):
+                while True not in found:
+                    found.append(is_refused(await ada.posts(typename)))
+            assert len(found) > 5
+            assert await grace.asks("{ viewer { username } }") == {"viewer": {"username": grace.username}}
+
+
+async def test_new_documents_draw_on_the_budget_of_their_address_and_known_ones_do_not(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    settings = {**BEHIND_A_PROXY, "cost_per_minute_per_address": "3000"}
+    malformed = "{ viewer { id } " + "a " * 1000 + "("
+    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+        async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
+            for document in ("{ __typename }", malformed, "{ nothing }"):
+                for _ in range(30):
+                    response = await http.post("/graphql", json={"query": document})
+                    assert response.status_code == 200, response.text
+            found = list[bool]()
+            async with asyncio.timeout(60):
+                for number in range(2000):
+                    if True not in found:
+                        new = {"query": malformed.replace("a ", f"a{number} ")}
+                        found.append(is_refused(await http.post("/graphql", json=new)))
+            assert found[-1]
+            # What is known costs next to nothing, and others are not concerned.
+            assert (await http.post("/graphql", json={"query": malformed})).status_code == 200
+            elsewhere = {"query": "{ another: __typename }"}
+            assert (await http.post("/graphql", json=elsewhere, headers=an_address())).status_code == 200
+
+
+async def test_an_event_that_streams_share_is_drawn_once(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    settings = {"rate_limits": "on", "cost_per_minute_per_user": "6000"}
+    heavy = """
+        subscription { messageCreated { cursor message { content conversation {
+            messages(last: 100) { edges { cursor node { id content createdAt mine readByOthers } } }
+        } } } }
+    """
+    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+            conversation = await ada.opens_conversation_with(grace)
+            # Twenty executions of an event come to more than twice the budget.
+            async with asyncio.TaskGroup() as tasks:
+
+                async def hear() -> None:
+                    async with ada.streaming(heavy) as stream:
+                        begun.release()
+                        answer = await stream.answer()
+                        assert "errors" not in answer, answer
+
+                begun = asyncio.Semaphore(0)
+                for _ in range(20):
+                    tasks.create_task(hear())
+                for _ in range(20):
+                    await begun.acquire()
+                await grace.sends("one", to=conversation)

@@ -1,0 +1,115 @@
+"""Documents that are not executed are checked once, and what is kept of them is small."""
+
+import pytest
+from graphql import GraphQLError
+
+from resolvers.errors import RateLimited
+from schema.api import Api
+from schema.budgets import Budget
+from schema.documents import DocumentMalformed
+from schema.limits import DocumentTooComplex
+
+
+class NothingNew(Budget):
+    """A budget that allows no new document."""
+
+    def check(self) -> None:
+        raise RateLimited("A document is new.", 1)
+
+    def take(self, work: int) -> None:
+        raise AssertionError
+
+    def charge(self, work: float) -> None:
+        raise AssertionError
+
+    async def wait_for(self, work: int) -> None:
+        raise AssertionError
+
+
+class Counted(NothingNew):
+    """A budget that notes what is drawn from it."""
+
+    def __init__(self) -> None:
+        self.drawn = 0.0
+
+    def check(self) -> None:
+        pass
+
+    def charge(self, work: float) -> None:
+        self.drawn += work
+
+
+REJECTED = {
+    "malformed": "{ viewer { id } } {",
+    "malformed and large": "{ viewer { id } } " + "# comment \n" * 20_000 + "(",
+    "too complex": "{ " + " ".join(f"a{number}: __typename" for number in range(500)) + " }",
+    "nested too deeply": "{ viewer " * 2000 + "}" * 2000,
+    "invalid": "query A { nothing } query B { viewer { nothing } }",
+    "invalid and large": "{ nothing " + "__typename " * 90 + "}" + " " * 200_000,
+    "with a long name": "{ " + "n" * 200_000 + " }",
+}
+
+
+def rejection(api: Api, text: str, budget: Budget) -> object:
+    try:
+        document = api.prepare(text, budget)
+    except DocumentMalformed as error:
+        return [error.error.formatted]
+    except DocumentTooComplex as error:
+        return str(error)
+    assert document.errors
+    assert document.node.loc is None, "the text is kept"
+    return [error.formatted for error in document.errors], set(document.operations)
+
+
+@pytest.mark.parametrize("text", REJECTED.values(), ids=REJECTED.keys())
+def test_a_rejected_document_is_checked_once(text: str):
+    api, budget = Api(), Counted()
+    first = rejection(api, text, budget)
+    assert budget.drawn > 0
+    assert rejection(api, text, NothingNew()) == first
+    with pytest.raises(RateLimited):
+        api.prepare(text + " ", NothingNew())
+
+
+def test_a_valid_document_is_checked_once():
+    api, budget = Api(), Counted()
+    document = api.prepare("{ viewer { id } }", budget)
+    assert budget.drawn > 0
+    assert api.prepare("{ viewer { id } }", NothingNew()) is document
+
+
+def test_the_cost_of_variables_of_one_size_is_found_out_once():
+    api, budget = Api(), Counted()
+    document = "query ($first: Int!) { conversations(first: $first) { edges { cursor } } }"
+
+    def cost(first: int, budget: Budget) -> int:
+        return api.operation(document, None, {"first": first}, "request", budget).cost
+
+    assert cost(7, budget) == 2 + 7
+    drawn = budget.drawn
+    assert cost(8, budget) == 2 + 8
+    assert budget.drawn > drawn
+    assert cost(7, NothingNew()) == 2 + 7
+    with pytest.raises(RateLimited):
+        cost(9, NothingNew())
+
+
+def test_rejected_documents_do_not_displace_valid_ones():
+    api = Api()
+    document = api.prepare("{ viewer { id } }")
+    for number in range(2000):
+        assert api.prepare(f"{{ nothing{number} {'__typename ' * 50} }}").errors
+    assert api.prepare("{ viewer { id } }", NothingNew()) is document
+
+
+def test_an_error_that_is_kept_refers_to_nothing_large():
+    for text in ("{ nothing }", "{ viewer { id } } {"):
+        api = Api()
+        try:
+            [error] = api.prepare(text).errors
+        except DocumentMalformed as malformed:
+            error = malformed.error
+        assert isinstance(error, GraphQLError)
+        assert (error.source, error.nodes, error.original_error) == (None, None, None)
+        assert error.locations
