@@ -24,7 +24,7 @@ from server.github import GitHub
 from server.graphiql import graphiql
 from server.graphql_endpoint import GraphQLEndpoint
 from server.heads import HeadLimit
-from server.identity import Identities
+from server.identity import VIEWER_HEADER, Identities
 from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
 from server.provider_sign_in import ProviderSignIn
@@ -121,7 +121,7 @@ def build_application(
             allow_origins=settings.allowed_origins,
             allow_credentials=True,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER],
+            allow_headers=["authorization", "content-type", "last-event-id", TOKEN_HEADER, VIEWER_HEADER],
             expose_headers=["x-request-id", "retry-after"],
         )
     return Application(RequestLog(app), streams, single_connections)

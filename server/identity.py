@@ -16,6 +16,7 @@ from resolvers import sessions
 from resolvers.errors import Unauthenticated
 from resolvers.sessions import SignIn
 from resolvers.tokens import hash_of
+from schema.node import NodeType
 from server.cookies import cookie_of
 from server.json_web_keys import TokenNotTrusted
 from server.origins import is_cross_site
@@ -24,6 +25,10 @@ from server.rate_limits import RateLimits
 from server.refusals import HttpRefusal
 from server.settings import Settings
 from server.token_issuer import TokenIssuer, looks_like_jwt
+
+# The ID of the user that a page was loaded for. Once another user has signed in in another tab, the browser
+# sends that user's cookie: such a request is rejected rather than executed for the wrong user.
+VIEWER_HEADER = "messenger-viewer"
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -103,6 +108,9 @@ class Identities:
         """
         identity = await self._identify(request)
         if identity.user is not None:
+            expected = request.headers.get(VIEWER_HEADER)
+            if expected is not None and expected != NodeType.USER.encode(identity.user.id):
+                return Identity(refused="Another user has signed in here: load the page again.")
             await self._limits.count_request_by(identity.user.id)
         return identity
 
