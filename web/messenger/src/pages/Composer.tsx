@@ -2,6 +2,7 @@ import { type FormEvent, type KeyboardEvent, type RefObject, useId, useLayoutEff
 
 import { useSession } from '../client/session.ts';
 import { hasKeyboard } from '../parts/hooks.ts';
+import { isOfInputMethod } from '../parts/input-method.ts';
 
 const LONGEST = 480;
 
@@ -41,7 +42,7 @@ export function Composer({ field, conversationId, name, send }: Props) {
   }
 
   function onKeyDown(event: KeyboardEvent) {
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing || !hasKeyboard()) return;
+    if (event.key !== 'Enter' || event.shiftKey || isOfInputMethod(event.nativeEvent) || !hasKeyboard()) return;
     event.preventDefault();
     submit();
   }
