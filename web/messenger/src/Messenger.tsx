@@ -7,6 +7,7 @@ import { isAnyTabVisible } from './client/tabs.ts';
 import { ConversationPage } from './pages/Conversation.tsx';
 import { Home, useConversations } from './pages/Home.tsx';
 import { notifies, Profile } from './pages/Profile.tsx';
+import { BrokenPage, ErrorBoundary } from './parts/ErrorBoundary.tsx';
 import { useOnline, useSettled } from './parts/hooks.ts';
 import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
 
@@ -29,21 +30,27 @@ export function Messenger({ hasSignedIn, onSignedOut }: Props) {
       </a>
       <OfflineLine />
       <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
-        <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />
+        <ErrorBoundary instead={broken}>
+          <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />
+        </ErrorBoundary>
         <div className="page" id="page" tabIndex={-1}>
-          {conversation !== undefined ? (
-            <ConversationPage key={conversation} id={conversation} />
-          ) : path === '/profile' ? (
-            <Profile onSignedOut={onSignedOut} />
-          ) : (
-            <Nothing atHome={path === '/'} />
-          )}
+          <ErrorBoundary key={path} instead={broken}>
+            {conversation !== undefined ? (
+              <ConversationPage key={conversation} id={conversation} />
+            ) : path === '/profile' ? (
+              <Profile onSignedOut={onSignedOut} />
+            ) : (
+              <Nothing atHome={path === '/'} />
+            )}
+          </ErrorBoundary>
         </div>
       </main>
       <Announcements />
     </>
   );
 }
+
+const broken = (problem: string) => <BrokenPage problem={problem} />;
 
 function Nothing({ atHome }: { atHome: boolean }) {
   return (

@@ -7,6 +7,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { App } from './App.tsx';
+import { BrokenPage, ErrorBoundary } from './parts/ErrorBoundary.tsx';
 import { showWhetherVisible } from './client/tabs.ts';
 
 const root = document.getElementById('root');
@@ -15,6 +16,14 @@ if (!root) throw new Error('The page has no #root element.');
 showWhetherVisible();
 createRoot(root).render(
   <StrictMode>
-    <App />
+    <ErrorBoundary
+      instead={(problem) => (
+        <main>
+          <BrokenPage problem={problem} />
+        </main>
+      )}
+    >
+      <App />
+    </ErrorBoundary>
   </StrictMode>,
 );
