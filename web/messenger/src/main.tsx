@@ -1,3 +1,4 @@
+import './older-browsers.ts';
 import './style/base.css';
 import './style/frame.css';
 import './style/conversation.css';
