@@ -10,6 +10,7 @@ import { notifies, Profile } from './pages/Profile.tsx';
 import { BrokenPage, ErrorBoundary } from './parts/ErrorBoundary.tsx';
 import { useOnline, useSettled } from './parts/hooks.ts';
 import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
+import { StorageLine } from './parts/StorageLine.tsx';
 
 interface Props {
   hasSignedIn: boolean;
@@ -29,6 +30,7 @@ export function Messenger({ hasSignedIn, onSignedOut }: Props) {
         Skip to the page
       </a>
       <OfflineLine />
+      <StorageLine />
       <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
         <ErrorBoundary instead={broken}>
           <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />

@@ -1,21 +1,16 @@
 /** What the tabs of a browser tell each other, besides the events of their common stream. */
+import { openChannel } from './channel.ts';
+
 export type Said =
   /** Who is signed in: a tab that believes otherwise looks again. */
   | { kind: 'viewer'; id: string | null }
   /** The conversation has been read here. */
   | { kind: 'read'; conversationId: string };
 
-const channel = new BroadcastChannel('messenger-tabs');
+const channel = openChannel<Said>('messenger-tabs');
 
-export function sayToTabs(said: Said): void {
-  channel.postMessage(said);
-}
-
-export function hearTabs(hear: (said: Said) => void): () => void {
-  const heard = ({ data }: MessageEvent<Said>) => hear(data);
-  channel.addEventListener('message', heard);
-  return () => channel.removeEventListener('message', heard);
-}
+export const sayToTabs = channel.say;
+export const hearTabs = channel.hear;
 
 /** Has other tabs know, through a lock that ends with the page, whether somebody looks at this one. */
 export function showWhetherVisible(): void {
@@ -27,7 +22,8 @@ export function showWhetherVisible(): void {
       hidden = undefined;
     } else if (!hidden) {
       const untilHidden = new Promise<void>((resolve) => (hidden = resolve));
-      void navigator.locks.request(VISIBLE, { mode: 'shared' }, () => untilHidden);
+      // Denied where the browser stores nothing for this site.
+      navigator.locks.request(VISIBLE, { mode: 'shared' }, () => untilHidden).catch(() => {});
     }
   };
   document.addEventListener('visibilitychange', update);
@@ -35,8 +31,12 @@ export function showWhetherVisible(): void {
 }
 
 export async function isAnyTabVisible(): Promise<boolean> {
-  const { held = [] } = await navigator.locks.query();
-  return held.some(({ name }) => name === VISIBLE);
+  try {
+    const { held = [] } = await navigator.locks.query();
+    return held.some(({ name }) => name === VISIBLE);
+  } catch {
+    return document.visibilityState === 'visible';
+  }
 }
 
 const VISIBLE = 'messenger-visible';

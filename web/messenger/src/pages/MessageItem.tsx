@@ -1,11 +1,15 @@
 import { memo, type ReactNode } from 'react';
 
-import type { Unconfirmed } from '../client/outbox.ts';
 import { useSession } from '../client/session.ts';
+import type { Unconfirmed } from '../client/unsent.ts';
 import type { MessageFieldsFragment } from '../generated/graphql.ts';
 import { ErrorBoundary } from '../parts/ErrorBoundary.tsx';
+import { useHasLasted } from '../parts/hooks.ts';
 import { MessageText } from '../parts/MessageText.tsx';
 import { TimeOfDay } from '../parts/time.tsx';
+
+/** What has been on its way for so long may be taken back. */
+const TAKES_LONG_MS = 1500;
 
 interface Props {
   message: MessageFieldsFragment;
@@ -46,6 +50,7 @@ function Shown({ children }: { children: ReactNode }) {
 /** A message that the viewer has written and the events have not shown yet. */
 export function UnconfirmedItem({ item: { key, content, createdAt, state, problem } }: { item: Unconfirmed }) {
   const { outbox } = useSession();
+  const takesLong = useHasLasted(state === 'waiting', TAKES_LONG_MS);
   return (
     <li className="message" data-mine="true" data-last="true" data-state={state}>
       <Shown>
@@ -67,6 +72,11 @@ export function UnconfirmedItem({ item: { key, content, createdAt, state, proble
       ) : (
         <p className="details">
           <TimeOfDay at={createdAt} /> · {state === 'waiting' ? 'Sending…' : 'Sent'}
+          {takesLong && (
+            <button type="button" onClick={() => outbox.discard(key)}>
+              Discard
+            </button>
+          )}
         </p>
       )}
     </li>
