@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from server.identity import VIEWER_HEADER
 from server.single_connection import TOKEN_HEADER
 
 # What the API reads.
-_OURS = ("authorization", "content-type", "last-event-id", TOKEN_HEADER)
+_OURS = ("authorization", "content-type", "last-event-id", TOKEN_HEADER, VIEWER_HEADER)
 # What Sentry, OpenTelemetry (W3C and B3), Apollo Client and others add to every request.
 _USUAL = (
     "baggage",

@@ -17,6 +17,7 @@ from resolvers import sessions
 from resolvers.errors import Unauthenticated
 from resolvers.sessions import SignIn
 from resolvers.tokens import hash_of
+from schema.node import NodeType
 from server.cookies import cookie_of
 from server.json_web_keys import TokenNotTrusted
 from server.origins import is_cross_site
@@ -25,6 +26,10 @@ from server.rate_limits import RateLimits
 from server.refusals import HttpRefusal
 from server.settings import Settings
 from server.token_issuer import TokenIssuer, looks_like_jwt
+
+# The ID of the user that a page was loaded for. Once another user has signed in in another tab, the browser
+# sends that user's cookie: such a request is rejected rather than executed for the wrong user.
+VIEWER_HEADER = "messenger-viewer"
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -111,6 +116,9 @@ class Identities:
             [header] = [each for each in renewing.raw_headers if each[0] == b"set-cookie"]
             request.scope[_RENEWAL] = header
         if identity.user is not None:
+            expected = request.headers.get(VIEWER_HEADER)
+            if expected is not None and expected != NodeType.USER.encode(identity.user.id):
+                return Identity(refused="Another user has signed in here: load the page again.")
             await self._limits.count_request_by(identity.user.id)
         return identity
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
-_QUIET = [
+QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-gpu",
@@ -31,6 +31,6 @@ needs_chromium = pytest.mark.skipif(
 @asynccontextmanager
 async def running_chromium() -> AsyncGenerator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield launched
         await launched.close()

@@ -255,7 +255,7 @@ async def test_what_comes_while_nobody_looks_is_unread_until_somebody_does(brows
 async def test_a_page_from_another_host_by_plain_http_works_too(
     browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
 ):
-    """There are no locks between tabs then, so each has a stream, and still no message twice."""
+    """There are no locks between tabs then."""
     with running_server(tmp_path, database_url=cluster.url(), dev_login="on") as server:
         origin = f"http://messenger.test:{server.port}"
         async with person_at(browser) as context:

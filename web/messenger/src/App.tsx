@@ -2,60 +2,73 @@
 import { useEffect, useRef, useState } from 'react';
 import { Provider } from 'urql';
 
-import { Session, SessionProvider } from './client/session.ts';
+import { Session, SessionProvider, type Start } from './client/session.ts';
 import { hearTabs } from './client/tabs.ts';
+import { backOff } from './client/waiting.ts';
 import { Messenger } from './Messenger.tsx';
 import { SignIn } from './pages/SignIn.tsx';
+import { CannotStart, Starting } from './pages/Starting.tsx';
 
 type State =
   | { kind: 'starting' }
-  | { kind: 'nobody'; wasSomebody: boolean }
-  | { kind: 'somebody'; session: Session; hasSignedIn: boolean };
+  | { kind: 'failed'; problem: string }
+  | { kind: 'signed out'; wasSignedIn: boolean; cookieIsMissing: boolean }
+  | { kind: 'signed in'; session: Session; hasSignedIn: boolean };
 
-/** Sessions that end as soon as they begin do not follow one another faster than that. */
+interface Attempt {
+  /** Sessions that end as soon as they begin do not follow one another faster than that. */
+  pauses?: boolean;
+  /** The server has just accepted a sign-in from here. */
+  afterSignIn?: boolean;
+}
+
 const PAUSE_MS = 3000;
 
 export function App() {
   const [state, setState] = useState<State>({ kind: 'starting' });
-  const [attempt, setAttempt] = useState({ pause: false });
+  const [attempt, setAttempt] = useState<Attempt>({});
   const begun = useRef(0);
-  const again = () => setAttempt({ pause: false });
+  const again = () => setAttempt({});
 
   useEffect(() => {
     let session: Session | undefined;
+    const stopped = new AbortController();
     async function begin() {
-      begun.current = performance.now();
-      const begins = (session = new Session(() => setAttempt({ pause: true })));
-      const somebody = await begins.start();
-      if (session !== begins) return;
-      if (somebody)
-        setState((before) => ({ kind: 'somebody', session: begins, hasSignedIn: before.kind === 'nobody' }));
-      else {
+      for (let failures = 1; !stopped.signal.aborted; failures++) {
+        begun.current = performance.now();
+        const begins = (session = new Session(() => setAttempt({ pauses: true })));
+        const start = await begins.start().catch(failed);
+        if (stopped.signal.aborted) return;
+        setState((before) => after(before, begins, start, attempt));
+        if (start.kind === 'signed in') return;
         begins.close();
-        setState((before) => ({ kind: 'nobody', wasSomebody: before.kind === 'somebody' }));
+        if (start.kind === 'signed out') return;
+        await backOff(failures, stopped.signal);
       }
     }
-    const pause = attempt.pause ? begun.current + PAUSE_MS - performance.now() : 0;
+    const pause = attempt.pauses ? begun.current + PAUSE_MS - performance.now() : 0;
     const timer = setTimeout(() => void begin(), pause);
     return () => {
       clearTimeout(timer);
+      stopped.abort();
       session?.close();
-      session = undefined;
     };
   }, [attempt]);
 
-  // Somebody has signed in in another tab.
-  const nobody = state.kind === 'nobody';
-  useEffect(() => (nobody ? hearTabs((said) => said.kind === 'viewer' && said.id !== null && again()) : undefined), [nobody]);
+  // Another tab has found out who is signed in.
+  const waits = state.kind === 'signed out' || state.kind === 'failed';
+  useEffect(() => (waits ? hearTabs((said) => said.kind === 'viewer' && said.id !== null && again()) : undefined), [waits]);
 
-  if (state.kind === 'starting')
+  if (state.kind === 'starting') return <Starting />;
+  if (state.kind === 'failed') return <CannotStart problem={state.problem} tryAgain={again} />;
+  if (state.kind === 'signed out')
     return (
-      <main className="notice" aria-busy="true">
-        <h1 className="visually-hidden">Messenger</h1>
-        <p role="status">Connecting…</p>
-      </main>
+      <SignIn
+        wasSignedIn={state.wasSignedIn}
+        cookieIsMissing={state.cookieIsMissing}
+        onSignedIn={() => setAttempt({ afterSignIn: true })}
+      />
     );
-  if (state.kind === 'nobody') return <SignIn wasSomebody={state.wasSomebody} onSignedIn={again} />;
   return (
     // What was shown for one session is not carried over to the next.
     <SessionProvider key={state.session.id} value={state.session}>
@@ -64,4 +77,24 @@ export function App() {
       </Provider>
     </SessionProvider>
   );
+}
+
+function after(before: State, session: Session, start: Start, attempt: Attempt): State {
+  if (start.kind === 'signed in')
+    return { kind: 'signed in', session, hasSignedIn: before.kind === 'signed out' };
+  if (start.kind === 'signed out') {
+    const wasSignedIn = before.kind === 'signed in' || (before.kind === 'signed out' && before.wasSignedIn);
+    return { kind: 'signed out', wasSignedIn, cookieIsMissing: attempt.afterSignIn ?? false };
+  }
+  if (before.kind === 'signed in' && start.isTemporary) {
+    // The page stays, and what is written there is kept for the next session.
+    before.session.connected.set(false);
+    return before;
+  }
+  return { kind: 'failed', problem: start.problem };
+}
+
+function failed(reason: unknown): Start {
+  console.error(reason);
+  return { kind: 'failed', problem: String(reason), isTemporary: false };
 }

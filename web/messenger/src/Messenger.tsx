@@ -10,6 +10,8 @@ import { ConversationPage } from './pages/Conversation.tsx';
 import { Home } from './pages/Home.tsx';
 import { notifies, Profile } from './pages/Profile.tsx';
 import { useUnread } from './pages/unread.ts';
+import { BrokenPage, ErrorBoundary } from './parts/ErrorBoundary.tsx';
+import { StorageLine } from './parts/StorageLine.tsx';
 import { useOnline, useSettled } from './parts/hooks.ts';
 import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
 import { isolated } from './parts/text.ts';
@@ -32,22 +34,29 @@ export function Messenger({ hasSignedIn, onSignedOut }: Props) {
         Skip to the page
       </a>
       <OfflineLine />
+      <StorageLine />
       <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
-        <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />
+        <ErrorBoundary instead={broken}>
+          <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />
+        </ErrorBoundary>
         <div className="page" id="page" tabIndex={-1}>
-          {conversation !== undefined ? (
-            <ConversationPage key={conversation} id={conversation} />
-          ) : path === '/profile' ? (
-            <Profile onSignedOut={onSignedOut} />
-          ) : (
-            <Nothing atHome={path === '/'} />
-          )}
+          <ErrorBoundary key={path} instead={broken}>
+            {conversation !== undefined ? (
+              <ConversationPage key={conversation} id={conversation} />
+            ) : path === '/profile' ? (
+              <Profile onSignedOut={onSignedOut} />
+            ) : (
+              <Nothing atHome={path === '/'} />
+            )}
+          </ErrorBoundary>
         </div>
       </main>
       <Announcements />
     </>
   );
 }
+
+const broken = (problem: string) => <BrokenPage problem={problem} />;
 
 function Nothing({ atHome }: { atHome: boolean }) {
   return (

@@ -9,8 +9,10 @@ import {
   UnreadDocument,
   type UserFieldsFragment,
 } from '../generated/graphql.ts';
-import { makeClient } from './graphql.ts';
+import { Drafts } from './drafts.ts';
+import { hasCode, isTemporary, makeClient, messageOf, ONCE } from './graphql.ts';
 import { newKey } from './keys.ts';
+import { askBeforeLeaving } from './leaving.ts';
 import { Outbox } from './outbox.ts';
 import { SharedStream } from './shared-stream.ts';
 import { hearTabs, sayToTabs } from './tabs.ts';
@@ -20,22 +22,28 @@ export type Arrived = MessageCreatedSubscription['messageCreated']['message'];
 /** Long enough away for what other devices have read to be asked for. */
 const AWAY_MS = 20_000;
 /** How often a tab that somebody looks at makes sure of the one that has the stream. */
-const CHECK_MS = 15_000;
+const CHECK_MS = 5000;
+
+/** The result of a start. `isTemporary`: the same may well succeed in a moment. */
+export type Start =
+  | { kind: 'signed in' }
+  | { kind: 'signed out' }
+  | { kind: 'failed'; problem: string; isTemporary: boolean };
 
 export class Session {
   readonly id = newKey();
   readonly client: Client;
-  /** What was begun in each conversation and not sent. */
-  readonly drafts = new Map<string, string>();
   readonly #stream = new SharedStream();
   readonly #ends: (() => void)[] = [];
   readonly #listeners = new Set<(message: Arrived) => void>();
   readonly #onOver: () => void;
   #outbox: Outbox | undefined;
+  #drafts: Drafts | undefined;
   #viewer: UserFieldsFragment | undefined;
   /** How often events or marks have changed what is unread: an answer from before the last of them may be outdated. */
   changes = 0;
   #over = false;
+  #checking = false;
 
   /** `onOver` is called once, when this is no longer right: begin another. */
   constructor(onOver: () => void) {
@@ -43,10 +51,12 @@ export class Session {
     this.client = makeClient({
       forwardSubscription: ({ query = '', variables = {} }) => ({
         subscribe: (sink) => ({
-          unsubscribe: this.#stream.subscribe(this.viewer.id, { query, variables }, sink),
+          unsubscribe: this.#stream.subscribe(this.viewer.id, { query, variables }, sink, speaksFor(this.viewer.id)),
         }),
       }),
+      headers: () => (this.#viewer ? speaksFor(this.#viewer.id) : {}),
       onSignedOut: () => this.#viewer && this.end(),
+      onUnauthorized: () => this.#viewer && void this.#checkViewer(),
     });
   }
 
@@ -60,17 +70,29 @@ export class Session {
     return this.#outbox;
   }
 
+  /** What was begun in each conversation and not sent. */
+  get drafts(): Drafts {
+    if (!this.#drafts) throw new Error('Nobody is signed in.');
+    return this.#drafts;
+  }
+
   get connected() {
     return this.#stream.connected;
   }
 
-  /** Returns whether somebody is signed in; then everything runs. */
-  async start(): Promise<boolean> {
-    const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
-    if (this.#over) return false;
+  /** Finds out who is signed in; if there is a viewer, everything runs. */
+  async start(): Promise<Start> {
+    const { data, error } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only', ...ONCE });
+    const isSignedOut = hasCode(error, 'UNAUTHENTICATED') || (!error && data?.viewer === null);
+    if (!isSignedOut && (error || !data?.viewer)) {
+      const problem = error ? messageOf(error) : 'The server gave an answer without data.';
+      return { kind: 'failed', problem, isTemporary: !error || isTemporary(error) };
+    }
+    if (this.#over) return { kind: 'signed out' };
     sayToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
-    if (!data?.viewer) return false;
+    if (isSignedOut || !data?.viewer) return { kind: 'signed out' };
     this.#viewer = data.viewer;
+    this.#drafts = new Drafts(data.viewer.id);
     const outbox = (this.#outbox = new Outbox(this.client, data.viewer.id));
     const listening = this.client
       .subscription(MessageCreatedDocument, { after: data.inboxCursor })
@@ -81,6 +103,7 @@ export class Session {
       });
     this.#ends.push(
       () => listening.unsubscribe(),
+      askBeforeLeaving(outbox.items),
       this.connected.watch(() => this.connected.get() && outbox.wake()),
       hearTabs((said) => {
         if (said.kind === 'viewer' && said.id !== this.viewer.id) this.end();
@@ -91,7 +114,7 @@ export class Session {
       }),
       this.#watchReturns(),
     );
-    return true;
+    return { kind: 'signed in' };
   }
 
   /** Calls the listener with each message that comes, the viewer's own too, after the cache has it. */
@@ -148,6 +171,14 @@ export class Session {
     };
   }
 
+  /** Asks whether the viewer is still signed in; if not, the answer ends the session. */
+  async #checkViewer(): Promise<void> {
+    if (this.#checking) return;
+    this.#checking = true;
+    await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only', ...ONCE });
+    this.#checking = false;
+  }
+
   /** Fetches what another device may have read, and makes sure that no event is missing here. */
   async #compare(): Promise<void> {
     const before = this.changes;
@@ -160,6 +191,9 @@ export class Session {
     this.#ends.push(() => clearTimeout(timer));
   }
 }
+
+/** The server rejects a request whose cookie is another user's by now, who has signed in in another tab. */
+const speaksFor = (viewerId: string) => ({ 'messenger-viewer': viewerId });
 
 const SessionContext = createContext<Session | undefined>(undefined);
 export const SessionProvider = SessionContext.Provider;

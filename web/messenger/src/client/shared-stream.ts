@@ -1,13 +1,16 @@
 /**
- * One event stream for all tabs of a browser. The tab that holds a lock leads: it has the stream, and passes each result
- * on by BroadcastChannel. When it goes away, the lock falls to another tab, which goes on from the last cursor that it
- * has seen itself; a leader that a phone has put to sleep, lock in hand, is robbed of it by a tab that somebody looks
- * at. That is simpler than single connection mode, where every tab has a connection again, and it keeps the tabs in
- * step: they get the same results. A result that comes twice around a change of leader is dropped here.
+ * One event stream for all tabs of a browser. The tab that leads has the stream, and passes each result on by
+ * BroadcastChannel. When it goes away, another tab takes the lead, and goes on from the last cursor that it has seen
+ * itself; so does a tab that somebody looks at when the leader is asleep, as phones do with tabs in the background. That is
+ * simpler than single connection mode, where every tab has a connection again, and it keeps the tabs in step: they get
+ * the same results. A result that comes twice around a change of leader is dropped here.
  */
 import type { ExecutionResult, RequestParams, Sink } from 'graphql-sse';
 
 import { createResumingClient } from '../../../../graphql/client/resuming.ts';
+import { openChannel } from './channel.ts';
+import { contend, type Contest } from './leadership.ts';
+import { leasesWork } from './leases.ts';
 import { Store } from './store.ts';
 import { backOff } from './waiting.ts';
 
@@ -15,14 +18,15 @@ type Result = ExecutionResult<Record<string, unknown>, Record<string, unknown>>;
 
 type Said =
   | { kind: 'result'; viewer: string; result: Result }
-  | { kind: 'connected'; connected: boolean }
+  /** With the cursor of the last result that the leader has passed on. */
+  | { kind: 'connected'; connected: boolean; cursor?: string | undefined }
   | { kind: 'is it connected?' }
   | { kind: 'look' };
 
 export class SharedStream {
   /** Whether events come in at the moment, as far as is known. */
   readonly connected = new Store(true);
-  readonly #channel = new BroadcastChannel('messenger-stream');
+  readonly #channel = openChannel<Said>('messenger-stream');
   /** What other tabs said before this one knew whose events it wants: part of it is after its first cursor. */
   readonly #early: Said[] = [];
   readonly #seen = new Set<string>();
@@ -33,15 +37,22 @@ export class SharedStream {
   };
   /** There while this tab leads. */
   #reconnect: (() => void) | undefined;
-  #rob: (() => void) | undefined;
+  #contest: Contest | undefined;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
+  #lastSeen: string | undefined;
+  #behindSince: number | undefined;
 
   constructor() {
-    this.#channel.onmessage = ({ data }: MessageEvent<Said>) => this.#hear(data);
+    this.#channel.hear((said) => this.#hear(said));
   }
 
   /** Passes on what comes for the viewer after the cursor in the variables; once in the life of this object. */
-  subscribe(viewer: string, request: RequestParams, sink: Sink<Result>): () => void {
+  subscribe(
+    viewer: string,
+    request: RequestParams,
+    sink: Sink<Result>,
+    headers: Record<string, string>,
+  ): () => void {
     const stopped = new AbortController();
     let after = request.variables?.['after'];
 
@@ -62,6 +73,7 @@ export class SharedStream {
       else if (said.kind === 'connected') {
         clearTimeout(this.#unanswered);
         this.connected.set(said.connected);
+        this.#compare(said.connected ? said.cursor : undefined);
       }
     };
     if (typeof after === 'string') this.#remember(after);
@@ -71,6 +83,7 @@ export class SharedStream {
     const lead = (end: AbortSignal) => {
       const client = createResumingClient({
         url: '/graphql',
+        headers: () => headers,
         fetch: async (...asked) => {
           const response = await fetch(...asked);
           if (response.ok && !end.aborted) this.#sayConnected(true);
@@ -113,34 +126,17 @@ export class SharedStream {
       });
     };
 
-    /** Waits for the lock, or takes it, and leads as long as it is ours. */
-    const follow = async (rob: boolean): Promise<void> => {
-      const ours = new AbortController();
-      const end = AbortSignal.any([stopped.signal, ours.signal]);
-      const leading = () =>
-        new Promise<void>((resolve) => {
-          if (end.aborted) return resolve();
-          lead(end);
-          end.addEventListener('abort', () => resolve());
-        });
-      this.#rob = () => {
-        ours.abort();
-        void follow(true);
-      };
-      try {
-        // Where a page came by plain HTTP from elsewhere there are no locks: then each tab has a stream of its own.
-        if (!('locks' in navigator)) await leading();
-        else await navigator.locks.request(`messenger-stream-${viewer}`, rob ? { steal: true } : { signal: end }, leading);
-      } catch {
-        // We gave up waiting, or were robbed ourselves.
-        const wasRobbed = !end.aborted;
-        ours.abort();
-        if (wasRobbed) void follow(false);
-      }
-    };
+    const leading = (end: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        lead(end);
+        end.addEventListener('abort', () => resolve());
+      });
 
     if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too much has come before the start.')));
-    else void follow(false);
+    else
+      this.#contest = contend(`messenger-stream-${viewer}`, stopped.signal, leading, {
+        isAlone: !this.#channel.works || !('locks' in navigator || leasesWork()),
+      });
     this.checkLeader();
     stopped.signal.addEventListener('abort', () => clearTimeout(this.#unanswered));
     return () => stopped.abort();
@@ -148,13 +144,13 @@ export class SharedStream {
 
   /** Makes sure that whoever leads is awake, and tries to connect if nothing is; else this tab takes the lead. */
   checkLeader(): void {
-    if (this.#reconnect || !this.#rob) return;
+    if (this.#reconnect || !this.#contest) return;
     // In the background its own next attempt may be a minute away.
     if (!this.connected.get()) this.#say({ kind: 'look' });
     this.#say({ kind: 'is it connected?' });
     clearTimeout(this.#unanswered);
     this.#unanswered = setTimeout(() => {
-      if (!this.#reconnect && document.visibilityState === 'visible') this.#rob?.();
+      if (!this.#reconnect && document.visibilityState === 'visible') this.#contest?.take();
     }, ASLEEP_MS);
   }
 
@@ -174,15 +170,29 @@ export class SharedStream {
   }
 
   #say(said: Said): void {
-    this.#channel.postMessage(said);
+    this.#channel.say(said);
   }
 
   #sayConnected(connected: boolean): void {
     this.connected.set(connected);
-    this.#say({ kind: 'connected', connected });
+    this.#say({ kind: 'connected', connected, cursor: this.#lastSeen });
+  }
+
+  /**
+   * A browser may drop what is said to a tab that sleeps. A tab that does not have the leader's last result takes the lead,
+   * and gets what it misses from the server. At its start it may be ahead of the leader, for a moment.
+   */
+  #compare(cursor: string | undefined): void {
+    if (cursor === undefined || this.#seen.has(cursor)) this.#behindSince = undefined;
+    else if (this.#behindSince === undefined) this.#behindSince = performance.now();
+    else if (performance.now() - this.#behindSince > BEHIND_MS && document.visibilityState === 'visible') {
+      this.#behindSince = undefined;
+      this.#contest?.take();
+    }
   }
 
   #remember(cursor: string): void {
+    this.#lastSeen = cursor;
     this.#seen.add(cursor);
     const [oldest] = this.#seen;
     if (this.#seen.size > REMEMBERED && oldest !== undefined) this.#seen.delete(oldest);
@@ -190,6 +200,8 @@ export class SharedStream {
 }
 
 const REMEMBERED = 1000;
+/** Less than the time between two looks at the leader. */
+const BEHIND_MS = 3000;
 /** A leader answers at once, even in the background. */
 const ASLEEP_MS = 4000;
 

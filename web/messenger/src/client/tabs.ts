@@ -1,18 +1,13 @@
 /** What the tabs of a browser tell each other, besides the events of their common stream. */
+import { openChannel } from './channel.ts';
+
 export type Said =
   /** Who is signed in: a tab that believes otherwise looks again. */
   | { kind: 'viewer'; id: string | null }
   /** The conversation has been read here. */
   | { kind: 'read'; conversationId: string };
 
-const channel = new BroadcastChannel('messenger-tabs');
+const channel = openChannel<Said>('messenger-tabs');
 
-export function sayToTabs(said: Said): void {
-  channel.postMessage(said);
-}
-
-export function hearTabs(hear: (said: Said) => void): () => void {
-  const heard = ({ data }: MessageEvent<Said>) => hear(data);
-  channel.addEventListener('message', heard);
-  return () => channel.removeEventListener('message', heard);
-}
+export const sayToTabs = channel.say;
+export const hearTabs = channel.hear;

@@ -1,7 +1,8 @@
-import { type FormEvent, type KeyboardEvent, type RefObject, useId, useLayoutEffect, useState } from 'react';
+import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useId, useLayoutEffect, useState } from 'react';
 
 import { useSession } from '../client/session.ts';
 import { hasKeyboard } from '../parts/hooks.ts';
+import { isOfInputMethod } from '../parts/input-method.ts';
 import { hasVisibleText } from '../parts/text.ts';
 
 const LONGEST = 480;
@@ -17,7 +18,7 @@ interface Props {
 export function Composer({ field, conversationId, name, send }: Props) {
   const id = useId();
   const { drafts } = useSession();
-  const [text, setText] = useState(drafts.get(conversationId) ?? '');
+  const [text, setText] = useState(() => drafts.get(conversationId));
   const normalised = normalise(text);
   const left = LONGEST - [...normalised].length;
 
@@ -27,6 +28,12 @@ export function Composer({ field, conversationId, name, send }: Props) {
     field.current.style.height = 'auto';
     field.current.style.height = `${field.current.scrollHeight + 2}px`;
   }, [text]);
+
+  // Written or sent in another tab, while nobody writes here.
+  useEffect(
+    () => drafts.watch(conversationId, (typed) => document.hasFocus() || setText(typed)),
+    [drafts, conversationId],
+  );
 
   function change(typed: string) {
     drafts.set(conversationId, typed);
@@ -42,7 +49,7 @@ export function Composer({ field, conversationId, name, send }: Props) {
   }
 
   function onKeyDown(event: KeyboardEvent) {
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing || !hasKeyboard()) return;
+    if (event.key !== 'Enter' || event.shiftKey || isOfInputMethod(event.nativeEvent) || !hasKeyboard()) return;
     event.preventDefault();
     submit();
   }

@@ -9,6 +9,7 @@ import {
   MoreConversationsDocument,
 } from '../generated/graphql.ts';
 import { Avatar } from '../parts/Avatar.tsx';
+import { ErrorBoundary } from '../parts/ErrorBoundary.tsx';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { conversationPath, Link } from '../parts/router.tsx';
 import { hasVisibleText, isolated } from '../parts/text.ts';
@@ -46,7 +47,9 @@ export function Home({ open, takesFocus }: Props) {
           <ul className="conversations">
             {conversations.map((conversation) => (
               <li key={conversation.id}>
-                <Row conversation={conversation} current={conversation.id === open} />
+                <ErrorBoundary instead={() => <p className="empty">This conversation cannot be shown.</p>}>
+                  <Row conversation={conversation} current={conversation.id === open} />
+                </ErrorBoundary>
               </li>
             ))}
           </ul>

@@ -1,10 +1,15 @@
-import { memo } from 'react';
+import { memo, type ReactNode } from 'react';
 
-import type { Unconfirmed } from '../client/outbox.ts';
 import { useSession } from '../client/session.ts';
+import type { Unconfirmed } from '../client/unsent.ts';
 import type { MessageFieldsFragment } from '../generated/graphql.ts';
+import { ErrorBoundary } from '../parts/ErrorBoundary.tsx';
+import { useHasLasted } from '../parts/hooks.ts';
 import { MessageText } from '../parts/MessageText.tsx';
 import { TimeOfDay } from '../parts/time.tsx';
+
+/** What has been on its way for so long may be taken back. */
+const TAKES_LONG_MS = 1500;
 
 interface Props {
   message: MessageFieldsFragment;
@@ -19,27 +24,41 @@ interface Props {
 export const MessageItem = memo(function MessageItem({ message, name, endsTurn, showsTime, mark }: Props) {
   return (
     <li className="message" data-mine={message.mine} data-last={endsTurn}>
-      <div className="bubble">
-        <span className="visually-hidden">{message.mine ? 'You' : <bdi>{name}</bdi>}: </span>
-        <MessageText text={message.content} />
-      </div>
-      <p className="details">
-        <TimeOfDay at={message.createdAt} className={showsTime || mark ? undefined : 'visually-hidden'} />
-        {mark && <span> · {mark}</span>}
-      </p>
+      <Shown>
+        <div className="bubble">
+          <span className="visually-hidden">{message.mine ? 'You' : <bdi>{name}</bdi>}: </span>
+          <MessageText text={message.content} />
+        </div>
+        <p className="details">
+          <TimeOfDay at={message.createdAt} className={showsTime || mark ? undefined : 'visually-hidden'} />
+          {mark && <span> · {mark}</span>}
+        </p>
+      </Shown>
     </li>
   );
 });
 
+/** One message that cannot be rendered does not take the others with it. */
+function Shown({ children }: { children: ReactNode }) {
+  return (
+    <ErrorBoundary instead={() => <p className="details problem">This message cannot be shown.</p>}>
+      {children}
+    </ErrorBoundary>
+  );
+}
+
 /** A message that the viewer has written and the events have not shown yet. */
 export function UnconfirmedItem({ item: { key, content, createdAt, state, problem } }: { item: Unconfirmed }) {
   const { outbox } = useSession();
+  const takesLong = useHasLasted(state === 'waiting', TAKES_LONG_MS);
   return (
     <li className="message" data-mine="true" data-last="true" data-state={state}>
-      <div className="bubble">
-        <span className="visually-hidden">You: </span>
-        <MessageText text={content} />
-      </div>
+      <Shown>
+        <div className="bubble">
+          <span className="visually-hidden">You: </span>
+          <MessageText text={content} />
+        </div>
+      </Shown>
       {state === 'failed' ? (
         <p className="details" role="alert">
           <span className="problem">Not sent: {problem}</span>
@@ -53,6 +72,11 @@ export function UnconfirmedItem({ item: { key, content, createdAt, state, proble
       ) : (
         <p className="details">
           <TimeOfDay at={createdAt} /> · {state === 'waiting' ? 'Sending…' : 'Sent'}
+          {takesLong && (
+            <button type="button" onClick={() => outbox.discard(key)}>
+              Discard
+            </button>
+          )}
         </p>
       )}
     </li>

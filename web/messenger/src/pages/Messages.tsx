@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useClient } from 'urql';
 
-import type { Unconfirmed } from '../client/outbox.ts';
+import type { Unconfirmed } from '../client/unsent.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { isolated } from '../parts/text.ts';

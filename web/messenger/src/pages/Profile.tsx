@@ -5,6 +5,8 @@ import { useMutation, useQuery } from 'urql';
 import { messageOf } from '../client/graphql.ts';
 import { signOut } from '../client/http.ts';
 import { useSession } from '../client/session.ts';
+import { store, stored, unstore } from '../client/storage.ts';
+import { useStore } from '../client/store.ts';
 import { EndOtherSessionsDocument, EndSessionDocument, SessionsDocument, UpdateProfileDocument } from '../generated/graphql.ts';
 import { Avatar } from '../parts/Avatar.tsx';
 import { Link } from '../parts/router.tsx';
@@ -120,7 +122,7 @@ const NOTIFY = 'messenger-notify';
 
 /** Whether to notify: the person has asked for it here, and the browser lets us. */
 export function notifies(): boolean {
-  return 'Notification' in window && Notification.permission === 'granted' && localStorage.getItem(NOTIFY) === 'on';
+  return 'Notification' in window && Notification.permission === 'granted' && stored(NOTIFY) === 'on';
 }
 
 function Notifications() {
@@ -129,8 +131,8 @@ function Notifications() {
   if (!('Notification' in window)) return null;
 
   async function turn() {
-    if (on) localStorage.removeItem(NOTIFY);
-    else if ((await Notification.requestPermission()) === 'granted') localStorage.setItem(NOTIFY, 'on');
+    if (on) unstore(NOTIFY);
+    else if ((await Notification.requestPermission()) === 'granted') store(NOTIFY, 'on');
     else setRefused(true);
     setOn(notifies());
   }
@@ -207,22 +209,27 @@ function Sessions() {
 }
 
 function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
-  const { outbox } = useSession();
+  const { outbox, drafts } = useSession();
+  const unsent = useStore(outbox.items).filter(({ state }) => state !== 'sent').length;
+  const [asks, setAsks] = useState(false);
   const [problem, setProblem] = useState<string>();
   async function leave() {
+    if (unsent && !asks) return setAsks(true);
     const refused = await signOut();
     setProblem(refused);
     if (refused) return;
     outbox.clear();
+    drafts.clear();
     onSignedOut();
   }
   return (
     <section>
       <button type="button" className="button danger" onClick={() => void leave()}>
-        Sign out
+        {asks && unsent ? 'Discard and sign out' : 'Sign out'}
       </button>
       <p role="alert" className="problem">
-        {problem}
+        {problem ??
+          (asks && unsent > 0 && `${unsent === 1 ? 'A message has' : `${unsent} messages have`} not been sent yet.`)}
       </p>
     </section>
   );

@@ -1,5 +1,5 @@
 /** What somebody sees whom the server does not know, at every address: they stay there once they are signed in. */
-import { type FormEvent, useEffect, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 
 import { type Provider, signInAs, type WaysIn, waysIn } from '../client/http.ts';
 import { backOff } from '../client/waiting.ts';
@@ -8,15 +8,27 @@ import { Avatar } from '../parts/Avatar.tsx';
 /** Those whom `messenger seed` makes; to sign in with a name that nobody has makes somebody. */
 const PEOPLE = ['john', 'jane', 'ada', 'alan', 'grace', 'linus', 'margaret', 'radia'];
 
-export function SignIn({ wasSomebody, onSignedIn }: { wasSomebody: boolean; onSignedIn: () => void }) {
+interface Props {
+  wasSignedIn: boolean;
+  /** The server has accepted a sign-in from here, and the next request came without its cookie. */
+  cookieIsMissing: boolean;
+  onSignedIn: () => void;
+}
+
+export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
   const ways = useWaysIn();
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
+  const isUnderWay = useRef(false);
   useEffect(() => void (document.title = 'Sign in · Messenger'), []);
 
   async function enterAs(username: string) {
+    // The second click of a double click comes before the buttons are disabled.
+    if (isUnderWay.current) return;
+    isUnderWay.current = true;
     setBusy(true);
     const refused = await signInAs(username);
+    isUnderWay.current = false;
     setBusy(false);
     setProblem(refused);
     if (!refused) onSignedIn();
@@ -27,8 +39,14 @@ export function SignIn({ wasSomebody, onSignedIn }: { wasSomebody: boolean; onSi
       <img className="logo" src={new URL('../icon.svg', import.meta.url).href} alt="" width="56" height="56" />
       <h1>Messenger</h1>
       <p role="status" className="status">
-        {wasSomebody ? 'You have been signed out.' : ways ? '' : 'Connecting…'}
+        {cookieIsMissing ? '' : wasSignedIn ? 'You have been signed out.' : ways ? '' : 'Connecting…'}
       </p>
+      {(cookieIsMissing || !navigator.cookieEnabled) && (
+        <p role="alert" className="problem">
+          {cookieIsMissing && 'You are still signed out, because your browser did not keep the sign-in cookie. '}
+          Allow cookies for {location.host} in the settings of your browser, then sign in again.
+        </p>
+      )}
       {ways?.providers.map((provider) => <ProviderLink key={provider.id} provider={provider} />)}
       {ways?.devLogin && (
         <section aria-labelledby="by-name">

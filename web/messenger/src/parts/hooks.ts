@@ -28,6 +28,17 @@ export function useSettled<T>(value: T, milliseconds: number, atOnce: (value: T)
   return settled;
 }
 
+/** Whether something has been so for this long. */
+export function useHasLasted(is: boolean, milliseconds: number): boolean {
+  const [has, setHas] = useState(false);
+  useEffect(() => {
+    if (!is) return setHas(false);
+    const timer = setTimeout(() => setHas(true), milliseconds);
+    return () => clearTimeout(timer);
+  }, [is, milliseconds]);
+  return has;
+}
+
 export function useVisible(): boolean {
   const isVisible = () => document.visibilityState === 'visible';
   const [visible, setVisible] = useState(isVisible);

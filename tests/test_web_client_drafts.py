@@ -1,0 +1,149 @@
+"""What one has begun to write in the web client and not sent."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.chromium import needs_chromium
+from tests.conftest import SignIn
+from tests.web_client import PHONE, Pair, Window, held_back, person_at, window_of
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture
+async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
+    """Ada's window, with the conversation open."""
+    async with window_of(browser, pair.origin) as window:
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await expect(window.field).to_be_visible()
+        yield window
+
+
+async def test_a_draft_survives_a_reload_another_conversation_and_the_tab(
+    browser: Browser, pair: Pair, signs_in: SignIn
+):
+    other = await signs_in("other")
+    for person, conversation in (
+        (other, await other.opens_conversation_with(pair.ada)),
+        (pair.grace, pair.conversation),
+    ):
+        await person.sends("hello", to=conversation)
+    async with person_at(browser) as context:
+        window = Window(await context.new_page(), pair.origin)
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await window.field.fill("for Grace\nwith care")
+        await window.opens(other.username)
+        await expect(window.field).to_have_value("")
+        await window.field.fill("for the other")
+        await window.page.reload()
+        await expect(window.field).to_have_value("for the other")
+        await window.page.close()
+        window = Window(await context.new_page(), pair.origin)
+        await window.opens_conversation(pair.conversation)
+        await expect(window.field).to_have_value("for Grace\nwith care")
+        await window.field.press("Enter")
+        await window.sees("hello", "for Grace\nwith care")
+        await window.page.reload()
+        await expect(window.field).to_have_value("")
+
+
+async def test_a_draft_survives_the_end_of_the_session_and_not_the_sign_out(window: Window, pair: Pair):
+    await window.field.fill("careful")
+    await pair.ada.asks("mutation { endOtherSessions { endedSessionIds } }")
+    await window.is_at_the_sign_in()
+    await window.page.get_by_label("Somebody else").fill(pair.ada.username)
+    await window.page.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(window.field).to_have_value("careful")
+    await window.page.get_by_role("link", name="Profile of").click()
+    await window.page.get_by_role("button", name="Sign out", exact=True).click()
+    await window.is_at_the_sign_in()
+    assert await window.page.evaluate("JSON.stringify(localStorage).includes('careful')") is False
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    await expect(window.field).to_have_value("")
+
+
+async def test_a_draft_follows_to_the_tab_in_the_background_and_is_gone_there_when_sent(
+    browser: Browser, pair: Pair
+):
+    async with person_at(browser) as context:
+        # A browser without a head gives each page the focus.
+        await context.add_init_script("document.hasFocus = () => false")
+        here, there = (
+            Window(await context.new_page(), pair.origin),
+            Window(await context.new_page(), pair.origin),
+        )
+        await here.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await there.opens_conversation(pair.conversation)
+        await here.field.fill("begun here")
+        await expect(there.field).to_have_value("begun here")
+        await here.field.press("Enter")
+        await expect(there.field).to_have_value("")
+
+
+async def test_drafts_are_bounded(window: Window, pair: Pair):
+    """The oldest of too many go, and of one that is endless, the end."""
+    viewer = (await pair.ada.asks("{ viewer { id } }"))["viewer"]["id"]
+    await window.page.evaluate(
+        """(viewer) => {
+            for (let at = 0; at < 300; at++)
+                localStorage.setItem(`messenger-draft-${viewer}-C${at}`, JSON.stringify({ text: 'x', at }));
+        }""",
+        viewer,
+    )
+    await window.field.fill("y" * 30_000)
+    drafts = "Object.entries(localStorage).filter(([key]) => key.startsWith('messenger-draft-'))"
+    assert await window.page.evaluate(f"{drafts}.length") == 100
+    assert await window.page.evaluate(f"{drafts}.filter(([key]) => key.endsWith('-C0')).length") == 0
+    await window.page.reload()
+    await expect(window.field).to_have_value("y" * 10_000)
+
+
+ENTER = """(field, {keyCode, isComposing}) => field.dispatchEvent(new KeyboardEvent('keydown', {
+    key: 'Enter', code: 'Enter', keyCode, which: keyCode, isComposing, bubbles: true, cancelable: true
+}))"""
+
+
+@pytest.mark.parametrize(
+    ("key_code", "is_composing"), [(229, False), (229, True), (13, True)], ids=["safari", "chrome", "firefox"]
+)
+async def test_the_enter_of_an_input_method_sends_nothing(
+    window: Window, pair: Pair, key_code: int, is_composing: bool
+):
+    await held_back(window, "SendMessage")
+    await window.field.fill("にほんご")
+    # True: the key keeps its own effect, which here is the input method's.
+    assert await window.field.evaluate(ENTER, {"keyCode": key_code, "isComposing": is_composing}) is True
+    await expect(window.field).to_have_value("にほんご")
+    assert await window.field.evaluate(ENTER, {"keyCode": 13, "isComposing": False}) is False
+    await window.sees("にほんご")
+    await expect(window.field).to_have_value("")
+
+
+async def test_a_composition_of_the_browser_itself_is_sent_by_the_next_enter(window: Window, pair: Pair):
+    """Chromium's own events of a composition, as an input method causes them."""
+    debugger = await window.page.context.new_cdp_session(window.page)
+    await window.field.focus()
+    composing = {"text": "にほんご", "selectionStart": 4, "selectionEnd": 4}
+    await debugger.send("Input.imeSetComposition", composing)  # pyright: ignore[reportUnknownMemberType]
+    await expect(window.field).to_have_value("にほんご")
+    await debugger.send(  # pyright: ignore[reportUnknownMemberType]
+        "Input.dispatchKeyEvent", {"type": "rawKeyDown", "key": "Process", "windowsVirtualKeyCode": 229}
+    )
+    await debugger.send("Input.insertText", {"text": "日本語"})  # pyright: ignore[reportUnknownMemberType]
+    await expect(window.field).to_have_value("日本語")
+    await window.field.press("Enter")
+    await window.sees("日本語")
+
+
+async def test_the_enter_of_a_virtual_keyboard_begins_a_line(browser: Browser, pair: Pair):
+    async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
+        await window.signs_in(pair.ada.username)
+        await window.opens_conversation(pair.conversation)
+        await window.field.fill("one")
+        for key_code in (229, 13):
+            assert await window.field.evaluate(ENTER, {"keyCode": key_code, "isComposing": False}) is True
+        await expect(window.field).to_have_value("one")
+        await window.page.get_by_role("button", name="Send").tap()
+        await window.sees("one")

@@ -1,0 +1,22 @@
+import { useState } from 'react';
+
+import { isDurable } from '../client/storage.ts';
+import { useStore } from '../client/store.ts';
+
+/** Says, once, that this browser does not keep what is not sent yet. */
+export function StorageLine() {
+  const durable = useStore(isDurable);
+  const [dismissed, setDismissed] = useState(false);
+  return (
+    <div className="storage-line" role="status">
+      {!durable && !dismissed && (
+        <>
+          <p>This browser does not store data for this site: unsent messages and drafts are lost when you close this tab.</p>
+          <button type="button" className="button" onClick={() => setDismissed(true)}>
+            OK
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
