@@ -43,13 +43,13 @@ SECTIONS = {
         "jwt_audience",
         "jwt_jwks_url",
         "secret_key",
-        "allowed_origins",
     ),
     "Sessions": (
         "session_days",
         "session_max_days",
         "session_cache_seconds",
     ),
+    "Frontends on other origins": ("allowed_origins",),
     "GraphQL": (
         "graphiql",
         "introspection",
