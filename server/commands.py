@@ -1,4 +1,4 @@
-"""The command line: `messenger serve`, `migrate`, `schema`, `seed`, `token`, `trim` and `renew-epoch`."""
+"""The command line: `messenger serve` and the commands beside it."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
 from schema.api import Api
 from server.database import DatabaseAddress, database_for_command, database_for_server
-from server.described_settings import describe_settings
+from server.described_settings import describe_settings, settings_page
 from server.listening import listening_socket, offers_dev_login, public_url_of, shown_address
 from server.logs import set_up_logging
 from server.seed import sow
@@ -103,6 +103,12 @@ def migrate() -> None:
 def schema() -> None:
     """Print the GraphQL schema in SDL."""
     typer.echo(Api().sdl(), nl=False)
+
+
+@app.command()
+def settings() -> None:
+    """Print the reference of all settings, in Markdown."""
+    typer.echo(settings_page(), nl=False)
 
 
 @app.command()

@@ -54,197 +54,203 @@ class Settings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=256, description="How many processes serve.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 chooses a free one.")
+    workers: int = Field(1, ge=1, le=256, description="Number of serving processes.")
     public_url: str | None = Field(
         None,
-        description="Where browsers reach the server. Default: http://localhost:PORT; required if"
-        " MESSENGER_HOST is not a loopback address.",
+        description="Address that browsers use. Default: http://localhost:PORT; required if MESSENGER_HOST is"
+        " not a loopback address.",
     )
     database_url: str | None = Field(
         None,
-        description="A PostgreSQL to use, as postgresql://user:password@host/database. Default: the embedded"
-        " one in MESSENGER_DATA_DIR.",
+        description="The PostgreSQL to use, as postgresql://user:password@host/database. Default: the"
+        " embedded one in MESSENGER_DATA_DIR.",
     )
     database_pooler: bool = Field(
         False,
-        description="MESSENGER_DATABASE_URL leads to a pooler in transaction mode, such as PgBouncer; a"
-        " postgresql:// in MESSENGER_BROADCAST_URL has to lead past it.",
+        description="MESSENGER_DATABASE_URL is a pooler in transaction mode, such as PgBouncer. A"
+        " postgresql:// in MESSENGER_BROADCAST_URL must then bypass it.",
     )
     database_pool_size: int = Field(
-        10, ge=2, le=1000, description="The most connections to the database that one process opens."
+        10, ge=2, le=1000, description="Maximum number of database connections of one process."
     )
-    data_dir: Path = Field(Path(".messenger"), description="Where the embedded PostgreSQL keeps its data.")
+    data_dir: Path = Field(Path(".messenger"), description="Directory of the embedded PostgreSQL's data.")
     broadcast_url: str | None = Field(
         None,
-        description="What carries the news of messages between processes: memory:// (one process),"
-        " unix:///a/folder (the processes of one machine that share it), postgresql:// (the database; with a"
-        " host, that address of it, past a pooler), or nats://user:password@one:4222,two:4222 (tls://"
-        " likewise). Default: memory:// for one worker and a folder of their own for several.",
+        description="How processes notify each other of new messages: memory:// (one process),"
+        " unix:///a/folder (processes of one machine that share it), postgresql:// (the database,"
+        " or with a host that server, bypassing a pooler), or"
+        " nats://user:password@one:4222,two:4222 (or tls://). Default: memory:// for one worker,"
+        " and a folder of their own for several.",
     )
     nats_credentials_file: CredentialsFile | None = Field(
-        None, description="The credentials (.creds) that NATS asks for, if not in the URL."
+        None, description="Credentials file (.creds) for NATS, if the URL has none."
     )
     nats_ca_file: AuthorityFile | None = Field(
-        None, description="The certificate authority of the NATS servers, if not one that the system trusts."
+        None, description="Certificate authority of the NATS servers, if the system does not trust it."
     )
     nats_certificate_file: FilePath | None = Field(
-        None, description="Our certificate, where NATS asks for one."
+        None, description="Client certificate for NATS, if it requires one."
     )
-    nats_key_file: FilePath | None = Field(None, description="The key of that certificate.")
+    nats_key_file: FilePath | None = Field(None, description="Private key of that certificate.")
     inbox_check_seconds: float = Field(
         5, gt=0, description="How often waiting streams are compared with the database, in seconds."
     )
     inbox_retention_days: float = Field(
-        30, gt=0, description="How many days an inbox keeps its entries; messages are kept for good."
+        30, gt=0, description="How long inboxes keep their entries, in days. Messages are kept indefinitely."
     )
     secret_key: SecretStr | None = Field(
         None,
-        description="What seals the cookies of sign-ins under way: at least 32 random characters, the same"
-        " for all processes. Default: made once, beside the embedded database.",
+        description="Key that encrypts the cookies of pending sign-ins: at least 32 random characters, the"
+        " same for all processes. Default: generated once, beside the embedded database.",
     )
     dev_login: bool | None = Field(
         None,
-        description="Sign-in by name alone, for development. Default: on where both MESSENGER_HOST and the"
-        " public URL are this machine, for requests from this machine. If on, anyone who reaches the server"
-        " can sign in as any user.",
+        description="Sign-in by username alone, for development. Default: on for requests from this machine"
+        " if both MESSENGER_HOST and the public URL are this machine. If on, anyone who reaches"
+        " the server can sign in as any user.",
     )
     session_days: float = Field(
-        14, gt=0, le=3650, description="How many days a session lasts after its last use."
+        14, gt=0, le=3650, description="How long a session lasts after its last use, in days."
     )
     session_max_days: float = Field(
-        180, gt=0, le=3650, description="How many days a session lasts at most, however much it is used."
+        180, gt=0, le=3650, description="How long a session lasts at most, in days."
     )
     session_cache_seconds: float = Field(
         5,
         ge=0,
         le=60,
-        description="How long a process goes on believing a token without looking, in seconds. Signing out on"
-        " another process is noticed after that.",
+        description="How long a process caches a verified token, in seconds. It notices a sign-out on another"
+        " process after that time.",
     )
     allowed_origins: Annotated[list[str], NoDecode] = Field(
         [],
-        description="Origins of frontends elsewhere that browsers may call from, separated by commas, such"
-        " as https://app.example.com.",
+        description="Origins of other frontends whose pages may call the API, separated by commas, such as"
+        " https://app.example.com.",
     )
     redirect_uris: RedirectUris = Field(
         [],
-        description="Addresses of frontends elsewhere that sign-in with a provider may return to, separated"
-        " by commas, such as https://app.example.com/signed-in. Each is compared as a whole.",
+        description="Addresses of other frontends to which sign-in with a provider may return, separated by"
+        " commas, such as https://app.example.com/signed-in. Each is compared as a whole.",
     )
     allowed_headers: Annotated[list[str], NoDecode] = Field(
         [],
-        description="Request headers that these frontends may send besides the usual ones, separated by"
-        " commas.",
+        description="Request headers that these frontends may send in addition to the usual ones, separated"
+        " by commas.",
     )
     github_client_id: str | None = Field(
-        None, description="Sign-in with GitHub: the client id of the OAuth app."
+        None, description="Client ID of the OAuth app for sign-in with GitHub."
     )
-    github_client_secret: SecretStr | None = Field(None, description="The OAuth app's client secret.")
+    github_client_secret: SecretStr | None = Field(None, description="Client secret of the OAuth app.")
     github_url: str = Field(
-        "https://github.com", description="Where GitHub is: another for a GitHub Enterprise Server."
+        "https://github.com", description="Address of GitHub, or of a GitHub Enterprise Server."
     )
     oidc_issuer: str | None = Field(
         None,
-        description="Sign-in with an OpenID provider: its issuer, such as https://id.example.com/realms/team.",
+        description="Issuer of the OpenID provider to sign in with, such as"
+        " https://id.example.com/realms/team.",
     )
-    oidc_client_id: str | None = Field(None, description="The client id that the provider knows us by.")
+    oidc_client_id: str | None = Field(None, description="Client ID at the OpenID provider.")
     oidc_client_secret: SecretStr | None = Field(
-        None, description="The client secret; without one we are a public client."
+        None, description="Client secret at the OpenID provider. Without one, the server is a public client."
     )
     oidc_name: str | None = Field(
-        None, description="What to call the provider to people. Default: the issuer's host."
+        None, description="Name of the OpenID provider on the sign-in page. Default: the issuer's host."
     )
     jwt_issuer: str | None = Field(
         None,
-        description="An existing product whose JWTs sign its people in as bearer tokens: their `iss` claim.",
+        description="Issuer (`iss`) of an existing product's JWTs, which are accepted as bearer tokens.",
     )
-    jwt_audience: str | None = Field(None, description="What their `aud` claim has to hold.")
+    jwt_audience: str | None = Field(None, description="Audience (`aud`) that these JWTs must contain.")
     jwt_jwks_url: str | None = Field(
-        None, description="Where the issuer's public keys are, as a JSON Web Key Set."
+        None, description="Address of the issuer's public keys, a JSON Web Key Set."
     )
-    graphiql: bool = Field(True, description="Show GraphiQL to a browser at /graphql.")
+    graphiql: bool = Field(True, description="Show GraphiQL to browsers at /graphql.")
     trusted_documents: FilePath | None = Field(
         None,
-        description="A manifest that a frontend's code generator wrote, a JSON object from hashes to"
-        " documents: nothing else is executed then.",
+        description="Manifest of a frontend's code generator, a JSON object from hashes to documents. Other"
+        " documents are rejected.",
     )
-    introspection: bool = Field(True, description="Answer questions about the schema itself.")
+    introspection: bool = Field(True, description="Answer introspection queries.")
     plans: bool = Field(
         True,
-        description="Compile operations into plans. Off: graphql-core executes them, which is slower, and"
-        " long ones block their process until they are done. Switch it off to find out whether a plan is at"
-        " fault.",
+        description="Compile operations into plans. If off, graphql-core executes them, which is slower, and"
+        " long ones block their process until they are done. Turn it off to find out whether a"
+        " plan is at fault.",
     )
-    max_body_bytes: int = Field(256 * 1024, ge=1024, description="The largest request body, in bytes.")
-    max_query_tokens: int = Field(5000, ge=1, description="The most tokens in a document.")
-    max_query_depth: int = Field(15, ge=1, le=100, description="The most levels in an operation.")
+    max_body_bytes: int = Field(256 * 1024, ge=1024, description="Maximum size of a request body, in bytes.")
+    max_query_tokens: int = Field(5000, ge=1, description="Maximum number of tokens in a document.")
+    max_query_depth: int = Field(15, ge=1, le=100, description="Maximum depth of an operation.")
     max_query_fields: int = Field(
-        5000, ge=1, description="The most fields in an operation, with its fragments spread out."
+        5000, ge=1, description="Maximum number of fields in an operation, with its fragments spread out."
     )
-    max_query_aliases: int = Field(200, ge=0, description="The most aliases in an operation.")
-    max_query_directives: int = Field(200, ge=0, description="The most directives in an operation.")
+    max_query_aliases: int = Field(200, ge=0, description="Maximum number of aliases in an operation.")
+    max_query_directives: int = Field(200, ge=0, description="Maximum number of directives in an operation.")
     rate_limits: bool = Field(
-        True, description="Keep to the limits that follow; off lets everybody do as much as they like."
+        True, description="Enforce the limits on requests, messages, sign-ins and streams."
     )
     rate_limit_store: RateLimitStore | None = Field(
         None,
         description="Where sign-ins and messages are counted: process, or database for all processes"
-        " together. Default: process for one worker and database for several.",
+        " together. Default: process for one worker, database for several.",
     )
     requests_per_minute_per_user: int = Field(
-        1200, ge=1, description="How many requests one user may send, counted by each process."
+        1200, ge=1, description="Maximum number of requests of one user per minute, counted by each process."
     )
     requests_per_minute_per_address: int = Field(
-        6000, ge=1, description="How many requests may come from one address, counted by each process."
+        6000,
+        ge=1,
+        description="Maximum number of requests from one address per minute, counted by each process.",
     )
     cost_per_minute_per_user: int = Field(
         1_000_000,
         ge=1,
-        description="How many fields may be executed for one user, events included, counted by each process."
-        " Reading, checking and planning a new document counts as 100 fields a millisecond.",
+        description="Maximum number of fields executed for one user per minute, events included, counted by"
+        " each process. Parsing, validating and planning a new document counts as 100 fields per"
+        " millisecond.",
     )
     cost_per_minute_per_address: int = Field(
         1_000_000,
         ge=1,
-        description="How many fields may be executed for requests of one address that nobody is signed in"
-        " for, counted in the same way.",
+        description="Maximum number of fields executed per minute for unauthenticated requests from one"
+        " address, counted in the same way.",
     )
-    messages_per_minute_per_user: int = Field(300, ge=1, description="How many messages one user may write.")
+    messages_per_minute_per_user: int = Field(
+        300, ge=1, description="Maximum number of messages that one user may send per minute."
+    )
     sign_ins_per_minute_per_address: int = Field(
-        300, ge=1, description="How often one address may try to sign in."
+        300, ge=1, description="Maximum number of sign-in attempts from one address per minute."
     )
     max_streams_per_user: int = Field(
-        100, ge=1, description="The most streams that one user may have open at a process."
+        100, ge=1, description="Maximum number of open streams of one user in one process."
     )
     max_streams_per_address: int = Field(
-        1000, ge=1, description="The most streams that one address may have open at a process."
+        1000, ge=1, description="Maximum number of open streams from one address in one process."
     )
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
         [],
-        description="Addresses or networks of proxies that are believed when they say whom they speak for"
-        " (X-Forwarded-For), separated by commas. Without them all requests that a proxy passes on count as"
-        " its own.",
+        description="Addresses or networks of proxies whose X-Forwarded-For header is trusted, separated by"
+        " commas. Without it, all requests through a proxy count as its own.",
     )
     max_reservations: int = Field(
-        20, ge=1, description="The most streams in single connection mode that one user may hold."
+        20, ge=1, description="Maximum number of streams that one user may reserve in single connection mode."
     )
     max_stream_operations: int = Field(
-        100, ge=1, description="The most operations that share one stream in single connection mode."
+        100, ge=1, description="Maximum number of operations on one stream in single connection mode."
     )
     max_answer_fields: int = Field(
-        125_000, ge=1, description="The most fields in an answer, if all of its pages were full."
+        125_000, ge=1, description="Maximum number of fields in an answer if all of its pages were full."
     )
     max_event_fields: int = Field(
         1000,
         ge=1,
-        description="The most fields in each event of a subscription, if all of its pages were full.",
+        description="Maximum number of fields in each event of a subscription if all of its pages were full.",
     )
     max_answer_bytes: int = Field(
-        16 * 1024 * 1024, ge=1024, description="The largest answer or event, in bytes of JSON."
+        16 * 1024 * 1024, ge=1024, description="Maximum size of an answer or event, in bytes of JSON."
     )
     heartbeat_seconds: float = Field(
-        12, gt=0, le=15, description="How often an idle stream shows that it is alive, in seconds."
+        12, gt=0, le=15, description="How often an idle stream sends a heartbeat, in seconds."
     )
     read_timeout_seconds: float = Field(
         30,
@@ -260,20 +266,20 @@ class Settings(BaseSettings):
     min_read_bytes_per_second: int = Field(
         16 * 1024,
         ge=0,
-        description="How fast a client has to read a large answer, in bytes per second; slower clients are"
+        description="How fast a client must read a large answer, in bytes per second. Slower clients are"
         " disconnected.",
     )
     max_unread_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024 * 1024,
-        description="The most bytes of answers that wait to be read in one process; beyond that the slowest"
-        " clients are disconnected.",
+        description="Maximum number of bytes of answers that wait to be read in one process. Beyond it the"
+        " slowest clients are disconnected.",
     )
     keep_alive_seconds: int = Field(
         68,
         ge=1,
-        description="How long an idle connection is kept open, in seconds; longer than a proxy in front keeps"
-        " it.",
+        description="How long an idle connection is kept open, in seconds. It should be longer than a proxy"
+        " in front keeps it.",
     )
     drain_seconds: float = Field(
         2, ge=0, description="Over how long open streams are ended when the server stops, in seconds."

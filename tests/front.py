@@ -1,4 +1,4 @@
-"""nginx and Caddy in front of the messenger, set up as docs/running.md says."""
+"""nginx and Caddy in front of the messenger, set up as docs/deployment.md says."""
 
 import os
 import re
@@ -14,15 +14,15 @@ from pathlib import Path
 import httpx
 import trustme
 
-RUNNING = Path(__file__).parent.parent / "docs" / "running.md"
+DEPLOYMENT = Path(__file__).parent.parent / "docs" / "deployment.md"
 _PATH = "/usr/sbin:/usr/bin:/usr/local/bin"
 NGINX = shutil.which("nginx", path=_PATH)
 CADDY = shutil.which("caddy", path=_PATH)
 
 
 def recipe(program: str) -> str:
-    """Return what docs/running.md has after the line that begins with that program."""
-    found = re.search(rf"^{program}\b.*:\n\n((?:    .*\n|\n)+)", RUNNING.read_text(), re.MULTILINE)
+    """Return the program's configuration file in docs/deployment.md."""
+    found = re.search(rf"^```{program.lower()}\n(.*?)^```", DEPLOYMENT.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 

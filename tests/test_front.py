@@ -1,4 +1,4 @@
-"""The messenger behind nginx and behind Caddy, as docs/running.md sets them up."""
+"""The messenger behind nginx and behind Caddy, as docs/deployment.md sets them up."""
 
 import asyncio
 import json

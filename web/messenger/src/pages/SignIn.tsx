@@ -65,7 +65,7 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
         </section>
       )}
       {ways && !ways.devLogin && ways.providers.length === 0 && (
-        <p>This server has no way to sign in set up. Whoever runs it finds them in its README.</p>
+        <p>No way to sign in is set up on this server. Its operator can add one as docs/deployment.md describes.</p>
       )}
     </main>
   );
