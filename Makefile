@@ -117,6 +117,8 @@ TESTS_OF_SQL := $(addprefix tests/test_,migrations.py embedded_postgres.py conne
 	deliveries.py delivery.py reading.py retention.py relays.py single_connection.py sessions.py limits.py \
 	removed_users.py) \
 	tests/sign_in tests/provider_sign_in
+# Tests wait more than they work, so more processes than cores are of use. The tests of a file share its servers.
+IN_PARALLEL := --numprocesses=4 --dist=loadfile
 test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
 	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
 		|| echo "Not tested in a browser: apt-get install chromium (as root) for that."
@@ -124,10 +126,10 @@ test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
 		|| echo "Not tested behind a pooler: apt-get install pgbouncer (as root) for that."
 	@[ -x $(NGINX) ] && [ -x $(CADDY) ] || $(call apt,nginx caddy) \
 		|| echo "Not tested behind proxies: apt-get install nginx caddy (as root) for that."
-	$(BIN)/pytest
+	$(BIN)/pytest $(IN_PARALLEL)
 	@[ -x $(POSTGRES_15)/postgres ] || $(call apt,postgresql-15) \
 		|| echo "Not tested on PostgreSQL 15: apt-get install postgresql-15 (as root) for that."
-	@[ ! -x $(POSTGRES_15)/postgres ] || $(BIN)/pytest --postgres=$(POSTGRES_15) $(TESTS_OF_SQL)
+	@[ ! -x $(POSTGRES_15)/postgres ] || $(BIN)/pytest $(IN_PARALLEL) --postgres=$(POSTGRES_15) $(TESTS_OF_SQL)
 
 MINUTES ?= 10
 faults: .venv/dev .venv/project

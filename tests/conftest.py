@@ -1,4 +1,4 @@
-"""One PostgreSQL, migrated by Alembic, and one server for all tests; each makes people of its own."""
+"""One PostgreSQL and one server for all tests of a process; each test creates users of its own."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from asyncpg.connection import LoggedQuery
+from filelock import AsyncFileLock
 from playwright.async_api import Browser
 
 from db import embedded, users
@@ -119,7 +120,11 @@ async def browser() -> AsyncGenerator[Browser]:
 
 
 @pytest.fixture(scope="session")
-async def generated() -> Path:
-    """Generate what frontends generate, and return the folder."""
-    await run("npm", "run", "generate")
+async def generated(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+    """Generate what frontends generate, once for all processes of this run, and return the folder."""
+    done = tmp_path_factory.getbasetemp().parent / f"generated-{testrun_uid}"
+    async with AsyncFileLock(f"{done}.lock", timeout=120):
+        if not done.exists():
+            await run("npm", "run", "generate")
+            done.touch()
     return GRAPHQL / "generated"

@@ -18,6 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+# Short enough that tests are not held up, long enough that waiting leaves the core to the server under test.
+_POLL_SECONDS = 0.005
+
 MESSENGER = str(Path(sys.executable).parent / "messenger")
 
 
@@ -90,12 +93,16 @@ def _address(process: subprocess.Popen[bytes], log_path: Path) -> str:
         for line in log_path.read_text().splitlines():
             if '"event":"serving"' in line:
                 return json.loads(line)["listening"]
-        os.sched_yield()
+        time.sleep(_POLL_SECONDS)
     raise AssertionError(f"the server does not start: {log_path.read_text()}")
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait until it is so."""
+    """Wait until the condition holds.
+
+    Raises:
+        TimeoutError: it did not hold within that time.
+    """
     async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):
-            pass
+        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 -- another process makes it so
+            await asyncio.sleep(_POLL_SECONDS)
