@@ -28,7 +28,7 @@ from server.graphiql import graphiql
 from server.graphql_endpoint import GraphQLEndpoint
 from server.graphql_request import HTML, JSON
 from server.heads import HeadLimit
-from server.identity import Identities
+from server.identity import VIEWER_HEADER, Identities
 from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
 from server.pages import problem_page
@@ -41,13 +41,16 @@ from server.responses import GRAPHQL_PATHS, refusal_response
 from server.secret_key import Seal, secret_key
 from server.settings import Settings
 from server.sign_in import SignInEndpoints
-from server.single_connection import SingleConnections
+from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
 from server.token_issuer import TokenIssuer
 from server.trusted_documents import TrustedDocuments
 from server.web_client import web_client
 
 log = structlog.stdlib.get_logger(__name__)
+
+# The request headers that the API reads.
+_HEADERS = ("authorization", "content-type", "last-event-id", TOKEN_HEADER, VIEWER_HEADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def build_application(
     app: ASGIApp = HeadLimit(MaskedFaults(_GraphQLFirst(graphql, others)))
     if settings.allowed_origins:
         # Around everything that answers: a frontend elsewhere has to be able to read refusals and faults.
-        app = with_cors(app, settings.allowed_origins, settings.allowed_headers)
+        app = with_cors(app, settings.allowed_origins, [*_HEADERS, *settings.allowed_headers])
     askers = [each for each in (token_issuer, *providers) if isinstance(each, TokenIssuer | OpenIdProvider)]
     return Application(RequestLog(app), streams, single_connections, askers)
 

@@ -5,11 +5,6 @@ from collections.abc import Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from server.identity import VIEWER_HEADER
-from server.single_connection import TOKEN_HEADER
-
-# What the API reads.
-_OURS = ("authorization", "content-type", "last-event-id", TOKEN_HEADER, VIEWER_HEADER)
 # What Sentry, OpenTelemetry (W3C and B3), Apollo Client and others add to every request.
 _USUAL = (
     "baggage",
@@ -35,14 +30,14 @@ _USUAL = (
 _REMEMBERED_SECONDS = 7200
 
 
-def with_cors(app: ASGIApp, origins: Sequence[str], more_headers: Sequence[str]) -> ASGIApp:
-    """Let pages of these origins call the application, with cookies and with these headers too."""
+def with_cors(app: ASGIApp, origins: Sequence[str], headers: Sequence[str]) -> ASGIApp:
+    """Let pages of these origins call the application with cookies, these headers, and those of monitoring."""
     return CORSMiddleware(
         app,
         allow_origins=origins,
         allow_credentials=True,
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=[*_OURS, *_USUAL, *more_headers],
+        allow_headers=[*headers, *_USUAL],
         expose_headers=["x-request-id", "retry-after"],
         max_age=_REMEMBERED_SECONDS,
     )
