@@ -31,7 +31,7 @@ _REMEMBERED_SECONDS = 7200
 
 
 def with_cors(app: ASGIApp, origins: Sequence[str], headers: Sequence[str]) -> ASGIApp:
-    """Let pages of these origins call the application with cookies, these headers, and those of monitoring."""
+    """Let pages of these origins send cookies, these headers, and those that monitoring adds."""
     return CORSMiddleware(
         app,
         allow_origins=origins,

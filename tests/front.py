@@ -14,7 +14,9 @@ from pathlib import Path
 import httpx
 import trustme
 
-DEPLOYMENT = Path(__file__).parent.parent / "docs" / "deployment.md"
+from tests.checkout import ROOT
+
+DEPLOYMENT = ROOT / "docs" / "deployment.md"
 _PATH = "/usr/sbin:/usr/bin:/usr/local/bin"
 NGINX = shutil.which("nginx", path=_PATH)
 CADDY = shutil.which("caddy", path=_PATH)

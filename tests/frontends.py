@@ -6,7 +6,9 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
-GRAPHQL = Path(__file__).parent.parent / "graphql"
+from tests.checkout import ROOT
+
+GRAPHQL = ROOT / "graphql"
 OPERATIONS = sorted((GRAPHQL / "operations").glob("*.graphql"))
 TOOL_SECONDS = 60
 

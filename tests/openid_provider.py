@@ -8,9 +8,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.checkout import ROOT
 from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
 
-PROVIDER = Path(__file__).parent / "oidc-provider"
+PROVIDER = ROOT / "tests" / "oidc-provider"
 # The system's, or where it has none the one that the build has brought.
 NODE = shutil.which("node") or str(Path(sys.executable).parent / "node")
 

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from tests.checkout import ROOT
+
 # Short enough that tests are not held up, long enough that waiting leaves the core to the server under test.
 _POLL_SECONDS = 0.005
 
@@ -65,7 +67,7 @@ def running_server(folder: Path, *, sabotage: Sequence[str] = (), **settings: st
     command = [MESSENGER, "serve"]
     if sabotage:
         command = [sys.executable, "-m", "tests.faults.sabotage", *sabotage, "--", "serve"]
-        environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+        environment["PYTHONPATH"] = str(ROOT)
     log_path = folder / "server.log"
     with log_path.open("wb") as log_file:
         process = subprocess.Popen(

@@ -21,6 +21,7 @@ from graphql import (
 )
 
 from schema.api import Api
+from tests.checkout import ROOT
 from tests.conftest import SignIn
 from tests.frontends import GRAPHQL, OPERATIONS, run
 from tests.people import Person
@@ -28,7 +29,7 @@ from tests.proxy import proxy_before
 from tests.serving import Server
 
 SCHEMA = build_schema(Api().sdl())
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 
 
 def breaking_changes(released: str, current: str) -> list[str]:

@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY
 
 from server.commands import app
 from server.described_settings import describe_settings, settings_page
+from tests.checkout import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     ROOT / "bench" / "README.md",

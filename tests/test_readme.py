@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from pathlib import Path
 
+from tests.checkout import ROOT
 from tests.serving import Server
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 async def test_its_two_terminals_talk(server: Server):

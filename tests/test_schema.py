@@ -1,7 +1,5 @@
 """The contract: printed, described, and as the frontends rely on it."""
 
-from pathlib import Path
-
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -11,8 +9,9 @@ from graphql import (
 )
 
 from schema.api import Api
+from tests.checkout import ROOT
 
-PRINTED = Path(__file__).parent.parent / "graphql" / "schema.graphql"
+PRINTED = ROOT / "graphql" / "schema.graphql"
 
 
 def test_the_printed_schema_is_current():

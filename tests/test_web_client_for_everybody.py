@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +12,14 @@ from sqlalchemy import update
 from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
+from tests.checkout import ROOT
 from tests.chromium import needs_chromium
 from tests.tables import tables
 from tests.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
 
-AXE = Path(__file__).parent.parent / "web/messenger/node_modules/axe-core/axe.min.js"
+AXE = ROOT / "web/messenger/node_modules/axe-core/axe.min.js"
 SCRIPT_BUDGET_BYTES = 150_000
 FIRST_LOAD_BUDGET_BYTES = 170_000
 FIRST_LOAD_BUDGET_REQUESTS = 8
