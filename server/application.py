@@ -20,6 +20,7 @@ from schema.api import Api
 from schema.limits import DocumentLimits
 from server.accept import accept_of, best_match
 from server.budgets import Budgets
+from server.config.settings import Settings
 from server.cors import with_cors
 from server.execution import Execution
 from server.faults import MaskedFaults
@@ -39,7 +40,6 @@ from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailabl
 from server.request_log import RequestLog
 from server.responses import GRAPHQL_PATHS, refusal_response
 from server.secret_key import Seal, secret_key
-from server.settings import Settings
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams

@@ -12,8 +12,8 @@ from realtime.nats import open_nats_relay
 from realtime.postgres import open_postgres_relay
 from realtime.subscribers import Subscribers
 from realtime.unix_sockets import open_unix_relay
-from server.nats_options import Credentials, deciding_setting, nats_servers, tls_context
-from server.settings import Settings
+from server.config.nats_options import Credentials, deciding_setting, nats_servers, tls_context
+from server.config.settings import Settings
 
 
 @asynccontextmanager

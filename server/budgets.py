@@ -13,7 +13,7 @@ from cachetools import LRUCache
 
 from resolvers.errors import RateLimited
 from schema.budgets import UNLIMITED, Budget
-from server.settings import Settings
+from server.config.settings import Settings
 
 _MOST_BUDGETS = 100_000
 _MOST_SECONDS_TO_WAIT = 10

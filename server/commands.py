@@ -19,18 +19,18 @@ from db.records import User
 from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
 from schema.api import Api
-from server.database import DatabaseAddress, database_for_command, database_for_server
-from server.described_settings import describe_settings, settings_page
-from server.listening import listening_socket, offers_dev_login, public_url_of, shown_address
-from server.logs import set_up_logging
-from server.seed import sow
-from server.serving import serve as serve_alone
-from server.settings import (
+from server.config.reference import describe_settings, settings_page
+from server.config.settings import (
     Settings,
     SettingsError,
     load_settings,
     unknown_settings,
 )
+from server.database import DatabaseAddress, database_for_command, database_for_server
+from server.listening import listening_socket, offers_dev_login, public_url_of, shown_address
+from server.logs import set_up_logging
+from server.seed import sow
+from server.serving import serve as serve_alone
 from server.starting import CannotStart, bring_up_to_date, end_with, raise_file_limit
 from server.workers import serve_with_workers
 

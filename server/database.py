@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from db import embedded
-from server.settings import Settings
+from server.config.settings import Settings
 
 
 class Watched(Protocol):

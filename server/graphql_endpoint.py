@@ -18,6 +18,7 @@ from server import multipart, sse
 from server.accept import accept_of
 from server.admission import Admission
 from server.budgets import Budgets
+from server.config.settings import Settings
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
 from server.execution import Execution
@@ -35,7 +36,6 @@ from server.pages import problem_page
 from server.rate_limits import AddressLimit, address_of
 from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailable, rate_limited
 from server.responses import EncodedResponse, refusal_response
-from server.settings import Settings
 from server.single_connection import SingleConnections
 from server.sse import Sse
 from server.streams import OpenStreams

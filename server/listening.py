@@ -5,8 +5,8 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from server.loopback import is_loopback
-from server.settings import Settings
+from server.config.loopback import is_loopback
+from server.config.settings import Settings
 from server.starting import CannotStart
 
 # What the kernel takes of us beyond what it has sent: by default megabytes, for a client that does not read.

@@ -7,7 +7,7 @@ import sys
 import orjson
 import structlog
 
-from server.settings import LogFormat
+from server.config.settings import LogFormat
 
 
 def set_up_logging(log_format: LogFormat) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
-from server.loopback import is_loopback
+from server.config.loopback import is_loopback
 
 _PROXY_HEADERS = frozenset(
     {

@@ -17,6 +17,7 @@ from resolvers.context import SessionsEnded
 from resolvers.errors import Unauthenticated
 from resolvers.identities import SubjectRefused
 from server.bodies import read_json_object
+from server.config.settings import Settings
 from server.destinations import Destination, destination_of
 from server.identity import Identities
 from server.json_web_keys import TokenNotTrusted
@@ -29,7 +30,6 @@ from server.rate_limits import RateLimits, address_of
 from server.refusals import HttpRefusal
 from server.responses import json_response, sign_in_response
 from server.secret_key import Seal
-from server.settings import Settings
 from server.sign_in_failures import (
     SignInFailure,
     faulty,

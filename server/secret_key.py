@@ -12,7 +12,7 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from server.settings import Settings
+from server.config.settings import Settings
 
 _KEY_FILE = "secret.key"
 _HEADER = {"alg": "dir", "enc": "A256GCM"}

@@ -13,9 +13,9 @@ import uvloop
 from pydantic import SecretStr
 
 from server.application import Application
+from server.config.settings import Settings
 from server.logs import set_up_logging
 from server.serving import serve
-from server.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from resolvers.errors import RateLimited
 from server.budgets import Budgets, TokenBucket
-from server.settings import load_settings
+from server.config.settings import load_settings
 from tests.conftest import sign_in
 from tests.serving import running_server
 from tests.test_limits import BEHIND_A_PROXY, an_address, is_refused

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from db import embedded
+from server.config.settings import load_settings
 from server.secret_key import secret_key
-from server.settings import load_settings
 
 FILES = ("owner.lock", "postgres.log", "secret.key")
 

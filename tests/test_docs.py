@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from prometheus_client import REGISTRY
 
 from server.commands import app
-from server.described_settings import describe_settings, settings_page
+from server.config.reference import describe_settings, settings_page
 from tests.checkout import ROOT
 
 PAGES = [

@@ -19,7 +19,7 @@ from h2.events import ResponseReceived
 
 from db.embedded import Cluster
 from db.engine import Database
-from server.settings import Settings
+from server.config.settings import Settings
 from tests.conftest import sign_in
 from tests.front import CADDY, NGINX, free_port, recipe, running_caddy, running_nginx
 from tests.people import MESSAGE_CREATED, PATIENCE_SECONDS, Person

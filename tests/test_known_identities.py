@@ -8,9 +8,9 @@ from starlette.requests import Request
 from db.engine import Database
 from db.records import SessionTime
 from resolvers.sessions import sign_in_by_name
+from server.config.settings import load_settings
 from server.identity import Identities, Identity, KnownIdentities
 from server.rate_limits import RateLimits
-from server.settings import load_settings
 from tests.conftest import Noted
 
 

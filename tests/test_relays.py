@@ -20,7 +20,7 @@ from db.records import InboxEntry, Message
 from realtime import wire
 from realtime.hints import Hint
 from realtime.postgres import MAX_PAYLOAD_BYTES, pack
-from server.nats_options import nats_servers
+from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
 from tests.serving import Server, eventually, running_server
 

@@ -15,7 +15,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from server.described_settings import describe_settings
+from server.config.reference import describe_settings
 from tests.conftest import sign_in
 from tests.people import StreamOver
 from tests.serving import MESSENGER, eventually, running_server

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from enum import Enum
 
-from server.settings import PREFIX, Settings
+from server.config.settings import PREFIX, Settings
 
 SECTIONS = {
     "Server": (
@@ -105,7 +105,7 @@ counts as unset. If a value is wrong, or a setting needs another one that is mis
 start and prints one line that names the setting. An environment variable that begins with `{PREFIX}` and is
 not a setting is logged as a warning, because it is most likely mistyped.
 
-`messenger serve --help` lists the same settings. This page is generated; after changing `server/settings.py`,
+`messenger serve --help` lists the same settings. This page is generated; after changing `server/config/settings.py`,
 run
 
     messenger settings > docs/configuration.md

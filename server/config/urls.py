@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
-from server.loopback import is_loopback
+from server.config.loopback import is_loopback
 
 MAX_ADDRESS_CHARS = 2000
 
