@@ -18,27 +18,27 @@ from db.engine import Database, DatabaseUnavailable
 from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
-from server.accept import accept_of, best_match
 from server.budgets import Budgets
 from server.config.settings import Settings
-from server.cors import with_cors
 from server.execution import Execution
-from server.faults import MaskedFaults
 from server.github import GitHub
 from server.graphiql import graphiql
 from server.graphql_endpoint import GraphQLEndpoint
 from server.graphql_request import HTML, JSON
-from server.heads import HeadLimit
+from server.http.accept import accept_of, best_match
+from server.http.cors import with_cors
+from server.http.heads import HeadLimit
+from server.http.masked_faults import MaskedFaults
+from server.http.problem_page import problem_page
+from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
+from server.http.responses import GRAPHQL_PATHS, refusal_response
 from server.identity import VIEWER_HEADER, Identities
 from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
-from server.pages import problem_page
 from server.provider_sign_in import ProviderSignIn
 from server.providers import Provider
 from server.rate_limits import AddressLimit, LimitedRequests, RateLimits
-from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
 from server.request_log import RequestLog
-from server.responses import GRAPHQL_PATHS, refusal_response
 from server.secret_key import Seal, secret_key
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections

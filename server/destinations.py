@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 
 from server.config.urls import MAX_ADDRESS_CHARS
-from server.refusals import HttpRefusal
+from server.http.refusals import HttpRefusal
 
 # https://www.rfc-editor.org/rfc/rfc7636#section-4.2, SHA-256 only.
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")

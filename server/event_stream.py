@@ -7,8 +7,8 @@ from typing import Protocol
 from starlette.types import Scope, Send
 
 from schema.answers import Answer
-from server.connections import connection_of, decode_chunk, encode_chunk
-from server.framing import cycle_of
+from server.http.connections import connection_of, decode_chunk, encode_chunk
+from server.http.framing import cycle_of
 from server.identity import Identity
 from server.request_log import IS_STREAM
 from server.streams import EndReason, OpenStream, OpenStreams

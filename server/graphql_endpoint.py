@@ -15,8 +15,6 @@ from db.engine import DatabaseUnavailable
 from resolvers.errors import RateLimited
 from schema.answers import Answer, encode_json, invalid
 from server import multipart, sse
-from server.accept import accept_of
-from server.admission import Admission
 from server.budgets import Budgets
 from server.config.settings import Settings
 from server.distinct_stream import DistinctStream
@@ -30,12 +28,14 @@ from server.graphql_request import (
     negotiate,
     read_graphql_request,
 )
+from server.http.accept import accept_of
+from server.http.admission import Admission
+from server.http.problem_page import problem_page
+from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable, rate_limited
+from server.http.responses import EncodedResponse, refusal_response
 from server.identity import Identities, Identity, cookie_renewal
 from server.multipart import Multipart
-from server.pages import problem_page
 from server.rate_limits import AddressLimit, address_of
-from server.refusals import HttpRefusal, TooManyFromAddress, database_unavailable, rate_limited
-from server.responses import EncodedResponse, refusal_response
 from server.single_connection import SingleConnections
 from server.sse import Sse
 from server.streams import OpenStreams

@@ -15,9 +15,9 @@ from schema.budgets import Budget
 from schema.documents import DocumentMalformed, OperationUnknown
 from schema.limits import DocumentTooComplex
 from server import sse
-from server.accept import accept_of, best_match
-from server.bodies import BodyLimits, parse_json_object, read_json_object
-from server.refusals import HttpRefusal
+from server.http.accept import accept_of, best_match
+from server.http.bodies import BodyLimits, parse_json_object, read_json_object
+from server.http.refusals import HttpRefusal
 from server.trusted_documents import PersistedQueriesUnsupported, TrustedDocuments
 
 JSON = "application/json"

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from db.engine import Database, DatabaseUnavailable
+from server.http.responses import json_response
 from server.metrics import latest, measure
-from server.responses import json_response
 from server.streams import OpenStreams
 
 _DATABASE_SECONDS = 3

@@ -18,8 +18,8 @@ from starlette.responses import Response
 
 from server.cookies import cookie_of, cookies_of
 from server.destinations import Destination
+from server.http.refusals import HttpRefusal
 from server.providers import Secrets
-from server.refusals import HttpRefusal
 from server.secret_key import Seal
 
 _SECONDS = 600

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from db.engine import Database
 from resolvers.errors import RateLimited
 from server.config.settings import RateLimitStore, Settings
-from server.connections import connection_of
+from server.http.connections import connection_of
+from server.http.refusals import HttpRefusal, TooManyFromAddress
 from server.rate_storage import DatabaseCounts, ProcessCounts
-from server.refusals import HttpRefusal, TooManyFromAddress
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -18,12 +18,12 @@ from realtime.checks import check_inboxes
 from server.application import Application, build_application
 from server.broadcast import open_broadcaster
 from server.config.settings import Settings
-from server.connections import connections_with
+from server.http.connections import connections_with
+from server.http.unread_answers import UnreadAnswers
 from server.listening import offers_dev_login, public_url_of
 from server.metrics import keep_measuring
 from server.streams import OpenStreams, end_with_their_sessions
 from server.trimming import keep_trimming
-from server.unread_answers import UnreadAnswers
 
 log = structlog.stdlib.get_logger(__name__)
 

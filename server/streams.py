@@ -15,9 +15,9 @@ from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
 from server.config.settings import Settings
 from server.heartbeats import Heartbeats
+from server.http.refusals import HttpRefusal, TooManyFromAddress
 from server.identity import Identity
 from server.metrics import OPEN_STREAMS, STREAMS_ENDED
-from server.refusals import HttpRefusal, TooManyFromAddress
 from server.shared_events import SharedEvents
 
 _DRAIN_STEP_SECONDS = 0.05

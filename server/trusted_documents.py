@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from server.refusals import HttpRefusal
+from server.http.refusals import HttpRefusal
 
 _MANIFEST = TypeAdapter(dict[str, str])
 

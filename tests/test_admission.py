@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from server.admission import Admission
+from server.http.admission import Admission
 
 
 async def begins(

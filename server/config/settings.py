@@ -14,9 +14,9 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.records import SessionTime
-from server.bodies import BodyLimits
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.config.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
+from server.http.bodies import BodyLimits
 from server.trusted_documents import TrustedDocuments
 
 PREFIX = "MESSENGER_"

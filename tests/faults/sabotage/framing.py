@@ -5,7 +5,7 @@ from contextlib import suppress
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.framing import CYCLE, FramedRequests
+from server.http.framing import CYCLE, FramedRequests
 
 
 def accept_upgrades(number: int) -> None:

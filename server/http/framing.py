@@ -4,7 +4,7 @@ A server and a proxy that disagree about that serve one client's bytes as anothe
 (https://www.rfc-editor.org/rfc/rfc9112#name-request-smuggling). So a request whose end is uncertain is
 rejected, the connection is closed after it, and nothing that follows it is read.
 
-Private parts of uvicorn that this, server/heads.py, server/connections.py, server/event_stream.py and
+Private parts of uvicorn that this, server/http/heads.py, server/http/connections.py, server/event_stream.py and
 server/serving.py rely on, for which its minor version is pinned (tests/test_private_parts.py):
 
 - `HttpToolsProtocol` parses with `parser`, calls `on_*` on itself, and may get another parser.
@@ -27,7 +27,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server.responses import encode_json
+from server.http.responses import encode_json
 
 log = structlog.stdlib.get_logger(__name__)
 

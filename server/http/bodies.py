@@ -10,8 +10,8 @@ from typing import Any, NoReturn, cast
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from server.framing import cycle_of
-from server.refusals import HttpRefusal
+from server.http.framing import cycle_of
+from server.http.refusals import HttpRefusal
 
 # A longer content type is none of ours, and would only take up memory.
 _MOST_TYPE_CHARS = 200

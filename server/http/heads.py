@@ -7,9 +7,9 @@ from typing import cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.framing import MAX_HEAD_BYTES, FramedRequests
-from server.refusals import HttpRefusal
-from server.responses import refusal_response
+from server.http.framing import MAX_HEAD_BYTES, FramedRequests
+from server.http.refusals import HttpRefusal
+from server.http.responses import refusal_response
 
 
 class HeadLimit:

@@ -8,7 +8,7 @@ from resolvers.sessions import SignIn
 from schema.answers import encode_json
 from schema.date_time import format_date_time
 from schema.users import User
-from server.refusals import HttpRefusal
+from server.http.refusals import HttpRefusal
 
 GRAPHQL_PATHS = frozenset({"/graphql", "/graphql/stream"})
 

@@ -3,8 +3,8 @@
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.refusals import HttpRefusal
-from server.responses import refusal_response
+from server.http.refusals import HttpRefusal
+from server.http.responses import refusal_response
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.heads import BoundedHeads
-from server.unread_answers import UnreadAnswers
+from server.http.heads import BoundedHeads
+from server.http.unread_answers import UnreadAnswers
 
 _EXTENSION = "messenger.connection"
 
