@@ -33,12 +33,12 @@ from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
 from server.http.responses import GRAPHQL_PATHS, refusal_response
 from server.identity import VIEWER_HEADER, Identities
+from server.observability.request_log import RequestLog
 from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
 from server.provider_sign_in import ProviderSignIn
 from server.providers import Provider
 from server.rate_limits import AddressLimit, LimitedRequests, RateLimits
-from server.request_log import RequestLog
 from server.secret_key import Seal, secret_key
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections

@@ -28,7 +28,7 @@ from server.config.settings import (
 )
 from server.database import DatabaseAddress, database_for_command, database_for_server
 from server.listening import listening_socket, offers_dev_login, public_url_of, shown_address
-from server.logs import set_up_logging
+from server.observability.logs import set_up_logging
 from server.seed import sow
 from server.serving import serve as serve_alone
 from server.starting import CannotStart, bring_up_to_date, end_with, raise_file_limit

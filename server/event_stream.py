@@ -10,7 +10,7 @@ from schema.answers import Answer
 from server.http.connections import connection_of, decode_chunk, encode_chunk
 from server.http.framing import cycle_of
 from server.identity import Identity
-from server.request_log import IS_STREAM
+from server.observability.request_log import IS_STREAM
 from server.streams import EndReason, OpenStream, OpenStreams
 
 

@@ -14,7 +14,7 @@ from schema.api import Api, LiveOperation, Operation
 from schema.budgets import Budget
 from server.graphql_request import GraphQLRequest
 from server.identity import Identity
-from server.metrics import OPERATIONS
+from server.observability.metrics import OPERATIONS
 from server.trusted_documents import TrustedDocuments
 
 

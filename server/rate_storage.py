@@ -11,7 +11,7 @@ from limits.aio.storage import Storage
 
 from db import rates
 from db.engine import Connection, Database, DatabaseUnavailable
-from server.metrics import RATES_NOT_COUNTED
+from server.observability.metrics import RATES_NOT_COUNTED
 
 _MOST_KEYS = 100_000
 _PATIENCE_SECONDS = 2

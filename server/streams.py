@@ -17,7 +17,7 @@ from server.config.settings import Settings
 from server.heartbeats import Heartbeats
 from server.http.refusals import HttpRefusal, TooManyFromAddress
 from server.identity import Identity
-from server.metrics import OPEN_STREAMS, STREAMS_ENDED
+from server.observability.metrics import OPEN_STREAMS, STREAMS_ENDED
 from server.shared_events import SharedEvents
 
 _DRAIN_STEP_SECONDS = 0.05

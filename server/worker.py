@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from server.application import Application
 from server.config.settings import Settings
-from server.logs import set_up_logging
+from server.observability.logs import set_up_logging
 from server.serving import serve
 
 log = structlog.stdlib.get_logger(__name__)

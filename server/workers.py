@@ -18,7 +18,7 @@ from prometheus_client.multiprocess import (
 
 from realtime.backoff import Backoff
 from server.config.settings import Settings
-from server.metrics import SHARED_FOLDER_VARIABLE
+from server.observability.metrics import SHARED_FOLDER_VARIABLE
 from server.starting import CannotStart
 from server.worker import Orders
 

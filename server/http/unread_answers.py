@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from server.metrics import SLOW_CLIENTS_DISCONNECTED
+from server.observability.metrics import SLOW_CLIENTS_DISCONNECTED
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -7,7 +7,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from server.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
+from server.observability.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
 
 log = structlog.stdlib.get_logger("messenger.requests")
 
