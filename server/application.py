@@ -18,7 +18,6 @@ from db.engine import Database, DatabaseUnavailable
 from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
-from server.budgets import Budgets
 from server.config.settings import Settings
 from server.execution import Execution
 from server.github import GitHub
@@ -33,12 +32,13 @@ from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
 from server.http.responses import GRAPHQL_PATHS, refusal_response
 from server.identity import VIEWER_HEADER, Identities
+from server.limits.budgets import Budgets
+from server.limits.rate_limits import AddressLimit, LimitedRequests, RateLimits
 from server.observability.request_log import RequestLog
 from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
 from server.provider_sign_in import ProviderSignIn
 from server.providers import Provider
-from server.rate_limits import AddressLimit, LimitedRequests, RateLimits
 from server.secret_key import Seal, secret_key
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections

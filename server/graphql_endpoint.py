@@ -15,7 +15,6 @@ from db.engine import DatabaseUnavailable
 from resolvers.errors import RateLimited
 from schema.answers import Answer, encode_json, invalid
 from server import multipart, sse
-from server.budgets import Budgets
 from server.config.settings import Settings
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
@@ -34,8 +33,9 @@ from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable, rate_limited
 from server.http.responses import EncodedResponse, refusal_response
 from server.identity import Identities, Identity, cookie_renewal
+from server.limits.budgets import Budgets
+from server.limits.rate_limits import AddressLimit, address_of
 from server.multipart import Multipart
-from server.rate_limits import AddressLimit, address_of
 from server.single_connection import SingleConnections
 from server.sse import Sse
 from server.streams import OpenStreams

@@ -22,9 +22,9 @@ from server.config.settings import Settings
 from server.cookies import cookie_of
 from server.http.refusals import HttpRefusal
 from server.json_web_keys import TokenNotTrusted
+from server.limits.rate_limits import RateLimits
 from server.origins import is_cross_site
 from server.outbound import Unavailable
-from server.rate_limits import RateLimits
 from server.token_issuer import TokenIssuer, looks_like_jwt
 
 # The ID of the user that a page was loaded for. Once another user has signed in in another tab, the browser

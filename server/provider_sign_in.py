@@ -24,11 +24,11 @@ from server.http.refusals import HttpRefusal
 from server.http.responses import json_response, sign_in_response
 from server.identity import Identities
 from server.json_web_keys import TokenNotTrusted
+from server.limits.rate_limits import RateLimits, address_of
 from server.oauth import CodeRefused
 from server.outbound import Unavailable
 from server.pending_sign_ins import Pending, PendingSignIns
 from server.providers import Provider, Secrets
-from server.rate_limits import RateLimits, address_of
 from server.secret_key import Seal
 from server.sign_in_failures import (
     SignInFailure,

@@ -15,8 +15,8 @@ from server.http.bodies import read_json_object
 from server.http.refusals import HttpRefusal, unauthenticated
 from server.http.responses import sign_in_response
 from server.identity import Identities
+from server.limits.rate_limits import RateLimits, address_of
 from server.origins import is_of_this_machine
-from server.rate_limits import RateLimits, address_of
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from db.records import SessionTime
 from resolvers.sessions import sign_in_by_name
 from server.config.settings import load_settings
 from server.identity import Identities, Identity, KnownIdentities
-from server.rate_limits import RateLimits
+from server.limits.rate_limits import RateLimits
 from tests.conftest import Noted
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import update
 from db.embedded import Cluster
 from db.engine import Database
 from db.tables import rate_counts
-from server.rate_storage import DatabaseCounts, ProcessCounts
+from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 from tests.conftest import SignIn, sign_in
 from tests.people import CREATE_MESSAGE, Person
 from tests.serving import running_server

@@ -23,7 +23,7 @@ from resolvers.errors import RateLimited
 from server.config.settings import RateLimitStore, Settings
 from server.http.connections import connection_of
 from server.http.refusals import HttpRefusal, TooManyFromAddress
-from server.rate_storage import DatabaseCounts, ProcessCounts
+from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 
 log = structlog.stdlib.get_logger(__name__)
 
