@@ -18,6 +18,8 @@ from db.engine import Database, DatabaseUnavailable
 from realtime.broadcaster import Broadcaster
 from schema.api import Api
 from schema.limits import DocumentLimits
+from server.auth.identity import VIEWER_HEADER, Identities
+from server.auth.token_issuer import TokenIssuer
 from server.config.settings import Settings
 from server.execution import Execution
 from server.github import GitHub
@@ -31,7 +33,6 @@ from server.http.masked_faults import MaskedFaults
 from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
 from server.http.responses import GRAPHQL_PATHS, refusal_response
-from server.identity import VIEWER_HEADER, Identities
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import AddressLimit, LimitedRequests, RateLimits
 from server.observability.request_log import RequestLog
@@ -43,7 +44,6 @@ from server.secret_key import Seal, secret_key
 from server.sign_in import SignInEndpoints
 from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
-from server.token_issuer import TokenIssuer
 from server.trusted_documents import TrustedDocuments
 from server.web_client import web_client
 

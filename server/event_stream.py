@@ -7,9 +7,9 @@ from typing import Protocol
 from starlette.types import Scope, Send
 
 from schema.answers import Answer
+from server.auth.identity import Identity
 from server.http.connections import connection_of, decode_chunk, encode_chunk
 from server.http.framing import cycle_of
-from server.identity import Identity
 from server.observability.request_log import IS_STREAM
 from server.streams import EndReason, OpenStream, OpenStreams
 

@@ -12,8 +12,8 @@ from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
 from schema.answers import Answer, codes, refusal
 from schema.api import Api, LiveOperation, Operation
 from schema.budgets import Budget
+from server.auth.identity import Identity
 from server.graphql_request import GraphQLRequest
-from server.identity import Identity
 from server.observability.metrics import OPERATIONS
 from server.trusted_documents import TrustedDocuments
 

@@ -6,8 +6,8 @@ https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth
 from urllib.parse import urlsplit
 
 from resolvers.identities import Profile
+from server.auth.outbound import Unavailable, get_json
 from server.oauth import CodeGrant
-from server.outbound import Unavailable, get_json
 from server.providers import Identified, Secrets
 
 

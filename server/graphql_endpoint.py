@@ -15,6 +15,7 @@ from db.engine import DatabaseUnavailable
 from resolvers.errors import RateLimited
 from schema.answers import Answer, encode_json, invalid
 from server import multipart, sse
+from server.auth.identity import Identities, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
@@ -32,7 +33,6 @@ from server.http.admission import Admission
 from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable, rate_limited
 from server.http.responses import EncodedResponse, refusal_response
-from server.identity import Identities, Identity, cookie_renewal
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import AddressLimit, address_of
 from server.multipart import Multipart

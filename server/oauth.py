@@ -12,7 +12,7 @@ from typing import Any, cast
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from server.outbound import TLS, Unavailable, patience
+from server.auth.outbound import TLS, Unavailable, patience
 
 
 class CodeRefused(Exception):

@@ -15,10 +15,10 @@ import structlog
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from server.json_web_keys import JsonWebKeys, TokenNotTrusted
+from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
+from server.auth.outbound import Unavailable, get_json
+from server.auth.profiles import profile_of
 from server.oauth import CodeGrant
-from server.outbound import Unavailable, get_json
-from server.profiles import profile_of
 from server.providers import Identified, Secrets
 
 log = structlog.stdlib.get_logger(__name__)

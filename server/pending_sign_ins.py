@@ -16,7 +16,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.cookies import cookie_of, cookies_of
+from server.auth.cookies import cookie_of, cookies_of
 from server.destinations import Destination
 from server.http.refusals import HttpRefusal
 from server.providers import Secrets

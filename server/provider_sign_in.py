@@ -16,17 +16,17 @@ from resolvers import identities, sessions
 from resolvers.context import SessionsEnded
 from resolvers.errors import Unauthenticated
 from resolvers.identities import SubjectRefused
+from server.auth.identity import Identities
+from server.auth.json_web_keys import TokenNotTrusted
+from server.auth.outbound import Unavailable
 from server.config.settings import Settings
 from server.destinations import Destination, destination_of
 from server.http.bodies import read_json_object
 from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal
 from server.http.responses import json_response, sign_in_response
-from server.identity import Identities
-from server.json_web_keys import TokenNotTrusted
 from server.limits.rate_limits import RateLimits, address_of
 from server.oauth import CodeRefused
-from server.outbound import Unavailable
 from server.pending_sign_ins import Pending, PendingSignIns
 from server.providers import Provider, Secrets
 from server.secret_key import Seal

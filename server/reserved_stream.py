@@ -14,9 +14,9 @@ from resolvers.followed_inbox import FollowedInbox
 from schema.answers import Answer
 from schema.api import Operation
 from schema.budgets import Budget
+from server.auth.identity import Identity
 from server.event_stream import ResponseStream, SlowReader
 from server.execution import Execution, is_unavailable, session_ended
-from server.identity import Identity
 from server.sse import Sse, operation_complete, operation_next
 from server.streams import EndReason, OpenStream, OpenStreams
 

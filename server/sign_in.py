@@ -10,13 +10,13 @@ from resolvers import sessions
 from resolvers.context import SessionsEnded
 from resolvers.errors import Unauthenticated, UserError
 from resolvers.sessions import SignIn, TokenReused
+from server.auth.identity import Identities
+from server.auth.origins import is_of_this_machine
 from server.config.settings import Settings
 from server.http.bodies import read_json_object
 from server.http.refusals import HttpRefusal, unauthenticated
 from server.http.responses import sign_in_response
-from server.identity import Identities
 from server.limits.rate_limits import RateLimits, address_of
-from server.origins import is_of_this_machine
 
 log = structlog.stdlib.get_logger(__name__)
 

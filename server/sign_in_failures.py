@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from server.outbound import Unavailable
+from server.auth.outbound import Unavailable
 from server.providers import Provider
 
 log = structlog.stdlib.get_logger(__name__)

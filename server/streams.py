@@ -13,10 +13,10 @@ import structlog
 
 from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
+from server.auth.identity import Identity
 from server.config.settings import Settings
 from server.heartbeats import Heartbeats
 from server.http.refusals import HttpRefusal, TooManyFromAddress
-from server.identity import Identity
 from server.observability.metrics import OPEN_STREAMS, STREAMS_ENDED
 from server.shared_events import SharedEvents
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
-from server.json_web_keys import JsonWebKeys, TokenNotTrusted
-from server.outbound import Unavailable, get_json
+from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
+from server.auth.outbound import Unavailable, get_json
 from tests.stand_ins import Issuer, new_key
 
 # Far less than the ten seconds that another server is given to answer.

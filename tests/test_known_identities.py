@@ -8,8 +8,8 @@ from starlette.requests import Request
 from db.engine import Database
 from db.records import SessionTime
 from resolvers.sessions import sign_in_by_name
+from server.auth.identity import Identities, Identity, KnownIdentities
 from server.config.settings import load_settings
-from server.identity import Identities, Identity, KnownIdentities
 from server.limits.rate_limits import RateLimits
 from tests.conftest import Noted
 

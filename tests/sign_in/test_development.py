@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 
 from db.embedded import Cluster
 from db.engine import Database
+from server.auth.origins import is_of_this_machine
 from server.config.loopback import is_loopback
-from server.origins import is_of_this_machine
 from tests.people import PATIENCE_SECONDS
 from tests.serving import MESSENGER, Server, running_server
 from tests.sign_in.signing_in import a_name, log_in, refusal

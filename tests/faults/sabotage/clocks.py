@@ -16,7 +16,7 @@ from db.statements import Connection, Statement
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
 from resolvers import followed_inbox, retention
-from server import identity
+from server.auth import identity
 
 
 def set_clock(number: int) -> None:

@@ -11,7 +11,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from server.outbound import Unavailable
+from server.auth.outbound import Unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 

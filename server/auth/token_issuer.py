@@ -12,9 +12,9 @@ from joserfc.jwt import JWTClaimsRegistry
 from db.engine import Database
 from db.records import User
 from resolvers.identities import SubjectRefused, user_for
-from server.json_web_keys import JsonWebKeys, TokenNotTrusted
-from server.outbound import get_json
-from server.profiles import profile_of
+from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
+from server.auth.outbound import get_json
+from server.auth.profiles import profile_of
 
 _LEEWAY_SECONDS = 30
 

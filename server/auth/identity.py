@@ -18,14 +18,14 @@ from resolvers.errors import Unauthenticated
 from resolvers.sessions import SignIn
 from resolvers.tokens import hash_of
 from schema.node import NodeType
+from server.auth.cookies import cookie_of
+from server.auth.json_web_keys import TokenNotTrusted
+from server.auth.origins import is_cross_site
+from server.auth.outbound import Unavailable
+from server.auth.token_issuer import TokenIssuer, looks_like_jwt
 from server.config.settings import Settings
-from server.cookies import cookie_of
 from server.http.refusals import HttpRefusal
-from server.json_web_keys import TokenNotTrusted
 from server.limits.rate_limits import RateLimits
-from server.origins import is_cross_site
-from server.outbound import Unavailable
-from server.token_issuer import TokenIssuer, looks_like_jwt
 
 # The ID of the user that a page was loaded for. Once another user has signed in in another tab, the browser
 # sends that user's cookie: such a request is rejected rather than executed for the wrong user.
