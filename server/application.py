@@ -22,7 +22,6 @@ from server.auth.identity import VIEWER_HEADER, Identities
 from server.auth.token_issuer import TokenIssuer
 from server.config.settings import Settings
 from server.execution import Execution
-from server.github import GitHub
 from server.graphiql import graphiql
 from server.graphql_endpoint import GraphQLEndpoint
 from server.graphql_request import HTML, JSON
@@ -36,12 +35,13 @@ from server.http.responses import GRAPHQL_PATHS, refusal_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import AddressLimit, LimitedRequests, RateLimits
 from server.observability.request_log import RequestLog
-from server.oidc import OpenIdProvider
 from server.operations import OperatorEndpoints
-from server.provider_sign_in import ProviderSignIn
-from server.providers import Provider
-from server.secret_key import Seal, secret_key
-from server.sign_in import SignInEndpoints
+from server.sign_in.by_name import SignInEndpoints
+from server.sign_in.by_provider import ProviderSignIn
+from server.sign_in.github import GitHub
+from server.sign_in.oidc import OpenIdProvider
+from server.sign_in.provider import Provider
+from server.sign_in.seal import Seal, secret_key
 from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
 from server.trusted_documents import TrustedDocuments

@@ -12,7 +12,7 @@ import pytest
 
 from db import embedded
 from server.config.settings import load_settings
-from server.secret_key import secret_key
+from server.sign_in.seal import secret_key
 
 FILES = ("owner.lock", "postgres.log", "secret.key")
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from server.secret_key import Seal
+from server.sign_in.seal import Seal
 from tests.browser import Browser
 from tests.provider_sign_in.signing import (
     PENDING,

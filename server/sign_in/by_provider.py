@@ -20,17 +20,13 @@ from server.auth.identity import Identities
 from server.auth.json_web_keys import TokenNotTrusted
 from server.auth.outbound import Unavailable
 from server.config.settings import Settings
-from server.destinations import Destination, destination_of
 from server.http.bodies import read_json_object
 from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal
 from server.http.responses import json_response, sign_in_response
 from server.limits.rate_limits import RateLimits, address_of
-from server.oauth import CodeRefused
-from server.pending_sign_ins import Pending, PendingSignIns
-from server.providers import Provider, Secrets
-from server.secret_key import Seal
-from server.sign_in_failures import (
+from server.sign_in.destinations import Destination, destination_of
+from server.sign_in.failures import (
     SignInFailure,
     faulty,
     is_down,
@@ -41,6 +37,10 @@ from server.sign_in_failures import (
     turned_down,
     unable_to_answer,
 )
+from server.sign_in.oauth import CodeRefused
+from server.sign_in.pending import Pending, PendingSignIns
+from server.sign_in.provider import Provider, Secrets
+from server.sign_in.seal import Seal
 
 log = structlog.stdlib.get_logger(__name__)
 

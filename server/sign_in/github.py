@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from resolvers.identities import Profile
 from server.auth.outbound import Unavailable, get_json
-from server.oauth import CodeGrant
-from server.providers import Identified, Secrets
+from server.sign_in.oauth import CodeGrant
+from server.sign_in.provider import Identified, Secrets
 
 
 class GitHub:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from server.auth.outbound import Unavailable
-from server.providers import Provider
+from server.sign_in.provider import Provider
 
 log = structlog.stdlib.get_logger(__name__)
 

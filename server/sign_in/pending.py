@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.auth.cookies import cookie_of, cookies_of
-from server.destinations import Destination
 from server.http.refusals import HttpRefusal
-from server.providers import Secrets
-from server.secret_key import Seal
+from server.sign_in.destinations import Destination
+from server.sign_in.provider import Secrets
+from server.sign_in.seal import Seal
 
 _SECONDS = 600
 _MOST = 5

@@ -18,8 +18,8 @@ from joserfc.errors import JoseError
 from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
 from server.auth.outbound import Unavailable, get_json
 from server.auth.profiles import profile_of
-from server.oauth import CodeGrant
-from server.providers import Identified, Secrets
+from server.sign_in.oauth import CodeGrant
+from server.sign_in.provider import Identified, Secrets
 
 log = structlog.stdlib.get_logger(__name__)
 
