@@ -21,10 +21,11 @@ from schema.limits import DocumentLimits
 from server.auth.identity import VIEWER_HEADER, Identities
 from server.auth.token_issuer import TokenIssuer
 from server.config.settings import Settings
-from server.execution import Execution
 from server.graphiql import graphiql
+from server.graphql.execution import Execution
+from server.graphql.request import HTML, JSON
+from server.graphql.trusted_documents import TrustedDocuments
 from server.graphql_endpoint import GraphQLEndpoint
-from server.graphql_request import HTML, JSON
 from server.http.accept import accept_of, best_match
 from server.http.cors import with_cors
 from server.http.heads import HeadLimit
@@ -44,7 +45,6 @@ from server.sign_in.provider import Provider
 from server.sign_in.seal import Seal, secret_key
 from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams import OpenStreams
-from server.trusted_documents import TrustedDocuments
 from server.web_client import web_client
 
 log = structlog.stdlib.get_logger(__name__)

@@ -7,7 +7,7 @@ from schema.api import Operation
 from schema.budgets import Budget
 from server.auth.identity import Identity
 from server.event_stream import ResponseStream
-from server.execution import Execution, is_unavailable, session_ended
+from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.http.connections import encode_chunk
 from server.http.refusals import cannot_answer_now
 from server.shared_events import SharedEvent, SharingStream

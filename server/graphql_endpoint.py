@@ -14,13 +14,14 @@ from starlette.types import Receive, Scope, Send
 from db.engine import DatabaseUnavailable
 from resolvers.errors import RateLimited
 from schema.answers import Answer, encode_json, invalid
-from server import multipart, sse
 from server.auth.identity import Identities, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.distinct_stream import DistinctStream
 from server.event_stream import ResponseStream, StreamFormat
-from server.execution import Execution
-from server.graphql_request import (
+from server.graphql import multipart, sse
+from server.graphql.execution import Execution
+from server.graphql.multipart import Multipart
+from server.graphql.request import (
     HTML,
     JSON,
     GraphQLRequest,
@@ -28,6 +29,7 @@ from server.graphql_request import (
     negotiate,
     read_graphql_request,
 )
+from server.graphql.sse import Sse
 from server.http.accept import accept_of
 from server.http.admission import Admission
 from server.http.problem_page import problem_page
@@ -35,9 +37,7 @@ from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unava
 from server.http.responses import EncodedResponse, refusal_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import AddressLimit, address_of
-from server.multipart import Multipart
 from server.single_connection import SingleConnections
-from server.sse import Sse
 from server.streams import OpenStreams
 
 

@@ -16,8 +16,8 @@ from schema.api import Operation
 from schema.budgets import Budget
 from server.auth.identity import Identity
 from server.event_stream import ResponseStream, SlowReader
-from server.execution import Execution, is_unavailable, session_ended
-from server.sse import Sse, operation_complete, operation_next
+from server.graphql.execution import Execution, is_unavailable, session_ended
+from server.graphql.sse import Sse, operation_complete, operation_next
 from server.streams import EndReason, OpenStream, OpenStreams
 
 

@@ -29,19 +29,19 @@ from resolvers.content import is_storable
 from resolvers.context import Context
 from resolvers.errors import AccountGone
 from schema.answers import encode_json, invalid
-from server import sse
 from server.auth.identity import Identities, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.event_stream import ResponseStream
-from server.execution import Execution
-from server.graphql_request import GraphQLRequest, NothingToExecute, read_graphql_request
+from server.graphql import sse
+from server.graphql.execution import Execution
+from server.graphql.request import GraphQLRequest, NothingToExecute, read_graphql_request
+from server.graphql.sse import Sse
 from server.http.accept import accept_of, best_match
 from server.http.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.http.responses import json_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import address_of
 from server.reserved_stream import ReservedStream, encode_subscription
-from server.sse import Sse
 from server.streams import OpenStreams
 
 TOKEN_HEADER = "x-graphql-event-stream-token"

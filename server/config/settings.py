@@ -16,8 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from db.records import SessionTime
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.config.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
+from server.graphql.trusted_documents import TrustedDocuments
 from server.http.bodies import BodyLimits
-from server.trusted_documents import TrustedDocuments
 
 PREFIX = "MESSENGER_"
 # The path of a socket in it may have 104 bytes on some systems, 108 on others.

@@ -14,11 +14,11 @@ from schema.api import Api, Operation
 from schema.budgets import Budget
 from schema.documents import DocumentMalformed, OperationUnknown
 from schema.limits import DocumentTooComplex
-from server import sse
+from server.graphql import sse
+from server.graphql.trusted_documents import PersistedQueriesUnsupported, TrustedDocuments
 from server.http.accept import accept_of, best_match
 from server.http.bodies import BodyLimits, parse_json_object, read_json_object
 from server.http.refusals import HttpRefusal
-from server.trusted_documents import PersistedQueriesUnsupported, TrustedDocuments
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"

@@ -13,9 +13,9 @@ from schema.answers import Answer, codes, refusal
 from schema.api import Api, LiveOperation, Operation
 from schema.budgets import Budget
 from server.auth.identity import Identity
-from server.graphql_request import GraphQLRequest
+from server.graphql.request import GraphQLRequest
+from server.graphql.trusted_documents import TrustedDocuments
 from server.observability.metrics import OPERATIONS
-from server.trusted_documents import TrustedDocuments
 
 
 @dataclass(frozen=True, slots=True)
