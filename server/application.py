@@ -44,7 +44,7 @@ from server.sign_in.oidc import OpenIdProvider
 from server.sign_in.provider import Provider
 from server.sign_in.seal import Seal, secret_key
 from server.single_connection import TOKEN_HEADER, SingleConnections
-from server.streams import OpenStreams
+from server.streams.open_streams import OpenStreams
 from server.web_client import web_client
 
 log = structlog.stdlib.get_logger(__name__)

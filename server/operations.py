@@ -10,7 +10,7 @@ from starlette.routing import Route
 from db.engine import Database, DatabaseUnavailable
 from server.http.responses import json_response
 from server.observability.metrics import latest, measure
-from server.streams import OpenStreams
+from server.streams.open_streams import OpenStreams
 
 _DATABASE_SECONDS = 3
 

@@ -22,7 +22,7 @@ from server.http.connections import connections_with
 from server.http.unread_answers import UnreadAnswers
 from server.listening import offers_dev_login, public_url_of
 from server.observability.metrics import keep_measuring
-from server.streams import OpenStreams, end_with_their_sessions
+from server.streams.open_streams import OpenStreams, end_with_their_sessions
 from server.trimming import keep_trimming
 
 log = structlog.stdlib.get_logger(__name__)

@@ -31,7 +31,6 @@ from resolvers.errors import AccountGone
 from schema.answers import encode_json, invalid
 from server.auth.identity import Identities, Identity, cookie_renewal
 from server.config.settings import Settings
-from server.event_stream import ResponseStream
 from server.graphql import sse
 from server.graphql.execution import Execution
 from server.graphql.request import GraphQLRequest, NothingToExecute, read_graphql_request
@@ -41,8 +40,9 @@ from server.http.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.http.responses import json_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import address_of
-from server.reserved_stream import ReservedStream, encode_subscription
-from server.streams import OpenStreams
+from server.streams.open_streams import OpenStreams
+from server.streams.reserved import ReservedStream, encode_subscription
+from server.streams.response import ResponseStream
 
 TOKEN_HEADER = "x-graphql-event-stream-token"
 _MOST_OPERATION_ID_CHARS = 200

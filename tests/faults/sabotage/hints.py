@@ -8,7 +8,7 @@ from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
 from realtime.unix_sockets import Peer
 from schema.answers import Answer
-from server.distinct_stream import DistinctStream
+from server.streams.distinct import DistinctStream
 
 
 def lose_peers(number: int) -> None:

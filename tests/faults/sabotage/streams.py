@@ -1,6 +1,6 @@
 """Streams that end wrongly."""
 
-from server.event_stream import ResponseStream
+from server.streams.response import ResponseStream
 
 
 def complete_on_shutdown(number: int) -> None:

@@ -6,12 +6,12 @@ from schema.answers import Answer
 from schema.api import Operation
 from schema.budgets import Budget
 from server.auth.identity import Identity
-from server.event_stream import ResponseStream
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.http.connections import encode_chunk
 from server.http.refusals import cannot_answer_now
 from server.shared_events import SharedEvent, SharingStream
-from server.streams import EndReason, OpenStream, OpenStreams
+from server.streams.open_streams import EndReason, OpenStream, OpenStreams
+from server.streams.response import ResponseStream
 
 
 class DistinctStream(SharingStream):

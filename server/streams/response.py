@@ -11,7 +11,7 @@ from server.auth.identity import Identity
 from server.http.connections import connection_of, decode_chunk, encode_chunk
 from server.http.framing import cycle_of
 from server.observability.request_log import IS_STREAM
-from server.streams import EndReason, OpenStream, OpenStreams
+from server.streams.open_streams import EndReason, OpenStream, OpenStreams
 
 
 class StreamFormat(Protocol):

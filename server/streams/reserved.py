@@ -15,10 +15,10 @@ from schema.answers import Answer
 from schema.api import Operation
 from schema.budgets import Budget
 from server.auth.identity import Identity
-from server.event_stream import ResponseStream, SlowReader
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.graphql.sse import Sse, operation_complete, operation_next
-from server.streams import EndReason, OpenStream, OpenStreams
+from server.streams.open_streams import EndReason, OpenStream, OpenStreams
+from server.streams.response import ResponseStream, SlowReader
 
 
 class ReservedStream:

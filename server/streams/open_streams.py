@@ -15,10 +15,10 @@ from db.engine import Database, DatabaseUnavailable
 from resolvers import sessions
 from server.auth.identity import Identity
 from server.config.settings import Settings
-from server.heartbeats import Heartbeats
 from server.http.refusals import HttpRefusal, TooManyFromAddress
 from server.observability.metrics import OPEN_STREAMS, STREAMS_ENDED
 from server.shared_events import SharedEvents
+from server.streams.heartbeats import Heartbeats
 
 _DRAIN_STEP_SECONDS = 0.05
 _RETRY_STREAM_SECONDS = 10
