@@ -21,11 +21,14 @@ from schema.limits import DocumentLimits
 from server.auth.identity import VIEWER_HEADER, Identities
 from server.auth.token_issuer import TokenIssuer
 from server.config.settings import Settings
-from server.graphiql import graphiql
+from server.endpoints.graphiql import graphiql
+from server.endpoints.graphql import GraphQLEndpoint
+from server.endpoints.health import OperatorEndpoints
+from server.endpoints.single_connection import TOKEN_HEADER, SingleConnections
+from server.endpoints.web_client import web_client
 from server.graphql.execution import Execution
 from server.graphql.request import HTML, JSON
 from server.graphql.trusted_documents import TrustedDocuments
-from server.graphql_endpoint import GraphQLEndpoint
 from server.http.accept import accept_of, best_match
 from server.http.cors import with_cors
 from server.http.heads import HeadLimit
@@ -36,16 +39,13 @@ from server.http.responses import GRAPHQL_PATHS, refusal_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import AddressLimit, LimitedRequests, RateLimits
 from server.observability.request_log import RequestLog
-from server.operations import OperatorEndpoints
 from server.sign_in.by_name import SignInEndpoints
 from server.sign_in.by_provider import ProviderSignIn
 from server.sign_in.github import GitHub
 from server.sign_in.oidc import OpenIdProvider
 from server.sign_in.provider import Provider
 from server.sign_in.seal import Seal, secret_key
-from server.single_connection import TOKEN_HEADER, SingleConnections
 from server.streams.open_streams import OpenStreams
-from server.web_client import web_client
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from db.engine import Database
 from db.records import SessionTime
 from db.tables import replaced_tokens, sessions, users
 from resolvers.sessions import drop_over, open_session, sign_in_by_name
-from server.single_connection import TOKEN_HEADER
+from server.endpoints.single_connection import TOKEN_HEADER
 from tests.people import Person, StreamOver
 from tests.serving import Server, running_server
 from tests.tables import tables

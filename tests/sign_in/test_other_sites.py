@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from server.single_connection import TOKEN_HEADER
+from server.endpoints.single_connection import TOKEN_HEADER
 from tests.conftest import SignIn
 from tests.people import PATIENCE_SECONDS
 from tests.serving import Server

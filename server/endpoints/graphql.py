@@ -16,6 +16,7 @@ from resolvers.errors import RateLimited
 from schema.answers import Answer, encode_json, invalid
 from server.auth.identity import Identities, Identity, cookie_renewal
 from server.config.settings import Settings
+from server.endpoints.single_connection import SingleConnections
 from server.graphql import multipart, sse
 from server.graphql.execution import Execution
 from server.graphql.multipart import Multipart
@@ -35,7 +36,6 @@ from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unava
 from server.http.responses import EncodedResponse, refusal_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import AddressLimit, address_of
-from server.single_connection import SingleConnections
 from server.streams.distinct import DistinctStream
 from server.streams.open_streams import OpenStreams
 from server.streams.response import ResponseStream, StreamFormat

@@ -7,7 +7,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
-from server.built_files import STATIC, BuiltFiles, built_page
+from server.endpoints.built_files import STATIC, BuiltFiles, built_page
 
 BUILT = STATIC / "graphiql"
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from server.built_files import STATIC, BuiltFiles, built_page
+from server.endpoints.built_files import STATIC, BuiltFiles, built_page
 
 BUILT = STATIC / "messenger"
 
