@@ -67,7 +67,7 @@ async def _body(receive: Receive) -> bytes:
 
 def _serve() -> None:
     listening = listening_socket()
-    # As in server/serving.py.
+    # As in server/process/serving.py.
     config = uvicorn.Config(
         BareApplication(),
         loop="none",

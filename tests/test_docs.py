@@ -11,8 +11,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from prometheus_client import REGISTRY
 
-from server.commands import app
 from server.config.reference import describe_settings, settings_page
+from server.process.command_line import app
 from tests.checkout import ROOT
 
 PAGES = [

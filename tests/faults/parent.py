@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.commands import app
+from server.process.command_line import app
 from tests.faults.sabotage import sabotage
 
 _PR_SET_PDEATHSIG = 1

@@ -2,7 +2,7 @@
 
 import sys
 
-from server.commands import app
+from server.process.command_line import app
 from tests.faults.sabotage import sabotage
 
 if __name__ == "__main__":

@@ -15,15 +15,15 @@ import uvicorn
 from db.engine import Database, open_database
 from realtime.broadcaster import Broadcaster
 from realtime.checks import check_inboxes
-from server.application import Application, build_application
-from server.broadcast import open_broadcaster
 from server.config.settings import Settings
 from server.http.connections import connections_with
 from server.http.unread_answers import UnreadAnswers
-from server.listening import offers_dev_login, public_url_of
 from server.observability.metrics import keep_measuring
+from server.process.application import Application, build_application
+from server.process.broadcast import open_broadcaster
+from server.process.listening import offers_dev_login, public_url_of
+from server.process.trimming import keep_trimming
 from server.streams.open_streams import OpenStreams, end_with_their_sessions
-from server.trimming import keep_trimming
 
 log = structlog.stdlib.get_logger(__name__)
 

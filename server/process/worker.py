@@ -12,10 +12,10 @@ import structlog
 import uvloop
 from pydantic import SecretStr
 
-from server.application import Application
 from server.config.settings import Settings
 from server.observability.logs import set_up_logging
-from server.serving import serve
+from server.process.application import Application
+from server.process.serving import serve
 
 log = structlog.stdlib.get_logger(__name__)
 

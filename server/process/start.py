@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.embedded import EmbeddedPostgresError
 from db.engine import DatabaseUnavailable, open_database
 from db.migrations import migrate
-from server.database import DatabaseAddress, Watched
+from server.process.database import DatabaseAddress, Watched
 
 _DATABASE_CHECK_SECONDS = 1
 _MOST_FILES = 2**20

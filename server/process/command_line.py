@@ -26,13 +26,13 @@ from server.config.settings import (
     load_settings,
     unknown_settings,
 )
-from server.database import DatabaseAddress, database_for_command, database_for_server
-from server.listening import listening_socket, offers_dev_login, public_url_of, shown_address
 from server.observability.logs import set_up_logging
-from server.seed import sow
-from server.serving import serve as serve_alone
-from server.starting import CannotStart, bring_up_to_date, end_with, raise_file_limit
-from server.workers import serve_with_workers
+from server.process.database import DatabaseAddress, database_for_command, database_for_server
+from server.process.listening import listening_socket, offers_dev_login, public_url_of, shown_address
+from server.process.seed import sow
+from server.process.serving import serve as serve_alone
+from server.process.start import CannotStart, bring_up_to_date, end_with, raise_file_limit
+from server.process.supervisor import serve_with_workers
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -19,8 +19,8 @@ from prometheus_client.multiprocess import (
 from realtime.backoff import Backoff
 from server.config.settings import Settings
 from server.observability.metrics import SHARED_FOLDER_VARIABLE
-from server.starting import CannotStart
-from server.worker import Orders
+from server.process.start import CannotStart
+from server.process.worker import Orders
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -99,7 +99,7 @@ async def _start_worker(orders: Orders, metrics_folder: str) -> asyncio.subproce
         # Not from the current folder, whatever lies there.
         "-P",
         "-m",
-        "server.worker",
+        "server.process.worker",
         # Its end tells the worker that we have ended.
         stdin=asyncio.subprocess.PIPE,
         pass_fds=[orders.listening_fd],

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from server.config.loopback import is_loopback
 from server.config.settings import Settings
-from server.starting import CannotStart
+from server.process.start import CannotStart
 
 # What the kernel takes of us beyond what it has sent: by default megabytes, for a client that does not read.
 _UNSENT_BYTES = 64 * 1024
