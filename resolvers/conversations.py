@@ -10,7 +10,7 @@ from db.records import Conversation, Message, Participant, RecentConversation, U
 from resolvers.context import Context, present
 from resolvers.cursors import decode_page_cursor
 from resolvers.errors import AccountGone, UserError, UserErrorCode
-from resolvers.pages import NumberedPage, check_page_size, numbered_page
+from resolvers.paging import NumberedPage, check_page_size, numbered_page
 from resolvers.users import is_username
 
 MAX_PARTICIPANTS = 5

@@ -10,7 +10,7 @@ from db.records import User
 from db.users import UsernameTaken
 from resolvers.context import Context, present
 from resolvers.errors import AccountGone, UserError, UserErrorCode
-from resolvers.pages import check_page_size
+from resolvers.paging import check_page_size
 
 MAX_FOUND = 20
 MAX_USERNAME_CHARS = 39

@@ -10,11 +10,11 @@ from resolvers import conversations
 from resolvers.context import Context
 from resolvers.cursors import encode_page_cursor
 from resolvers.errors import UserError as UserErrorRaised
-from schema.connections import PageInfo
 from schema.info import Info
 from schema.list_sizes import at_most
 from schema.messages import Message, MessageConnection, MessageEdge
 from schema.node import Node, NodeType
+from schema.paging import PageInfo
 from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 from schema.users import User
 

@@ -11,9 +11,9 @@ from db import records
 from resolvers import conversations, inbox, messages
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
-from schema.connections import PageInfo
 from schema.info import Info
 from schema.node import Node, NodeType
+from schema.paging import PageInfo
 from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 from schema.users import User
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from resolvers import conversations, messages, sessions, users
-from resolvers.pages import check_page_size
+from resolvers.paging import check_page_size
 from schema.conversations import Conversation
 from schema.info import Info
 from schema.messages import Message

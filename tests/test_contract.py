@@ -20,7 +20,7 @@ from graphql import (
     validate,
 )
 
-from schema.api import Api
+from execution.api import Api
 from tests.checkout import ROOT
 from tests.conftest import SignIn
 from tests.frontends import GRAPHQL, OPERATIONS, run

@@ -17,7 +17,7 @@ from graphql import (
 )
 from strawberry.schema import Schema
 
-from schema.api import Api
+from execution.api import Api
 from schema.list_sizes import max_items
 from tests.conftest import SignIn
 

@@ -3,11 +3,11 @@
 import pytest
 from graphql import GraphQLError
 
+from execution.api import Api
+from execution.budgets import Budget
+from execution.documents import DocumentMalformed
+from execution.limits import DocumentTooComplex
 from resolvers.errors import RateLimited
-from schema.api import Api
-from schema.budgets import Budget
-from schema.documents import DocumentMalformed
-from schema.limits import DocumentTooComplex
 
 
 class NothingNew(Budget):

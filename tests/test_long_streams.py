@@ -10,11 +10,11 @@ from graphql.execution.collect_fields import CollectedFields
 
 from db.engine import Database
 from db.records import InboxEntry, Message
+from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from realtime.hints import Hint
 from resolvers.context import Context
 from resolvers.followed_inbox import FollowedInbox
-from schema.api import Api
 from tests.conftest import PersonMaker
 
 

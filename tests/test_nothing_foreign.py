@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import conversations, messages, participants, sessions
-from schema.api import Api
+from execution.api import Api
 from schema.node import NodeType
 from tests.people import Person
 from tests.tables import tables

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from resolvers.content import check_content, normalise
 from resolvers.cursors import InboxCursor, decode_page_cursor, encode_page_cursor
 from resolvers.errors import BadUserInput, CursorInvalid, UserError, UserErrorCode
-from resolvers.pages import NumberedPage, numbered_page
+from resolvers.paging import NumberedPage, numbered_page
 
 sizes = st.integers(1, 100)
 positions = st.integers(0, 2**63 - 1)

@@ -14,12 +14,12 @@ from graphql import build_schema
 from db import users
 from db.engine import Database
 from db.records import User
+from execution.answers import Answer
+from execution.api import Api
+from execution.limits import DocumentTooComplex
+from execution.operation import PreparedOperation
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
-from schema.answers import Answer
-from schema.api import Api
-from schema.limits import DocumentTooComplex
-from schema.operations import PreparedOperation
 from tests.conftest import SignIn
 from tests.plans.documents import Document, document_from
 

@@ -8,7 +8,7 @@ from graphql import (
     build_schema,
 )
 
-from schema.api import Api
+from execution.api import Api
 from tests.checkout import ROOT
 
 PRINTED = ROOT / "graphql" / "schema.graphql"

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from db import users
 from db.engine import Database
 from db.records import User
+from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
-from schema.api import Api
 from tests.conftest import Noted, SignIn
 from tests.tables import tables
 from tests.test_reading import CONVERSATIONS

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
+from execution.answers import Answer, encode_json, invalid
 from resolvers.errors import RateLimited
-from schema.answers import Answer, encode_json, invalid
 from server.auth.identity import Identities, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.endpoints.single_connection import SingleConnections

@@ -24,11 +24,11 @@ from db.ids import new_id
 from db.records import User
 from db.reservations import State
 from db.users import UserGone
+from execution.answers import encode_json, invalid
 from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
 from resolvers.errors import AccountGone
-from schema.answers import encode_json, invalid
 from server.auth.identity import Identities, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.graphql import sse

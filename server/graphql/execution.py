@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from db.engine import Database
 from db.records import User
+from execution.answers import Answer, codes, refusal
+from execution.api import Api, LiveOperation, Operation
+from execution.budgets import Budget
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
-from schema.answers import Answer, codes, refusal
-from schema.api import Api, LiveOperation, Operation
-from schema.budgets import Budget
 from server.auth.identity import Identity
 from server.graphql.request import GraphQLRequest
 from server.graphql.trusted_documents import TrustedDocuments

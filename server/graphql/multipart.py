@@ -5,7 +5,7 @@ https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/mult
 
 from collections.abc import Mapping
 
-from schema.answers import Answer, encode_json
+from execution.answers import Answer, encode_json
 
 _BOUNDARY = b"graphql"
 

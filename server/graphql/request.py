@@ -10,10 +10,10 @@ from typing import Any
 from graphql import GraphQLError
 from starlette.requests import Request
 
-from schema.api import Api, Operation
-from schema.budgets import Budget
-from schema.documents import DocumentMalformed, OperationUnknown
-from schema.limits import DocumentTooComplex
+from execution.api import Api, Operation
+from execution.budgets import Budget
+from execution.documents import DocumentMalformed, OperationUnknown
+from execution.limits import DocumentTooComplex
 from server.graphql import sse
 from server.graphql.trusted_documents import PersistedQueriesUnsupported, TrustedDocuments
 from server.http.accept import accept_of, best_match

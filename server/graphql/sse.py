@@ -6,7 +6,7 @@ https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 
 from collections.abc import Mapping
 
-from schema.answers import Answer, encode_json
+from execution.answers import Answer, encode_json
 
 MEDIA_TYPE = "text/event-stream"
 

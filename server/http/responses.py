@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from starlette.responses import Response
 
+from execution.answers import encode_json
 from resolvers.sessions import SignIn
-from schema.answers import encode_json
 from schema.date_time import format_date_time
 from schema.users import User
 from server.http.refusals import HttpRefusal

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
+from execution.budgets import UNLIMITED, Budget
 from resolvers.errors import RateLimited
-from schema.budgets import UNLIMITED, Budget
 from server.config.settings import Settings
 
 _MOST_BUDGETS = 100_000

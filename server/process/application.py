@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.engine import Database, DatabaseUnavailable
+from execution.api import Api
+from execution.limits import DocumentLimits
 from realtime.broadcaster import Broadcaster
-from schema.api import Api
-from schema.limits import DocumentLimits
 from server.auth.identity import VIEWER_HEADER, Identities
 from server.auth.token_issuer import TokenIssuer
 from server.config.settings import Settings

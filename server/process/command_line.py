@@ -16,9 +16,9 @@ from db import users
 from db.embedded import EmbeddedPostgresError
 from db.engine import Database, open_database
 from db.records import User
+from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
-from schema.api import Api
 from server.config.reference import describe_settings, settings_page
 from server.config.settings import (
     Settings,

@@ -2,9 +2,9 @@
 
 from contextlib import aclosing
 
-from schema.answers import Answer
-from schema.api import Operation
-from schema.budgets import Budget
+from execution.answers import Answer
+from execution.api import Operation
+from execution.budgets import Budget
 from server.auth.identity import Identity
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.http.connections import encode_chunk

@@ -8,12 +8,12 @@ from uuid import UUID
 from db import reservations
 from db.engine import DatabaseUnavailable
 from db.reservations import Mail, State
+from execution.answers import Answer
+from execution.api import Operation
+from execution.budgets import Budget
 from realtime.backoff import Backoff
 from realtime.subscribers import Subscriber
 from resolvers.followed_inbox import FollowedInbox
-from schema.answers import Answer
-from schema.api import Operation
-from schema.budgets import Budget
 from server.auth.identity import Identity
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.graphql.sse import Sse, operation_complete, operation_next

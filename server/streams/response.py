@@ -6,7 +6,7 @@ from typing import Protocol
 
 from starlette.types import Scope, Send
 
-from schema.answers import Answer
+from execution.answers import Answer
 from server.auth.identity import Identity
 from server.http.connections import connection_of, decode_chunk, encode_chunk
 from server.http.framing import cycle_of

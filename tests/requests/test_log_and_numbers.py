@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx
 
-from schema.api import Api
+from execution.api import Api
 from tests.conftest import SignIn
 from tests.people import MESSAGE_CREATED, Person
 from tests.requests.asking import AS_STREAM, SYNTAX_ERROR, VIEWER, log_lines, posts

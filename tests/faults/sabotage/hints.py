@@ -4,10 +4,10 @@ import asyncio
 import random
 from weakref import WeakSet
 
+from execution.answers import Answer
 from realtime.hints import Hint
 from realtime.subscribers import Subscriber, Subscribers
 from realtime.unix_sockets import Peer
-from schema.answers import Answer
 from server.streams.distinct import DistinctStream
 
 

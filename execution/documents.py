@@ -22,9 +22,9 @@ from graphql import (
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.extensions import SchemaExtension
 
-from schema.budgets import UNLIMITED, WORK_PER_SECOND, Budget
-from schema.limits import DocumentLimits, DocumentTooComplex, check_document
-from schema.operations import Preparation, PreparedOperation
+from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
+from execution.limits import DocumentLimits, DocumentTooComplex, check_document
+from execution.operation import Preparation, PreparedOperation
 
 _CACHED_CHARS = 1024 * 1024
 # A field of a plan or parsed document takes up to 2 kB of memory; fragments count wherever they are spread.

@@ -30,7 +30,7 @@ from graphql import (
     is_object_type,
 )
 
-from resolvers.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from resolvers.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.list_sizes import IntrospectionSizes, max_items
 
 

@@ -21,9 +21,9 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
+from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
+from execution.cost import Cost, Sizes
 from plans import BoundOperation, OperationPlan, Unplannable, plan_operation
-from schema.budgets import UNLIMITED, WORK_PER_SECOND, Budget
-from schema.cost import Cost, Sizes
 from schema.list_sizes import IntrospectionSizes
 
 _REMEMBERED_COSTS = 64

@@ -16,10 +16,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext, ExecutionResult
 
-from plans import BoundOperation, Bounds, PlanResult, ResponseTooLarge, Turns
-from resolvers.context import Context
-from resolvers.errors import RateLimited, Refusal
-from schema.answers import (
+from execution.answers import (
     MAX_ERRORS,
     Answer,
     Faults,
@@ -29,12 +26,15 @@ from schema.answers import (
     refused,
     too_large,
 )
-from schema.budgets import BYTES_PER_FIELD, UNLIMITED, WORK_PER_SECOND, Budget
+from execution.budgets import BYTES_PER_FIELD, UNLIMITED, WORK_PER_SECOND, Budget
+from execution.documents import Document, DocumentCache, PreparedDocument
+from execution.limits import DocumentLimits, DocumentTooComplex
+from execution.operation import Preparation, PreparedOperation
+from plans import BoundOperation, Bounds, PlanResult, ResponseTooLarge, Turns
+from resolvers.context import Context
+from resolvers.errors import RateLimited, Refusal
 from schema.date_time import DATE_TIME
-from schema.documents import Document, DocumentCache, PreparedDocument
-from schema.limits import DocumentLimits, DocumentTooComplex
 from schema.list_sizes import IntrospectionSizes
-from schema.operations import Preparation, PreparedOperation
 from schema.root import Mutation, Query, Subscription
 
 # JSON writes a control character, which is one byte, as \u0001.
