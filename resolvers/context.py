@@ -20,8 +20,8 @@ from db.statements import Connection
 from db.users import UserGone
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
+from realtime.followed_inbox import FollowedInbox
 from resolvers.errors import AccountGone, Unauthenticated, Unavailable
-from resolvers.followed_inbox import FollowedInbox
 
 _T = TypeVar("_T")
 

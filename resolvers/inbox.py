@@ -6,9 +6,9 @@ from typing import TypeVar, cast
 
 from db import inboxes
 from db.records import Message
+from realtime.followed_inbox import FollowedInbox, expired
 from resolvers.context import Context, EventStream
 from resolvers.cursors import InboxCursor
-from resolvers.followed_inbox import FollowedInbox, expired
 
 _Event = TypeVar("_Event")
 

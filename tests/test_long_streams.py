@@ -12,9 +12,9 @@ from db.engine import Database
 from db.records import InboxEntry, Message
 from execution.api import Api
 from realtime.broadcaster import Broadcaster
+from realtime.followed_inbox import FollowedInbox
 from realtime.hints import Hint
 from resolvers.context import Context
-from resolvers.followed_inbox import FollowedInbox
 from tests.conftest import PersonMaker
 
 

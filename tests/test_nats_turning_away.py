@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from db.embedded import Cluster
 from db.engine import Database
-from realtime.nats import open_nats_relay
+from realtime.relays.nats import open_nats_relay
 from realtime.subscribers import Subscribers
 from tests.conftest import sign_in
 from tests.serving import Server, eventually, running_server

@@ -1,6 +1,6 @@
 """Private parts of uvicorn and nats-py that the product relies on: are they as they were?
 
-Where one fails, the library has changed: read what server/http/framing.py or realtime/nats.py says of it.
+Where one fails, the library has changed: read what server/http/framing.py or realtime/relays/nats.py says of it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from realtime import nats as relay
+from realtime.relays import nats as relay
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"

@@ -19,7 +19,7 @@ from db.engine import Database
 from db.records import InboxEntry, Message
 from realtime import wire
 from realtime.hints import Hint
-from realtime.postgres import MAX_PAYLOAD_BYTES, pack
+from realtime.relays.postgres import MAX_PAYLOAD_BYTES, pack
 from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
 from tests.serving import Server, eventually, running_server

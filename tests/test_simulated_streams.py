@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from db.engine import Database
 from db.records import InboxEntry, InboxPage, Message
 from realtime.broadcaster import Broadcaster
+from realtime.followed_inbox import FollowedInbox
 from realtime.hints import Hint
+from realtime.sharing import SharedEvent, SharedEvents, SharingStream
 from realtime.subscribers import Subscriber, Subscribers
-from resolvers.followed_inbox import FollowedInbox
-from server.shared_events import SharedEvent, SharedEvents, SharingStream
 
 READER, SENDER = UUID(int=1), UUID(int=2)
 

@@ -16,11 +16,11 @@ from db import conversations
 from db.inboxes import Outgoing
 from db.records import InboxEntry, Message
 from realtime import wire
-from realtime.background import running
-from realtime.checks import check_inboxes
 from realtime.hints import Hint
+from realtime.inbox_check import check_inboxes
+from realtime.relays.unix_sockets import UnixRelay, open_unix_relay
 from realtime.subscribers import Subscribers
-from realtime.unix_sockets import UnixRelay, open_unix_relay
+from realtime.tasks import running
 from tests.conftest import Noted, PersonMaker
 from tests.serving import eventually
 

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from db.urls import libpq_url
 from realtime.broadcaster import Broadcaster
-from realtime.nats import open_nats_relay
-from realtime.postgres import open_postgres_relay
+from realtime.relays.nats import open_nats_relay
+from realtime.relays.postgres import open_postgres_relay
+from realtime.relays.unix_sockets import open_unix_relay
 from realtime.subscribers import Subscribers
-from realtime.unix_sockets import open_unix_relay
 from server.config.nats_options import Credentials, deciding_setting, nats_servers, tls_context
 from server.config.settings import Settings
 

@@ -14,7 +14,7 @@ import uvicorn
 
 from db.engine import Database, open_database
 from realtime.broadcaster import Broadcaster
-from realtime.checks import check_inboxes
+from realtime.inbox_check import check_inboxes
 from server.config.settings import Settings
 from server.http.connections import connections_with
 from server.http.unread_answers import UnreadAnswers

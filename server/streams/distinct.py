@@ -5,11 +5,11 @@ from contextlib import aclosing
 from execution.answers import Answer
 from execution.api import Operation
 from execution.budgets import Budget
+from realtime.sharing import SharedEvent, SharingStream
 from server.auth.identity import Identity
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.http.connections import encode_chunk
 from server.http.refusals import cannot_answer_now
-from server.shared_events import SharedEvent, SharingStream
 from server.streams.open_streams import EndReason, OpenStream, OpenStreams
 from server.streams.response import ResponseStream
 

@@ -12,12 +12,12 @@ from uuid import UUID
 import structlog
 
 from db.engine import Database, DatabaseUnavailable
+from realtime.sharing import SharedEvents
 from resolvers import sessions
 from server.auth.identity import Identity
 from server.config.settings import Settings
 from server.http.refusals import HttpRefusal, TooManyFromAddress
 from server.observability.metrics import OPEN_STREAMS, STREAMS_ENDED
-from server.shared_events import SharedEvents
 from server.streams.heartbeats import Heartbeats
 
 _DRAIN_STEP_SECONDS = 0.05

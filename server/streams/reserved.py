@@ -12,8 +12,8 @@ from execution.answers import Answer
 from execution.api import Operation
 from execution.budgets import Budget
 from realtime.backoff import Backoff
+from realtime.followed_inbox import FollowedInbox
 from realtime.subscribers import Subscriber
-from resolvers.followed_inbox import FollowedInbox
 from server.auth.identity import Identity
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.graphql.sse import Sse, operation_complete, operation_next

@@ -13,9 +13,10 @@ from uuid_utils.compat import uuid7
 from db import ids, inboxes
 from db.records import InboxEntry, InboxPage, Message
 from db.statements import Connection, Statement
+from realtime import followed_inbox
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
-from resolvers import followed_inbox, retention
+from resolvers import retention
 from server.auth import identity
 
 

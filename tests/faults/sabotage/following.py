@@ -3,10 +3,9 @@
 from collections.abc import AsyncGenerator, Callable
 
 from db.records import InboxEntry
-from realtime import follower
+from realtime import followed_inbox, follower
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
-from resolvers import followed_inbox
 
 
 def pass_every_hint(number: int) -> None:

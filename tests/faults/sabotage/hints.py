@@ -6,8 +6,8 @@ from weakref import WeakSet
 
 from execution.answers import Answer
 from realtime.hints import Hint
+from realtime.relays.unix_sockets import Peer
 from realtime.subscribers import Subscriber, Subscribers
-from realtime.unix_sockets import Peer
 from server.streams.distinct import DistinctStream
 
 

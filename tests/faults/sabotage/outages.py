@@ -5,9 +5,9 @@ import asyncio
 import asyncpg
 from nats.aio.client import Client
 
-from realtime import postgres
 from realtime.backoff import Backoff
-from realtime.postgres import PostgresRelay
+from realtime.relays import postgres
+from realtime.relays.postgres import PostgresRelay
 from realtime.subscribers import Subscribers
 
 # Long enough for everybody else to be done by then.

@@ -23,11 +23,11 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from realtime import wire
-from realtime.background import running
 from realtime.backoff import Backoff
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
 from realtime.subscribers import Subscribers
+from realtime.tasks import running
 
 _QUEUED_HINTS = 10_000
 # A stream does not wait longer than this for its subject to be subscribed: it looks at the log later.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from db.records import InboxEntry
-from resolvers.followed_inbox import FollowedInbox
+from realtime.followed_inbox import FollowedInbox
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -14,11 +14,11 @@ import structlog
 
 from db.engine import CONNECTION_ERRORS
 from realtime import wire
-from realtime.background import running
 from realtime.backoff import Backoff
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
 from realtime.subscribers import Subscribers
+from realtime.tasks import running
 
 CHANNEL = "messenger_hints"
 # A payload must be shorter than 8,000 bytes.

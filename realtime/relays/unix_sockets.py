@@ -15,10 +15,10 @@ from uuid import UUID
 import structlog
 
 from realtime import wire
-from realtime.background import running
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
 from realtime.subscribers import Subscribers
+from realtime.tasks import running
 
 _SUFFIX = ".sock"
 # The first line that a process sends. What it has published before has not been sent, and was stored before.
