@@ -14,11 +14,11 @@ from db import embedded, users
 from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
-from tests.chromium import running_chromium
-from tests.frontends import GRAPHQL, run
-from tests.people import Person
-from tests.serving import Server, running_server
-from tests.web_client import Pair
+from tests.support.chromium import running_chromium
+from tests.support.frontends import GRAPHQL, run
+from tests.support.people import Person
+from tests.support.serving import Server, running_server
+from tests.support.web_client import Pair
 
 PersonMaker = Callable[[str], Awaitable[User]]
 SignIn = Callable[[str], Awaitable[Person]]

@@ -13,7 +13,7 @@ from resolvers.errors import RateLimited
 from server.config.settings import load_settings
 from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
-from tests.serving import running_server
+from tests.support.serving import running_server
 from tests.test_limits import BEHIND_A_PROXY, an_address, is_refused
 
 

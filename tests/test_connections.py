@@ -14,7 +14,7 @@ from sqlalchemy import text
 from db import users
 from db.engine import Database, DatabaseUnavailable, open_database
 from db.statements import Connection, Statement
-from tests.serving import eventually
+from tests.support.serving import eventually
 
 Way = Callable[[Database], AbstractAsyncContextManager[Connection]]
 WAYS: list[Way] = [Database.connection, Database.snapshot, Database.transaction]

@@ -11,8 +11,8 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import SignIn, sign_in
-from tests.people import MESSAGE_CREATED, Person
-from tests.serving import Server, eventually, running_server
+from tests.support.people import MESSAGE_CREATED, Person
+from tests.support.serving import Server, eventually, running_server
 
 PATIENCE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 3

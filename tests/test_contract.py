@@ -21,12 +21,12 @@ from graphql import (
 )
 
 from execution.api import Api
-from tests.checkout import ROOT
 from tests.conftest import SignIn
-from tests.frontends import GRAPHQL, OPERATIONS, run
-from tests.people import Person
-from tests.proxy import proxy_before
-from tests.serving import Server
+from tests.support.checkout import ROOT
+from tests.support.frontends import GRAPHQL, OPERATIONS, run
+from tests.support.people import Person
+from tests.support.proxy import proxy_before
+from tests.support.serving import Server
 
 SCHEMA = build_schema(Api().sdl())
 DOCS = ROOT / "docs"

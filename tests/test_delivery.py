@@ -14,8 +14,8 @@ from db.tables import inboxes, sessions
 from resolvers.cursors import InboxCursor
 from schema.node import NodeType
 from tests.conftest import SignIn
-from tests.people import StreamOver
-from tests.tables import tables
+from tests.support.people import StreamOver
+from tests.support.tables import tables
 
 
 async def test_john_and_jane_talk(signs_in: SignIn):

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from server.config.reference import describe_settings, settings_page
 from server.process.command_line import app
-from tests.checkout import ROOT
+from tests.support.checkout import ROOT
 
 PAGES = [
     *sorted(ROOT.glob("*.md")),

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from db import embedded
 from db.engine import open_database
-from tests.tables import tables
+from tests.support.tables import tables
 
 OWNER = """
 import sys

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.conftest import SignIn
-from tests.people import MESSAGE_CREATED, Person, Stream
+from tests.support.people import MESSAGE_CREATED, Person, Stream
 from tests.test_single_connection import Reserved, comes
 
 # What ends elsewhere is looked for every three seconds, and not always just after it has ended.

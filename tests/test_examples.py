@@ -16,11 +16,11 @@ from db.embedded import Cluster
 from db.engine import Database
 from db.tables import sessions, users
 from tests.conftest import sign_in
-from tests.frontends import ENVIRONMENT, GRAPHQL
-from tests.people import Person
-from tests.proxy import Proxy, proxy_before
-from tests.serving import Server, eventually, running_server
-from tests.tables import tables
+from tests.support.frontends import ENVIRONMENT, GRAPHQL
+from tests.support.people import Person
+from tests.support.proxy import Proxy, proxy_before
+from tests.support.serving import Server, eventually, running_server
+from tests.support.tables import tables
 
 EXAMPLES = [
     "apollo.ts",

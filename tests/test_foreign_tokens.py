@@ -21,10 +21,10 @@ from sqlalchemy import delete
 from db.embedded import Cluster
 from db.engine import Database
 from db.tables import users
-from tests.people import Person
-from tests.serving import Server, running_server
-from tests.stand_ins import CLIENT_ID, Issuer, new_key, public_pem, served
-from tests.tables import tables
+from tests.support.people import Person
+from tests.support.serving import Server, running_server
+from tests.support.stand_ins import CLIENT_ID, Issuer, new_key, public_pem, served
+from tests.support.tables import tables
 
 VIEWER = {"query": "{ viewer { username avatarUrl } }"}
 

@@ -13,7 +13,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.serving import Server, running_server
+from tests.support.serving import Server, running_server
 
 PATIENCE_SECONDS = 30
 OFFERS = {

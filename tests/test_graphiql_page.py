@@ -8,10 +8,10 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.chromium import needs_chromium
-from tests.openid_provider import certified_provider
-from tests.serving import Server, eventually, free_port, running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
+from tests.support.chromium import needs_chromium
+from tests.support.openid_provider import certified_provider
+from tests.support.serving import Server, eventually, free_port, running_server
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET
 
 pytestmark = needs_chromium
 

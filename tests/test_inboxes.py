@@ -13,7 +13,7 @@ from db.engine import Database
 from db.records import User
 from db.tables import conversations as conversations_table
 from db.tables import participants
-from tests.tables import tables
+from tests.support.tables import tables
 
 PersonMaker = Callable[[str], Awaitable[User]]
 

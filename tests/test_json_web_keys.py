@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
 from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
 from server.auth.outbound import Unavailable, get_json
-from tests.stand_ins import Issuer, new_key
+from tests.support.stand_ins import Issuer, new_key
 
 # Far less than the ten seconds that another server is given to answer.
 PROMPTLY_SECONDS = 5

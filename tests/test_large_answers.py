@@ -10,10 +10,10 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.own_database import OwnDatabase
-from tests.people import Person
 from tests.requests.asking import log_lines
-from tests.serving import Server, running_server
+from tests.support.own_database import OwnDatabase
+from tests.support.people import Person
+from tests.support.serving import Server, running_server
 
 MAX_BYTES = 50_000
 UPDATE = """

@@ -20,9 +20,9 @@ from db.engine import Database
 from db.tables import rate_counts
 from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 from tests.conftest import SignIn, sign_in
-from tests.people import CREATE_MESSAGE, Person
-from tests.serving import running_server
-from tests.tables import tables
+from tests.support.people import CREATE_MESSAGE, Person
+from tests.support.serving import running_server
+from tests.support.tables import tables
 
 VIEWER = {"query": "{ viewer { username } }"}
 # The tests' own address is a proxy here, which says for whom it speaks.

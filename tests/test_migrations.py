@@ -16,7 +16,7 @@ from db.inboxes import Delivered, Outgoing
 from db.migrations import configuration, migrate
 from db.tables import inbox_epoch, metadata
 from db.urls import sqlalchemy_url
-from tests.tables import tables
+from tests.support.tables import tables
 
 
 @pytest.fixture

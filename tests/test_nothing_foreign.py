@@ -28,8 +28,8 @@ from db.engine import Database
 from db.tables import conversations, messages, participants, sessions
 from execution.api import Api
 from schema.node import NodeType
-from tests.people import Person
-from tests.tables import tables
+from tests.support.people import Person
+from tests.support.tables import tables
 
 SCHEMA = build_schema(Api().sdl())
 MARKER = "for Ada and Grace only"

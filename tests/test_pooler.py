@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.embedded import Cluster
 from tests.conftest import sign_in
-from tests.serving import eventually, running_server
+from tests.support.serving import eventually, running_server
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
 

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from db.engine import Database
 from tests.conftest import SignIn
-from tests.people import CREATE_CONVERSATION, Person
-from tests.tables import tables
+from tests.support.people import CREATE_CONVERSATION, Person
+from tests.support.tables import tables
 
 CONVERSATIONS = """
     query ($first: Int! = 25, $after: String) {

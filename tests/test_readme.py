@@ -3,8 +3,8 @@
 import asyncio
 import re
 
-from tests.checkout import ROOT
-from tests.serving import Server
+from tests.support.checkout import ROOT
+from tests.support.serving import Server
 
 README = (ROOT / "README.md").read_text()
 

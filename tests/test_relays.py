@@ -22,7 +22,7 @@ from realtime.hints import Hint
 from realtime.relays.postgres import MAX_PAYLOAD_BYTES, pack
 from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
-from tests.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, running_server
 
 NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
 

@@ -16,9 +16,9 @@ from schema.node import NodeType
 from tests.conftest import sign_in
 from tests.hostile.api import learned_from
 from tests.hostile.sending import codes
-from tests.people import MESSAGE_CREATED, Person
-from tests.serving import Server, running_server
-from tests.tables import tables
+from tests.support.people import MESSAGE_CREATED, Person
+from tests.support.serving import Server, running_server
+from tests.support.tables import tables
 
 # What cannot be done for somebody who is no more. The rest finds nothing of theirs any more.
 NEEDS_AN_ACCOUNT = {"viewer", "inboxCursor", "createConversation", "updateProfile", "messageCreated"}

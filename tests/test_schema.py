@@ -9,7 +9,7 @@ from graphql import (
 )
 
 from execution.api import Api
-from tests.checkout import ROOT
+from tests.support.checkout import ROOT
 
 PRINTED = ROOT / "graphql" / "schema.graphql"
 

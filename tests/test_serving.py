@@ -17,8 +17,8 @@ from db.embedded import Cluster
 from db.engine import Database
 from server.config.reference import describe_settings
 from tests.conftest import sign_in
-from tests.people import StreamOver
-from tests.serving import MESSENGER, eventually, running_server
+from tests.support.people import StreamOver
+from tests.support.serving import MESSENGER, eventually, running_server
 
 
 def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

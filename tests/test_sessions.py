@@ -17,9 +17,9 @@ from db.records import SessionTime
 from db.tables import replaced_tokens, sessions, users
 from resolvers.sessions import drop_over, open_session, sign_in_by_name
 from server.endpoints.single_connection import TOKEN_HEADER
-from tests.people import Person, StreamOver
-from tests.serving import Server, running_server
-from tests.tables import tables
+from tests.support.people import Person, StreamOver
+from tests.support.serving import Server, running_server
+from tests.support.tables import tables
 
 SESSIONS = "{ sessions { id createdAt lastUsedAt expiresAt userAgent current } }"
 END = (

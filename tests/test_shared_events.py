@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.conftest import SignIn
-from tests.people import MESSAGE_CREATED, Person
-from tests.serving import Server
+from tests.support.people import MESSAGE_CREATED, Person
+from tests.support.serving import Server
 
 MESSAGES = [f"message {number}" for number in range(20)]
 

@@ -17,9 +17,9 @@ from sqlalchemy import text
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
-from tests.serving import Server
-from tests.tables import tables
+from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
+from tests.support.serving import Server
+from tests.support.tables import tables
 from tests.test_relays import two_processes
 
 HEADER = "x-graphql-event-stream-token"

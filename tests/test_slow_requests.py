@@ -12,7 +12,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, running_server
 
 READ_SECONDS = 2
 # Between two bytes, and until an end that is due is there.

@@ -11,7 +11,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.serving import running_server
+from tests.support.serving import running_server
 
 VIEWER = "query Viewer { viewer { username } }"
 HASH = sha256(VIEWER.encode()).hexdigest()

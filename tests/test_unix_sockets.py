@@ -22,7 +22,7 @@ from realtime.relays.unix_sockets import UnixRelay, open_unix_relay
 from realtime.subscribers import Subscribers
 from realtime.tasks import running
 from tests.conftest import Noted, PersonMaker
-from tests.serving import eventually
+from tests.support.serving import eventually
 
 ADA = UUID(int=1)
 

@@ -12,8 +12,8 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.people import Person
-from tests.serving import Server, eventually, running_server
+from tests.support.people import Person
+from tests.support.serving import Server, eventually, running_server
 
 WINDOW_SECONDS = 2
 BYTES_PER_SECOND = 200_000

@@ -15,13 +15,13 @@ from db.embedded import Cluster
 from db.engine import Database
 from db.tables import participants
 from schema.node import NodeType
-from tests.chromium import needs_chromium
 from tests.conftest import SignIn
-from tests.people import Person
-from tests.serving import running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
-from tests.tables import tables
-from tests.web_client import HIDING, Pair, Window, held_back, person_at, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.people import Person
+from tests.support.serving import running_server
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+from tests.support.tables import tables
+from tests.support.web_client import HIDING, Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
 

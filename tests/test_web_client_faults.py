@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.chromium import needs_chromium
 from tests.conftest import SignIn
-from tests.web_client import Pair, Window, held_back, person_at, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.web_client import Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
 

@@ -12,10 +12,10 @@ from sqlalchemy import update
 from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
-from tests.checkout import ROOT
-from tests.chromium import needs_chromium
-from tests.tables import tables
-from tests.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
+from tests.support.checkout import ROOT
+from tests.support.chromium import needs_chromium
+from tests.support.tables import tables
+from tests.support.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
 

@@ -13,11 +13,11 @@ from db.embedded import Cluster
 from db.engine import Database
 from db.tables import inboxes
 from schema.node import NodeType
-from tests.chromium import needs_chromium
-from tests.proxy import Proxy, proxy_before
-from tests.serving import Server, eventually, running_server
-from tests.tables import tables
-from tests.web_client import HIDING, Pair, Window, held_back, person_at, put_to_sleep, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.proxy import Proxy, proxy_before
+from tests.support.serving import Server, eventually, running_server
+from tests.support.tables import tables
+from tests.support.web_client import HIDING, Pair, Window, held_back, person_at, put_to_sleep, window_of
 
 pytestmark = needs_chromium
 

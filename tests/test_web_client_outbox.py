@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 import pytest
 from playwright.async_api import Browser, Dialog, Route, expect
 
-from tests.chromium import needs_chromium
 from tests.conftest import SignIn
-from tests.sent_messages import sent_by
-from tests.serving import eventually
-from tests.web_client import Pair, Window, held_back, person_at, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.sent_messages import sent_by
+from tests.support.serving import eventually
+from tests.support.web_client import Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
 

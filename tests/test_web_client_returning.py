@@ -3,9 +3,9 @@
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from tests.chromium import needs_chromium
 from tests.conftest import SignIn
-from tests.web_client import DESKTOP, PHONE, Pair, Window, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.web_client import DESKTOP, PHONE, Pair, Window, window_of
 
 pytestmark = needs_chromium
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from tests.chromium import needs_chromium
-from tests.web_client import Pair, Window, held_back, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.web_client import Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
 

@@ -2,8 +2,8 @@
 
 from playwright.async_api import Browser, expect
 
-from tests.chromium import needs_chromium
-from tests.web_client import Pair, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.web_client import Pair, window_of
 
 pytestmark = needs_chromium
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Request, Route, async_playwright, expect
 
-from tests.chromium import CHROMIUM, QUIET, needs_chromium
-from tests.web_client import Pair, Window, person_at, window_of
+from tests.support.chromium import CHROMIUM, QUIET, needs_chromium
+from tests.support.web_client import Pair, Window, person_at, window_of
 
 pytestmark = needs_chromium
 

@@ -10,10 +10,10 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Error, expect
 
 from db.embedded import Cluster
-from tests.chromium import needs_chromium
-from tests.sent_messages import sent_by
-from tests.serving import Server, eventually, running_server
-from tests.web_client import Pair, Window, person_at, put_to_sleep
+from tests.support.chromium import needs_chromium
+from tests.support.sent_messages import sent_by
+from tests.support.serving import Server, eventually, running_server
+from tests.support.web_client import Pair, Window, person_at, put_to_sleep
 
 pytestmark = needs_chromium
 

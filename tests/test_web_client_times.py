@@ -10,10 +10,10 @@ from sqlalchemy import update
 from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
-from tests.chromium import needs_chromium
 from tests.conftest import SignIn
-from tests.tables import tables
-from tests.web_client import Pair, Window, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.tables import tables
+from tests.support.web_client import Pair, Window, window_of
 
 pytestmark = needs_chromium
 

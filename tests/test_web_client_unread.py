@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.chromium import needs_chromium
 from tests.conftest import SignIn
-from tests.people import Person
-from tests.web_client import HIDING, PHONE, Pair, Window, held_back, person_at, window_of
+from tests.support.chromium import needs_chromium
+from tests.support.people import Person
+from tests.support.web_client import HIDING, PHONE, Pair, Window, held_back, person_at, window_of
 
 pytestmark = needs_chromium
 

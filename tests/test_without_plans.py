@@ -9,7 +9,7 @@ from graphql import build_client_schema, get_introspection_query
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.serving import running_server
+from tests.support.serving import running_server
 
 
 @pytest.fixture(scope="module")

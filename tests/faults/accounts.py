@@ -16,7 +16,7 @@ from db.tables import conversations as conversations_table
 from db.tables import participants
 from resolvers.cursors import InboxCursor
 from resolvers.sessions import open_session
-from tests.tables import tables
+from tests.support.tables import tables
 
 A_DAY = SessionTime(timedelta(days=1), timedelta(days=1))
 

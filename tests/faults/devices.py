@@ -11,7 +11,7 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 from tests.faults.accounts import Account
-from tests.people import MESSAGE_CREATED
+from tests.support.people import MESSAGE_CREATED
 
 # What the hint itself answers; the other one asks the database about each message.
 _BARE_MESSAGE_CREATED = """

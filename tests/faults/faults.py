@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from db.engine import DatabaseUnavailable
 from tests.faults.world import Carrier, World
-from tests.tables import tables
+from tests.support.tables import tables
 
 Blow = Callable[[World, Random], AbstractAsyncContextManager[None]]
 

@@ -17,7 +17,7 @@ from schema.node import NodeType
 from tests.faults.accounts import Company, Talk
 from tests.faults.devices import Device, Seen
 from tests.faults.senders import Sender, Sent
-from tests.tables import tables
+from tests.support.tables import tables
 
 
 class Breach(Enum):

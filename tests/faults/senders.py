@@ -11,7 +11,7 @@ import httpx
 
 from schema.node import NodeType
 from tests.faults.accounts import Account, Talk
-from tests.people import CREATE_MESSAGE
+from tests.support.people import CREATE_MESSAGE
 
 
 @dataclass

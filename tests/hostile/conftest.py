@@ -8,8 +8,8 @@ import pytest
 
 from tests.conftest import sign_in
 from tests.hostile.sending import QUICK_SECONDS, Conversation
-from tests.people import Person
-from tests.serving import Server
+from tests.support.people import Person
+from tests.support.serving import Server
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
-from tests.people import Person
-from tests.tables import tables
+from tests.support.people import Person
+from tests.support.tables import tables
 
 # What takes longer makes everybody else wait.
 QUICK_SECONDS = 5

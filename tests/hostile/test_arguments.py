@@ -14,7 +14,7 @@ from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.hostile.api import Api, Call, Place, learned_from, named, spelt
 from tests.hostile.sending import QUICK_SECONDS, Conversation, asks, harmless, sends, stored_in
-from tests.people import Person
+from tests.support.people import Person
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.hostile.sending import QUICK_SECONDS, asks, codes, harmless, sends
-from tests.people import Person
+from tests.support.people import Person
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.hostile.sending import INSIDES, QUICK_SECONDS
-from tests.serving import Server, eventually
+from tests.support.serving import Server, eventually
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"

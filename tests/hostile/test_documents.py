@@ -6,7 +6,7 @@ import pytest
 from graphql import get_introspection_query
 
 from tests.hostile.sending import asks, codes, sends
-from tests.people import Person
+from tests.support.people import Person
 
 
 def selecting(what: str) -> str:

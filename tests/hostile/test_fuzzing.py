@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
-from tests.frontends import GRAPHQL
 from tests.hostile.sending import INSIDES, Conversation, codes, sends
-from tests.people import Person
+from tests.support.frontends import GRAPHQL
+from tests.support.people import Person
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"

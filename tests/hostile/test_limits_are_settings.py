@@ -10,7 +10,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.hostile.sending import codes, sends
 from tests.hostile.test_documents import aliases, levels, selecting
-from tests.serving import running_server
+from tests.support.serving import running_server
 
 BODY_BYTES = 2000
 

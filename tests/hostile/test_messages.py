@@ -12,8 +12,8 @@ from db.tables import messages
 from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.hostile.sending import Conversation, asks, codes, sends, stored_in
-from tests.people import Person
-from tests.tables import tables
+from tests.support.people import Person
+from tests.support.tables import tables
 
 SEND = """
     mutation ($input: CreateMessageInput!) {

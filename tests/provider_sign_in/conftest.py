@@ -6,10 +6,10 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.browser import Browser
 from tests.provider_sign_in.signing import FRONTEND, SECRET_KEY, SIGNED_IN, Signing, somebody_at_github
-from tests.serving import free_port, running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, Issuer, served
+from tests.support.browser import Browser
+from tests.support.serving import free_port, running_server
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, Issuer, served
 
 
 @pytest.fixture(scope="package")

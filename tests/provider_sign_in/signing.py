@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import httpx
 
-from tests.serving import Server
-from tests.stand_ins import GitHubStandIn, Issuer
+from tests.support.serving import Server
+from tests.support.stand_ins import GitHubStandIn, Issuer
 
 FRONTEND = "https://app.example.com"
 SIGNED_IN = f"{FRONTEND}/signed-in"

@@ -9,11 +9,11 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.browser import Browser
-from tests.openid_provider import certified_provider
 from tests.provider_sign_in.signing import SECRET_KEY, pending_cookies, problem, viewer
-from tests.serving import free_port, running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
+from tests.support.browser import Browser
+from tests.support.openid_provider import certified_provider
+from tests.support.serving import free_port, running_server
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.browser import Browser
 from tests.provider_sign_in.signing import SECRET_KEY, pending_cookies, problem, somebody_at_github
-from tests.serving import free_port, running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+from tests.support.browser import Browser
+from tests.support.serving import free_port, running_server
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 
 CROSS_SITE = {"origin": "https://evil.example", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
 VISIT = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}

@@ -7,12 +7,12 @@ from uuid import uuid4
 import pytest
 
 from db.embedded import Cluster
-from tests.browser import Browser
-from tests.own_database import OwnDatabase
 from tests.provider_sign_in.signing import SECRET_KEY, problem, somebody_at_github, viewer
 from tests.requests.asking import log_lines
-from tests.serving import Server, free_port, running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+from tests.support.browser import Browser
+from tests.support.own_database import OwnDatabase
+from tests.support.serving import Server, free_port, running_server
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from sqlalchemy import func, select, update
 
 from db.engine import Database
 from db.tables import sign_in_codes
-from tests.browser import Browser
 from tests.provider_sign_in.signing import FRONTEND, SIGNED_IN, Signing, challenge_of, viewer
-from tests.stand_ins import GitHubStandIn
-from tests.tables import tables
+from tests.support.browser import Browser
+from tests.support.stand_ins import GitHubStandIn
+from tests.support.tables import tables
 
 
 @pytest.mark.parametrize(

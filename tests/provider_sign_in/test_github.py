@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 
 from db.engine import Database
 from db.tables import sessions
-from tests.browser import Browser
 from tests.provider_sign_in.signing import Signing, somebody_at_github, viewer
-from tests.serving import free_port, running_server
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
-from tests.tables import tables
+from tests.support.browser import Browser
+from tests.support.serving import free_port, running_server
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
+from tests.support.tables import tables
 
 
 async def test_somebody_signs_in_with_github(browser: Browser, signing: Signing, github: GitHubStandIn):

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from server.sign_in.seal import Seal
-from tests.browser import Browser
 from tests.provider_sign_in.signing import (
     PENDING,
     SECRET_KEY,
@@ -19,7 +18,8 @@ from tests.provider_sign_in.signing import (
     problem,
     viewer,
 )
-from tests.stand_ins import CLIENT_SECRET, GitHubStandIn, Issuer
+from tests.support.browser import Browser
+from tests.support.stand_ins import CLIENT_SECRET, GitHubStandIn, Issuer
 
 
 async def test_what_is_remembered_of_a_sign_in_is_sealed_and_out_of_reach(

@@ -15,11 +15,11 @@ from sqlalchemy import func, select, text
 from db.embedded import Cluster
 from db.engine import Database
 from db.tables import identities, sessions, users
-from tests.browser import Browser
 from tests.provider_sign_in.signing import SECRET_KEY, Signing, base64url, problem, viewer
-from tests.serving import free_port, running_server
-from tests.stand_ins import CLIENT_ID, GitHubStandIn, Issuer, new_key, public_pem
-from tests.tables import tables
+from tests.support.browser import Browser
+from tests.support.serving import free_port, running_server
+from tests.support.stand_ins import CLIENT_ID, GitHubStandIn, Issuer, new_key, public_pem
+from tests.support.tables import tables
 
 
 async def test_what_goes_wrong_at_github_is_told_in_words(

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from tests.people import PATIENCE_SECONDS
-from tests.serving import Server, eventually
+from tests.support.people import PATIENCE_SECONDS
+from tests.support.serving import Server, eventually
 
 JSON = "application/json; charset=utf-8"
 GRAPHQL_JSON = "application/graphql-response+json; charset=utf-8"

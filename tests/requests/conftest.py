@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import SignIn
-from tests.people import Person
+from tests.support.people import Person
 
 
 @pytest.fixture

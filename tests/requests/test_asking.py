@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.people import Person
 from tests.requests.asking import AS_STREAM, BROWSER, EVENT_STREAM, URQL, VIEWER, executed, posts, refused
-from tests.serving import Server
+from tests.support.people import Person
+from tests.support.serving import Server
 
 
 async def test_a_query_may_be_asked_by_get(http: httpx.AsyncClient, ada: Person):

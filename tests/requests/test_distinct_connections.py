@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from tests.conftest import SignIn
-from tests.people import CREATE_CONVERSATION, MESSAGE_CREATED, PATIENCE_SECONDS, Person
 from tests.requests.asking import (
     AS_STREAM,
     EVENT_STREAM,
@@ -23,6 +22,7 @@ from tests.requests.asking import (
     posts,
     refused,
 )
+from tests.support.people import CREATE_CONVERSATION, MESSAGE_CREATED, PATIENCE_SECONDS, Person
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/graphql/stream"])

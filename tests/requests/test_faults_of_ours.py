@@ -10,10 +10,10 @@ import pytest
 
 from db.embedded import Cluster
 from tests.conftest import sign_in
-from tests.own_database import OwnDatabase
-from tests.people import CREATE_MESSAGE
 from tests.requests.asking import AS_STREAM, VIEWER, log_lines, refused
-from tests.serving import Server, eventually, running_server
+from tests.support.own_database import OwnDatabase
+from tests.support.people import CREATE_MESSAGE
+from tests.support.serving import Server, eventually, running_server
 
 FRONTEND = "https://app.example.com"
 

@@ -7,9 +7,9 @@ import httpx
 
 from execution.api import Api
 from tests.conftest import SignIn
-from tests.people import MESSAGE_CREATED, Person
 from tests.requests.asking import AS_STREAM, SYNTAX_ERROR, VIEWER, log_lines, posts
-from tests.serving import Server, eventually
+from tests.support.people import MESSAGE_CREATED, Person
+from tests.support.serving import Server, eventually
 
 
 async def test_every_answer_has_an_id_that_is_in_the_log(

@@ -9,7 +9,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.requests.asking import BROWSER, GRAPHQL_JSON, JSON, executed, posts, refused
-from tests.serving import running_server
+from tests.support.serving import running_server
 
 AS_BROWSER = {"accept": BROWSER}
 

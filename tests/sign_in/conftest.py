@@ -6,8 +6,8 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.serving import Server, running_server
 from tests.sign_in.signing_in import FRONTEND
+from tests.support.serving import Server, running_server
 
 
 @pytest.fixture(scope="module")

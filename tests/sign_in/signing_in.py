@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from db.engine import Database
 from db.tables import sessions
-from tests.tables import tables
+from tests.support.tables import tables
 
 COOKIE = "messenger-session"
 SECURE_COOKIE = "__Host-messenger-session"

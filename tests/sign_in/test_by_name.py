@@ -13,8 +13,6 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.people import PATIENCE_SECONDS
-from tests.serving import MESSENGER, Server, running_server
 from tests.sign_in.signing_in import (
     COOKIE,
     SECURE_COOKIE,
@@ -27,6 +25,8 @@ from tests.sign_in.signing_in import (
     token_for,
     viewer,
 )
+from tests.support.people import PATIENCE_SECONDS
+from tests.support.serving import MESSENGER, Server, running_server
 
 
 async def test_a_new_name_makes_a_user_who_is_found_again_in_any_case(http: httpx.AsyncClient):

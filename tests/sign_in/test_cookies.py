@@ -6,9 +6,9 @@ import json
 import httpx
 import pytest
 
-from tests.people import PATIENCE_SECONDS
-from tests.serving import Server
 from tests.sign_in.signing_in import COOKIE, SECURE_COOKIE, VIEWER, a_name, token_for
+from tests.support.people import PATIENCE_SECONDS
+from tests.support.serving import Server
 
 # What Python takes for white space, read as Latin-1: browsers take all but space and tab for part of a name.
 WHITE_TO_PYTHON = [byte for byte in range(256) if chr(byte).isspace() and chr(byte) not in " \t\r\n"]

@@ -10,10 +10,10 @@ import httpx
 import trustme
 from playwright.async_api import async_playwright
 
-from tests.chromium import CHROMIUM, needs_chromium
-from tests.people import PATIENCE_SECONDS
-from tests.serving import Server
 from tests.sign_in.signing_in import SECURE_COOKIE, a_name, token_for
+from tests.support.chromium import CHROMIUM, needs_chromium
+from tests.support.people import PATIENCE_SECONDS
+from tests.support.serving import Server
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ASKS = """async () => {

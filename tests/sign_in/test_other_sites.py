@@ -7,8 +7,6 @@ import pytest
 
 from server.endpoints.single_connection import TOKEN_HEADER
 from tests.conftest import SignIn
-from tests.people import PATIENCE_SECONDS
-from tests.serving import Server
 from tests.sign_in.signing_in import (
     FRONTEND,
     SECURE_COOKIE,
@@ -22,6 +20,8 @@ from tests.sign_in.signing_in import (
     token_for,
     viewer,
 )
+from tests.support.people import PATIENCE_SECONDS
+from tests.support.serving import Server
 
 FROM_ANOTHER_SITE = {
     "with its origin": {"origin": "https://evil.example"},

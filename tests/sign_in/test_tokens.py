@@ -24,7 +24,7 @@ from tests.sign_in.signing_in import (
     token_for,
     viewer,
 )
-from tests.tables import tables
+from tests.support.tables import tables
 
 
 async def test_the_database_keeps_no_token(http: httpx.AsyncClient, database: Database):

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.conftest import SignIn
-from tests.people import CREATE_MESSAGE, MESSAGE_CREATED, Person
 from tests.sign_in.signing_in import COOKIE, bearer, cookie
+from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, Person
 
 VIEWER = "{ viewer { id } }"
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from db.engine import Database
 from db.ids import new_id
 from db.tables import conversations, inboxes, participants, sessions, users
-from tests.tables import tables
+from tests.support.tables import tables
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import httpx
 
 from schema.node import NodeType
 from tests.faults.figures.people import Someone
-from tests.people import CREATE_MESSAGE
+from tests.support.people import CREATE_MESSAGE
 
 
 async def send(http: httpx.AsyncClient, author: Someone, conversation_id: UUID, content: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import trustme
 
-from tests.checkout import ROOT
+from tests.support.checkout import ROOT
 
 DEPLOYMENT = ROOT / "docs" / "deployment.md"
 _PATH = "/usr/sbin:/usr/bin:/usr/local/bin"

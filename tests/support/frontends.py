@@ -6,7 +6,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
-from tests.checkout import ROOT
+from tests.support.checkout import ROOT
 
 GRAPHQL = ROOT / "graphql"
 OPERATIONS = sorted((GRAPHQL / "operations").glob("*.graphql"))

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from tests.checkout import ROOT
+from tests.support.checkout import ROOT
 
 # Short enough that tests are not held up, long enough that waiting leaves the core to the server under test.
 _POLL_SECONDS = 0.005

@@ -8,8 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.checkout import ROOT
-from tests.stand_ins import CLIENT_ID, CLIENT_SECRET
+from tests.support.checkout import ROOT
+from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET
 
 PROVIDER = ROOT / "tests" / "oidc-provider"
 # The system's, or where it has none the one that the build has brought.

@@ -17,7 +17,7 @@ from playwright.async_api import (
     expect,
 )
 
-from tests.people import Person
+from tests.support.people import Person
 
 DESKTOP = {"width": 1180, "height": 760}
 PHONE = {"width": 390, "height": 780}
