@@ -17,10 +17,10 @@ from sqlalchemy import text
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
+from tests.realtime.test_relays import two_processes
 from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
 from tests.support.serving import Server
 from tests.support.tables import tables
-from tests.test_relays import two_processes
 
 HEADER = "x-graphql-event-stream-token"
 

@@ -17,9 +17,9 @@ import trustme
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
+from tests.realtime.test_relays import NATS_SERVER, carries_messages, two_processes
 from tests.support.nats_accounts import Accounts
 from tests.support.serving import Server, eventually, running_server
-from tests.test_relays import NATS_SERVER, carries_messages, two_processes
 from tests.test_serving import run
 
 

@@ -19,9 +19,9 @@ from db.engine import Database
 from realtime.relays.nats import open_nats_relay
 from realtime.subscribers import Subscribers
 from tests.conftest import sign_in
+from tests.realtime.test_relays import NATS_SERVER, running_nats
 from tests.support.serving import Server, eventually, running_server
 from tests.test_long_streams import hint
-from tests.test_relays import NATS_SERVER, running_nats
 
 
 @contextmanager

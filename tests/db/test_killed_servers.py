@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from db import embedded
 from db.engine import open_database
+from tests.db.test_embedded_postgres import OWNER, eventually, has_ended
 from tests.support.tables import tables
-from tests.test_embedded_postgres import OWNER, eventually, has_ended
 
 # The parent of whoever loses theirs, as a container's first process is, which never asks how they ended.
 UNREAPING = """
