@@ -13,8 +13,8 @@ from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
 from tests.conftest import Noted, SignIn
+from tests.schema.test_reading import CONVERSATIONS
 from tests.support.tables import tables
-from tests.test_reading import CONVERSATIONS
 
 API = Api()
 
