@@ -1,7 +1,7 @@
 """Relaying hints between processes and machines by NATS: https://docs.nats.io/nats-concepts/core-nats/pubsub.
 
 Private parts of nats-py that this relies on, for which its minor version is pinned and which
-tests/test_private_parts.py checks:
+tests/server/http/test_private_parts.py checks:
 
 - `Client._connect_command` is called before credentials are sent, with the server's INFO in
   `Client._server_info` and the options in `Client.options`.

@@ -5,7 +5,7 @@ A server and a proxy that disagree about that serve one client's bytes as anothe
 rejected, the connection is closed after it, and nothing that follows it is read.
 
 Private parts of uvicorn that this, server/http/heads.py, server/http/connections.py, server/streams/response.py and
-server/process/serving.py rely on, for which its minor version is pinned (tests/test_private_parts.py):
+server/process/serving.py rely on, for which its minor version is pinned (tests/server/http/test_private_parts.py):
 
 - `HttpToolsProtocol` parses with `parser`, calls `on_*` on itself, and may get another parser.
 - `on_header` appends to `headers`, which the scope holds.

@@ -13,8 +13,8 @@ from resolvers.errors import RateLimited
 from server.config.settings import load_settings
 from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
+from tests.server.limits.test_limits import BEHIND_A_PROXY, an_address, is_refused
 from tests.support.serving import running_server
-from tests.test_limits import BEHIND_A_PROXY, an_address, is_refused
 
 
 def bucket(per_minute: int) -> TokenBucket:

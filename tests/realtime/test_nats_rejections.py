@@ -20,8 +20,8 @@ from realtime.relays.nats import open_nats_relay
 from realtime.subscribers import Subscribers
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, running_nats
+from tests.server.streams.test_long_streams import hint
 from tests.support.serving import Server, eventually, running_server
-from tests.test_long_streams import hint
 
 
 @contextmanager

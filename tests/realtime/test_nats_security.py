@@ -18,9 +18,9 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, carries_messages, two_processes
+from tests.server.process.test_serving import run
 from tests.support.nats_accounts import Accounts
 from tests.support.serving import Server, eventually, running_server
-from tests.test_serving import run
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from db.engine import Database
 from db.tables import inboxes
 from schema.node import NodeType
 from tests.conftest import sign_in
+from tests.server.endpoints.test_single_connection import Reserved, comes
 from tests.support.people import MESSAGE_CREATED, Person, Stream, StreamOver
 from tests.support.serving import Server, eventually, running_server
 from tests.support.tables import tables
-from tests.test_single_connection import Reserved, comes
 
 # An event costs 706 fields, whether the conversation has as many messages or not.
 HEAVY = """

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.conftest import SignIn
+from tests.server.endpoints.test_single_connection import Reserved, comes
 from tests.support.people import MESSAGE_CREATED, Person, Stream
-from tests.test_single_connection import Reserved, comes
 
 # What ends elsewhere is looked for every three seconds, and not always just after it has ended.
 AT_ONCE_SECONDS = 2
