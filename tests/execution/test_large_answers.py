@@ -10,7 +10,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.requests.asking import log_lines
+from tests.server.graphql.asking import log_lines
 from tests.support.own_database import OwnDatabase
 from tests.support.people import Person
 from tests.support.serving import Server, running_server

@@ -9,7 +9,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.provider_sign_in.signing import SECRET_KEY, pending_cookies, problem, viewer
+from tests.server.sign_in.by_provider.signing import SECRET_KEY, pending_cookies, problem, viewer
 from tests.support.browser import Browser
 from tests.support.openid_provider import certified_provider
 from tests.support.serving import free_port, running_server

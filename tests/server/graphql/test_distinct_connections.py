@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.conftest import SignIn
-from tests.requests.asking import (
+from tests.server.graphql.asking import (
     AS_STREAM,
     EVENT_STREAM,
     JSON,

@@ -10,7 +10,7 @@ import pytest
 
 from db.embedded import Cluster
 from tests.conftest import sign_in
-from tests.requests.asking import AS_STREAM, VIEWER, log_lines, refused
+from tests.server.graphql.asking import AS_STREAM, VIEWER, log_lines, refused
 from tests.support.own_database import OwnDatabase
 from tests.support.people import CREATE_MESSAGE
 from tests.support.serving import Server, eventually, running_server

@@ -7,7 +7,7 @@ import pytest
 
 from server.endpoints.single_connection import TOKEN_HEADER
 from tests.conftest import SignIn
-from tests.sign_in.signing_in import (
+from tests.server.sign_in.signing_in import (
     FRONTEND,
     SECURE_COOKIE,
     VIEWER,

@@ -6,7 +6,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.sign_in.signing_in import FRONTEND
+from tests.server.sign_in.signing_in import FRONTEND
 from tests.support.serving import Server, running_server
 
 

@@ -6,7 +6,13 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.provider_sign_in.signing import FRONTEND, SECRET_KEY, SIGNED_IN, Signing, somebody_at_github
+from tests.server.sign_in.by_provider.signing import (
+    FRONTEND,
+    SECRET_KEY,
+    SIGNED_IN,
+    Signing,
+    somebody_at_github,
+)
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, Issuer, served

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from server.sign_in.seal import Seal
-from tests.provider_sign_in.signing import (
+from tests.server.sign_in.by_provider.signing import (
     PENDING,
     SECRET_KEY,
     Signing,

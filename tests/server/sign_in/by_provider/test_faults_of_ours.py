@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from db.embedded import Cluster
-from tests.provider_sign_in.signing import SECRET_KEY, problem, somebody_at_github, viewer
-from tests.requests.asking import log_lines
+from tests.server.graphql.asking import log_lines
+from tests.server.sign_in.by_provider.signing import SECRET_KEY, problem, somebody_at_github, viewer
 from tests.support.browser import Browser
 from tests.support.own_database import OwnDatabase
 from tests.support.serving import Server, free_port, running_server

@@ -6,7 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.requests.asking import AS_STREAM, BROWSER, EVENT_STREAM, URQL, VIEWER, executed, posts, refused
+from tests.server.graphql.asking import (
+    AS_STREAM,
+    BROWSER,
+    EVENT_STREAM,
+    URQL,
+    VIEWER,
+    executed,
+    posts,
+    refused,
+)
 from tests.support.people import Person
 from tests.support.serving import Server
 

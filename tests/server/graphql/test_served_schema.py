@@ -12,7 +12,7 @@ from graphql import (
     get_introspection_query,
 )
 
-from tests.requests.asking import executed, posts
+from tests.server.graphql.asking import executed, posts
 
 CONTRACT = """
     scalar DateTime

@@ -10,7 +10,7 @@ import httpx
 import trustme
 from playwright.async_api import async_playwright
 
-from tests.sign_in.signing_in import SECURE_COOKIE, a_name, token_for
+from tests.server.sign_in.signing_in import SECURE_COOKIE, a_name, token_for
 from tests.support.chromium import CHROMIUM, needs_chromium
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server

@@ -7,7 +7,7 @@ import httpx
 
 from execution.api import Api
 from tests.conftest import SignIn
-from tests.requests.asking import AS_STREAM, SYNTAX_ERROR, VIEWER, log_lines, posts
+from tests.server.graphql.asking import AS_STREAM, SYNTAX_ERROR, VIEWER, log_lines, posts
 from tests.support.people import MESSAGE_CREATED, Person
 from tests.support.serving import Server, eventually
 

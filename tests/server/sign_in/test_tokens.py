@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 
 from db.engine import Database
 from db.tables import sessions
-from tests.sign_in.signing_in import (
+from tests.server.sign_in.signing_in import (
     COOKIE,
     VIEWER,
     a_name,

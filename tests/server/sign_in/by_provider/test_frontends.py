@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from db.engine import Database
 from db.tables import sign_in_codes
-from tests.provider_sign_in.signing import FRONTEND, SIGNED_IN, Signing, challenge_of, viewer
+from tests.server.sign_in.by_provider.signing import FRONTEND, SIGNED_IN, Signing, challenge_of, viewer
 from tests.support.browser import Browser
 from tests.support.stand_ins import GitHubStandIn
 from tests.support.tables import tables

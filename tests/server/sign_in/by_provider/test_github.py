@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from db.engine import Database
 from db.tables import sessions
-from tests.provider_sign_in.signing import Signing, somebody_at_github, viewer
+from tests.server.sign_in.by_provider.signing import Signing, somebody_at_github, viewer
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served

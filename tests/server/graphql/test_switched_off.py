@@ -8,7 +8,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.requests.asking import BROWSER, GRAPHQL_JSON, JSON, executed, posts, refused
+from tests.server.graphql.asking import BROWSER, GRAPHQL_JSON, JSON, executed, posts, refused
 from tests.support.serving import running_server
 
 AS_BROWSER = {"accept": BROWSER}

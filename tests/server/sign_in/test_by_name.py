@@ -13,7 +13,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.sign_in.signing_in import (
+from tests.server.sign_in.signing_in import (
     COOKIE,
     SECURE_COOKIE,
     a_name,

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.requests.asking import (
+from tests.server.graphql.asking import (
     BROWSER,
     EVENT_STREAM,
     GRAPHQL_JSON,

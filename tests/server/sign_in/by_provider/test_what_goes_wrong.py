@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text
 from db.embedded import Cluster
 from db.engine import Database
 from db.tables import identities, sessions, users
-from tests.provider_sign_in.signing import SECRET_KEY, Signing, base64url, problem, viewer
+from tests.server.sign_in.by_provider.signing import SECRET_KEY, Signing, base64url, problem, viewer
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, GitHubStandIn, Issuer, new_key, public_pem

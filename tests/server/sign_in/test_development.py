@@ -12,7 +12,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from server.auth.origins import is_of_this_machine
 from server.config.loopback import is_loopback
-from tests.sign_in.signing_in import a_name, log_in, refusal
+from tests.server.sign_in.signing_in import a_name, log_in, refusal
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import MESSENGER, Server, running_server
 

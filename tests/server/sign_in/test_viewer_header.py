@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.conftest import SignIn
-from tests.sign_in.signing_in import COOKIE, bearer, cookie
+from tests.server.sign_in.signing_in import COOKIE, bearer, cookie
 from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, Person
 
 VIEWER = "{ viewer { id } }"

@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from tests.sign_in.signing_in import COOKIE, SECURE_COOKIE, VIEWER, a_name, token_for
+from tests.server.sign_in.signing_in import COOKIE, SECURE_COOKIE, VIEWER, a_name, token_for
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server
 
