@@ -113,10 +113,9 @@ NGINX := /usr/sbin/nginx
 CADDY := /usr/bin/caddy
 POSTGRES_15 := /usr/lib/postgresql/15/bin
 # What a version of PostgreSQL can make a difference to.
-TESTS_OF_SQL := $(addprefix tests/test_,migrations.py embedded_postgres.py connections.py inboxes.py batches.py \
-	deliveries.py delivery.py reading.py retention.py relays.py single_connection.py sessions.py limits.py \
-	removed_users.py) \
-	tests/sign_in tests/provider_sign_in
+TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_relays.py tests/server/limits \
+	tests/schema/test_reading.py tests/schema/test_removed_users.py tests/server/auth/test_sessions.py \
+	tests/server/endpoints/test_single_connection.py tests/server/sign_in
 # Tests wait more than they work, so more processes than cores are of use. The tests of a file share its servers.
 IN_PARALLEL := --numprocesses=4 --dist=loadfile
 test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made

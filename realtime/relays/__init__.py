@@ -1,0 +1,1 @@
+"""Relays carry hints between processes: over NATS, PostgreSQL or Unix sockets."""

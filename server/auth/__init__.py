@@ -1,0 +1,1 @@
+"""Authentication of requests: tokens, cookies, origins, and the keys of other issuers."""

@@ -105,8 +105,8 @@ counts as unset. If a value is wrong, or a setting needs another one that is mis
 start and prints one line that names the setting. An environment variable that begins with `{PREFIX}` and is
 not a setting is logged as a warning, because it is most likely mistyped.
 
-`messenger serve --help` lists the same settings. This page is generated; after changing `server/config/settings.py`,
-run
+`messenger serve --help` lists the same settings. This page is generated; after changing
+`server/config/settings.py`, run
 
     messenger settings > docs/configuration.md
 """

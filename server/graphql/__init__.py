@@ -1,0 +1,1 @@
+"""GraphQL over HTTP: requests, execution, and the formats of answers."""

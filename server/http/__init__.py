@@ -1,0 +1,1 @@
+"""HTTP for every request: framing, heads, bodies, limits on connections, and responses."""

@@ -1,0 +1,1 @@
+"""Ways to sign in: by username in development, and with a provider."""

@@ -1,0 +1,1 @@
+"""Event streams: which are open, and what is sent on them."""

@@ -1,0 +1,1 @@
+"""Tests of the database: statements, the pool, migrations, the embedded PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Tests of delivery: following, sharing, and the relays."""

@@ -1,6 +1,7 @@
 """Private parts of uvicorn and nats-py that the product relies on: are they as they were?
 
-Where one fails, the library has changed: read what server/http/framing.py or realtime/relays/nats.py says of it.
+Where one fails, the library has changed: read what server/http/framing.py or realtime/relays/nats.py says
+of it.
 """
 
 import asyncio
