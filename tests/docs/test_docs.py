@@ -21,7 +21,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 CURRENT_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
-CODE = ("schema", "plans", "resolvers", "realtime", "db", "server")
+CODE = ("execution", "schema", "plans", "resolvers", "realtime", "db", "server")
 FOLDERS = (*CODE, "alembic", "bench", "docs", "graphql", "tests", "web")
 # Made by commands, and not part of a clone.
 GENERATED = ("bench/results", "server/static", "graphql/generated")

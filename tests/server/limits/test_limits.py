@@ -10,14 +10,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import Storage
+from limits.aio.strategies import FixedWindowRateLimiter
 from sqlalchemy import update
 
 from db.embedded import Cluster
 from db.engine import Database
 from db.tables import rate_counts
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import Storage
-from limits.aio.strategies import FixedWindowRateLimiter
 from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 from tests.conftest import SignIn, sign_in
 from tests.support.people import CREATE_MESSAGE, Person
