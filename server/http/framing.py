@@ -4,7 +4,7 @@ A server and a proxy that disagree about that serve one client's bytes as anothe
 (https://www.rfc-editor.org/rfc/rfc9112#name-request-smuggling). So a request whose end is uncertain is
 rejected, the connection is closed after it, and nothing that follows it is read.
 
-These parts of uvicorn are private. This file, heads.py and connections.py beside it, server/streams/response.py
+These parts of uvicorn are private. This file, heads.py, connections.py, server/streams/response.py
 and server/process/serving.py rely on them, so its minor version is pinned, and
 tests/server/http/test_private_parts.py checks each of them:
 
