@@ -139,7 +139,7 @@ def _formatted(error: GraphQLError, faults: Faults) -> GraphQLFormattedError:
     faults.note(error.path, cause)
     request_id = faults.request_id
     masked = GraphQLError(
-        f"Internal server error. If it persists, report it with the request ID {request_id}.",
+        f"An internal error occurred. The server's log has it under the request ID {request_id}.",
         nodes=error.nodes,
         path=error.path,
     )
