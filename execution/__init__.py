@@ -1,1 +1,1 @@
-"""Executing documents: parsed, measured, limited and cached; and what their answers look like."""
+"""Parses, limits, caches and executes GraphQL documents, and formats the answers."""

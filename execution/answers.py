@@ -1,4 +1,4 @@
-"""Answers as they go to the client: results as plain data, with a code in every error."""
+"""Answers in the form that clients get: plain data, with a code in every error."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from graphql import GraphQLError, GraphQLFormattedError
 from resolvers.errors import RateLimited, Refusal
 
 MAX_ERRORS = 100
-"""The most errors that an answer lists."""
+"""The maximum number of errors listed in an answer."""
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Answer(TypedDict, total=False):
-    """A GraphQL response; without `data` nothing was executed.
+    """A GraphQL response. Without `data`, nothing was executed.
 
     https://spec.graphql.org/draft/#sec-Response
     """
@@ -28,49 +28,50 @@ class Answer(TypedDict, total=False):
 
 
 class Result(Protocol):
-    """What an execution comes to, be it graphql-core's or Strawberry's."""
+    """The result of an execution by graphql-core, Strawberry or a plan."""
 
     @property
     def data(self) -> dict[str, Any] | None:
-        """The response; null when an error has made it so."""
+        """The response; None if an error propagated to its root."""
         ...
 
     @property
     def errors(self) -> Sequence[GraphQLError] | None:
-        """What has failed."""
+        """The errors of the response; None if there are none."""
         ...
 
 
 class Faults:
-    """The faults of one operation: the first is logged with its traceback, the others are counted."""
+    """The server's faults in one operation: the first is logged with its traceback, the rest counted."""
 
     def __init__(self, request_id: str) -> None:
-        """Note none yet; `request_id` is what their errors name."""
+        """Start without faults; the errors that clients get quote `request_id`."""
         self.request_id = request_id
         self._count = 0
 
     def note(self, path: Sequence[str | int] | None, cause: Exception) -> None:
-        """Note that a field could not be resolved."""
+        """Record that the resolver of the field at `path` failed."""
         if not self._count:
-            log.error("a field could not be resolved", path=path, exc_info=cause)
+            log.error("field resolution failed", path=path, exc_info=cause)
         self._count += 1
 
     def note_omitted(self, count: int) -> None:
-        """Count errors that an answer does not list: beside faults, they are most likely faults too."""
+        """Count errors omitted from an answer: if the listed ones include faults, these likely are too."""
         if self._count:
             self._count += count
 
     def close(self) -> None:
-        """Log how many there were, if there were more than the first."""
+        """Log the number of faults after the first, if any."""
         if self._count > 1:
-            log.error("more fields could not be resolved", count=self._count - 1)
+            log.error("further field resolutions failed", count=self._count - 1)
 
 
 def answer_of(result: Result, faults: Faults, *, omitted_errors: int = 0) -> Answer:
-    """Return the client's answer to an operation.
+    """Return the answer to an operation.
 
-    Without `data` it was not executed: its variables do not fit. At most 100 errors are listed, and
-    `extensions.omittedErrors` says how many there are beyond these; `omitted_errors` are not in the result.
+    It has no `data` if the operation was not executed because its variables are invalid. It lists at most
+    100 errors. `extensions.omittedErrors` is the number of the others, which includes `omitted_errors`, the
+    errors that the result does not contain.
     """
     errors = result.errors
     if not errors:
@@ -87,33 +88,33 @@ def answer_of(result: Result, faults: Faults, *, omitted_errors: int = 0) -> Ans
 
 
 def refusal(message: str, code: str) -> Answer:
-    """Return the answer to a request of which nothing is executed."""
+    """Return the answer to a request that is rejected before execution."""
     return {"errors": [{"message": message, "extensions": {"code": code}}]}
 
 
 def refused(cause: Refusal) -> Answer:
-    """Return the last answer of a stream that a rule ends."""
+    """Return the last answer of a stream that ends because of this error."""
     return {"errors": [_of_refusal(GraphQLError(str(cause)), cause)]}
 
 
 def too_large(max_bytes: int) -> Answer:
-    """Return the answer in place of one that has been given up because it was too large."""
+    """Return the answer that replaces one of more than `max_bytes`."""
     message = f"The answer is larger than {max_bytes} bytes. Request fewer fields or smaller pages."
     return {"data": None, "errors": [{"message": message, "extensions": {"code": "TOO_COMPLEX"}}]}
 
 
 def encode_json(value: object) -> bytes:
-    """Return JSON in UTF-8; half a surrogate pair stays the escape that it came in as."""
+    """Return JSON in UTF-8. Lone surrogates, which UTF-8 cannot encode, are written as escapes."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        # Half a surrogate pair, or a number over 64 bits.
+        # orjson encodes neither lone surrogates nor integers over 64 bits.
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")
 
 
 def invalid(errors: Sequence[GraphQLError]) -> Answer:
-    """Return the answer to a document that is not executed because of these errors."""
+    """Return the answer to a document or variables with these errors, which are not executed."""
     return {
         "errors": [
             _coded(error, str((error.extensions or {}).get("code", "BAD_USER_INPUT"))) for error in errors
@@ -122,7 +123,7 @@ def invalid(errors: Sequence[GraphQLError]) -> Answer:
 
 
 def codes(answer: Answer) -> set[str]:
-    """Return the codes of an answer's errors."""
+    """Return the codes of the answer's errors."""
     return {str(error.get("extensions", {}).get("code")) for error in answer.get("errors", ())}
 
 
@@ -132,13 +133,13 @@ def _formatted(error: GraphQLError, faults: Faults) -> GraphQLFormattedError:
         cause = cause.original_error
     if isinstance(cause, Refusal):
         return _of_refusal(error, cause)
-    # The library raises nothing else for arguments and variables that do not fit the schema.
+    # graphql-core raises plain GraphQLErrors only for arguments and variables that do not match the schema.
     if isinstance(cause, GraphQLError):
         return _coded(error, "BAD_USER_INPUT")
     faults.note(error.path, cause)
     request_id = faults.request_id
     masked = GraphQLError(
-        f"Something went wrong on the server, which has noted it under {request_id}.",
+        f"An internal error occurred. The server's log has it under the request ID {request_id}.",
         nodes=error.nodes,
         path=error.path,
     )

@@ -1,4 +1,4 @@
-"""The API as a whole: documents in, answers out. Transports need nothing else."""
+"""The API behind the transports: it takes operations and returns answers."""
 
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping
@@ -37,46 +37,48 @@ from schema.date_time import DATE_TIME
 from schema.list_sizes import IntrospectionSizes
 from schema.root import Mutation, Query, Subscription
 
-# JSON writes a control character, which is one byte, as \u0001.
-_MOST_ESCAPED = 6
+# JSON escapes a control character, one byte in UTF-8, as six: \u0001.
+_MAX_ESCAPED_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document, with variables, to be executed for one request.
+    """An operation with the variables of one request.
 
-    `query` is the document's text, and the operation's `name` tells it from others in there.
+    `query` is the text of its document; `name` selects it if the document has several operations.
     """
 
     query: str
     name: str | None
     prepared: PreparedOperation
     errors: tuple[GraphQLError, ...]
-    """What is wrong with the document; then it cannot be executed."""
+    """The document's validation errors. An operation with errors cannot be executed."""
     variables: Mapping[str, Any]
     request_id: str
     cost: int
-    """How many fields its answer, or each of its events, can have at most; 0 if it is not valid."""
+    """The maximum number of fields in its answer, or in each of its events; 0 if the document is invalid."""
 
     def bind(self) -> BoundOperation | list[GraphQLError] | None:
-        """Return it with its variables, or what is wrong with them; None where graphql-core executes it."""
+        """Bind the variables, or return their errors; None if graphql-core has to execute the operation."""
         return None if self.errors else self.prepared.bind(self.variables)
 
 
 class LiveOperation:
-    """A subscription as far as its events go: wherever it starts, and whoever asks for it."""
+    """The execution of a subscription's events, shared by all streams of the same subscription.
+
+    Neither the position at which a stream starts nor its viewer is part of it.
+    """
 
     def __init__(
         self, root_fields: Collection[str], planned: BoundOperation | None, *, cost: int, bounds: Bounds
     ) -> None:
-        """Execute its events by a plan, if there is one."""
         self.root_fields = root_fields
         self._planned = planned
         self._cost = cost
         self._bounds = bounds
 
     def execute_at_once(self, context: Context, event: object, budget: Budget = UNLIMITED) -> Answer | None:
-        """Return an event's answer, if there is no need to wait for anything, and nothing fails."""
+        """Return an event's answer if it needs no awaiting and has no errors; otherwise None."""
         if self._planned is None:
             return None
         try:
@@ -88,7 +90,7 @@ class LiveOperation:
         except ResponseTooLarge:
             result = None
         if result is None:
-            # It is executed again, and counted then.
+            # The caller executes the event again, which charges the budget.
             budget.charge(-self._cost)
             return None
         budget.charge(_work_of(result) - self._cost)
@@ -101,7 +103,7 @@ class Api:
     def __init__(
         self, limits: DocumentLimits | None = None, *, introspection: bool = True, plans: bool = True
     ) -> None:
-        """Build the schema; without `plans`, graphql-core executes all operations."""
+        """Build the schema. Without `plans`, graphql-core executes all operations."""
         self._limits = limits or DocumentLimits()
         self.max_cost = self._limits.answer_fields
         self._bounds = Bounds(
@@ -121,16 +123,16 @@ class Api:
         self._documents = DocumentCache(self._limits, preparation)
 
     def sdl(self) -> str:
-        """Return the schema in the schema definition language, ending in a line break."""
+        """Return the schema in the schema definition language, with a final newline."""
         return self._schema.as_str() + "\n"
 
     def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
-        """Return the document of that text, parsed and validated.
+        """Return the parsed and validated document.
 
         Raises:
-            DocumentMalformed: the text is not a document.
-            DocumentTooComplex: it is over a limit.
-            RateLimited: the document is new, and the budget is used up.
+            DocumentMalformed: the text is not a GraphQL document.
+            DocumentTooComplex: the document exceeds a limit.
+            RateLimited: the document is not cached, and the budget is exhausted.
         """
         return self._documents.prepare(text, budget)
 
@@ -142,44 +144,45 @@ class Api:
         request_id: str,
         budget: Budget = UNLIMITED,
     ) -> Operation:
-        """Return the operation of that name, or without a name the only one, of the document.
+        """Return the operation with this name, or the document's only operation if `name` is None.
 
         Raises:
-            DocumentMalformed: the text is not a document.
-            DocumentTooComplex: it is over a limit.
-            OperationUnknown: which operation is meant cannot be told.
-            RateLimited: the document or the size of its variables is new, and the budget is used up.
+            DocumentMalformed: the text is not a GraphQL document.
+            DocumentTooComplex: the document exceeds a limit.
+            OperationUnknown: the document has no such operation, or several and `name` is None.
+            RateLimited: the document or its cost is not cached, and the budget is exhausted.
         """
         document = self.prepare(query, budget)
         prepared = document.operation(name)
         cost = 0 if document.errors else prepared.cost(variables, budget)
-        # The text that is kept already: each of many streams would hold one of its own.
+        # The text from the cache, so that many streams of one document share a single copy.
         return Operation(document.text, name, prepared, document.errors, variables, request_id, cost)
 
     def check_cost(self, operation: Operation) -> None:
-        """Accept what the operation may cost with its variables.
+        """Check that the operation with its variables is within the cost limit.
 
         Raises:
-            DocumentTooComplex: that is over the limit.
+            DocumentTooComplex: its cost exceeds the limit.
         """
         cost = operation.cost
         if operation.prepared.is_subscription:
             most = self._limits.event_fields
             if cost > most:
                 raise DocumentTooComplex(
-                    f"Each event could have {cost} fields, which is over the limit of {most} for the events"
-                    " of a subscription. Ask for smaller pages, or fetch the rest with a query."
+                    f"Each event could have {cost} fields, which exceeds the limit of {most} for the events"
+                    " of a subscription. Request smaller pages, or fetch the rest with a query."
                 )
         elif cost > self.max_cost:
             raise DocumentTooComplex(
-                f"The answer could have {cost} fields, over {self.max_cost}: ask for smaller pages."
+                f"The answer could have {cost} fields, which exceeds the limit of {self.max_cost}. Request"
+                " smaller pages."
             )
 
     async def execute(self, operation: Operation, context: Context, budget: Budget = UNLIMITED) -> Answer:
-        """Execute a query or mutation; what it comes to is drawn from the budget, which must have its cost.
+        """Execute a query or mutation, and charge the budget with the work that it took.
 
         Raises:
-            RateLimited: the budget does not have that much left.
+            RateLimited: the budget has less left than the operation's cost.
         """
         budget.take(operation.cost)
         bound = self._bound(operation, budget)
@@ -202,7 +205,7 @@ class Api:
             faults.close()
 
     def _bound(self, operation: Operation, budget: Budget) -> BoundOperation | list[GraphQLError] | None:
-        """Return what `bind` does, and draw the time that it takes."""
+        """Bind the operation, and charge the budget with the time that it took."""
         started = thread_time()
         bound = operation.bind()
         budget.charge((thread_time() - started) * WORK_PER_SECOND)
@@ -218,14 +221,14 @@ class Api:
         faults: Faults,
         budget: Budget,
     ) -> Answer:
-        """Execute an operation whose cost has been drawn, and give back what it has not come to."""
+        """Execute an operation whose cost has been charged, and adjust the charge to the actual work."""
         try:
             result = await bound.execute(context, event, self._bounds)
         except ResponseTooLarge:
             return too_large(self._limits.answer_bytes)
         budget.charge(_work_of(result) - operation.cost)
         answer = answer_of(result, faults, omitted_errors=result.omitted_errors)
-        if "errors" in answer or result.size * _MOST_ESCAPED > self._limits.answer_bytes:
+        if "errors" in answer or result.size * _MAX_ESCAPED_BYTES > self._limits.answer_bytes:
             return self._within_bytes(answer)
         return answer
 
@@ -237,10 +240,10 @@ class Api:
     async def stream(
         self, operation: Operation, context: Context, budget: Budget = UNLIMITED
     ) -> AsyncGenerator[Answer]:
-        """Execute any operation: a subscription gives an answer for each event, the others give one.
+        """Yield the answer of a query or mutation, or the answer of each event of a subscription.
 
-        Each event waits until its cost can be drawn from the budget. An answer without `data` is not an
-        event's: it says why the stream is over.
+        Each event waits until the budget has its cost. An answer without `data` does not belong to an event:
+        it is the last one, and says why the stream ended.
         """
         faults = Faults(operation.request_id)
         try:
@@ -289,9 +292,9 @@ class Api:
                 await budget.wait_for(operation.cost)
 
     def live_operation(self, operation: Operation) -> "LiveOperation":
-        """Return what a subscription has in common with others whose events, for one viewer, are the same."""
+        """Return the shared execution of all subscriptions that deliver the same events to a given viewer."""
         prepared = operation.prepared
-        deciding = json.dumps(prepared.without_place(operation.variables), sort_keys=True)
+        deciding = json.dumps(prepared.without_after(operation.variables), sort_keys=True)
         key = (operation.query, operation.name, deciding)
         found = self._live.get(key)
         if found is None:
@@ -309,10 +312,10 @@ def _work_of(result: PlanResult) -> int:
 
 class _Execution(StrawberryGraphQLCoreExecutionContext):
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
-        """Execute each event of a subscription with notes of its own.
+        """Give each event of a subscription a field cache of its own.
 
-        graphql-core notes which fields it has collected, under the identity of a list that it makes anew for
-        every event, and keeps the notes for as long as the subscription lasts: about 2 kB for each event.
+        graphql-core caches collected fields under the identity of a list that it creates for every event, and
+        keeps the cache for the lifetime of the subscription: a leak of about 2 kB per event.
         """
         execution = cast(Executor[Any], super().build_per_event_executor(payload))  # pyright: ignore[reportUnknownMemberType]
         execution._relevant_sub_fields = {}  # pyright: ignore[reportPrivateUsage]
@@ -322,20 +325,20 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
 class _Schema(strawberry.Schema):
     @property
     def core(self) -> GraphQLSchema:
-        """The graphql-core schema, which validation needs."""
+        """The underlying graphql-core schema."""
         return self._schema
 
     def _extend_introspection(self) -> None:
-        """Leave `__Type.isOneOf` to graphql-core: Strawberry's resolver fails for wrapping types.
+        """Resolve `__Type.isOneOf` as graphql-core does: Strawberry's resolver fails for wrapping types.
 
-        The types of introspection are those of the whole process, which another schema may have changed.
+        All schemas of the process share the types of introspection, so another schema may have changed them.
         """
         # https://spec.graphql.org/draft/#sec-The-__Type-Type
         fields = self._schema.type_map["__Type"].fields  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         fields["isOneOf"].resolve = _is_one_of
 
     def process_errors(self, errors: list[Any], execution_context: ExecutionContext | None = None) -> None:
-        """Log nothing: `answer_of` does, where it knows which errors are the client's own."""
+        """Log nothing: `answer_of` logs, because it can tell the server's faults from client errors."""
 
 
 def _is_one_of(kind: object, _info: object) -> bool | None:

@@ -1,58 +1,61 @@
-"""What a caller may have done in a time, counted in fields: requests, events and new documents draw on it."""
+"""Budgets: the work that a client may cause per unit of time, counted in fields.
+
+Requests, events and new documents are charged to them.
+"""
 
 from typing import Protocol
 
 WORK_PER_SECOND = 100_000
-"""How many fields a second of processor time counts as, where time is measured and not fields."""
+"""The number of fields that a second of processor time counts as."""
 
 BYTES_PER_FIELD = 100
-"""How many bytes of an answer count as one field more."""
+"""The number of bytes in an answer that count as one more field."""
 
 
 class Budget(Protocol):
-    """The budget of one user, or of one address."""
+    """The budget of one user or one IP address."""
 
     def check(self) -> None:
-        """Accept that something begins whose work is not known yet.
+        """Check that work of unknown size may start.
 
         Raises:
-            RateLimited: the budget is used up.
+            RateLimited: the budget is exhausted.
         """
         ...
 
     def take(self, work: int) -> None:
-        """Draw the most that something can come to.
+        """Reserve the maximum that an operation can cost.
 
         Raises:
-            RateLimited: there is not that much left.
+            RateLimited: less than that is left.
         """
         ...
 
     def charge(self, work: float) -> None:
-        """Draw what something has come to, though it is more than there is; give back what is negative."""
+        """Charge work already done, even if that overdraws the budget. A negative amount is a refund."""
         ...
 
     async def wait_for(self, work: int) -> None:
-        """Draw that much as soon as it is there.
+        """Wait until the budget has this much, and charge it.
 
         Raises:
-            RateLimited: that would take too long.
+            RateLimited: the wait would be too long.
         """
         ...
 
 
 class _Unlimited:
     def check(self) -> None:
-        """Accept everything."""
+        """Do nothing."""
 
     def take(self, work: int) -> None:
-        """Accept everything."""
+        """Do nothing."""
 
     def charge(self, work: float) -> None:
-        """Count nothing."""
+        """Do nothing."""
 
     async def wait_for(self, work: int) -> None:
-        """Wait for nothing."""
+        """Do nothing."""
 
 
 UNLIMITED: Budget = _Unlimited()

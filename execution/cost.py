@@ -1,6 +1,6 @@
-"""What an operation may cost: how many fields its answer has if every page and list in it is full."""
+"""The cost of an operation: the number of fields in its answer if every page and list in it is full."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Mapping
@@ -35,14 +35,13 @@ from schema.list_sizes import IntrospectionSizes, max_items
 
 
 class _Given(NamedTuple):
-    """What a variable's value means to the cost: as a page's size, which may be null, and as a list."""
+    """A variable's value as far as it affects the cost: as a page size, which may be null, and as a list."""
 
     size: int | None
     length: int
 
     @classmethod
     def of(cls, value: object) -> "_Given":
-        """Say what a value means."""
         if isinstance(value, list):
             return cls(MAX_PAGE_SIZE, len(cast("list[object]", value)))
         if value is None or isinstance(value, int):
@@ -51,11 +50,11 @@ class _Given(NamedTuple):
 
 
 Sizes: TypeAlias = tuple[_Given | None, ...]
-"""An operation's variables as far as they decide its cost, in their order; None for what is left out."""
+"""An operation's variables, in order, as far as they affect its cost; None for an omitted one."""
 
 
 class Cost:
-    """The cost of an operation of a valid document; pages in pages multiply."""
+    """Computes the cost of an operation of a valid document. The sizes of nested pages multiply."""
 
     def __init__(
         self,
@@ -64,7 +63,6 @@ class Cost:
         document: DocumentNode,
         operation: OperationDefinitionNode,
     ) -> None:
-        """Take the operation; nothing is counted yet."""
         self._schema = schema
         self._introspection = introspection
         self._operation = operation
@@ -80,13 +78,13 @@ class Cost:
         }
 
     def sizes(self, variables: Mapping[str, Any]) -> Sizes:
-        """Return what the variables mean to the cost."""
+        """Return the variables as far as they affect the cost."""
         return tuple(_Given.of(variables[name]) if name in variables else None for name in self._variables)
 
     def with_sizes(self, sizes: Sizes) -> int:
         """Return the cost with variables of these sizes.
 
-        Every fragment is measured once, so the time is proportional to the document's text.
+        Each fragment is measured once, so the time is proportional to the length of the document.
         """
         root = self._schema.get_root_type(self._operation.operation)
         if root is None:
@@ -100,14 +98,14 @@ _Count: TypeAlias = int | Fraction
 
 
 class _Place(NamedTuple):
-    """What an object's place in the answer means to the sizes of its lists.
+    """The position of an object in the answer, as far as it determines the lengths of the object's lists.
 
-    `edges` is the size of the page that it is, for a connection. `of_all` is true where the answer has all
-    of the schema's objects of its type, for a type of introspection.
+    `edges` is the page size if the object is a connection. `exhaustive` says that the answer has every object
+    of this type in the schema, for the types of introspection.
     """
 
     edges: int = 0
-    of_all: bool = False
+    exhaustive: bool = False
 
 
 class _Answer:
@@ -127,7 +125,7 @@ class _Answer:
         self._in_fragments: dict[tuple[str, _Place], _Count] = {}
 
     def fields(self, selection_set: SelectionSetNode | None, type_name: str, place: _Place) -> _Count:
-        """Return how many fields an object of the type may have in the answer, with all that is below it."""
+        """Return the maximum number of fields in an object of the type, with all that is nested in it."""
         parent = self._schema.get_type(type_name)
         if selection_set is None or not is_composite_type(parent):
             return 0
@@ -154,21 +152,21 @@ class _Answer:
         return self._in_fragments[name, place]
 
     def _in_field(self, field: GraphQLField, node: FieldNode, parent: str, place: _Place) -> _Count:
-        """Return how many fields the field comes to: itself, and what is in it."""
+        """Return the maximum number of fields that the selection adds to the answer, itself included."""
         named = _named_type(field)
         if not is_composite_type(named):
             return 1
-        of_all = IntrospectionSizes.is_of_all(parent, node.name.value, of_all=place.of_all)
+        exhaustive = IntrospectionSizes.is_exhaustive(parent, node.name.value, exhaustive=place.exhaustive)
         items: _Count = 1
         edges = 0
         if _is_list(field):
             items = self._list_size(field, node, parent, place)
         elif is_object_type(named) and "edges" in named.fields:
             edges = self._page_size(field, node)
-        return 1 + items * self.fields(node.selection_set, named.name, _Place(edges, of_all))
+        return 1 + items * self.fields(node.selection_set, named.name, _Place(edges, exhaustive))
 
     def _list_size(self, field: GraphQLField, node: FieldNode, parent: str, place: _Place) -> _Count:
-        """Return how many items a list holds at most."""
+        """Return the maximum length of a list."""
         if node.name.value == "edges":
             return place.edges
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
@@ -178,23 +176,23 @@ class _Answer:
             return self._page_size(field, node)
         noted = max_items(field)
         if noted is None:
-            noted = self._introspection.of(parent, node.name.value, of_all=place.of_all)
-        # A list of which nothing is known may be as long as a page.
+            noted = self._introspection.of(parent, node.name.value, exhaustive=place.exhaustive)
+        # A list that declares no maximum is assumed to be as long as the largest page.
         return MAX_PAGE_SIZE if noted is None else noted
 
     def _page_size(self, field: GraphQLField, node: FieldNode) -> int:
-        """Return how many items a page holds at most."""
+        """Return the maximum number of items on a page."""
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         sizes = [self._size(given[name]) for name in ("first", "last") if name in given]
         found = [size for size in sizes if size is not None]
         if not found:
             default = field.args["first"].default_value
             return default if isinstance(default, int) else DEFAULT_PAGE_SIZE
-        # A size out of range is refused when the field is resolved.
+        # The resolver rejects sizes that are out of range.
         return min(max(0, *found), MAX_PAGE_SIZE)
 
     def _size(self, value: ValueNode | None) -> int | None:
-        """Return the number that a size stands for; None where it is not given."""
+        """Return the value of a page size argument; None if it is omitted or null."""
         if isinstance(value, VariableNode):
             name = value.name.value
             given = self._variables.get(name)
@@ -202,7 +200,7 @@ class _Answer:
         return int(value.value) if isinstance(value, IntValueNode) else None
 
     def _length(self, value: ValueNode | None) -> int:
-        """Return how many items a list has; one item need not be in a list."""
+        """Return the length of a list argument. GraphQL accepts a single item in place of a list of one."""
         if isinstance(value, VariableNode):
             name = value.name.value
             given = self._variables.get(name)

@@ -1,4 +1,4 @@
-"""Documents: parsed, measured and validated once for each text, at the cost of whoever sends a new one."""
+"""Documents, parsed, measured and validated once per text. The client that sends a new one pays for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,28 +27,29 @@ from execution.limits import DocumentLimits, DocumentTooComplex, check_document
 from execution.operation import Preparation, PreparedOperation
 
 _CACHED_CHARS = 1024 * 1024
-# A field of a plan or parsed document takes up to 2 kB of memory; fragments count wherever they are spread.
+# A field of a plan or parsed document takes up to 2 kB of memory. A fragment counts once per spread.
 _CHARS_PER_FIELD = 32
 _REJECTED_CHARS = 4 * 1024 * 1024
-# An error quotes names of the document, which may be long.
-_MOST_ERROR_CHARS = 1000
+# Errors quote names from the document, which may be long.
+_MAX_ERROR_CHARS = 1000
 
-_NESTED_TOO_DEEPLY = "The document is nested too deeply."
-# What graphql-core says when it gives up, by the words for the client.
+_NESTED_TOO_DEEPLY = "The document is nested too deeply. Split it into several requests."
+# The messages with which graphql-core aborts validation, and those that the client gets instead.
 _TOO_COMPLEX = {
-    "Validation aborted.": "The document selects the same fields too often, or has too many fragments.",
-    "Maximum introspection depth exceeded": "The introspection is circular.",
+    "Validation aborted.": "The document selects the same fields too often, or has too many fragments."
+    " Split it into several requests.",
+    "Maximum introspection depth exceeded": "The introspection is nested too deeply. Request fewer levels.",
 }
-# Fields that are to become one are compared in pairs, while the process does nothing else: for a second up to
-# the library's own limit, for a fifth of one up to this, which allows 130 fragments on one object.
+# Validation compares fields of one response name in pairs, and blocks the process meanwhile: for a second at
+# the library's own limit, for a fifth of a second at this one, which allows 130 fragments on one object.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document, and what is wrong with it; with `errors` it is not executed.
+    """A parsed document with its validation errors. A document with errors is not executed.
 
-    `fields` is how many it has, its fragments spread out.
+    `fields` is the number of its fields, counting a fragment once per spread.
     """
 
     text: str
@@ -58,15 +59,15 @@ class Document:
     fields: int
 
     def operation(self, name: str | None) -> PreparedOperation:
-        """Return the operation of that name, or without a name the only one.
+        """Return the operation with this name, or the only operation if `name` is None.
 
         Raises:
-            OperationUnknown: there is none, or more than one.
+            OperationUnknown: there is no such operation, or there are several and `name` is None.
         """
         if name is None and len(self.operations) == 1:
             return next(iter(self.operations.values()))
         if name is None and self.operations:
-            raise OperationUnknown("The document has several operations: say which with `operationName`.")
+            raise OperationUnknown("The document has several operations. Select one with `operationName`.")
         if name is None:
             raise OperationUnknown("The document has no operation.")
         if name not in self.operations:
@@ -75,11 +76,11 @@ class Document:
 
 
 class OperationUnknown(Exception):
-    """Which operation of the document to execute cannot be told; the message says why."""
+    """The request does not identify an operation of the document. The message says why."""
 
 
 class DocumentMalformed(Exception):
-    """The text is not a document; `error` says where."""
+    """The text is not a GraphQL document. `error` has the location of the syntax error."""
 
     def __init__(self, error: GraphQLError) -> None:
         super().__init__(error.message)
@@ -87,17 +88,16 @@ class DocumentMalformed(Exception):
 
 
 _Rejected: TypeAlias = "str | GraphQLError | Document"
-"""Why a document is not executed: over the limit that the text names, malformed, or with errors."""
+"""Why a document is not executed: the message of an exceeded limit, a syntax error, or validation errors."""
 
 
 class DocumentCache:
-    """Prepares documents, and keeps the recently used ones: some hundreds of usual size.
+    """Prepares documents, and caches the recently used ones: hundreds of documents of typical size.
 
-    Of those that are not executed, it keeps the reasons alone.
+    For a rejected document it caches only the reason. With `hides_schema`, introspection is invalid.
     """
 
     def __init__(self, limits: DocumentLimits, preparation: Preparation) -> None:
-        """Make an empty cache; with `hides_schema` a document that introspects is not valid."""
         self._limits = limits
         self._preparation = preparation
         hides_schema = preparation.hides_schema
@@ -106,12 +106,12 @@ class DocumentCache:
         self._rejected: LRUCache[bytes, _Rejected] = LRUCache(_REJECTED_CHARS, getsizeof=_size_of_rejected)
 
     def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
-        """Return the document of that text; the time that a new one takes is drawn from the budget.
+        """Return the prepared document. Preparing one that is not cached is charged to the budget.
 
         Raises:
-            DocumentMalformed: the text is not a document.
-            DocumentTooComplex: it is over a limit.
-            RateLimited: the document is new, and the budget is used up.
+            DocumentMalformed: the text is not a GraphQL document.
+            DocumentTooComplex: the document exceeds a limit.
+            RateLimited: the document is not cached, and the budget is exhausted.
         """
         document = self._documents.get(text)
         if document is not None:
@@ -148,7 +148,10 @@ class DocumentCache:
             return parse(text, max_tokens=self._limits.tokens)
         except GraphQLSyntaxError as error:
             if "tokens. Parsing aborted" in error.message:
-                raise DocumentTooComplex(f"The document has over {self._limits.tokens} tokens.") from error
+                raise DocumentTooComplex(
+                    f"The document has more than {self._limits.tokens} tokens. Split it into several"
+                    " requests."
+                ) from error
             if "nested too deeply" in error.message:
                 raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
             raise
@@ -165,7 +168,7 @@ class DocumentCache:
         return Document(text, node, (), self._operations(node), fields)
 
     def _invalid(self, node: DocumentNode, errors: Sequence[GraphQLError]) -> Document:
-        """Return what is needed of a document that is not executed: its operations' names, and the errors."""
+        """Return a document with only the errors and the names of the operations, to be cached."""
         emptied = DocumentNode(
             definitions=tuple(
                 OperationDefinitionNode(
@@ -190,10 +193,10 @@ class DocumentCache:
 
 
 def _without_source(error: GraphQLError) -> GraphQLError:
-    """Return the error without the document that it refers to."""
+    """Return a copy of the error that does not keep the document alive."""
     message = error.message
-    if len(message) > _MOST_ERROR_CHARS:
-        message = message[:_MOST_ERROR_CHARS] + "..."
+    if len(message) > _MAX_ERROR_CHARS:
+        message = message[:_MAX_ERROR_CHARS] + "..."
     copied = GraphQLError(message)
     copied.locations = error.locations
     return copied
@@ -212,14 +215,13 @@ def _size(document: Document) -> int:
 
 
 class PreparedDocument(SchemaExtension):
-    """Hands Strawberry a prepared document, so that it neither parses nor validates again."""
+    """Gives Strawberry the prepared document, so that it does not parse and validate it again."""
 
     def __init__(self, prepare: Callable[[str], Document]) -> None:
-        """Take documents from there."""
         self._prepare = prepare
 
     def on_parse(self) -> Iterator[None]:
-        """Put the document where the parser would."""
+        """Set the document and its errors in place of the parser."""
         context = self.execution_context
         document = self._prepare(context.query or "")
         context.graphql_document = document.node

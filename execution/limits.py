@@ -1,4 +1,4 @@
-"""How large a document may be, checked before anything is spent on it."""
+"""Limits on the size of a document, checked before it is validated or executed."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ from graphql import (
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """The largest document that is executed, its fragments counted wherever they are spread.
+    """The limits of a document that is executed. A fragment counts once per spread.
 
-    `answer_fields` is how many fields the answer may have if every page and list in it is full, and
-    `event_fields` how many each event of a subscription may have. `answer_bytes` is the largest answer.
+    `answer_fields` limits the fields of an answer in which every page and list is full, and `event_fields`
+    those of each event of a subscription. `answer_bytes` limits the size of an answer.
     """
 
     tokens: int = 5000
@@ -32,7 +32,7 @@ class DocumentLimits:
 
 
 class DocumentTooComplex(Exception):
-    """A document is over one of the limits; the message names it."""
+    """The document exceeds a limit, which the message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class _Size:
 
 
 def check_document(document: DocumentNode, limits: DocumentLimits) -> int:
-    """Accept a parsed document, valid or not, and return how many fields it has.
+    """Check a parsed document, valid or not, and return the number of its fields.
 
-    Every fragment is measured once, so the time is proportional to the document's text even where its
-    fragments unfold exponentially.
+    Each fragment is measured once, so the time is proportional to the length of the document even if its
+    fragments expand exponentially.
 
     Raises:
-        DocumentTooComplex: it is over a limit.
+        DocumentTooComplex: the document exceeds a limit.
     """
     measure = _Measure(document, limits)
     return sum(
@@ -71,9 +71,9 @@ class _Measure:
         self._sizes: dict[str, _Size] = {}
 
     def check(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> int:
-        """Accept an operation, or a fragment, which need not be used: it is validated all the same.
+        """Check an operation or fragment, and return the number of its fields.
 
-        Its fields are returned.
+        Unused fragments are checked too, because validation takes time for them.
         """
         size = self._selection_size(definition.selection_set, 1)
         directives = size.directives + sum(
@@ -86,11 +86,13 @@ class _Measure:
         )
         for name, count, limit in counts:
             if count > limit:
-                raise DocumentTooComplex(f"The operation has over {limit} {name}: split it.")
+                raise DocumentTooComplex(
+                    f"The operation has more than {limit} {name}. Split it into several requests."
+                )
         return size.fields
 
     def _selection_size(self, selection_set: SelectionSetNode | None, level: int) -> _Size:
-        """Measure what is selected; `level` is how deep in the document's own text it stands."""
+        """Measure a selection set; `level` is its depth in the text of its operation or fragment."""
         if selection_set is None:
             return _Size()
         if level > self._limits.depth:
@@ -107,7 +109,7 @@ class _Measure:
                 inner = self._fragment_size(selection.name.value)
                 depth = max(depth, inner.depth)
             elif isinstance(selection, InlineFragmentNode):
-                # It adds no level to the answer, but one to the recursion here.
+                # An inline fragment adds no level to the answer, but one to this recursion.
                 inner = self._selection_size(selection.selection_set, level + 1)
                 depth = max(depth, inner.depth)
             else:
@@ -122,7 +124,7 @@ class _Measure:
     def _fragment_size(self, name: str) -> _Size:
         known = self._sizes.get(name)
         if known is None:
-            # Met again before it is measured, it is a cycle, which validation turns down by name.
+            # A fragment that spreads itself has this size for now. Validation rejects such cycles.
             self._sizes[name] = _Size()
             fragment = self._fragments.get(name)
             known = self._selection_size(fragment.selection_set if fragment else None, 1)
@@ -131,5 +133,5 @@ class _Measure:
 
     def _too_deep(self) -> DocumentTooComplex:
         return DocumentTooComplex(
-            f"The operation is over {self._limits.depth} levels deep: fetch in several requests."
+            f"The operation has more than {self._limits.depth} levels. Split it into several requests."
         )

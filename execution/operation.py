@@ -1,4 +1,4 @@
-"""Operations of documents, with everything about them that need be found out only once."""
+"""Operations of documents, with everything that can be computed once and reused for every request."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,15 +26,16 @@ from execution.cost import Cost, Sizes
 from plans import BoundOperation, OperationPlan, Unplannable, plan_operation
 from schema.list_sizes import IntrospectionSizes
 
-_REMEMBERED_COSTS = 64
+_CACHED_COSTS = 64
 _MAX_VARIABLE_ERRORS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What operations are prepared with.
+    """The schema and options for preparing operations.
 
-    Without `plans` graphql-core executes them. With `hides_schema`, errors suggest no names.
+    Without `plans`, graphql-core executes the operations. With `hides_schema`, errors do not suggest names
+    from the schema.
     """
 
     schema: GraphQLSchema
@@ -44,36 +45,35 @@ class Preparation:
 
 
 class PreparedOperation:
-    """An operation of a document; ready to be executed if the document is valid."""
+    """An operation of a document. It can be executed if the document is valid."""
 
     def __init__(
         self, preparation: Preparation, document: DocumentNode, node: OperationDefinitionNode
     ) -> None:
-        """Prepare it."""
         self.node = node
         self.is_subscription = node.operation is OperationType.SUBSCRIPTION
-        """Whether only a stream can answer it."""
+        """Whether the operation has to be answered with a stream."""
         self.is_mutation = node.operation is OperationType.MUTATION
-        """Whether no GET request may execute it."""
+        """Whether GET requests must not execute the operation."""
         self.root_fields = frozenset(
             selection.name.value
             for selection in node.selection_set.selections
             if isinstance(selection, FieldNode)
         )
-        """The names of the root fields that are selected outside of fragments."""
+        """The names of the root fields selected outside fragments."""
         self._preparation = preparation
         self._document = document
         self._plan: OperationPlan | None = None
         self._is_planned = not preparation.plans
         self._cost = Cost(preparation.schema, preparation.introspection, document, node)
-        self._costs = LRUCache[Sizes, int](_REMEMBERED_COSTS)
+        self._costs = LRUCache[Sizes, int](_CACHED_COSTS)
 
     @property
     def field_names(self) -> Mapping[str, int]:
-        """The names of all fields that its document selects, each with how often it is written down."""
+        """The names of all fields selected in the document, each with its number of occurrences."""
         return self._names.fields
 
-    # Looked up for operations that are executed, of which a document with hundreds has few.
+    # Computed on first use: of a document with hundreds of operations, few are executed.
     @cached_property
     def _names(self) -> "_Names":
         names = _Names()
@@ -81,8 +81,8 @@ class PreparedOperation:
         return names
 
     @cached_property
-    def _place(self) -> str | None:
-        """The variable that is the argument `after` of a root field, if it is used for nothing else."""
+    def _after_variable(self) -> str | None:
+        """The variable passed as `after` to a root field; None if there is none or it has other uses."""
         found = [
             given.value.name.value
             for field in self.node.selection_set.selections
@@ -90,16 +90,16 @@ class PreparedOperation:
             for given in field.arguments or ()
             if given.name.value == "after" and isinstance(given.value, VariableNode)
         ]
-        # Its definition is one of its uses.
+        # The definition of a variable counts as an occurrence, so a variable used once has two.
         return found[0] if len(found) == 1 and self._names.variables[found[0]] == 2 else None
 
     def cost(self, variables: Mapping[str, Any], budget: Budget = UNLIMITED) -> int:
-        """Return what the operation may cost with these variables.
+        """Return the maximum cost of the operation with these variables.
 
-        A cost that is not known for these sizes takes time to find out, which is drawn from the budget.
+        Computing a cost that is not cached is charged to the budget.
 
         Raises:
-            RateLimited: the cost is not known, and the budget is used up.
+            RateLimited: the cost is not cached, and the budget is exhausted.
         """
         sizes = self._cost.sizes(variables)
         found = self._costs.get(sizes)
@@ -110,14 +110,14 @@ class PreparedOperation:
             budget.charge((thread_time() - started) * WORK_PER_SECOND)
         return found
 
-    def without_place(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the variables without the one that only says where a subscription starts."""
-        return {name: value for name, value in variables.items() if name != self._place}
+    def without_after(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables without the one that only sets the start of a subscription."""
+        return {name: value for name, value in variables.items() if name != self._after_variable}
 
     def bind(self, variables: Mapping[str, Any]) -> BoundOperation | list[GraphQLError] | None:
-        """Return the operation with these variables, or what is wrong with them.
+        """Return the operation with these variables, or their errors.
 
-        None where graphql-core has to execute it.
+        None if there is no plan for it, so that graphql-core has to execute it.
         """
         try:
             if not self._is_planned:
@@ -133,7 +133,7 @@ class PreparedOperation:
             return self._unplanned(variables)
 
     def _unplanned(self, variables: Mapping[str, Any]) -> list[GraphQLError] | None:
-        """Return what is wrong with the variables where graphql-core would say more than we tell."""
+        """Return the errors in the variables if graphql-core's own messages would reveal the schema."""
         if not self._preparation.hides_schema:
             return None
         values = get_variable_values(
@@ -147,7 +147,7 @@ class PreparedOperation:
 
 
 class _Names(Visitor):
-    """How often each field and variable is written down."""
+    """Counts the occurrences of each field and variable."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,12 +8,12 @@ const config: CodegenConfig = {
     'generated/': {
       preset: 'client',
       presetConfig: {
-        // With masking on, components declare what they show; a team that wants it takes this line out.
+        // Remove this line to enable fragment masking, with which components declare the data they use.
         fragmentMasking: false,
-        // The manifest of trusted documents, by hash.
+        // Generates the manifest of trusted documents, keyed by hash.
         persistedDocuments: { hashAlgorithm: 'sha256' },
       },
-      // Normalised caches need the type of every object, and a trusted document is sent as it stands here.
+      // Normalised caches need the type of every object, and trusted documents have to contain it already.
       documentTransforms: [addTypenameSelectionDocumentTransform],
       config: {
         enumType: 'string-literal',

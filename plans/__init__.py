@@ -4,11 +4,11 @@
     bound = plan.bind(variables)        # or the errors in them
     result = await bound.execute(context)
 
-A plan does what graphql-core's `execute` does, for any schema of graphql-core's or Strawberry's, and gives
-the same answers and errors: https://spec.graphql.org/draft/#sec-Execution. What it finds out once is which
-fields are selected on which type, what their constant arguments are, how each resolver is called and how what
-it returns is turned into a response. What it cannot do is refused with `Unplannable` before anything is
-executed: give that to graphql-core.
+A plan does what graphql-core's `execute` does, for any schema built with graphql-core or Strawberry, and
+gives the same answers and errors: https://spec.graphql.org/draft/#sec-Execution. Compilation determines once
+which fields are selected on each type, the values of their constant arguments, how each resolver is called,
+and how its result is turned into the response. An operation that a plan cannot execute raises `Unplannable`
+before any resolver runs; fall back to graphql-core for it.
 """
 
 from plans.bounds import Bounds, ResponseTooLarge, Turns

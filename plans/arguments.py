@@ -1,6 +1,6 @@
 """The arguments of a selected field."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from graphql.utilities.coerce_input_value import coerce_default_value, coerce_in
 from plans.unplannable import Unplannable
 
 Arguments: TypeAlias = Callable[[VariableValues], dict[str, Any]]
-"""Returns a field's arguments by name, for the values of the variables.
+"""Returns a field's arguments by name for given values of the variables.
 
 https://spec.graphql.org/draft/#sec-Coercing-Field-Arguments
 """
@@ -33,7 +33,7 @@ _NO_VARIABLES = VariableValues({}, {})
 
 
 def plan_arguments(definition: GraphQLField, node: FieldNode) -> tuple[Arguments, bool]:
-    """Return the arguments of a selection of the field, and whether they are always the same."""
+    """Return the arguments of a selection of the field, and whether they are constant."""
     if not definition.args and not node.arguments:
         return lambda _variables: {}, True
     if not _has_variables(node):
@@ -57,7 +57,7 @@ def plan_arguments(definition: GraphQLField, node: FieldNode) -> tuple[Arguments
         for out_name, variable, may_be_null in named:
             value = given.get(variable)
             if value is None and not (may_be_null and variable in given):
-                # Left out, so that a default counts, or wrong.
+                # The variable is omitted, so that a default applies, or it is an invalid null.
                 return by_reference(variables)
             arguments[out_name] = value
         return arguments
@@ -68,9 +68,10 @@ def plan_arguments(definition: GraphQLField, node: FieldNode) -> tuple[Arguments
 def _parts(
     definition: GraphQLField, node: FieldNode
 ) -> tuple[dict[str, Any], list[tuple[str, str, bool]]] | None:
-    """Return the constant arguments, and of those that are variables the names and whether they may be null.
+    """Return the constant arguments, and a triple for each argument that is a variable.
 
-    None where a variable stands inside of a value.
+    The triple has the argument's Python name, the variable's name, and whether the argument is nullable. None
+    if a variable is nested in a list or object.
     """
     values = {argument.name.value: argument.value for argument in node.arguments or ()}
     constant: dict[str, Any] = {}
@@ -88,7 +89,7 @@ def _parts(
         if fixed is not Undefined:
             constant[out_name] = fixed
         elif value is not None:
-            raise Unplannable(f"the argument {name} does not fit")
+            raise Unplannable(f"the argument {name} is invalid")
     return constant, named
 
 

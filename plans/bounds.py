@@ -1,4 +1,4 @@
-"""What one execution may take up: bytes, errors, and time without a turn of the event loop."""
+"""Bounds of an execution: bytes, errors, and time for which it may block the event loop."""
 
 import asyncio
 import math
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 
 class ResponseTooLarge(Exception):
-    """The response is larger than its bounds allow; its execution has been given up."""
+    """The response exceeds `max_bytes`. Its execution has been aborted."""
 
 
-async def _any_turn() -> None:
+async def _yield_once() -> None:
     await asyncio.sleep(0)
 
 
@@ -19,22 +19,22 @@ async def _any_turn() -> None:
 class Bounds:
     """The bounds of an execution.
 
-    After `fields_at_a_time` fields, a few milliseconds, an execution waits for `next_turn`.
+    After every `fields_at_a_time` fields, a few milliseconds of work, the execution awaits `next_turn`.
     """
 
     max_bytes: float = math.inf
     max_errors: float = math.inf
     fields_at_a_time: int = 2000
-    next_turn: Callable[[], Awaitable[None]] = _any_turn
+    next_turn: Callable[[], Awaitable[None]] = _yield_once
 
 
 UNBOUNDED = Bounds()
 
 
 class Turns:
-    """Lets long executions continue one at a time: one of them in each iteration of the event loop.
+    """Resumes long executions one at a time: one in each iteration of the event loop.
 
-    However many there are, everything else waits for a part of one of them.
+    However many there are, other tasks wait only for one part of one of them.
     """
 
     def __init__(self) -> None:
@@ -42,20 +42,20 @@ class Turns:
         self._is_scheduled = False
 
     async def wait(self) -> None:
-        """Wait for the next turn, first come, first served."""
+        """Wait for the next turn. Turns are given in order of arrival."""
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
         self._waiting.append(turn)
         if not self._is_scheduled:
             self._is_scheduled = True
-            loop.call_soon(self._next, loop)
+            loop.call_soon(self._resume_next, loop)
         await turn
 
-    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _resume_next(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
-                loop.call_soon(self._next, loop)
+                loop.call_soon(self._resume_next, loop)
                 return
         self._is_scheduled = False

@@ -1,9 +1,6 @@
-"""How what a resolver returns becomes part of the response.
+"""Completion of the values that resolvers return: https://spec.graphql.org/draft/#sec-Value-Completion."""
 
-https://spec.graphql.org/draft/#sec-Value-Completion
-"""
-
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false
 
@@ -35,24 +32,24 @@ from plans.run import Complete, Place, Run, path_of
 from plans.unplannable import Unplannable
 
 PlanObject: TypeAlias = Callable[[Run, Any, Place], "dict[str, Any]"]
-"""Returns the response's object for a source."""
+"""Returns the response's object for a source object."""
 
-# What the built-in scalars leave as it is.
+# The classes whose instances the built-in scalars return unchanged.
 _UNCHANGED: dict[str, type] = {"String": str, "ID": str, "Boolean": bool}
 
 
 class Completion:
-    """Plans how the values of one selected field are completed."""
+    """Plans the completion of the values of one selected field."""
 
     def __init__(
         self, selected: SelectedField, plan_object: Callable[[GraphQLObjectType], PlanObject]
     ) -> None:
-        """Have the field's objects planned by type, each when it first comes up."""
+        """Plan objects with `plan_object`, called once per type when the type first occurs."""
         self._selected = selected
         self._plan_object = cache(plan_object)
 
     def of(self, kind: GraphQLOutputType) -> Complete:
-        """Return how a value of that type is completed."""
+        """Return the function that completes a value of this type."""
         if is_non_null_type(kind):
             return self._non_null(self.of(kind.of_type))
         if is_list_type(kind):
@@ -65,8 +62,8 @@ class Completion:
             return self._abstract(kind)
         raise Unplannable(f"values of {kind}")
 
-    def certain(self, kind: GraphQLOutputType) -> tuple[type | None, Complete]:
-        """Return a class whose instances need no looking at, if there is one, and how to complete them."""
+    def exact(self, kind: GraphQLOutputType) -> tuple[type | None, Complete]:
+        """Return the class whose instances need no checks, if there is one, and how to complete them."""
         named = get_nullable_type(kind)
         found = class_of(named) if is_object_type(named) else None
         if found is None or hasattr(found, "__await__"):
@@ -88,10 +85,10 @@ class Completion:
 
     def _object(self, kind: GraphQLObjectType) -> Complete:
         plan_object = self._plan_object(kind)
-        selected, is_type_of, certain = self._selected, kind.is_type_of, class_of(kind)
+        selected, is_type_of, exact_class = self._selected, kind.is_type_of, class_of(kind)
 
         def complete_object(run: Run, value: Any, place: Place) -> Any:
-            if type(value) is certain:
+            if type(value) is exact_class:
                 return plan_object(run, value, place)
             if value is None or value is Undefined:
                 return None
@@ -133,7 +130,7 @@ class Completion:
 
     def _list(self, item_type: GraphQLOutputType) -> Complete:
         selected, complete, nullable = self._selected, self.of(item_type), not is_non_null_type(item_type)
-        certain, complete_certain = self.certain(item_type)
+        exact_class, complete_exact = self.exact(item_type)
 
         def complete_list(run: Run, value: Any, place: Place) -> Any:
             if value is None or value is Undefined:
@@ -158,8 +155,8 @@ class Completion:
                 item_place = (place, len(response), response, nullable)
                 response.append(None)
                 try:
-                    if type(item) is certain:
-                        response[-1] = complete_certain(run, item, item_place)
+                    if type(item) is exact_class:
+                        response[-1] = complete_exact(run, item, item_place)
                     elif is_awaitable(item):
                         run.wait_for(item, complete, selected.nodes, item_place)
                     else:
@@ -181,7 +178,7 @@ async def _collected(items: AsyncIterable[Any]) -> list[Any]:
 
 
 def unchanged_class(kind: GraphQLOutputType) -> type | None:
-    """Return the class whose instances a scalar leaves as they are; None for other types."""
+    """Return the class whose instances the scalar returns unchanged; None for other types."""
     named = get_nullable_type(kind)
     return _UNCHANGED.get(named.name) if is_leaf_type(named) else None
 

@@ -1,6 +1,6 @@
-"""What a resolver can ask about the field that it resolves."""
+"""The `info` arguments of resolvers."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Awaitable, Sequence
@@ -26,7 +26,7 @@ from plans.run import Place, Run
 
 @dataclass(frozen=True, slots=True)
 class SelectedField:
-    """A field as it is selected in an operation on a type."""
+    """A field of a type as an operation selects it."""
 
     schema: GraphQLSchema
     operation: OperationDefinitionNode
@@ -47,7 +47,7 @@ class SelectedField:
         return node.alias.value if node.alias else node.name.value
 
     def info(self, run: Run, place: Place) -> GraphQLResolveInfo[Any]:
-        """Return what graphql-core hands to a resolver for that place, or for the list that it is in."""
+        """Return graphql-core's info for this place; for an item of a list, that of the list."""
         return GraphQLResolveInfo(
             self.name,
             self.nodes,
@@ -81,29 +81,29 @@ def _gather(values: Sequence[Awaitable[Any]]) -> Awaitable[list[Any]]:
 
 
 def _forget(_values: Sequence[Any]) -> None:
-    """Do nothing: only graphql-core's own code for abstract types tracks what it leaves behind."""
+    """Do nothing: only graphql-core's own code for abstract types uses this."""
 
 
 class PlannedInfo(strawberry.Info[Any, Any]):
-    """Strawberry's `Info`, which looks up what it is not often asked for only when it is."""
+    """Strawberry's `Info`, with the rarely used parts created on demand."""
 
     def __init__(self, run: Run, selected: SelectedField, field: StrawberryField, place: Place) -> None:
-        # The base class's own would want the rest now.
+        # The constructor of the base class would need all parts now.
         self._run = run
         self._selected = selected
         self._field = field
         self._place = place
 
     @property
-    def _raw_info(self) -> GraphQLResolveInfo[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]  # made late
+    def _raw_info(self) -> GraphQLResolveInfo[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]  # made on demand
         return self._selected.info(self._run, self._place)
 
     @property
     def context(self) -> Any:
-        """The context that the operation is executed with."""
+        """The context of the execution."""
         return self._run.context
 
     @property
     def root_value(self) -> Any:
-        """The value that the root fields are resolved on."""
+        """The source of the root fields."""
         return self._run.root_value

@@ -1,6 +1,6 @@
-"""How the values of arguments become what Strawberry's resolvers take: its input types, by Python's names."""
+"""Conversion of argument values to the input types and Python names that Strawberry's resolvers expect."""
 
-# Strawberry's types are told apart as they are run.
+# Strawberry distinguishes its types at run time.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable
@@ -24,13 +24,13 @@ from strawberry.types.field import StrawberryField
 from plans.info import PlannedInfo
 
 Convert: TypeAlias = "Callable[[dict[str, Any], PlannedInfo], dict[str, Any]]"
-"""Turns a field's arguments into its resolver's."""
+"""Converts the arguments of a field to those of its resolver."""
 
 _ConvertValue: TypeAlias = "Callable[[Any, PlannedInfo], Any]"
 
 
 def plan_inputs(field: StrawberryField, schema: strawberry.Schema) -> Convert:
-    """Return how the field's arguments are converted."""
+    """Return the function that converts the field's arguments."""
     inputs = _Inputs(schema)
     name_of = schema.config.name_converter.from_argument
     planned = [
@@ -55,15 +55,15 @@ class _Inputs:
         self._config = schema.config
 
     def value(self, kind: Any, *path: str) -> _ConvertValue:
-        """Return how a value of that type is converted; what has its own ways is left to Strawberry."""
+        """Return the function that converts a value of this type; special types are left to Strawberry."""
         if self._is_leaf(kind):
-            return _as_it_is
+            return _unchanged
         if isinstance(kind, StrawberryOptional) and not isinstance(kind, StrawberryMaybe):
             return _unless_none(self.value(kind.of_type, *path))
         if isinstance(kind, StrawberryList):
             item = kind.of_type
             if self._is_leaf(item) or (isinstance(item, StrawberryOptional) and self._is_leaf(item.of_type)):
-                # The same default is given to every request, and a resolver may change its list.
+                # All requests share the default value, and a resolver may modify its list.
                 return _unless_none(_copied)
         definition = get_object_definition(kind)
         if definition is not None and definition.is_input and definition.from_input is None:
@@ -87,7 +87,7 @@ class _Inputs:
             name = self._config.name_converter.from_field(field)
             kind = field.resolve_type(type_definition=definition)
             inner = kind.of_type if isinstance(kind, StrawberryOptional) else kind
-            # A type in itself would be planned without end.
+            # Planning nested types here would not terminate for a recursive type.
             nested = get_object_definition(inner) is not None
             convert = self._by_strawberry(kind, *path, name) if nested else self.value(kind, *path, name)
             planned.append((name, field.python_name, convert))
@@ -110,7 +110,7 @@ class _Inputs:
         return convert
 
 
-def _as_it_is(value: Any, _info: PlannedInfo) -> Any:
+def _unchanged(value: Any, _info: PlannedInfo) -> Any:
     return value
 
 
@@ -119,7 +119,7 @@ def _copied(value: Any, _info: PlannedInfo) -> Any:
 
 
 def _unless_none(convert: _ConvertValue) -> _ConvertValue:
-    if convert is _as_it_is:
+    if convert is _unchanged:
         return convert
 
     def convert_some(value: Any, info: PlannedInfo) -> Any:

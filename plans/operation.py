@@ -1,6 +1,6 @@
-"""Plans of operations, and their executions."""
+"""Plans of operations, and their execution."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
@@ -42,9 +42,9 @@ _UNPLANNABLE_DIRECTIVES = {"defer", "stream", "experimental_disableErrorPropagat
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What an operation comes to, once it is known what is skipped and included.
+    """The fields of an operation for one combination of skipped and included selections.
 
-    `size` is about how many bytes the response takes up without its root fields' values.
+    `size` is the approximate size of the response in bytes, without the values of its root fields.
     """
 
     size: int
@@ -61,16 +61,16 @@ def plan_operation(
 ) -> "OperationPlan":
     """Return the plan of an operation of a valid document.
 
-    With `hide_suggestions`, errors in variables suggest no names of the schema.
+    With `hide_suggestions`, errors in variables do not suggest names from the schema.
 
     Raises:
-        Unplannable: there is no plan for it.
+        Unplannable: plans do not support the operation.
     """
     return OperationPlan(schema, document, operation, hide_suggestions=hide_suggestions)
 
 
 class OperationPlan:
-    """An operation, ready to be executed with any variables."""
+    """A compiled operation, which can be executed with any variables."""
 
     def __init__(
         self,
@@ -80,10 +80,10 @@ class OperationPlan:
         *,
         hide_suggestions: bool = False,
     ) -> None:
-        """Plan as much as does not depend on variables.
+        """Plan everything that does not depend on variables.
 
         Raises:
-            Unplannable: there is no plan for it.
+            Unplannable: plans do not support the operation.
         """
         root_type = schema.get_root_type(operation.operation)
         if root_type is None:
@@ -104,14 +104,14 @@ class OperationPlan:
 
     @property
     def shape_count(self) -> int:
-        """How many ways to skip and include are planned at present."""
+        """The number of cached combinations of skipped and included selections."""
         return len(self._shapes)
 
     def bind(self, variables: Mapping[str, Any]) -> "BoundOperation | list[GraphQLError]":
-        """Return the operation with these variables, or what is wrong with them.
+        """Return the operation with these variables, or the errors in them.
 
         Raises:
-            Unplannable: not with these variables.
+            Unplannable: plans do not support the operation with these variables.
         """
         values = self._variables.values(variables)
         if isinstance(values, list):
@@ -119,12 +119,12 @@ class OperationPlan:
         return BoundOperation(self.operation.operation, self._shape(values), values)
 
     def _shape(self, variables: VariableValues) -> _Shape:
-        """Return what the operation comes to; there is one shape for each way to skip and include."""
+        """Return the cached shape for the variables that `@skip` and `@include` use, or plan it."""
         key = tuple(variables.coerced.get(name) for name in self._deciding)
         found = self._shapes.get(key)
         if found is None:
             if len(self._shapes) >= _MAX_SHAPES:
-                # The one that has not been asked for the longest.
+                # The least recently used one.
                 del self._shapes[next(iter(self._shapes))]
             found = self._planned_shape(variables)
         else:
@@ -138,16 +138,17 @@ class OperationPlan:
         if self.operation.operation is not OperationType.SUBSCRIPTION:
             return _Shape(size, fields, None)
         if len(fields) != 1:
-            raise Unplannable("a subscription without its one field")
+            raise Unplannable("a subscription that does not have exactly one root field")
         selected = selections.root_field(self._root_type)
         return _Shape(size, fields, (selected, plan_subscriber(selected)))
 
 
 class PlanResult(ExecutionResult):
-    """A response, with what it took to make it.
+    """A response, with the work that it took.
 
-    `work` is the number of fields completed, to which awaited values and errors add more than their own;
-    `size` is about how many bytes the response takes up; `omitted_errors` are not listed in `errors`.
+    `work` is the number of completed fields, where awaited values and errors count as several fields. `size`
+    is the approximate size of the response in bytes. `omitted_errors` is the number of errors that are not in
+    `errors`.
     """
 
     __slots__ = ("omitted_errors", "size", "work")
@@ -162,7 +163,7 @@ class PlanResult(ExecutionResult):
 
 
 class BoundOperation:
-    """An operation with its variables: executed once, or for a subscription once for each event."""
+    """An operation with its variables. A subscription is executed once per event, others once."""
 
     __slots__ = ("_kind", "_shape", "_variables")
 
@@ -172,10 +173,10 @@ class BoundOperation:
         self._variables = variables
 
     async def execute(self, context: Any, root_value: Any = None, bounds: Bounds = UNBOUNDED) -> "PlanResult":
-        """Execute it and return the response; `root_value` is a subscription's event.
+        """Execute the operation and return the response. `root_value` is the event of a subscription.
 
         Raises:
-            ResponseTooLarge: the response is over its limit.
+            ResponseTooLarge: the response exceeds its bounds.
         """
         run = self._run(context, root_value, bounds)
         data: dict[str, Any] = {}
@@ -201,12 +202,12 @@ class BoundOperation:
     def execute_at_once(
         self, context: Any, root_value: Any = None, bounds: Bounds = UNBOUNDED
     ) -> "PlanResult | None":
-        """Execute it without waiting for anything; None where that cannot be, or where something fails.
+        """Execute the operation synchronously; None if a resolver has to be awaited or fails.
 
-        Then no resolver that is a coroutine has run, and it can be executed as if nothing had been tried.
+        In that case no coroutine has started, and `execute` can run as if there had been no attempt.
 
         Raises:
-            ResponseTooLarge: the response is over its limit.
+            ResponseTooLarge: the response exceeds its bounds.
         """
         run = self._run(context, root_value, bounds)
         run.pauses_at = math.inf
@@ -231,14 +232,14 @@ class BoundOperation:
 
     @property
     def is_subscription(self) -> bool:
-        """Whether it is executed once for each of its events."""
+        """Whether the operation is executed once per event."""
         return self._kind is OperationType.SUBSCRIPTION
 
     async def events(self, context: Any, root_value: Any = None) -> AsyncGenerator[Any]:
-        """Open a subscription's stream of events, to be executed one by one.
+        """Open a subscription's stream of events, each to be passed to `execute` as its `root_value`.
 
         Raises:
-            GraphQLError: it cannot be opened; the error has its place in the response.
+            GraphQLError: the stream cannot be opened. The error has a path in the response.
         """
         if self._shape.subscription is None:
             raise TypeError("only a subscription has events")
@@ -269,19 +270,19 @@ async def _generated(stream: AsyncIterable[Any]) -> AsyncGenerator[Any]:
 def _deciding_variables(
     operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> tuple[str, ...]:
-    """Return the variables that decide what is skipped or included, anywhere in the operation.
+    """Return the variables that `@skip` and `@include` use anywhere in the operation.
 
     Raises:
-        Unplannable: another directive changes how the operation is executed.
+        Unplannable: the operation uses another directive that changes its execution.
     """
     finder = _DecidingVariables()
-    todo: list[OperationDefinitionNode | FragmentDefinitionNode] = [operation]
+    pending: list[OperationDefinitionNode | FragmentDefinitionNode] = [operation]
     seen: set[str] = set()
-    while todo:
-        visit(todo.pop(), finder)
+    while pending:
+        visit(pending.pop(), finder)
         found = finder.spreads - seen
         seen |= found
-        todo += [fragments[name] for name in found if name in fragments]
+        pending += [fragments[name] for name in found if name in fragments]
     return tuple(sorted(finder.names))
 
 

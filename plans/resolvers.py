@@ -1,6 +1,6 @@
-"""How a selected field's resolver is called."""
+"""Calls to the resolvers of selected fields."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ from plans.inputs import plan_inputs
 from plans.run import Place, Run
 
 Resolve: TypeAlias = Callable[[Run, Any, Place], Any]
-"""Returns what the field is on that source, or an awaitable of it; raises what its resolver raises."""
+"""Returns the value of the field on a source, or an awaitable of it; raises what the resolver raises."""
 
-# Where Strawberry keeps its own definition of what it has given to graphql-core.
+# The extension in which Strawberry keeps its own definition of a field or type.
 _DEFINITION = "strawberry-definition"
 
 
 def plan_resolver(selected: SelectedField) -> Resolve:
-    """Return how the field is resolved."""
+    """Return the function that resolves the field."""
     resolve = selected.definition.resolve
     name = attribute_of(selected)
     if name is not None:
@@ -37,13 +37,13 @@ def plan_resolver(selected: SelectedField) -> Resolve:
 
 
 def attribute_of(selected: SelectedField) -> str | None:
-    """Return the name of the source's attribute that the field is; None where a resolver is called."""
+    """Return the attribute of the source that the field reads; None if the field has a resolver."""
     plain = _plain_strawberry_field(selected)
     return None if plain is None or plain.is_subscription or plain.base_resolver else plain.python_name
 
 
 def plan_subscriber(selected: SelectedField) -> Resolve:
-    """Return how the field's stream of events is opened."""
+    """Return the function that opens the field's stream of events."""
     plain = _plain_strawberry_field(selected)
     if plain is not None:
         return _method(selected, plain)
@@ -51,30 +51,30 @@ def plan_subscriber(selected: SelectedField) -> Resolve:
 
 
 def _plain_strawberry_field(selected: SelectedField) -> StrawberryField | None:
-    """Return Strawberry's definition of a field for which nothing is to be done but to call its resolver."""
+    """Return Strawberry's definition of a field if all that Strawberry does is to call its resolver."""
     field = (selected.definition.extensions or {}).get(_DEFINITION)
     config = _config(selected.schema)
     if not isinstance(field, StrawberryField) or config is None:
         return None
-    # Strawberry may turn exceptions into members of a union.
+    # Strawberry may convert exceptions to members of a union.
     if field.extensions or config.info_class is not strawberry.Info:
         return None
     if is_union_type(get_named_type(selected.definition.type)):
         return None
     if field.base_resolver is None and config.default_resolver is not getattr:
         return None
-    # Subclasses may resolve in their own way.
+    # Subclasses may resolve fields differently.
     if type(field).get_result is not StrawberryField.get_result:
         return None
     return field
 
 
 def class_of(kind: GraphQLObjectType) -> type | None:
-    """Return the class whose instances all are of that type; None where Strawberry has another say in it."""
+    """Return the class whose instances are all of this type; None if Strawberry decides otherwise."""
     definition = (kind.extensions or {}).get(_DEFINITION)
     if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
         return None
-    # Of a generic class there are several types.
+    # A generic class has several types.
     return None if definition.concrete_of is not None else definition.origin
 
 
@@ -86,7 +86,7 @@ def _attribute(name: str) -> Resolve:
 
 
 def _method(selected: SelectedField, field: StrawberryField) -> Resolve:
-    """Call a Strawberry resolver with what it asks for, and nothing made that it does not."""
+    """Call a Strawberry resolver, creating only the arguments that it takes."""
     resolver = cast(Any, field.base_resolver)
     function: Callable[..., Any] = resolver.wrapped_func
     takes_self = resolver.self_parameter is not None

@@ -1,6 +1,6 @@
-"""One execution of a plan: its response as it grows, what is still awaited, and what has failed."""
+"""The state of one execution of a plan: the partial response, pending values, and errors."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
@@ -17,17 +17,17 @@ from plans.bounds import Bounds, ResponseTooLarge
 Container: TypeAlias = "dict[str, Any] | list[Any]"
 
 Place: TypeAlias = "tuple[Place | None, str | int, Container, bool]"
-"""A position of the response: the place around it, its key there, what holds it, whether it may be null."""
+"""A position in the response: its parent, its key, the container that holds it, whether it is nullable."""
 
 Complete: TypeAlias = "Callable[[Run, Any, Place], Any]"
-"""Turns what a resolver returned into the response's value, or raises."""
+"""Converts a resolver's result to the value in the response, or raises."""
 
 
 _Waiting: TypeAlias = "tuple[Awaitable[Any], Complete, list[FieldNode], Place]"
 
-# The tasks of a wave that begin in one turn of the event loop: their loaders' batches are as large.
-_BEGUN_AT_A_TIME = 200
-# What takes longer than a field counts as several: a task of its own, and an exception with its traceback.
+# The number of tasks started in one turn of the event loop, which is also the largest batch of a loader.
+_TASKS_PER_TURN = 200
+# A task, and an exception with its traceback, take longer than a field and count as several.
 _WORK_OF_AWAITING = 10
 _WORK_OF_AN_ERROR = 40
 
@@ -45,10 +45,10 @@ def path_of(place: "Place | None") -> list[str | int]:
 class Run:
     """The state of one execution.
 
-    Resolvers that are coroutines are awaited in waves: all that are waiting at one time run side by side,
-    which is what loaders gather their batches from.
+    Awaitables are awaited in waves: all that are pending at one time run concurrently, so that loaders can
+    batch their loads.
 
-    A long list is completed in parts, with turns of the event loop between them.
+    A long list is completed in parts, and the event loop gets a turn between them.
     """
 
     __slots__ = (
@@ -70,19 +70,19 @@ class Run:
     def __init__(self, context: Any, root_value: Any, variables: VariableValues, bounds: Bounds) -> None:
         self._bounds = bounds
         self.work = 0
-        """The fields completed so far, plus what awaited values and errors count as."""
+        """The number of fields completed so far, where awaited values and errors count as several."""
         self.pauses_at: float = bounds.fields_at_a_time
-        """The amount of work after which a list is to postpone its remaining items."""
+        """The amount of work at which a list postpones its remaining items."""
         self.size = 0
-        """The approximate size of the response so far, in bytes; JSON's escapes are not included."""
+        """The approximate size of the response so far in bytes, without the escapes of JSON."""
         self.omitted_errors = 0
-        """How many errors there are beyond those in `errors`."""
+        """The number of errors that are not in `errors`."""
         self.context = context
         self.root_value = root_value
         self.variables = variables
         self.errors: list[GraphQLError] = []
         self.is_null = False
-        """Whether an error has made the whole response null."""
+        """Whether an error has propagated to the root, which makes the whole response null."""
         self._nulled: set[tuple[str | int, ...]] = set()
         self._waiting: list[_Waiting] = []
         self._postponed: list[tuple[Callable[[], None], Place]] = []
@@ -90,12 +90,12 @@ class Run:
     def wait_for(
         self, value: Awaitable[Any], complete: Complete, nodes: list[FieldNode], place: Place
     ) -> None:
-        """Have the value awaited, completed, and put in its place."""
+        """Schedule the value to be awaited, completed and stored at its place."""
         self.work += _WORK_OF_AWAITING
         self._waiting.append((value, complete, nodes, place))
 
     def postpone(self, complete_rest: Callable[[], None], place: Place) -> None:
-        """Complete the rest of the list at that place later, after a turn of the event loop."""
+        """Complete the rest of the list at this place after a turn of the event loop."""
         self._postponed.append((complete_rest, place))
 
     def count_text(self, text: str) -> None:
@@ -106,30 +106,30 @@ class Run:
         """Give the event loop a turn.
 
         Raises:
-            ResponseTooLarge: the response is over its limit.
+            ResponseTooLarge: the response exceeds its bounds.
         """
         self.check_size()
         await self._bounds.next_turn()
         self.pauses_at = self.work + self._bounds.fields_at_a_time
 
     def check_size(self) -> None:
-        """Accept the size that the response has so far.
+        """Check the size of the response so far.
 
         Raises:
-            ResponseTooLarge: it is over its limit.
+            ResponseTooLarge: the response exceeds its bounds.
         """
         if self.size > self._bounds.max_bytes:
             raise ResponseTooLarge
 
     async def settle(self) -> None:
-        """Await all that is waiting, and what comes of it, until nothing is left.
+        """Await all pending values, and those that they lead to, until none are left.
 
         Raises:
-            ResponseTooLarge: the response is over its limit; what is left is given up.
+            ResponseTooLarge: the response exceeds its bounds. The values that are left are cancelled.
         """
         try:
             while self._waiting or self._postponed:
-                # Lists first, so that what their items wait for is awaited in one wave.
+                # Lists first, so that the pending values of all their items are awaited in one wave.
                 if self._postponed:
                     await self._complete_postponed()
                     continue
@@ -140,30 +140,30 @@ class Run:
                 else:
                     await self._settle_wave(deque(wave))
         finally:
-            # Left over only when we are cancelled, or when the response is too large.
+            # Values are left only if the execution is cancelled or the response is too large.
             self.give_up()
 
     async def _settle_wave(self, wave: deque[_Waiting]) -> None:
-        """Await all of it side by side; a long wave begins in parts, with turns of the event loop between."""
+        """Await the values concurrently, starting a limited number in each turn of the event loop."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 while wave:
-                    for _ in range(min(len(wave), _BEGUN_AT_A_TIME)):
+                    for _ in range(min(len(wave), _TASKS_PER_TURN)):
                         tasks.create_task(self._settle(*wave.popleft()))
                     if wave:
                         await self._bounds.next_turn()
         finally:
-            _give_up(wave)
+            _cancel(wave)
 
     async def _complete_postponed(self) -> None:
-        """Complete the postponed lists, inner ones before those around them."""
+        """Complete the postponed lists, inner ones before the lists that contain them."""
         queue = deque(self._take_postponed())
         while queue:
             await self.pause()
             complete_rest, place = queue.popleft()
             try:
                 complete_rest()
-            except Exception as error:  # whatever it is, it belongs to the response
+            except Exception as error:  # any exception becomes an error of the response
                 self.fail(partial(located_error, error, None, path_of(place)), place)
             queue.extendleft(reversed(self._take_postponed()))
 
@@ -173,12 +173,12 @@ class Run:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something has to be awaited."""
+        """Whether values are pending."""
         return bool(self._waiting or self._postponed)
 
     def give_up(self) -> None:
-        """Await nothing of what is waiting."""
-        _give_up(self._waiting)
+        """Cancel all pending values."""
+        _cancel(self._waiting)
 
     async def _settle(
         self, value: Awaitable[Any], complete: Complete, nodes: list[FieldNode], place: Place
@@ -186,20 +186,20 @@ class Run:
         _, key, container, _ = place
         try:
             container[key] = complete(self, await value, place)  # pyright: ignore[reportArgumentType, reportCallIssue]  # a key of that container
-        except Exception as error:  # whatever it is, it belongs to the response
+        except Exception as error:  # any exception becomes an error of the response
             self.fail(partial(located_error, error, nodes, path_of(place)), place)
 
     def fail(self, error: Callable[[], GraphQLError], place: "Place | None") -> None:
-        """Note an error at a place, and make null the nearest place around it that may be.
+        """Record an error at a place, and set the nearest nullable place that contains it to null.
 
-        Nothing is noted where the response is null already. Beyond the most errors that a response lists
-        they are only counted, and `error` is not called.
+        An error below a place that is already null is dropped. Once the response has `max_errors` errors,
+        further ones are only counted, and `error` is not called.
         """
         self.work += _WORK_OF_AN_ERROR
         while place is not None and not place[3]:
             place = place[0]
         path = tuple(path_of(place))
-        if any(start in self._nulled for start in _starts(path)):
+        if any(prefix in self._nulled for prefix in _prefixes(path)):
             return
         self._nulled.add(path)
         if len(self.errors) < self._bounds.max_errors:
@@ -213,11 +213,11 @@ class Run:
 
 
 def size_of_text(text: str) -> int:
-    """Return how many bytes a string takes up in UTF-8."""
+    """Return the length of the text in UTF-8."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _give_up(waiting: Iterable[_Waiting]) -> None:
+def _cancel(waiting: Iterable[_Waiting]) -> None:
     for value, *_ in waiting:
         if isinstance(value, asyncio.Future):
             value.cancel()
@@ -225,6 +225,6 @@ def _give_up(waiting: Iterable[_Waiting]) -> None:
             value.close()
 
 
-def _starts(path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+def _prefixes(path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
     for length in range(len(path) + 1):
         yield path[:length]

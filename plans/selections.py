@@ -1,6 +1,6 @@
-"""Which fields an operation selects on which type, each with all that is to be done for it."""
+"""The fields that an operation selects on each type, compiled to functions that resolve and complete them."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable
@@ -33,15 +33,15 @@ from plans.run import Place, Run, path_of, size_of_text
 from plans.unplannable import Unplannable
 
 ResolveField: TypeAlias = Callable[[Run, Any, "dict[str, Any]", "Place | None"], None]
-"""Puts a field of a source into the response's object; raises where it fails and may not be null."""
+"""Stores a field of a source in the response's object; raises if a non-nullable field fails."""
 
-# Quotes, a colon, a comma, and a value that is not a string, or the quotes of one that is.
+# The key's quotes, a colon, a comma, and the quotes of a string value or an average value of another type.
 _SIZE_OF_A_FIELD = 6
 _NOTHING_TO_AWAIT = (str, int, float, type(None), list, dict)
 
 
 class Selections:
-    """Plans an operation's selections, for one way to skip and include."""
+    """Plans an operation's selections for one combination of skipped and included ones."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Selections:
         fragments: dict[str, FragmentDefinitionNode],
         variables: VariableValues,
     ) -> None:
-        """Take `@skip` and `@include` as these variables decide."""
+        """Evaluate `@skip` and `@include` with these variables."""
         self._schema = schema
         self._operation = operation
         self._fragments = fragments
@@ -58,12 +58,12 @@ class Selections:
         self._variables = variables
 
     def root(self, root_type: GraphQLObjectType) -> tuple[list[ResolveField], int]:
-        """Return the root fields, in order, and the size of their keys."""
+        """Return the root fields in order, and the size of their keys."""
         collected = self._collected_root(root_type)
         return self._fields(root_type, collected), _size_of_keys(collected)
 
     def root_field(self, root_type: GraphQLObjectType) -> SelectedField:
-        """Return the one root field of a subscription."""
+        """Return the only root field of a subscription."""
         [details] = self._collected_root(root_type).grouped_field_set.values()
         return self._selected(root_type, details)
 
@@ -92,7 +92,7 @@ class Selections:
         return SelectedField(self._schema, self._operation, self._fragments, parent, definition, nodes)
 
     def _object(self, details: FieldDetailsList, object_type: GraphQLObjectType) -> PlanObject:
-        """Return how an object of that type is completed, with the fields that are selected on it."""
+        """Return the function that completes an object of this type with its selected fields."""
         collected = collect_subfields(
             self._schema, self._details, self._variables, self._operation, object_type, details
         )
@@ -111,7 +111,7 @@ class Selections:
 
 
 def _size_of_keys(collected: CollectedFields) -> int:
-    """Return about how many bytes an object takes up without its fields' strings."""
+    """Return the approximate size of an object in bytes, without the strings in its fields."""
     return 2 + sum(len(key.encode()) + _SIZE_OF_A_FIELD for key in collected.grouped_field_set)
 
 
@@ -129,15 +129,15 @@ def _field(selected: SelectedField, resolve: Resolve, completion: Completion) ->
     """
     key, nodes, kind = selected.key, selected.nodes, selected.definition.type
     nullable, complete = not is_non_null_type(kind), completion.of(kind)
-    certain, complete_certain = completion.certain(kind)
+    exact_class, complete_exact = completion.exact(kind)
 
     def put(run: Run, value: Any, response: dict[str, Any], place: Place) -> None:
-        if type(value) is certain:
-            response[key] = complete_certain(run, value, place)
+        if type(value) is exact_class:
+            response[key] = complete_exact(run, value, place)
         elif isinstance(value, _NOTHING_TO_AWAIT) or not is_awaitable(value):
             response[key] = complete(run, value, place)
         else:
-            # The response has its fields in the order of the selection, whenever each is there.
+            # Reserves the key now: the fields of a response are in the order of their selection.
             response[key] = None
             run.wait_for(value, complete, nodes, place)
 
@@ -163,7 +163,7 @@ def _field(selected: SelectedField, resolve: Resolve, completion: Completion) ->
             value = getattr(source, name)
             if type(value) is str:
                 response[key] = value
-                # What `Run.count_text` does, without a call for each field.
+                # `Run.count_text` inlined, to avoid a call for every field.
                 run.size += len(value) if value.isascii() else size_of_text(value)
             elif value is None and nullable:
                 response[key] = None

@@ -1,5 +1,5 @@
-"""What no plan can be made for."""
+"""The error for operations that plans do not support."""
 
 
 class Unplannable(Exception):
-    """The operation uses something that plans do not do; the message says what. graphql-core executes it."""
+    """Plans do not support the operation, so graphql-core has to execute it. The message says why."""

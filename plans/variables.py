@@ -1,6 +1,6 @@
-"""The values of an operation's variables."""
+"""Coercion of an operation's variables."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ _Coerce: TypeAlias = "Callable[[Any], Any]"
 
 
 class Variables:
-    """An operation's variables, of which the types are looked up once.
+    """An operation's variables, whose types are looked up once.
 
     https://spec.graphql.org/draft/#sec-Coercing-Variable-Values
     """
@@ -40,10 +40,10 @@ class Variables:
     def __init__(
         self, schema: GraphQLSchema, operation: OperationDefinitionNode, *, hide_suggestions: bool = False
     ) -> None:
-        """Look them up.
+        """Look up the types.
 
         Raises:
-            Unplannable: a type is not known.
+            Unplannable: a type is unknown.
         """
         self._schema = schema
         self._hide_suggestions = hide_suggestions
@@ -58,14 +58,14 @@ class Variables:
             self._coerce.append(_plan(signature.type))
 
     def values(self, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
-        """Return the values by name, or what is wrong with them."""
+        """Return the coerced values by name, or the errors in them."""
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         for signature, coerce in zip(self._signatures, self._coerce, strict=True):
             value = given.get(signature.name, Undefined)
             result = Undefined if value is Undefined else coerce(value)
             if result is Undefined:
-                # Left out, wrong, or nested too deeply: the reference knows what to say.
+                # Omitted, invalid or nested too deeply: graphql-core produces the value or the error.
                 return get_variable_values(
                     self._schema,
                     self._nodes,
@@ -79,7 +79,7 @@ class Variables:
 
 
 def _plan(kind: Any) -> _Coerce:
-    """Return how a value is coerced; to Undefined where it does not fit, or only the reference knows."""
+    """Return the function that coerces a value; it returns Undefined to defer to graphql-core."""
     if is_non_null_type(kind):
         coerce = _plan(kind.of_type)
         return lambda value: Undefined if value is None else coerce(value)

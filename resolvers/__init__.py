@@ -1,1 +1,1 @@
-"""What each operation does: who may, whether the input is right, what is written and announced."""
+"""The rules of each operation: who may do it, which input is valid, what is stored and published."""

@@ -1,4 +1,4 @@
-"""What a message may say, and how it is tidied before it is stored."""
+"""Validation and normalisation of message text."""
 
 import re
 
@@ -8,8 +8,8 @@ MAX_CONTENT_CHARS = 480
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-# Unicode's Default_Ignorable_Code_Point, which Python's unicodedata does not have. Its ranges include
-# unassigned code points that are reserved for it, so a new version of Unicode seldom changes them.
+# Unicode's Default_Ignorable_Code_Point property, which Python's unicodedata lacks. Its ranges include code
+# points reserved for future assignment, so new versions of Unicode seldom change them.
 _DEFAULT_IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -21,49 +21,48 @@ _VISIBLE = re.compile(rf"[^\s{_CONTROLS}{_DEFAULT_IGNORABLE}{_BLANK_BRAILLE}]")
 
 
 def normalise(content: str) -> str:
-    """Return the lines without empty ones, each trimmed and its runs of white space made one space.
+    """Drop empty lines, trim the others and collapse each run of whitespace to one space.
 
-    White space is Python's `str.isspace` together with Unicode's White_Space, which agree but for the four
-    information separators that only Python counts.
+    Whitespace is what `str.isspace` accepts: Unicode's White_Space and four information separators.
     """
     lines = (" ".join(line.split()) for line in content.splitlines())
     return "\n".join(line for line in lines if line)
 
 
 def check_content(content: str) -> str:
-    """Return the content as it is stored: normalised, 1 to 480 code points.
+    """Return the text to store: normalised, 1 to 480 code points.
 
     Raises:
-        UserError: no visible character, too long, or with characters that cannot be stored (NUL, lone
-            surrogates).
+        UserError: the text has no visible characters, is too long, or has characters that PostgreSQL cannot
+            store (NUL, lone surrogates).
     """
     if not is_storable(content):
         raise UserError(
             UserErrorCode.INVALID,
-            "The message holds characters that cannot be stored: NUL or half of a surrogate pair.",
+            "The message contains characters that cannot be stored (NUL or a lone surrogate). Remove them.",
             "content",
         )
     normalised = normalise(content)
     if not has_visible_text(normalised):
-        raise UserError(UserErrorCode.BLANK, "Write something: the message has no visible text.", "content")
+        raise UserError(UserErrorCode.BLANK, "The message has no visible text. Enter a message.", "content")
     if len(normalised) > MAX_CONTENT_CHARS:
         raise UserError(
             UserErrorCode.TOO_LONG,
-            f"The message has {len(normalised)} characters: shorten it to {MAX_CONTENT_CHARS}.",
+            f"The message has {len(normalised)} characters. Shorten it to {MAX_CONTENT_CHARS}.",
             "content",
         )
     return normalised
 
 
 def has_visible_text(text: str) -> bool:
-    """Return whether the text has a character that a reader can see.
+    """Return whether the text has a visible character.
 
-    White space, control characters, default-ignorable code points (zero-width spaces and joiners,
+    Whitespace, control characters, default-ignorable code points (zero-width spaces and joiners,
     bidirectional controls, variation selectors, fillers) and the blank Braille pattern are not visible.
     """
     return _VISIBLE.search(text) is not None
 
 
 def is_storable(text: str) -> bool:
-    """Say whether PostgreSQL can store the text: no NUL, no lone surrogate."""
+    """Return whether PostgreSQL can store the text: it has no NUL and no lone surrogates."""
     return not _UNSTORABLE.search(text)

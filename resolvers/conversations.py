@@ -1,4 +1,4 @@
-"""Opening, listing and reading conversations."""
+"""Opening and listing conversations, and marking them as read."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_PARTICIPANTS = 5
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """Messages, oldest first, and whether there are more either way."""
+    """Messages, oldest first, and whether there are more before and after them."""
 
     messages: Sequence[Message]
     has_previous: bool
@@ -28,7 +28,7 @@ class MessagePage:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """Conversations, the most recently active first, and whether there are more either way."""
+    """Conversations, most recently active first, and whether there are more before and after them."""
 
     conversations: Sequence[RecentConversation]
     has_previous: bool
@@ -36,37 +36,39 @@ class ConversationPage:
 
 
 async def by_id(context: Context, conversation_id: UUID | None) -> Conversation | None:
-    """Return a conversation that the viewer takes part in; None also for an id that could not be read."""
+    """Return a conversation of the viewer's; None if there is none. An undecodable ID is None."""
     context.require_viewer()
     return await context.loaders.conversations.load(conversation_id) if conversation_id else None
 
 
 async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Conversation]:
-    """Return those of the conversations that the viewer takes part in, in any order."""
+    """Return the conversations with these IDs that the viewer is a participant of, in any order."""
     context.require_viewer()
     return present(await context.loaders.conversations.load_many(ids))
 
 
 async def of_message(context: Context, message: Message) -> Conversation:
-    """Return the conversation of a message that the viewer may see."""
+    """Return the conversation of a message that is visible to the viewer."""
     conversation = await context.loaders.conversations.load(message.conversation_id)
     if conversation is None:
-        raise RuntimeError(f"message {message.id} is shown and its conversation is not")
+        raise RuntimeError(f"message {message.id} is visible but its conversation is not")
     return conversation
 
 
 async def recent(context: Context, first: int, after: str | None, *, alone: bool = False) -> ConversationPage:
-    """Return the viewer's conversations that have a message; `alone` if nothing else is read with them.
+    """Return a page of the viewer's conversations that have a message.
+
+    With `alone`, the request reads nothing else, so a single statement needs no snapshot around it.
 
     Raises:
         BadUserInput: `first` is not 1 to 100.
-        CursorInvalid: `after` is no cursor.
+        CursorInvalid: `after` is not a cursor.
     """
     viewer = context.require_viewer()
     check_page_size(first, "first")
     before = None if after is None else decode_page_cursor(after, "after")
     async with context.connection() if alone else context.reading() as connection:
-        # One more than asked for tells whether there is a next page.
+        # One more than requested, to find out whether there is a next page.
         found = await conversations.recent(connection, viewer.id, before=before, limit=first + 1)
         newest = (
             found[:1]
@@ -79,24 +81,28 @@ async def recent(context: Context, first: int, after: str | None, *, alone: bool
 
 
 async def create_conversation(context: Context, username: str) -> tuple[Conversation, bool]:
-    """Open the conversation with that user; say whether it is new.
+    """Return the conversation with the user, opening it if necessary, and whether it is new.
 
     Raises:
-        UserError: nobody has that name, or it is the viewer's own.
+        UserError: no user has this username, or it is the viewer's own.
     """
     viewer = context.require_viewer()
     if not username.strip():
-        raise UserError(UserErrorCode.BLANK, "Say whom to write to.", "username")
+        raise UserError(UserErrorCode.BLANK, "Enter a username.", "username")
     async with context.writing() as connection:
         other = await users.by_username(connection, username, keep=True) if is_username(username) else None
         if other is None:
-            raise UserError(UserErrorCode.NOT_FOUND, "Nobody has that name.", "username")
+            raise UserError(
+                UserErrorCode.NOT_FOUND, "No user has this username. Check the spelling.", "username"
+            )
         if other.id == viewer.id:
-            raise UserError(UserErrorCode.SELF, "That is you: choose somebody else.", "username")
+            raise UserError(
+                UserErrorCode.SELF, "This is your own username. Enter another user's.", "username"
+            )
         conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
     conversation = await context.loaders.conversations.load(conversation_id)
     if conversation is None:
-        # It has stayed, and its opener has not.
+        # The conversation exists, so its opener's account has been deleted meanwhile.
         raise AccountGone
     return conversation, created
 
@@ -104,23 +110,27 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
 async def read_messages(
     context: Context, conversation_id: UUID | None, up_to: UUID | None, *, whole: bool
 ) -> Conversation:
-    """Mark the conversation read up to that message, or with `whole` up to its last; never back.
+    """Mark the conversation as read up to the message, or with `whole` up to its last message.
 
-    Ids that could not be read are None.
+    Messages that were already read stay read. An ID that could not be decoded is None.
 
     Raises:
-        UserError: the viewer has no such conversation, or that has no such message.
+        UserError: the viewer has no such conversation, or the conversation has no such message.
     """
     context.require_viewer()
     await context.refresh()
     conversation = await context.loaders.conversations.load(conversation_id) if conversation_id else None
     if conversation is None:
-        raise UserError(UserErrorCode.NOT_FOUND, "You have no such conversation.", "conversationId")
+        raise no_such_conversation()
     seq = conversation.last_seq
     if not whole:
         message = await context.loaders.messages.load(up_to) if up_to else None
         if message is None or message.conversation_id != conversation.id:
-            raise UserError(UserErrorCode.NOT_FOUND, "The conversation has no such message.", "upToMessageId")
+            raise UserError(
+                UserErrorCode.NOT_FOUND,
+                "This conversation does not have that message.",
+                "upToMessageId",
+            )
         seq = message.seq
     viewer = context.require_viewer()
     async with context.connection() as connection:
@@ -130,12 +140,12 @@ async def read_messages(
 
 
 async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:
-    """Return everybody who takes part, the viewer included."""
+    """Return all participants, including the viewer."""
     return await context.loaders.participants.load(conversation_id)
 
 
 async def other_participant(context: Context, conversation_id: UUID) -> User | None:
-    """Return the other person in a conversation of two; None in a group."""
+    """Return the other participant in a conversation of two; None in a group."""
     viewer = context.require_viewer()
     others = [
         each.user for each in await participants_of(context, conversation_id) if each.user.id != viewer.id
@@ -144,7 +154,7 @@ async def other_participant(context: Context, conversation_id: UUID) -> User | N
 
 
 async def last_message(context: Context, conversation: Conversation) -> Message | None:
-    """Return the newest message; None also when whoever wrote it has been removed, and it with them."""
+    """Return the newest message; None if there are none, or if it was deleted together with its author."""
     if conversation.last_seq == 0:
         return None
     newest = SeqRange(conversation.id, conversation.last_seq, conversation.last_seq)
@@ -163,8 +173,8 @@ async def messages_of(
     """Return a page of the conversation's messages.
 
     Raises:
-        BadUserInput: a page size is out of range, or both are given.
-        CursorInvalid: `after` or `before` is no cursor.
+        BadUserInput: a page size is out of range, or `first` and `last` are both given.
+        CursorInvalid: `after` or `before` is not a cursor.
     """
     page = numbered_page(
         conversation.last_seq,
@@ -180,13 +190,22 @@ async def messages_of(
     if len(found) < page.end - page.start + 1:
         shown = await _page_of_remaining(context, conversation.id, page)
     if context.selects("author"):
-        # Read by now, none of them is waited for by each message.
+        # With all authors loaded now, no message has to wait for its own.
         await context.loaders.users.load_many({message.author_id for message in shown.messages})
     return shown
 
 
+def no_such_conversation() -> UserError:
+    """Return the error for a conversation that does not exist or is not the viewer's."""
+    return UserError(
+        UserErrorCode.NOT_FOUND,
+        "This conversation does not exist, or you are not part of it.",
+        "conversationId",
+    )
+
+
 async def _page_of_remaining(context: Context, conversation_id: UUID, page: NumberedPage) -> MessagePage:
-    """Return the page where messages have been deleted: the numbers no longer tell what it holds."""
+    """Return the page in a conversation with deleted messages, whose numbers have gaps."""
     async with context.reading() as connection:
         found = await messages.remaining(
             connection,

@@ -1,60 +1,58 @@
-"""What the rules turn down. Everything else that goes wrong is a fault of ours."""
+"""The errors that clients see. Any other exception is a fault of the server: it is logged and masked."""
 
 from enum import Enum
 from typing import ClassVar
 
 
 class Refusal(Exception):
-    """A request that is turned down; `code` reaches the client in the error's `extensions`."""
+    """The request is rejected. Clients get `code` in the error's `extensions`."""
 
     code: ClassVar[str]
 
 
 class Unauthenticated(Refusal):
-    """Nobody is signed in, or the token is wrong, ended or expired."""
+    """The request has no token, or its token is invalid, revoked or expired."""
 
     code = "UNAUTHENTICATED"
 
 
 class AccountGone(Unauthenticated):
-    """Whoever asks has been removed a moment ago."""
+    """The viewer's account was deleted while the request was running."""
 
     def __init__(self) -> None:
-        """Say so."""
-        super().__init__("Your account is no more.")
+        super().__init__("This account has been deleted.")
 
 
 class BadUserInput(Refusal):
-    """An argument is out of its range; the message names it and the range."""
+    """An argument is out of range. The message names the argument and its range."""
 
     code = "BAD_USER_INPUT"
 
 
 class CursorInvalid(Refusal):
-    """A cursor that was never handed out: mistyped, empty or made for somebody else."""
+    """The server has not issued this cursor to the viewer: it is malformed, empty or another user's."""
 
     code = "CURSOR_INVALID"
 
 
 class CursorExpired(Refusal):
-    """A cursor whose place in the inbox cannot be told or is no longer kept: fetch again."""
+    """The inbox no longer keeps the cursor's position. The client fetches again and gets a new cursor."""
 
     code = "CURSOR_EXPIRED"
 
 
 class Unavailable(Refusal):
-    """The database does not answer for the moment: try again."""
+    """The database is temporarily unavailable. The client retries."""
 
     code = "UNAVAILABLE"
 
 
 class RateLimited(Refusal):
-    """Too much in too short a time: the message says of what, `retry_after_seconds` when to come back."""
+    """The viewer has exceeded a rate limit. The message names it; retry after `retry_after_seconds`."""
 
     code = "RATE_LIMITED"
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
-        """Say what is too much, and when to come back."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
@@ -71,10 +69,9 @@ class UserErrorCode(Enum):
 
 
 class UserError(Exception):
-    """Something in a mutation's input that the person can put right; nothing has been stored."""
+    """A value in a mutation's `input` that the user can correct. Nothing has been stored."""
 
     def __init__(self, code: UserErrorCode, message: str, field: str) -> None:
-        """Blame one field of the mutation's `input`."""
         super().__init__(message)
         self.code = code
         self.message = message

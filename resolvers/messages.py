@@ -1,4 +1,4 @@
-"""Writing messages, and what they show."""
+"""Sending messages, and the fields of a message."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -10,24 +10,25 @@ from db.records import InboxEntry, Message, User
 from realtime.hints import Hint
 from resolvers.content import check_content
 from resolvers.context import Context, present
+from resolvers.conversations import no_such_conversation
 from resolvers.errors import UserError, UserErrorCode
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
 async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Message]:
-    """Return those of the messages that stand in a conversation of the viewer's, in any order."""
+    """Return the messages with these IDs that are in conversations of the viewer's, in any order."""
     context.require_viewer()
     return present(await context.loaders.messages.load_many(ids))
 
 
 def known_author(context: Context, message: Message) -> User | None:
-    """Return who wrote the message, if that has been read already."""
+    """Return the message's author if already loaded."""
     return context.loaders.known_user(message.author_id)
 
 
 async def author(context: Context, message: Message) -> User:
-    """Return who wrote the message."""
+    """Return the message's author."""
     user = await context.loaders.users.load(message.author_id)
     if user is None:
         raise RuntimeError(f"message {message.id} has no author")
@@ -35,12 +36,12 @@ async def author(context: Context, message: Message) -> User:
 
 
 def is_mine(context: Context, message: Message) -> bool:
-    """Say whether the viewer wrote the message."""
+    """Return whether the viewer sent the message."""
     return message.author_id == context.require_viewer().id
 
 
 async def is_read_by_others(context: Context, message: Message) -> bool:
-    """Say whether all other participants have read up to the message, which is the viewer's own."""
+    """Return whether all other participants have read the message; False unless the viewer sent it."""
     viewer = context.require_viewer()
     if message.author_id != viewer.id:
         return False
@@ -49,7 +50,7 @@ async def is_read_by_others(context: Context, message: Message) -> bool:
 
 
 async def idempotency_key(context: Context, message: Message) -> UUID | None:
-    """Return the key that the viewer sent the message with; None for what somebody else wrote."""
+    """Return the key that the viewer sent the message with; None for other users' messages."""
     if not is_mine(context, message):
         return None
     return await context.loaders.idempotency_keys.load(message.id)
@@ -58,31 +59,32 @@ async def idempotency_key(context: Context, message: Message) -> UUID | None:
 async def create_message(
     context: Context, conversation_id: UUID | None, content: str, idempotency_key: str | None
 ) -> Message:
-    """Store a message from the viewer and wake everyone whose inbox it entered.
+    """Store a message from the viewer, and publish hints to the users whose inboxes it was delivered to.
 
-    A repeated idempotency key returns the first message and announces nothing.
+    A repeated idempotency key returns the first message and publishes nothing. A conversation ID that could
+    not be decoded is None.
 
     Raises:
-        UserError: the content cannot be stored, the viewer has no such conversation (None: its id could
-            not be read), or the key is no UUID or stands for another message.
-        RateLimited: the viewer has written too many messages of late.
+        UserError: the content cannot be stored, the viewer has no such conversation, or the key is not a UUID
+            or was used for another message.
+        RateLimited: the viewer has sent too many messages recently.
     """
     viewer = context.require_viewer()
     text = check_content(content)
     await context.count_message(viewer.id)
     key = _key_of(idempotency_key)
     if conversation_id is None:
-        raise _no_such_conversation()
+        raise no_such_conversation()
     delivered = await context.deliver(Outgoing(conversation_id, viewer.id, text, key))
     if delivered is Refused.NO_CONVERSATION:
-        raise _no_such_conversation()
+        raise no_such_conversation()
     if delivered is Refused.KEY_USED:
         async with context.reading() as connection:
             first = await messages.by_idempotency_key(connection, viewer.id, key) if key else None
         if first is None or (first.conversation_id, first.content) != (conversation_id, text):
             raise UserError(
                 UserErrorCode.INVALID,
-                "You have sent another message with this key: choose a new one for each message.",
+                "You have already sent a different message with this key. Use a new key for each message.",
                 "idempotencyKey",
             )
         return first
@@ -98,11 +100,7 @@ async def create_message(
 def _key_of(text: str | None) -> UUID | None:
     if text is None:
         return None
-    # `UUID` itself also takes braces, signs, underscores and digits of other scripts.
+    # `UUID` alone would also accept braces, signs, underscores and digits of other scripts.
     if not _UUID.fullmatch(text):
         raise UserError(UserErrorCode.INVALID, "The key must be a UUID.", "idempotencyKey")
     return UUID(text)
-
-
-def _no_such_conversation() -> UserError:
-    return UserError(UserErrorCode.NOT_FOUND, "You have no such conversation.", "conversationId")

@@ -1,7 +1,4 @@
-"""Pages of a list, as Relay's connections ask for them.
-
-https://relay.dev/graphql/connections.htm
-"""
+"""Pages of a list, by the arguments of Relay's connections: https://relay.dev/graphql/connections.htm."""
 
 from dataclasses import dataclass
 
@@ -12,10 +9,10 @@ MAX_PAGE_SIZE = 100
 
 
 def check_page_size(size: int, argument: str, most: int = MAX_PAGE_SIZE) -> int:
-    """Return the size.
+    """Return the size if it is from 1 to `most`.
 
     Raises:
-        BadUserInput: it is not 1 to `most`.
+        BadUserInput: the size is out of range; the message names the argument.
     """
     if not 1 <= size <= most:
         raise BadUserInput(f"`{argument}` must be 1 to {most}, not {size}.")
@@ -24,9 +21,9 @@ def check_page_size(size: int, argument: str, most: int = MAX_PAGE_SIZE) -> int:
 
 @dataclass(frozen=True, slots=True)
 class NumberedPage:
-    """The part `start` to `end`, both included, of a list numbered 1 to `length`; empty if end < start.
+    """The items `start` to `end`, both included, of a list numbered 1 to `length`; empty if end < start.
 
-    It is the first `size` or, from the end, the last `size` of what lies between `after` and `before`.
+    They are the first `size` items between `after` and `before`, or the last ones if `is_from_end`.
     """
 
     start: int
@@ -39,28 +36,28 @@ class NumberedPage:
 
     @property
     def has_previous(self) -> bool:
-        """Whether the list has something before this page."""
+        """Whether the list has items before this page."""
         return self.start > 1 and self.length > 0
 
     @property
     def has_next(self) -> bool:
-        """Whether the list has something after this page."""
+        """Whether the list has items after this page."""
         return self.end < self.length
 
 
 def numbered_page(
     length: int, *, first: int | None, after: int | None, last: int | None, before: int | None
 ) -> NumberedPage:
-    """Return the page of a list numbered 1 to `length` that the arguments ask for.
+    """Return the page that the arguments select in a list numbered 1 to `length`.
 
-    `first` goes with `after` from there on, `last` with `before` from there back. With neither size: 25, from
-    the start where `after` is given and from the end otherwise.
+    `first` pages forward from `after`, and `last` pages backward from `before`. Without a size, the page has
+    25 items: the first ones if `after` is given, otherwise the last ones.
 
     Raises:
-        BadUserInput: `first` and `last` together, or out of range.
+        BadUserInput: `first` and `last` are both given, or out of range.
     """
     if first is not None and last is not None:
-        raise BadUserInput("Give `first` or `last`, not both.")
+        raise BadUserInput("Pass either `first` or `last`, not both.")
     size = DEFAULT_PAGE_SIZE
     if first is not None:
         size = check_page_size(first, "first")

@@ -1,4 +1,4 @@
-"""How long an inbox keeps its entries. Messages themselves are kept for good."""
+"""Trimming of inboxes. Messages themselves are kept indefinitely."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -10,10 +10,10 @@ _FIRST = UUID(int=0)
 
 
 async def trim(database: Database, keep: timedelta) -> int:
-    """Drop inbox entries older than that, in small transactions; return how many.
+    """Delete inbox entries older than `keep`, in small transactions; return their number.
 
-    A reader behind them is told so (`CursorExpired`). Only one process trims at a time: while another does,
-    nothing happens here.
+    Cursors before the deleted entries expire (`CursorExpired`). Only one process trims at a time: the call
+    does nothing while another process is trimming.
     """
     before = datetime.now(UTC) - keep
     dropped = 0
@@ -29,6 +29,6 @@ async def trim(database: Database, keep: timedelta) -> int:
 
 
 async def renew_epoch(database: Database) -> None:
-    """Make all cursors expire: to be done after the database was restored from a backup."""
+    """Expire all cursors. Required after the database has been restored from a backup."""
     async with database.connection() as connection:
         await inboxes.renew_epoch(connection)

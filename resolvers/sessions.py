@@ -1,4 +1,4 @@
-"""Signing in and out: random tokens, of which the database keeps only hashes, and one's open sessions."""
+"""Sessions: signing in, authentication, refresh and sign-out. The database keeps only hashes of tokens."""
 
 from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from resolvers.users import check_username
 REFRESH_GRACE = timedelta(seconds=30)
 MAX_LISTED = 100
 
-_KEPT_USER_AGENT_CHARS = 200
-# A session's use is noted once an hour, not with every request.
-_NOTE_EVERY = timedelta(hours=1)
-_NOT_GOOD = "The token is wrong, has expired, or its session has ended: sign in again."
+_MAX_USER_AGENT_CHARS = 200
+# A session's use is recorded about once an hour, not on every request.
+_RECORD_USE_EVERY = timedelta(hours=1)
+_INVALID_TOKEN = "The token is invalid or expired, or its session has ended. Sign in again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,20 @@ class SignIn:
 
 
 class TokenReused(Unauthenticated):
-    """A token that was replaced long ago has come back: two have had it, so its session is over."""
+    """A replaced token was used after its grace period: it has leaked, so its session has been ended."""
 
     def __init__(self, session_id: UUID) -> None:
-        """Name the session, which has just ended."""
-        super().__init__(_NOT_GOOD)
+        super().__init__(_INVALID_TOKEN)
         self.session_id = session_id
 
 
 async def sign_in_by_name(
     database: Database, username: str, time: SessionTime, user_agent: str | None = None
 ) -> SignIn:
-    """Open a session for the user of that name, who is made when nobody has it.
+    """Open a session for the user with this username, creating the user if there is none.
 
     Raises:
-        UserError: nobody may have such a name.
+        UserError: the username is not allowed.
     """
     check_username(username)
     user = await _user_named(database, username)
@@ -56,36 +55,38 @@ async def sign_in_by_name(
             async with database.transaction() as connection:
                 user = await users.create(connection, username)
         except UsernameTaken:
-            # Made by somebody else since we looked.
+            # Another request has created the user meanwhile.
             user = await _user_named(database, username)
     if user is None:
-        raise RuntimeError(f"{username} is taken and cannot be found")
+        raise RuntimeError(f"the username {username} is taken but its user was not found")
     return await open_session(database, user, time, user_agent)
 
 
 async def open_session(
     database: Database, user: User, time: SessionTime, user_agent: str | None = None
 ) -> SignIn:
-    """Open a session for the user."""
+    """Open a session for the user and return it with its token."""
     token = new_token()
     async with database.connection() as connection:
-        session = await sessions.create(connection, user, hash_of(token), time, _kept(user_agent))
+        session = await sessions.create(
+            connection, user, hash_of(token), time, _stored_user_agent(user_agent)
+        )
     return SignIn(session, token)
 
 
 async def authenticate(database: Database, token: str, time: SessionTime) -> tuple[Session, bool]:
-    """Return the session that the token is for, and whether it has been given more time just now.
+    """Return the session of the token, and whether this call has extended it.
 
-    That costs one read of an index, and about once an hour a write.
+    This costs one index lookup, and about once an hour a write.
 
     Raises:
-        Unauthenticated: the token is wrong, has been refreshed, or its session has ended or expired.
+        Unauthenticated: the token is unknown or was replaced, or its session has ended or expired.
     """
     async with database.connection() as connection:
         session = await sessions.by_token(connection, hash_of(token))
     if session is None:
-        raise Unauthenticated(_NOT_GOOD)
-    every = min(_NOTE_EVERY, time.unused / 10)
+        raise Unauthenticated(_INVALID_TOKEN)
+    every = min(_RECORD_USE_EVERY, time.unused / 10)
     if datetime.now(UTC) - session.last_used_at < every:
         return session, False
     async with database.transaction() as connection:
@@ -94,15 +95,15 @@ async def authenticate(database: Database, token: str, time: SessionTime) -> tup
 
 
 async def refresh(database: Database, token: str, time: SessionTime) -> SignIn:
-    """Replace the token by a new one and give its session the full time again; its streams go on.
+    """Replace the token with a new one and restart the session's lifetime. The session's streams continue.
 
-    The old token stays good for 30 seconds, for what is under way, and may be refreshed again meanwhile, in
-    case the answer was lost: what it was replaced by is worth nothing then. A refresh with any other token
-    that was replaced ends the session: two have had it, and which is the thief cannot be told.
+    The old token stays valid for 30 seconds, for requests in flight. Within that time it can be refreshed
+    again, in case the response was lost; that revokes the token issued first. A refresh with any other
+    replaced token ends the session, because two parties hold its tokens and one may have stolen them.
 
     Raises:
-        TokenReused: the session has ended for that reason.
-        Unauthenticated: the token is not of an open session.
+        TokenReused: the token had been replaced, and the session has been ended.
+        Unauthenticated: the token does not belong to an open session.
     """
     new, old_hash = new_token(), hash_of(token)
     async with database.transaction() as connection:
@@ -115,24 +116,24 @@ async def refresh(database: Database, token: str, time: SessionTime) -> SignIn:
     if ended is not None:
         raise TokenReused(ended)
     if session is None:
-        raise Unauthenticated(_NOT_GOOD)
+        raise Unauthenticated(_INVALID_TOKEN)
     return SignIn(session, new)
 
 
 async def end(database: Database, session: Session) -> None:
-    """End a session: its tokens are worth nothing from now on."""
+    """End a session, which revokes its tokens."""
     async with database.connection() as connection:
         await sessions.revoke(connection, session.user.id, session.id)
 
 
 async def end_all(database: Database, user: User) -> int:
-    """End all sessions of the user; return how many."""
+    """End all sessions of the user and return their number."""
     async with database.connection() as connection:
         return len(await sessions.revoke_others(connection, user.id, but=None))
 
 
 async def ended_among(database: Database, ids: Collection[UUID]) -> Set[UUID]:
-    """Return those of the sessions that have been ended or have expired; one statement for all."""
+    """Return the IDs of the sessions that have ended or expired, with a single statement."""
     if not ids:
         return set()
     async with database.connection() as connection:
@@ -140,7 +141,7 @@ async def ended_among(database: Database, ids: Collection[UUID]) -> Set[UUID]:
 
 
 async def removed_among(database: Database, user_ids: Collection[UUID]) -> Set[UUID]:
-    """Return those of the users who are no more; one statement for all."""
+    """Return the IDs of the users that have been deleted, with a single statement."""
     if not user_ids:
         return set()
     async with database.connection() as connection:
@@ -148,7 +149,7 @@ async def removed_among(database: Database, user_ids: Collection[UUID]) -> Set[U
 
 
 async def drop_over(database: Database, keep: timedelta = timedelta(days=1), batch: int = 1000) -> int:
-    """Drop the sessions that have been over for that long, in small transactions; return how many."""
+    """Delete the sessions that ended longer than `keep` ago, in small transactions; return their number."""
     before = datetime.now(UTC) - keep
     dropped = 0
     while True:
@@ -160,14 +161,14 @@ async def drop_over(database: Database, keep: timedelta = timedelta(days=1), bat
 
 
 async def viewers(context: Context) -> Sequence[Session]:
-    """Return the viewer's open sessions, the most recently used first, at most 100."""
+    """Return the viewer's open sessions, most recently used first, at most 100."""
     viewer = context.require_viewer()
     async with context.reading() as connection:
         return await sessions.of_user(connection, viewer, limit=MAX_LISTED)
 
 
 async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Session]:
-    """Return those of the sessions that are the viewer's and open, in any order."""
+    """Return the viewer's open sessions with these IDs, in any order."""
     viewer = context.require_viewer()
     if not ids:
         return []
@@ -176,10 +177,10 @@ async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Session]:
 
 
 async def end_session(context: Context, session_id: UUID | None) -> UUID:
-    """End one of the viewer's sessions and its streams; None for an id that could not be read.
+    """End one of the viewer's sessions and close its streams. An ID that could not be decoded is None.
 
     Raises:
-        UserError: the viewer has no such session open.
+        UserError: the viewer has no such open session.
     """
     viewer = context.require_viewer()
     if session_id is not None:
@@ -188,11 +189,15 @@ async def end_session(context: Context, session_id: UUID | None) -> UUID:
         if ended:
             context.sessions_ended([session_id])
             return session_id
-    raise UserError(UserErrorCode.NOT_FOUND, "You have no such session.", "sessionId")
+    raise UserError(
+        UserErrorCode.NOT_FOUND,
+        "This session does not exist or has already ended.",
+        "sessionId",
+    )
 
 
 async def end_other_sessions(context: Context) -> Sequence[UUID]:
-    """End all of the viewer's sessions but the one that asks, and their streams."""
+    """End all of the viewer's sessions except the current one, and close their streams."""
     viewer = context.require_viewer()
     async with context.connection() as connection:
         ended = await sessions.revoke_others(connection, viewer.id, but=context.session_id)
@@ -205,8 +210,7 @@ async def _user_named(database: Database, username: str) -> User | None:
         return await users.by_username(connection, username)
 
 
-def _kept(user_agent: str | None) -> str | None:
-    """Return of the User-Agent what tells a person which of their devices it is."""
+def _stored_user_agent(user_agent: str | None) -> str | None:
     if not user_agent or not is_storable(user_agent):
         return None
-    return user_agent[:_KEPT_USER_AGENT_CHARS]
+    return user_agent[:_MAX_USER_AGENT_CHARS]

@@ -1,15 +1,15 @@
-"""Tokens that cannot be guessed, and what is kept of them."""
+"""Random tokens, and the hashes that are stored in their place."""
 
 import secrets
 from hashlib import sha256
 
 
 def new_token() -> str:
-    """Return 256 random bits in characters that need no escape anywhere."""
+    """Return 256 random bits as URL-safe text."""
     return secrets.token_urlsafe(32)
 
 
 def hash_of(token: str) -> str:
-    """Return what the database keeps: from it no token can be made."""
-    # The tokens are random and long: a slow hash or a salt would add nothing.
+    """Return the SHA-256 of a token, in hexadecimal, for the database to store."""
+    # Tokens are long and random, so a slow hash or a salt would add nothing.
     return sha256(token.encode()).hexdigest()

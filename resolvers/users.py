@@ -1,4 +1,4 @@
-"""Finding people, and one's own profile."""
+"""Finding users, and the viewer's profile."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -19,11 +19,11 @@ _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,38}")
 
 
 async def viewer(context: Context) -> User | None:
-    """Return who is signed in, as they are called now; None for nobody.
+    """Return the signed-in user with their current username; None if the request is anonymous.
 
     Raises:
-        Unauthenticated: the request brought a token that is not good, which must not look like nobody; or
-            they have just been removed.
+        Unauthenticated: the request has an invalid token, which must not pass for an anonymous request; or
+            the account has just been deleted.
     """
     if context.refused is None and context.viewer is None:
         return None
@@ -34,13 +34,13 @@ async def viewer(context: Context) -> User | None:
 
 
 async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[User]:
-    """Return those of the users that exist, in any order."""
+    """Return the users with these IDs that exist, in any order."""
     context.require_viewer()
     return present(await context.loaders.users.load_many(ids))
 
 
 async def by_username(context: Context, username: str) -> User | None:
-    """Return the user of that name, whatever its case."""
+    """Return the user with this username (case-insensitive)."""
     context.require_viewer()
     if not is_username(username):
         return None
@@ -49,14 +49,14 @@ async def by_username(context: Context, username: str) -> User | None:
 
 
 async def search_users(context: Context, search: str, first: int) -> Sequence[User]:
-    """Return users whose name starts with the text, by name; the viewer is left out.
+    """Return users whose username starts with the text, without the viewer, ordered by username.
 
     Raises:
         BadUserInput: `first` is not 1 to 20.
     """
     viewer = context.require_viewer()
     check_page_size(first, "first", MAX_FOUND)
-    # What cannot start a name finds nobody; the empty text would find everybody.
+    # A text that cannot start a username finds no users. An empty text would find all of them.
     if not is_username(search.strip()):
         return []
     async with context.reading() as connection:
@@ -66,10 +66,10 @@ async def search_users(context: Context, search: str, first: int) -> Sequence[Us
 async def update_profile(
     context: Context, *, username: str | None, avatar_url: str | None, keep_avatar: bool
 ) -> User:
-    """Change the viewer's name, where one is given, and picture, where `keep_avatar` is false.
+    """Change the viewer's username unless it is None, and their picture unless `keep_avatar`.
 
     Raises:
-        UserError: the name is not allowed or taken, or the picture is no https address.
+        UserError: the username is not allowed or is taken, or the picture is not an HTTPS URL.
     """
     viewer = context.require_viewer()
     if username is not None:
@@ -86,37 +86,38 @@ async def update_profile(
                 keep_avatar=keep_avatar,
             )
     except UsernameTaken as error:
-        message = f"Somebody else is called {username}: choose another name."
+        message = f"The username {username} is taken. Choose another one."
         raise UserError(UserErrorCode.TAKEN, message, "username") from error
     return changed
 
 
 def is_username(text: str) -> bool:
-    """Say whether somebody may have this name: `[A-Za-z0-9][A-Za-z0-9._-]{0,38}`."""
+    """Return whether the text is an allowed username: `[A-Za-z0-9][A-Za-z0-9._-]{0,38}`."""
     return _USERNAME.fullmatch(text) is not None
 
 
 def check_username(username: str) -> None:
-    """Accept a name that somebody may have.
+    """Check that the username is allowed.
 
     Raises:
-        UserError: it is blank, too long, or holds something else than letters, digits, `.`, `_` and `-`.
+        UserError: it is blank, too long, or has characters other than letters, digits, `.`, `_` and `-`.
     """
     if not username.strip():
-        raise UserError(UserErrorCode.BLANK, "Give a name.", "username")
+        raise UserError(UserErrorCode.BLANK, "Enter a username.", "username")
     if len(username) > MAX_USERNAME_CHARS:
-        message = f"A name has at most {MAX_USERNAME_CHARS} characters."
+        message = f"The username is too long. Shorten it to {MAX_USERNAME_CHARS} characters."
         raise UserError(UserErrorCode.TOO_LONG, message, "username")
     if not is_username(username):
         raise UserError(
             UserErrorCode.INVALID,
-            "A name starts with a letter or digit and holds only A to Z, 0 to 9, dot, underscore and hyphen.",
+            "A username must start with a letter or digit and contain only letters (A to Z), digits, dots,"
+            " underscores and hyphens.",
             "username",
         )
 
 
 def is_avatar_url(url: str | None) -> bool:
-    """Say whether a user's picture may be there: a full https address in printable ASCII."""
+    """Return whether the text is an allowed URL of a picture: an absolute HTTPS URL in printable ASCII."""
     if url is None or len(url) > MAX_AVATAR_URL_CHARS:
         return False
     if not url.isascii() or any(char.isspace() or not char.isprintable() for char in url):
@@ -130,13 +131,14 @@ def is_avatar_url(url: str | None) -> bool:
 
 def _check_avatar_url(url: str) -> None:
     if len(url) > MAX_AVATAR_URL_CHARS:
-        message = f"The picture's address has over {MAX_AVATAR_URL_CHARS} characters."
+        message = f"The picture's URL is too long. Use one of at most {MAX_AVATAR_URL_CHARS} characters."
         raise UserError(UserErrorCode.TOO_LONG, message, "avatarUrl")
     if not url.isascii():
         message = (
-            "The picture's address has characters outside ASCII. Percent-encode those in its path and query,"
-            " and write its host in Punycode."
+            "The picture's URL has characters outside ASCII. Percent-encode those in its path and query, and"
+            " write its host in Punycode."
         )
         raise UserError(UserErrorCode.INVALID, message, "avatarUrl")
     if not is_avatar_url(url):
-        raise UserError(UserErrorCode.INVALID, "Give the picture's full address, with https.", "avatarUrl")
+        message = "The picture's URL is not valid. Enter a full URL that starts with https://."
+        raise UserError(UserErrorCode.INVALID, message, "avatarUrl")

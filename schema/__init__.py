@@ -1,1 +1,1 @@
-"""What the API says: the GraphQL types and the built schema."""
+"""The GraphQL schema: types, arguments and descriptions."""

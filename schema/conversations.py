@@ -18,8 +18,8 @@ from schema.paging import PageInfo
 from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 from schema.users import User
 
-# What a page of conversations shows is read with it, by one statement; the snapshot that further statements
-# would have to share is begun and ended by two more.
+# One statement reads a page of conversations with these fields. Other fields take further statements, and the
+# snapshot that they share takes two more statements to begin and end.
 _READ_WITH_PAGE = frozenset(
     {
         *("edges", "cursor", "node", "id", "unreadCount", "hasUnreadMessages", "__typename"),
@@ -32,19 +32,16 @@ _READ_WITH_PAGE = frozenset(
 
 @strawberry.type(description="A conversation, as the viewer sees it.")
 class Conversation(Node):
-    """A conversation that the viewer takes part in."""
-
-    unread_count: int = strawberry.field(description="How many messages the viewer has not read yet.")
-    has_unread_messages: bool = strawberry.field(description="Whether there is one the viewer has not read.")
+    unread_count: int = strawberry.field(description="Number of messages the viewer has not read yet.")
+    has_unread_messages: bool = strawberry.field(description="Whether the viewer has unread messages.")
     row: strawberry.Private[records.Conversation]
     recent: strawberry.Private[records.RecentConversation | None] = None
-    """What was read together with the row, if it was."""
+    """What was read together with the row; None if the row was read alone."""
 
     @classmethod
     def of(
         cls, row: records.Conversation, recent: records.RecentConversation | None = None
     ) -> "Conversation":
-        """Show a row."""
         return cls(
             id=NodeType.CONVERSATION.encode(row.id),
             unread_count=row.unread_count,
@@ -54,19 +51,17 @@ class Conversation(Node):
         )
 
     @strawberry.field(
-        description="Everybody who takes part, the viewer included; by when they joined.",
+        description="All participants, including the viewer, ordered by join time.",
         metadata=at_most(conversations.MAX_PARTICIPANTS),
     )
     async def participants(self, info: Info) -> list[User]:
-        """Resolve the field."""
         return [User.of(each.user) for each in await conversations.participants_of(info.context, self.row.id)]
 
     @strawberry.field(
         graphql_type=User | None,
-        description="The other person in a conversation of two; null in a group.",
+        description="The other participant in a conversation of two; null in a group.",
     )
     def other_participant(self, info: Info) -> AwaitableOrValue[User | None]:
-        """Resolve the field."""
         if self.recent is None:
             return self._load_other_participant(info.context)
         return User.of_optional(self.recent.other)
@@ -75,10 +70,9 @@ class Conversation(Node):
         return User.of_optional(await conversations.other_participant(context, self.row.id))
 
     @strawberry.field(
-        graphql_type=Message | None, description="The newest message; null when nothing has been written yet."
+        graphql_type=Message | None, description="The newest message, or null if there are no messages."
     )
     def last_message(self, info: Info) -> AwaitableOrValue[Message | None]:
-        """Resolve the field."""
         if self.recent is None:
             return self._load_last_message(info.context)
         return Message.of_optional(self.recent.last_message)
@@ -87,27 +81,31 @@ class Conversation(Node):
         return Message.of_optional(await conversations.last_message(context, self.row))
 
     @strawberry.field(
-        description="Oldest first. Without `first` or `last`: the last 25, or with `after` the next 25."
+        description="Messages, oldest first. Without `first` or `last`: the last 25, or with `after` the next"
+        " 25."
     )
     async def messages(
         self,
         info: Info,
         first: Annotated[
             int | None,
-            strawberry.argument(description="Page forward: at most how many, 1 to 100. Not with `last`."),
+            strawberry.argument(
+                description="Page size when paging forward: 1 to 100. Cannot be combined with `last`."
+            ),
         ] = None,
         after: Annotated[
-            str | None, strawberry.argument(description="Only messages after this edge's cursor.")
+            str | None, strawberry.argument(description="Return only messages after this cursor.")
         ] = None,
         last: Annotated[
             int | None,
-            strawberry.argument(description="Page backward: at most how many, 1 to 100. Not with `first`."),
+            strawberry.argument(
+                description="Page size when paging backward: 1 to 100. Cannot be combined with `first`."
+            ),
         ] = None,
         before: Annotated[
-            str | None, strawberry.argument(description="Only messages before this edge's cursor.")
+            str | None, strawberry.argument(description="Return only messages before this cursor.")
         ] = None,
     ) -> MessageConnection:
-        """Resolve the field."""
         page = await conversations.messages_of(
             info.context, self.row, first=first, after=after, last=last, before=before
         )
@@ -122,49 +120,46 @@ class Conversation(Node):
         )
 
 
-@strawberry.type(description="A conversation at its place in a page.")
+@strawberry.type(description="A conversation in a page, with its cursor.")
 class ConversationEdge:
-    """Relay's edge."""
-
     cursor: str = strawberry.field(
-        description="This conversation's place in the viewer's list, opaque. A new message moves it to the"
-        " top."
+        description="Opaque position of the conversation in the viewer's list. A new message moves the"
+        " conversation to the top."
     )
     node: Conversation = strawberry.field(description="The conversation.")
 
 
-@strawberry.type(description="A page of the viewer's conversations, the most recently active first.")
+@strawberry.type(description="A page of the viewer's conversations, most recently active first.")
 class ConversationConnection:
-    """Relay's connection."""
-
-    edges: list[ConversationEdge] = strawberry.field(description="The conversations of this page.")
-    page_info: PageInfo = strawberry.field(description="Where this page lies in the list.")
+    edges: list[ConversationEdge] = strawberry.field(description="The conversations on this page.")
+    page_info: PageInfo = strawberry.field(description="How to fetch the pages around this one.")
 
 
 @strawberry.type
 class ConversationQueries:
-    """The part of Query that is about conversations."""
-
     @strawberry.field(
-        description="One of the viewer's conversations; null for what does not exist or is not theirs."
+        description="The conversation with this ID, or null if it does not exist or the viewer is not a"
+        " participant."
     )
     async def conversation(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="ID of the conversation.")],
     ) -> Conversation | None:
-        """Resolve the field."""
         row = await conversations.by_id(info.context, NodeType.CONVERSATION.decode(id))
         return None if row is None else Conversation.of(row)
 
-    @strawberry.field(description="Conversations that have a message, the most recently active first.")
+    @strawberry.field(
+        description="The viewer's conversations that have at least one message, most recently active first."
+    )
     async def conversations(
         self,
         info: Info,
-        first: Annotated[int, strawberry.argument(description="At most how many: 1 to 100.")] = 25,
+        first: Annotated[int, strawberry.argument(description="Page size: 1 to 100.")] = 25,
         after: Annotated[
-            str | None, strawberry.argument(description="Only conversations after this edge's cursor.")
+            str | None, strawberry.argument(description="Return only conversations after this cursor.")
         ] = None,
     ) -> ConversationConnection:
-        """Resolve the field."""
         alone = after is None and info.context.reads_once("conversations", _READ_WITH_PAGE)
         page = await conversations.recent(info.context, first, after, alone=alone)
         edges = [
@@ -182,58 +177,53 @@ class ConversationQueries:
         )
 
 
-@strawberry.input(description="Whom to open a conversation with.")
+@strawberry.input(description="The user to open a conversation with.")
 class CreateConversationInput:
-    """The other person."""
-
-    username: str = strawberry.field(description="The other person's name, in any case.")
+    username: str = strawberry.field(description="Username of the other participant (case-insensitive).")
 
 
-@strawberry.type(description="What became of `createConversation`.")
+@strawberry.type(description="The result of `createConversation`.")
 class CreateConversationPayload:
-    """The conversation, or why there is none."""
-
     conversation: Conversation | None = strawberry.field(
-        description="The conversation, new or not; null with `userErrors`."
+        description="The new or existing conversation; null if there are `userErrors`."
     )
-    created: bool = strawberry.field(description="Whether it is new; false when there was one already.")
+    created: bool = strawberry.field(
+        description="Whether the conversation is new; false if it already existed."
+    )
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
-@strawberry.input(description="What has been read.")
+@strawberry.input(description="The messages to mark as read.")
 class ReadMessagesInput:
-    """A conversation, and how far."""
-
-    conversation_id: strawberry.ID = strawberry.field(description="One of the viewer's conversations.")
+    conversation_id: strawberry.ID = strawberry.field(description="ID of one of the viewer's conversations.")
     up_to_message_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The last message that was read; without it, the conversation's last."
+        default=None,
+        description="ID of the last message to mark as read; defaults to the conversation's last message.",
     )
 
 
-@strawberry.type(description="What became of `readMessages`.")
+@strawberry.type(description="The result of `readMessages`.")
 class ReadMessagesPayload:
-    """The conversation as marked, or why it was not."""
-
     conversation: Conversation | None = strawberry.field(
-        description="The conversation with its new unread count; null with `userErrors`."
+        description="The conversation with its new unread count; null if there are `userErrors`."
     )
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.type
 class ConversationMutations:
-    """The part of Mutation that is about conversations."""
-
     @strawberry.mutation(
-        description="Opens the conversation with that user; when there is one already, returns it. It shows"
-        " in `conversations` once it has a message."
+        description="Opens a conversation with a user, or returns the existing one. `conversations` lists it"
+        " once it has a message."
     )
     async def create_conversation(
         self,
         info: Info,
-        input: Annotated[CreateConversationInput, strawberry.argument(description="Whom to write to.")],
+        input: Annotated[
+            CreateConversationInput,
+            strawberry.argument(description="The user to open a conversation with."),
+        ],
     ) -> CreateConversationPayload:
-        """Resolve the field."""
         try:
             row, created = await conversations.create_conversation(info.context, input.username)
         except UserErrorRaised as error:
@@ -243,15 +233,14 @@ class ConversationMutations:
         return CreateConversationPayload(conversation=Conversation.of(row), created=created, user_errors=[])
 
     @strawberry.mutation(
-        description="Marks the conversation read up to that message, or up to its last one. The mark never"
-        " moves back."
+        description="Marks a conversation as read up to a message, or up to its last one. Messages that were"
+        " already read stay read."
     )
     async def read_messages(
         self,
         info: Info,
-        input: Annotated[ReadMessagesInput, strawberry.argument(description="What has been read.")],
+        input: Annotated[ReadMessagesInput, strawberry.argument(description="The messages to mark as read.")],
     ) -> ReadMessagesPayload:
-        """Resolve the field."""
         up_to = input.up_to_message_id
         try:
             row = await conversations.read_messages(

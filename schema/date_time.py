@@ -1,4 +1,4 @@
-"""Points in time, in one spelling."""
+"""The DateTime scalar."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from strawberry.types.scalar import ScalarDefinition
 def format_date_time(moment: datetime) -> str:
     """Return RFC 3339 in UTC with three fraction digits, e.g. 2026-11-24T12:00:00.000Z."""
     utc = moment.astimezone(UTC)
-    # In half the time of `isoformat` or an f-string, and every message has one.
+    # Every message has a timestamp, and this takes half the time of `isoformat` or an f-string.
     return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (  # noqa: UP031
         utc.year,
         utc.month,

@@ -1,4 +1,4 @@
-"""What a field is handed besides its arguments."""
+"""The `info` argument of this API's resolvers, with its context typed."""
 
 import strawberry
 

@@ -1,8 +1,8 @@
-"""How many items a list without paging arguments can hold: noted at its field, and read by the cost.
+"""The maximum length of lists that have no paging arguments, for estimating the cost of an operation.
 
     participants = strawberry.field(..., metadata=at_most(5))
 
-The lists of introspection have no such note; theirs follow from the schema.
+The fields of introspection carry no such metadata: the lengths of their lists follow from the schema.
 """
 
 from collections.abc import Mapping
@@ -20,29 +20,29 @@ from graphql import (
 from strawberry.types.field import StrawberryField
 
 _MAX_ITEMS = "max_items"
-_OF_THE_SCHEMA = {"types", "directives"}
-# What belongs to one type, field or directive alone; other fields lead to types from wherever they are used.
+_SCHEMA_LISTS = {"types", "directives"}
+# Lists whose items belong to a single type, field or directive. Other fields can reach the same type several
+# times.
 _OWNED = {"fields", "args", "inputFields", "enumValues"}
-# Where Strawberry keeps its own definition of a field.
+# The extension in which Strawberry keeps its own definition of a field.
 _DEFINITION = "strawberry-definition"
 
 
 def at_most(items: int) -> Mapping[str, int]:
-    """Return the metadata of a field whose list never holds more items."""
+    """Return the metadata of a field whose list never has more items."""
     return {_MAX_ITEMS: items}
 
 
 def max_items(field: GraphQLField) -> int | None:
-    """Return how many items the field's list can hold, if that is noted."""
+    """Return the maximum length of the field's list; None if the field does not declare one."""
     definition = (field.extensions or {}).get(_DEFINITION)
     return definition.metadata.get(_MAX_ITEMS) if isinstance(definition, StrawberryField) else None
 
 
 class IntrospectionSizes:
-    """The sizes of the lists of introspection."""
+    """The lengths of the lists in the answers to introspection of one schema."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
-        """Count what the schema has."""
         types = list(schema.type_map.values())
         fielded = [each for each in types if isinstance(each, GraphQLObjectType | GraphQLInterfaceType)]
         inputs = [each for each in types if isinstance(each, GraphQLInputObjectType)]
@@ -66,17 +66,17 @@ class IntrospectionSizes:
         self._most = {place: max(found, default=0) for place, found in lengths.items()}
         self._mean = {place: Fraction(sum(found), of[place[0]] or 1) for place, found in lengths.items()}
 
-    def of(self, type_name: str, field_name: str, *, of_all: bool) -> Fraction | int | None:
-        """Return how many items the field's list holds: at most, or `of_all` of its type on average.
+    def of(self, type_name: str, field_name: str, *, exhaustive: bool) -> Fraction | int | None:
+        """Return the length of the field's list: the maximum, or the mean if the answer is `exhaustive`.
 
-        The average is exact where every type of the schema is asked for, which an introspection does: the
-        most for each would be many times the whole schema.
+        An answer is exhaustive if it has every object of the type once, as a full introspection does. The
+        mean then gives the exact total, and the maximum would give many times the size of the schema.
         """
         if type_name == "__Schema":
             return self._of_schema.get(field_name)
-        return (self._mean if of_all else self._most).get((type_name, field_name))
+        return (self._mean if exhaustive else self._most).get((type_name, field_name))
 
     @staticmethod
-    def is_of_all(type_name: str, field_name: str, *, of_all: bool) -> bool:
-        """Say whether the field, on all objects of its type if `of_all`, leads to all of the schema's."""
-        return field_name in (_OF_THE_SCHEMA if type_name == "__Schema" else _OWNED if of_all else ())
+    def is_exhaustive(type_name: str, field_name: str, *, exhaustive: bool) -> bool:
+        """Return whether the field yields every object of its type; `exhaustive` says so of its parents."""
+        return field_name in (_SCHEMA_LISTS if type_name == "__Schema" else _OWNED if exhaustive else ())

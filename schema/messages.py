@@ -1,4 +1,4 @@
-"""Messages: writing them, and hearing of them."""
+"""Messages: sending them, and receiving them live."""
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
@@ -21,138 +21,116 @@ if TYPE_CHECKING:
     from schema.conversations import Conversation
 
 
-@strawberry.type(description="What a participant wrote in a conversation.")
+@strawberry.type(description="A message in a conversation.")
 class Message(Node):
-    """A message, as one of the participants sees it."""
-
     content: str = strawberry.field(
-        description="1 to 480 characters (Unicode code points), white space normalised: single spaces,"
-        " no empty lines. Plain text: show it as such."
+        description="Plain text of 1 to 480 characters (Unicode code points) with whitespace normalised:"
+        " single spaces, no empty lines. Do not render it as HTML."
     )
-    created_at: datetime = strawberry.field(description="When the server stored it.")
+    created_at: datetime = strawberry.field(description="When the server stored the message.")
     row: strawberry.Private[records.Message]
 
     @classmethod
     def of(cls, row: records.Message) -> "Message":
-        """Show a row."""
         return cls(
             id=NodeType.MESSAGE.encode(row.id), content=row.content, created_at=row.created_at, row=row
         )
 
     @classmethod
     def of_optional(cls, row: records.Message | None) -> "Message | None":
-        """Show a row, if there is one."""
         return None if row is None else cls.of(row)
 
-    @strawberry.field(graphql_type=User, description="The participant who wrote it.")
+    @strawberry.field(graphql_type=User, description="The participant who sent the message.")
     def author(self, info: Info) -> AwaitableOrValue[User]:
-        """Resolve the field."""
         known = messages.known_author(info.context, self.row)
         return self._load_author(info.context) if known is None else User.of(known)
 
     async def _load_author(self, context: Context) -> User:
         return User.of(await messages.author(context, self.row))
 
-    @strawberry.field(description="Whether the viewer wrote it.")
+    @strawberry.field(description="Whether the viewer sent the message.")
     def mine(self, info: Info) -> bool:
-        """Resolve the field."""
         return messages.is_mine(info.context, self.row)
 
     @strawberry.field(
-        description="Whether every other participant has read up to it; false on what somebody else wrote."
+        description="Whether all other participants have read the viewer's message; false on other users'"
+        " messages."
     )
     async def read_by_others(self, info: Info) -> bool:
-        """Resolve the field."""
         return await messages.is_read_by_others(info.context, self.row)
 
     @strawberry.field(
-        description="The key its author sent it with, a UUID in lower case; null to everybody else. It tells"
-        " a client which of the messages that it is sending this one is."
+        description="The idempotency key that the viewer sent the message with, a lower-case UUID; null on"
+        " other users' messages. Lets the sender match the message to its pending send."
     )
     async def idempotency_key(self, info: Info) -> strawberry.ID | None:
-        """Resolve the field."""
         key = await messages.idempotency_key(info.context, self.row)
         return None if key is None else strawberry.ID(str(key))
 
-    @strawberry.field(description="The conversation it was written in.")
+    @strawberry.field(description="The conversation that the message belongs to.")
     async def conversation(
         self, info: Info
     ) -> Annotated["Conversation", strawberry.lazy("schema.conversations")]:
-        """Resolve the field."""
         from schema.conversations import Conversation  # noqa: PLC0415  # the two types name each other
 
         return Conversation.of(await conversations.of_message(info.context, self.row))
 
 
-@strawberry.type(description="A message at its place in a page.")
+@strawberry.type(description="A message in a page, with its cursor.")
 class MessageEdge:
-    """Relay's edge."""
-
-    cursor: str = strawberry.field(description="This message's place in its conversation, opaque.")
+    cursor: str = strawberry.field(description="Opaque position of the message in its conversation.")
     node: Message = strawberry.field(description="The message.")
 
 
 @strawberry.type(description="A page of a conversation's messages, oldest first.")
 class MessageConnection:
-    """Relay's connection."""
-
-    edges: list[MessageEdge] = strawberry.field(description="The messages of this page, oldest first.")
-    page_info: PageInfo = strawberry.field(description="Where this page lies in the conversation.")
+    edges: list[MessageEdge] = strawberry.field(description="The messages on this page, oldest first.")
+    page_info: PageInfo = strawberry.field(description="How to fetch the pages around this one.")
 
 
 @strawberry.type
 class MessageQueries:
-    """The part of Query that is about messages."""
-
     @strawberry.field(
-        description="Where the viewer's inbox stands now: hand it to `messageCreated(after:)` and nothing"
-        " between this query and the subscription is missed."
+        description="The current position in the viewer's inbox. Pass it to `messageCreated(after:)` to"
+        " receive every message that arrives after this query."
     )
     async def inbox_cursor(self, info: Info) -> str:
-        """Resolve the field."""
         return await inbox.inbox_cursor(info.context)
 
 
 @strawberry.input(description="A message to send.")
 class CreateMessageInput:
-    """What to say, and where."""
-
-    conversation_id: strawberry.ID = strawberry.field(description="One of the viewer's conversations.")
+    conversation_id: strawberry.ID = strawberry.field(description="ID of one of the viewer's conversations.")
     content: str = strawberry.field(
-        description="The text: 1 to 480 characters once white space is normalised."
+        description="The text: 1 to 480 characters after whitespace is normalised."
     )
     idempotency_key: strawberry.ID | None = strawberry.field(
         default=None,
-        description="Chosen by the client, a UUID: the same key twice is one message, also after a lost"
-        " response. With it, sending again is always safe.",
+        description="A UUID chosen by the client, a new one for each message. Sending a key again returns the"
+        " message first sent with it, so a client that got no response can safely retry.",
     )
 
 
-@strawberry.type(description="What became of `createMessage`.")
+@strawberry.type(description="The result of `createMessage`.")
 class CreateMessagePayload:
-    """The stored message, or why it was not stored."""
-
     message: Message | None = strawberry.field(
-        description="The message as stored; for a repeated idempotency key the first one. Null with"
-        " `userErrors`."
+        description="The stored message; for a repeated idempotency key, the message first sent with it. Null"
+        " if there are `userErrors`."
     )
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 
 
 @strawberry.type
 class MessageMutations:
-    """The part of Mutation that is about messages."""
-
     @strawberry.mutation(
-        description="Stores the message and delivers it to every participant's inbox. Sending also marks"
-        " the conversation read up to one's own message."
+        description="Stores a message and delivers it to every participant's inbox. Also marks the"
+        " conversation as read up to this message."
     )
     async def create_message(
         self,
         info: Info,
-        input: Annotated[CreateMessageInput, strawberry.argument(description="What to send, and where.")],
+        input: Annotated[CreateMessageInput, strawberry.argument(description="The message to send.")],
     ) -> CreateMessagePayload:
-        """Resolve the field."""
         try:
             row = await messages.create_message(
                 info.context,
@@ -165,29 +143,24 @@ class MessageMutations:
         return CreateMessagePayload(message=Message.of(row), user_errors=[])
 
 
-@strawberry.type(description="A message that entered the viewer's inbox.")
+@strawberry.type(description="A message that arrived in the viewer's inbox.")
 class MessageCreated:
-    """One event of the subscription."""
-
     cursor: str = strawberry.field(
-        description="This event's place in the viewer's inbox, opaque; also the SSE event's id. Keep the"
-        " last one and hand it to `messageCreated(after:)` when you come back."
+        description="Opaque position of this event in the viewer's inbox; also the ID of the SSE event. Keep"
+        " the latest one and pass it to `messageCreated(after:)` to resume."
     )
     message: Message = strawberry.field(description="The message.")
 
     @classmethod
     def of(cls, cursor: str, row: records.Message) -> "MessageCreated":
-        """Show a row at its place."""
         return cls(cursor=cursor, message=Message.of(row))
 
 
 @strawberry.type
 class MessageSubscriptions:
-    """The part of Subscription that is about messages."""
-
     @strawberry.subscription(
-        description="Messages as they enter the viewer's inbox, in order, each once. With `CURSOR_EXPIRED`,"
-        " fetch the conversations again and subscribe from a new `inboxCursor`."
+        description="Messages as they arrive in the viewer's inbox, in order, each exactly once. On"
+        " `CURSOR_EXPIRED`, fetch the conversations again and subscribe from a new `inboxCursor`."
     )
     async def message_created(
         self,
@@ -195,19 +168,18 @@ class MessageSubscriptions:
         after: Annotated[
             str | None,
             strawberry.argument(
-                description="A cursor from `inboxCursor` or from an earlier event: everything since is"
-                " delivered first, then what is new. Without it: only what is new."
+                description="A cursor from `inboxCursor` or an earlier event. The messages after it are"
+                " delivered first, then new ones. Without it, only new messages are delivered."
             ),
         ] = None,
         include_mine: Annotated[
             bool,
-            strawberry.argument(description="Also the viewer's own messages, for a second device."),
+            strawberry.argument(
+                description="Whether to include the viewer's own messages, to keep several devices in sync."
+            ),
         ] = False,
     ) -> AsyncGenerator[MessageCreated, None]:
-        """Resolve the field: attach, then return the events.
-
-        A coroutine that returns the generator: what it refuses is an error at the field's path.
-        """
+        # A coroutine that returns the generator, so that a rejection is an error at the field's path.
         return await inbox.message_created(
             info.context, after, include_mine=include_mine, event_of=MessageCreated.of
         )

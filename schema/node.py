@@ -12,17 +12,15 @@ _KEY_CHARS = 22
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-@strawberry.interface(description="Something that can be fetched again by its id.")
+@strawberry.interface(description="An object that can be fetched again by its ID.")
 class Node:
-    """What every object of the API with an id has in common."""
-
     id: strawberry.ID = strawberry.field(
-        description="Globally unique and opaque: store it, compare it, hand it back, but do not read it."
+        description="Globally unique, opaque ID. Store it, compare it and pass it back, but do not parse it."
     )
 
 
 class NodeType(Enum):
-    """The letter that an id starts with: the type of what it stands for."""
+    """The types of nodes; the value is the letter that their IDs start with."""
 
     USER = "U"
     CONVERSATION = "C"
@@ -30,12 +28,12 @@ class NodeType(Enum):
     SESSION = "S"
 
     def encode(self, key: UUID) -> strawberry.ID:
-        """Return the id of the node with that primary key: 23 characters that need no escape in a URL."""
+        """Return the ID of the node with this primary key: 23 URL-safe characters."""
         encoded = b2a_base64(key.bytes, newline=False)[:_KEY_CHARS].translate(_URL_SAFE)
         return strawberry.ID(self._value_ + encoded.decode())
 
     def decode(self, node_id: str) -> UUID | None:
-        """Return the primary key; None for what is no id of this type."""
+        """Return the primary key; None if the text is not an ID of this type."""
         key = _key(node_id[1:])
         return key if key is not None and self.encode(key) == node_id else None
 

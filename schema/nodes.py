@@ -1,4 +1,4 @@
-"""Fetching anything again by its id."""
+"""Fetching objects of any type by their IDs."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,31 +17,29 @@ from schema.users import User
 
 @strawberry.type
 class NodeQueries:
-    """The part of Query that is about nodes of any type."""
-
-    @strawberry.field(description="The object of that id; null when absent or not the viewer's to see.")
+    @strawberry.field(
+        description="The object with this ID, or null if it does not exist or the viewer cannot see it."
+    )
     async def node(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="ID of the object.")]
     ) -> Node | None:
-        """Resolve the field."""
         return (await _nodes(info, [id]))[0]
 
     @strawberry.field(
-        description="The objects of those ids, in the same order; null for each that is absent or not the"
-        " viewer's to see."
+        description="The objects with these IDs, in the same order; null for each that does not exist or that"
+        " the viewer cannot see."
     )
     async def nodes(
         self,
         info: Info,
-        ids: Annotated[list[strawberry.ID], strawberry.argument(description="1 to 100 ids.")],
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="1 to 100 IDs.")],
     ) -> list[Node | None]:
-        """Resolve the field."""
         check_page_size(len(ids), "ids")
         return await _nodes(info, ids)
 
 
 async def _nodes(info: Info, ids: Sequence[str]) -> list[Node | None]:
-    """Find each: one statement for each type that is asked for."""
+    """Return the node or None for each ID, with one statement for each type among them."""
     context = info.context
     keys = {node_type: {key for i in ids if (key := node_type.decode(i))} for node_type in NodeType}
     found: list[Node] = [

@@ -1,26 +1,26 @@
-"""What Relay's connections share: https://relay.dev/graphql/connections.htm."""
+"""The PageInfo of Relay's connections: https://relay.dev/graphql/connections.htm."""
 
 from collections.abc import Sequence
 
 import strawberry
 
 
-@strawberry.type(description="Where a page lies in its list.")
+@strawberry.type(
+    description="How to fetch the pages around a page. Both directions are accurate whichever way was paged."
+)
 class PageInfo:
-    """Relay's PageInfo, true in both directions whichever way was paged."""
-
-    has_next_page: bool = strawberry.field(description="Whether the list goes on after this page.")
-    has_previous_page: bool = strawberry.field(description="Whether the list has something before this page.")
+    has_next_page: bool = strawberry.field(description="Whether the list has items after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether the list has items before this page.")
     start_cursor: str | None = strawberry.field(
-        description="The first edge's cursor, for `before`; null on an empty page."
+        description="Cursor of the first edge, to pass as `before`; null if the page is empty."
     )
     end_cursor: str | None = strawberry.field(
-        description="The last edge's cursor, for `after`; null on an empty page."
+        description="Cursor of the last edge, to pass as `after`; null if the page is empty."
     )
 
     @classmethod
     def of(cls, cursors: Sequence[str], *, has_previous: bool, has_next: bool) -> "PageInfo":
-        """Describe the page whose edges have these cursors."""
+        """Return the PageInfo of the page whose edges have these cursors."""
         return cls(
             has_next_page=has_next,
             has_previous_page=has_previous,

@@ -1,4 +1,4 @@
-"""The root types, put together from what each noun brings."""
+"""The root types, composed of the fields that each module of the schema contributes."""
 
 import strawberry
 
@@ -10,19 +10,20 @@ from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(
-    description="What can be read. Everything in one request comes from one consistent state of the database."
+    description="All reads. The fields of one request are resolved from one consistent snapshot of the"
+    " database."
 )
 class Query(UserQueries, MessageQueries, NodeQueries, ConversationQueries, SessionQueries):
-    """The root of queries."""
+    pass
 
 
 @strawberry.type(
-    description="What can be changed. Each field is one transaction; several in one request run in order."
+    description="All writes. Each field runs in its own transaction; the fields of one request run in order."
 )
 class Mutation(ConversationMutations, MessageMutations, UserMutations, SessionMutations):
-    """The root of mutations."""
+    pass
 
 
-@strawberry.type(description="What can be heard live, over Server-Sent Events by the graphql-sse protocol.")
+@strawberry.type(description="Live events, delivered over Server-Sent Events (graphql-sse protocol).")
 class Subscription(MessageSubscriptions):
-    """The root of subscriptions."""
+    pass

@@ -1,4 +1,4 @@
-"""What a mutation's input can be wrong in, as part of its payload."""
+"""Errors in a mutation's input, returned in its payload."""
 
 from enum import Enum
 
@@ -10,40 +10,37 @@ from schema.list_sizes import at_most
 
 @strawberry.enum(description="What is wrong with a mutation's input.")
 class UserErrorCode(Enum):
-    """The codes of `resolvers.errors.UserErrorCode`, described."""
+    """The codes of `resolvers.errors.UserErrorCode`, with descriptions."""
 
-    BLANK = strawberry.enum_value("BLANK", description="It says nothing: give some text.")
-    TOO_LONG = strawberry.enum_value("TOO_LONG", description="It is longer than allowed: shorten it.")
+    BLANK = strawberry.enum_value("BLANK", description="The value has no visible text.")
+    TOO_LONG = strawberry.enum_value("TOO_LONG", description="The value is too long.")
     INVALID = strawberry.enum_value(
-        "INVALID", description="It cannot be used as it is; the message says what it should be."
+        "INVALID", description="The value is not valid. The message says what is allowed."
     )
     NOT_FOUND = strawberry.enum_value(
-        "NOT_FOUND", description="What it names does not exist, or is not the viewer's to see."
+        "NOT_FOUND", description="The value refers to something that does not exist or the viewer cannot see."
     )
-    TAKEN = strawberry.enum_value("TAKEN", description="Somebody else has it: choose another.")
-    SELF = strawberry.enum_value("SELF", description="It names the viewer: choose somebody else.")
+    TAKEN = strawberry.enum_value("TAKEN", description="Another user already has this value.")
+    SELF = strawberry.enum_value("SELF", description="The value refers to the viewer, which is not allowed.")
 
 
 @strawberry.type(
-    description="Something in the input that the person can put right; the mutation then has changed nothing."
-    " Everything else that goes wrong is a GraphQL error with `extensions.code`."
+    description="An error in the input that the user can fix; the mutation changed nothing. All other errors"
+    " are GraphQL errors with a code in `extensions.code`."
 )
 class UserError:
-    """One complaint about one field of the input."""
-
-    code: UserErrorCode = strawberry.field(description="What is wrong, for the program to decide on.")
-    message: str = strawberry.field(description="What is wrong and how to put it right, for the person.")
+    code: UserErrorCode = strawberry.field(description="What is wrong, for the client to act on.")
+    message: str = strawberry.field(description="What is wrong and how to fix it, to show to the user.")
     path: list[str] = strawberry.field(
-        description='Where it is wrong, from the mutation\'s argument on: `["input", "content"]`.'
+        description='Path to the invalid value, starting at the mutation\'s argument: `["input", "content"]`.'
     )
 
     @classmethod
     def of(cls, error: errors.UserError) -> "UserError":
-        """Say what a resolver turned down."""
         return cls(code=UserErrorCode[error.code.name], message=error.message, path=error.path)
 
 
 ONE_USER_ERROR = at_most(1)
-"""The metadata of a payload's `userErrors`: a resolver stops at the first."""
+"""The metadata of a payload's `userErrors`: a resolver stops at the first error."""
 
-USER_ERRORS = "Why nothing was changed; empty when all went well."
+USER_ERRORS = "Errors in the input that the user can fix; empty if the mutation succeeded."

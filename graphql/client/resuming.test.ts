@@ -1,4 +1,4 @@
-/** The client against graphql-sse's own server, in both modes, over connections that break. */
+/** The client against graphql-sse's own server, in both modes, with connections that break. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -19,12 +19,12 @@ interface Said {
   text: string;
 }
 
-/** An inbox: texts, where a cursor is how many there were. */
+/** An inbox of texts, in which a cursor is the number of texts before it. */
 class Inbox {
   private readonly texts: string[] = [];
   private readonly waiting = new Set<() => void>();
   trimmedTo = 0;
-  /** How many more subscriptions are refused as over their budget. */
+  /** The number of further subscriptions to reject with RATE_LIMITED. */
   limited = 0;
 
   get cursor(): string {
@@ -72,7 +72,7 @@ function schemaOf(inbox: Inbox): GraphQLSchema {
   });
 }
 
-/** What a subscriber gets, and how it ends. */
+/** Records the results that a subscriber gets, and how the subscription ends. */
 class Heard {
   readonly results: ExecutionResult<{ said: Said }>[] = [];
   readonly ends: unknown[] = [];
@@ -85,7 +85,7 @@ class Heard {
   }
 }
 
-/** Waits until it is so; the suite's timeout ends what never is. */
+/** Waits for the condition, under the timeout of the suite. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await setImmediate();
 }
@@ -96,19 +96,19 @@ for (const singleConnection of [false, true]) {
     let heard: Heard;
     let server: Server;
     let streams: ServerResponse[];
-    /** Answers in the handler's place when it returns true. */
-    let meddle: (request: IncomingMessage, response: ServerResponse) => boolean;
+    /** Responds in place of the handler when it returns true. */
+    let intercept: (request: IncomingMessage, response: ServerResponse) => boolean;
     let clients: ResumingClient[];
 
     beforeEach(async () => {
       inbox = new Inbox();
       heard = new Heard();
       streams = [];
-      meddle = () => false;
+      intercept = () => false;
       clients = [];
       const handler = createHandler({ schema: schemaOf(inbox) });
       server = createServer((request, response) => {
-        if (meddle(request, response)) return;
+        if (intercept(request, response)) return;
         if (request.headers.accept === 'text/event-stream') streams.push(response);
         void handler(request, response);
       });
@@ -129,11 +129,11 @@ for (const singleConnection of [false, true]) {
       return client;
     }
 
-    /** Subscribes from where the inbox stands. */
+    /** Subscribes from the current position of the inbox. */
     const listen = (client: ResumingClient, listener = heard) =>
       client.subscribe({ query, variables: { after: inbox.cursor } }, listener);
 
-    it('gets every event once and in order over cuts', async () => {
+    it('delivers every event once and in order across lost connections', async () => {
       const failures = new Set<number>();
       listen(connect({ wait: async (count) => void failures.add(count) }));
       for (let round = 1; round <= 10; round++) {
@@ -146,12 +146,12 @@ for (const singleConnection of [false, true]) {
         heard.texts,
         rounds.flatMap((round) => [`${round}a`, `${round}b`]),
       );
-      // Each event starts the count anew.
+      // Each event resets the count.
       assert.deepEqual([...failures], [1]);
       assert.deepEqual(heard.ends, []);
     });
 
-    it('comes back, more slowly each time, when a stream is over its budget', async () => {
+    it('backs off and reconnects when a stream has exhausted its budget', async () => {
       const failures: number[] = [];
       inbox.limited = 3;
       listen(connect({ wait: async (count) => void failures.push(count) }));
@@ -163,7 +163,7 @@ for (const singleConnection of [false, true]) {
       assert.deepEqual(heard.ends, []);
     });
 
-    it('comes back when the server ends a stream before the first event', async () => {
+    it('reconnects when the server ends a stream before the first event', async () => {
       listen(connect());
       await until(() => streams.length === 1);
       streams[0]?.end();
@@ -172,7 +172,7 @@ for (const singleConnection of [false, true]) {
       await until(() => heard.texts.length === 1);
     });
 
-    it('keeps two subscriptions apart, and both come back', async () => {
+    it('resumes two subscriptions independently', async () => {
       const other = new Heard();
       const client = connect();
       listen(client);
@@ -190,7 +190,7 @@ for (const singleConnection of [false, true]) {
       assert.deepEqual([heard.ends, other.ends], [[], []]);
     });
 
-    it('comes back from a cut between the answer to a request and the first wait for an event', async () => {
+    it('reconnects when the stream ends between the response and the first wait for an event', async () => {
       let streamEnded = false;
       listen(
         connect({
@@ -211,7 +211,7 @@ for (const singleConnection of [false, true]) {
           },
         }),
       );
-      // In distinct mode, the answer is the stream.
+      // In distinct connections mode, the response is the stream.
       if (!singleConnection) await until(() => streams.length === 1);
       if (!singleConnection) streams[0]?.end();
       await until(() => streams.length === 2);
@@ -219,34 +219,34 @@ for (const singleConnection of [false, true]) {
       await until(() => heard.texts.length === 1);
     });
 
-    it('takes silence for a cut', async () => {
-      // The server's own pings are further apart than this.
+    it('treats silence as a lost connection', async () => {
+      // The server pings less often than this.
       listen(connect({ silenceMs: 100 }));
       await until(() => streams.length === 3);
       inbox.add('heard');
       await until(() => heard.texts.length === 1);
     });
 
-    it('gives up on a request that is not answered', async () => {
+    it('aborts requests that get no response', async () => {
       const unanswered: ServerResponse[] = [];
-      meddle = (_, response) => unanswered.length < 2 && Boolean(unanswered.push(response));
+      intercept = (_, response) => unanswered.length < 2 && Boolean(unanswered.push(response));
       listen(connect({ silenceMs: 100 }));
       inbox.add('heard');
       await until(() => heard.texts.length === 1);
       await until(() => unanswered.every(({ closed }) => closed));
     });
 
-    it('tries again while the server cannot answer', async () => {
+    it('retries while the server is unavailable', async () => {
       const failures: number[] = [];
       let left = 3;
-      meddle = (_, response) => left-- > 0 && Boolean(response.writeHead(503).end());
+      intercept = (_, response) => left-- > 0 && Boolean(response.writeHead(503).end());
       listen(connect({ wait: async (count) => void failures.push(count) }));
       inbox.add('heard');
       await until(() => heard.texts.length === 1);
       assert.deepEqual(failures, [1, 2, 3]);
     });
 
-    it('has the app fetch again when its cursor is no longer kept, and goes on from there', async () => {
+    it('calls refetch when its cursor has expired, and continues from there', async () => {
       async function refetch(): Promise<string> {
         const cursor = inbox.cursor;
         inbox.add('since then');
@@ -263,7 +263,7 @@ for (const singleConnection of [false, true]) {
       assert.deepEqual(heard.ends, []);
     });
 
-    it('leaves the headers as they are', async () => {
+    it('does not modify the headers', async () => {
       const headers = { authorization: 'Bearer token' };
       listen(connect({ headers: () => headers }));
       inbox.add('heard');
@@ -271,7 +271,7 @@ for (const singleConnection of [false, true]) {
       assert.deepEqual(headers, { authorization: 'Bearer token' });
     });
 
-    it('passes errors on as results, which end it', async () => {
+    it('passes errors on as results and then completes', async () => {
       inbox.trimmedTo = 1;
       listen(connect());
       await until(() => heard.ends.length === 1);
@@ -280,9 +280,9 @@ for (const singleConnection of [false, true]) {
       assert.deepEqual(heard.ends, ['complete']);
     });
 
-    it('shows why it is refused', async () => {
+    it('passes on the errors of a rejected request', async () => {
       const errors = [{ message: 'Sign in.', extensions: { code: 'UNAUTHENTICATED' } }];
-      meddle = (_, response) =>
+      intercept = (_, response) =>
         Boolean(response.writeHead(401, { 'content-type': 'application/json' }).end(JSON.stringify({ errors })));
       listen(connect());
       await until(() => heard.ends.length === 1);
@@ -290,9 +290,9 @@ for (const singleConnection of [false, true]) {
       assert.deepEqual(heard.ends, ['complete']);
     });
 
-    it('takes an unknown reservation for a cut, and an unknown address for what it is', async () => {
+    it('reconnects after a 404 in single connection mode only', async () => {
       let left = 1;
-      meddle = ({ method }, response) =>
+      intercept = ({ method }, response) =>
         method === 'POST' && left-- > 0 && Boolean(response.writeHead(404).end());
       listen(connect());
       inbox.add('heard');
@@ -300,14 +300,14 @@ for (const singleConnection of [false, true]) {
       assert.equal(heard.texts.length, singleConnection ? 1 : 0);
     });
 
-    it('reports a refusal that says nothing', async () => {
-      meddle = (_, response) => Boolean(response.writeHead(403).end());
+    it('reports a rejection without GraphQL errors', async () => {
+      intercept = (_, response) => Boolean(response.writeHead(403).end());
       listen(connect());
       await until(() => heard.ends.length === 1);
       assert.match(String(heard.ends[0]), /403/);
     });
 
-    it('reports what the listener or the headers throw', async () => {
+    it('reports exceptions of the listener and of the headers function', async () => {
       heard.next = () => {
         throw new Error('the page is broken');
       };
@@ -322,7 +322,7 @@ for (const singleConnection of [false, true]) {
       assert.match(String(signedOut.ends), /signed out/);
     });
 
-    it('stops when told to', async () => {
+    it('stops when unsubscribed', async () => {
       const stop = listen(connect());
       await until(() => streams.length === 1);
       stop();
@@ -331,7 +331,7 @@ for (const singleConnection of [false, true]) {
       await until(() => streams[0]?.closed === true);
     });
 
-    it('stops while it waits, and does not come back', async () => {
+    it('does not reconnect when unsubscribed during the wait', async () => {
       let goOn = () => {};
       const client = connect({ wait: () => new Promise((resolve) => (goOn = resolve)) });
       const stop = listen(client);
@@ -350,8 +350,8 @@ for (const singleConnection of [false, true]) {
       assert.equal(streams.length, 2);
     });
 
-    it('stops everything when it is disposed of', async () => {
-      meddle = (_, response) => Boolean(response.writeHead(503).end());
+    it('stops all subscriptions when disposed', async () => {
+      intercept = (_, response) => Boolean(response.writeHead(503).end());
       const client = connect({ wait: () => new Promise(() => {}) });
       listen(client);
       client.dispose();

@@ -1,8 +1,8 @@
 /**
- * graphql-sse's client, made to come back. After a cut it subscribes again, from the last cursor that it saw:
- * a subscription gets every event once and in order, however often the connection breaks.
+ * A graphql-sse client that resumes. When a connection is lost, it subscribes again from the last cursor received,
+ * so a subscription gets every event exactly once and in order, however often the connection breaks.
  *
- * Its `subscribe` stands wherever a recipe for Apollo, urql or Relay has that of graphql-sse's own client.
+ * Use its `subscribe` wherever a recipe for Apollo, urql or Relay uses that of graphql-sse's own client.
  */
 import {
   type Client,
@@ -15,19 +15,19 @@ import {
 
 export interface ResumingOptions {
   url: string;
-  /** Asked before each connection, so that a token may be a new one. */
+  /** Called before each connection, so it can return a refreshed token. */
   headers?: () => Record<string, string> | Promise<Record<string, string>>;
   credentials?: 'omit' | 'same-origin' | 'include';
-  /** All subscriptions over one connection, for browsers that reach the server by HTTP/1. */
+  /** Runs all subscriptions over one connection, for browsers that connect to the server over HTTP/1. */
   singleConnection?: boolean;
   /**
-   * Called when the cursor is no longer kept: fetches what is shown anew, and returns the `inboxCursor` that was
-   * part of it. The subscription goes on from there. Without it, CURSOR_EXPIRED is a result like other errors.
+   * Called when the cursor has expired. Fetch the displayed data again and return the `inboxCursor` that comes with
+   * it; the subscription continues from there. Without this option, CURSOR_EXPIRED is passed on like other errors.
    */
   refetch?: () => Promise<string>;
-  /** How long nothing may come until the connection counts as lost; the server is never silent for over 15 s. */
+  /** Silence after which a connection counts as lost. The server sends something at least every 15 s. */
   silenceMs?: number;
-  /** Waits before the next attempt; `failures` counts those since the last event, from 1. */
+  /** Waits before the next attempt. `failures` is the number of failures since the last event, from 1. */
   wait?: (failures: number) => Promise<void>;
   fetch?: typeof fetch;
 }
@@ -35,12 +35,12 @@ export interface ResumingOptions {
 export type ResumingClient = Pick<Client, 'subscribe' | 'dispose'>;
 
 /**
- * Makes a client for subscriptions that select `cursor` and take it as the variable `after`. Give the first one
- * an `after` too, from `inboxCursor`: without it, what is sent before the first event may be missed.
+ * Creates a client for subscriptions that select `cursor` and take it as the variable `after`. Pass an `after` from
+ * `inboxCursor` to the first subscription too: without it, messages sent before the first event can be missed.
  *
- * A result with errors is passed on, and ends the subscription. So does an answer that refuses the request
- * (4xx), as far as it says why in JSON. Lost connections are never reported, only repaired, and so are streams
- * that the server ends with RATE_LIMITED.
+ * A result with errors is passed on and ends the subscription. So is a 4xx response with GraphQL errors in its
+ * body. The client reconnects silently after lost connections, and after streams that the server ends with
+ * RATE_LIMITED.
  */
 export function createResumingClient(options: ResumingOptions): ResumingClient {
   const { singleConnection = false, refetch, wait = backOff } = options;
@@ -48,7 +48,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
   const client = createClient<boolean>({
     url: options.url,
     singleConnection,
-    // A copy, because the client puts its reservation's token into it.
+    // A copy, because the client adds the token of its reservation to it.
     headers: async () => ({ ...(await options.headers?.()) }),
     credentials: options.credentials ?? 'same-origin',
     retryAttempts: 0,
@@ -79,14 +79,14 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
       let expired = false;
       let limited = false;
 
-      async function comeBack(): Promise<void> {
-        unsubscribe(); // What it waits for without an answer is given up.
+      async function reconnect(): Promise<void> {
+        unsubscribe(); // Abort requests that have had no response.
         failures = Date.now() - since > LONGEST_WAIT_MS ? 1 : failures + 1;
         await wait(failures);
         if (!over) attempt();
       }
 
-      async function startAnew(refetched: Promise<string>): Promise<void> {
+      async function restart(refetched: Promise<string>): Promise<void> {
         variables['after'] = await refetched;
         if (!over) attempt();
       }
@@ -96,7 +96,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
         {
           next(result) {
             if (over) return;
-            // The last result of a stream that is over its budget: the event is still to come.
+            // The last result of a stream that has exhausted its budget. The event has yet to be delivered.
             limited = result.data === undefined && hasCode(result, 'RATE_LIMITED');
             if (limited) return;
             failures = 0;
@@ -106,17 +106,17 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
           },
           complete() {
             if (over) return;
-            if (limited) comeBack().catch(fail);
-            else if (expired && refetch) startAnew(refetch()).catch(fail);
+            if (limited) reconnect().catch(fail);
+            else if (expired && refetch) restart(refetch()).catch(fail);
             else stop();
           },
           error(reason) {
             if (over) return;
-            if (isCut(reason, singleConnection)) comeBack().catch(fail);
+            if (isLost(reason, singleConnection)) reconnect().catch(fail);
             else
-              refusalIn<Data, Extensions>(reason).then((refusal) => {
-                if (!refusal) return fail(reason);
-                if (!over) sink.next(refusal);
+              errorsIn<Data, Extensions>(reason).then((result) => {
+                if (!result) return fail(reason);
+                if (!over) sink.next(result);
                 stop();
               }, fail);
           },
@@ -138,32 +138,33 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
   };
 }
 
-/** Whether an error of the result carries the code, as `extensions.code`. */
+/** Returns whether an error of the result has this `extensions.code`. */
 export function hasCode(result: Pick<ExecutionResult, 'errors'>, code: string): boolean {
   return result.errors?.some((error) => error.extensions?.['code'] === code) ?? false;
 }
 
 const LONGEST_WAIT_MS = 30_000;
 
-/** Waits up to a second, then twice that, and so on, by chance: not everybody is to return at the same moment. */
+/** Exponential backoff from one second, with full jitter so that clients do not all reconnect at once. */
 function backOff(failures: number): Promise<void> {
   const longest = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (failures - 1));
   return new Promise((resolve) => setTimeout(resolve, Math.random() * longest));
 }
 
-/** A connection is lost, or as good as lost. */
-class Cut extends Error {}
+/** The connection ended, or has been silent for too long. */
+class ConnectionLost extends Error {}
 
-/** Whether to come back after this; everything else is for the caller to know. */
-function isCut(reason: unknown, singleConnection: boolean): boolean {
-  if (!(reason instanceof NetworkError)) return reason instanceof Cut;
+/** Returns whether to reconnect after this error. All others are reported to the caller. */
+function isLost(reason: unknown, singleConnection: boolean): boolean {
+  if (!(reason instanceof NetworkError)) return reason instanceof ConnectionLost;
   const status = reason.response?.status ?? 0;
   if (status < 400 || status >= 500) return true;
-  // Not now: timeout, too early, too many. A reservation may have ended with its process, or have its stream.
+  // Temporary: timeout, too early, too many requests. A 404 or 409 means that the reservation was lost with its
+  // server process, or that its stream is still open.
   return [408, 425, 429].includes(status) || (singleConnection && [404, 409].includes(status));
 }
 
-async function refusalIn<Data, Extensions>(
+async function errorsIn<Data, Extensions>(
   reason: unknown,
 ): Promise<ExecutionResult<Data, Extensions> | undefined> {
   if (!(reason instanceof NetworkError) || !(reason.response instanceof Response)) return undefined;
@@ -171,7 +172,7 @@ async function refusalIn<Data, Extensions>(
   return isRecord(body) && Array.isArray(body['errors']) ? body : undefined;
 }
 
-/** The cursor of an event: that of its only root field. */
+/** Returns the cursor of an event, which is in its only root field. */
 function cursorOf(result: ExecutionResult<unknown, unknown>): string | undefined {
   const roots = isRecord(result.data) ? Object.values(result.data) : [];
   return roots.flatMap((root) => (isRecord(root) && typeof root['cursor'] === 'string' ? root['cursor'] : []))[0];
@@ -182,13 +183,14 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * A fetch whose event streams end in an error: a cut when they just end, or are silent for too long. In single
- * connection mode, graphql-sse's client does not notice an end that comes before its first wait for an event.
+ * Wraps fetch so that event streams fail with ConnectionLost when they end or are silent for too long. In single
+ * connection mode, graphql-sse's client would not notice a stream that ends before the client first waits for an
+ * event.
  */
 function watched(fetchFn: typeof fetch, silenceMs: number): typeof fetch {
   return async (input, init) => {
     const response = await within(silenceMs, fetchFn(input, init));
-    // Read now, because the client may have given the request up before we look at the reason.
+    // Read the body now, because the client may have aborted the request by the time it is needed.
     if (!response.ok) return new Response(await within(silenceMs, response.text()), response);
     if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream'))
       return response;
@@ -198,16 +200,17 @@ function watched(fetchFn: typeof fetch, silenceMs: number): typeof fetch {
         async pull(controller) {
           try {
             const { done, value } = await within(silenceMs, reader.read());
-            if (done) throw new Cut('The stream has ended.');
+            if (done) throw new ConnectionLost('The stream has ended.');
             controller.enqueue(value);
           } catch (reason) {
-            controller.error(reason instanceof Cut ? reason : new Cut(String(reason), { cause: reason }));
+            const lost = reason instanceof ConnectionLost;
+            controller.error(lost ? reason : new ConnectionLost(String(reason), { cause: reason }));
             reader.cancel(reason).catch(() => {});
           }
         },
         cancel: (reason) => reader.cancel(reason),
       },
-      // Nothing is read ahead: the silence of a reader is not that of the server.
+      // Without read-ahead, so that a slow reader is not mistaken for a silent server.
       { highWaterMark: 0 },
     );
     return new Response(body, response);
@@ -216,7 +219,7 @@ function watched(fetchFn: typeof fetch, silenceMs: number): typeof fetch {
 
 function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Cut('The server is silent.')), milliseconds);
+    const timer = setTimeout(() => reject(new ConnectionLost('The server is silent.')), milliseconds);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

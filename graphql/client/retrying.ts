@@ -1,12 +1,12 @@
 /**
- * A fetch for queries and mutations that asks again until there is an answer, whole. That is safe with every
- * operation of this API: a message that is sent again with its idempotencyKey is still one message.
+ * A fetch for queries and mutations that retries until it has a complete response. Every operation of this API can
+ * be retried safely; for createMessage, send an idempotencyKey so that a retry does not store a second message.
  */
 export const retryingFetch: typeof fetch = async (input, init) => {
   for (let failures = 1; ; failures++) {
     try {
       const response = await fetch(input, init);
-      const body = await response.text(); // Read here, as the connection may break before its end.
+      const body = await response.text(); // Read here, because the connection can break before the end.
       if (!TEMPORARY.has(response.status) || failures === ATTEMPTS) return new Response(body || null, response);
     } catch (reason) {
       if (init?.signal?.aborted || failures === ATTEMPTS) throw reason;

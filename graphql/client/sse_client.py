@@ -1,4 +1,4 @@
-"""The base of the client that ariadne-codegen generates: subscriptions over SSE, which resume after a cut.
+"""Base class of the client that ariadne-codegen generates, with subscriptions over SSE that resume.
 
 The generator copies this file into its package.
 """
@@ -18,30 +18,27 @@ from .base_model import UNSET
 
 
 class GraphQLErrors(Exception):
-    """What the server refuses: each error has a message, and a code in its extensions."""
+    """The errors of an answer. Each has a message, and a code in its extensions."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
-        """Carry the errors as they were answered."""
         super().__init__("; ".join(error["message"] for error in errors))
         self.errors = errors
 
 
 class SseClient:
-    """Executes operations, for the generated methods."""
+    """Executes operations for the generated methods."""
 
     def __init__(self, http_client: httpx.AsyncClient, url: str = "/graphql") -> None:
-        """Use a client that has the base URL and the headers; it is closed with this one."""
+        """Take ownership of an HTTP client that is configured with the base URL and the headers."""
         self.http_client = http_client
         self.url = url
 
     async def __aenter__(self) -> Self:
-        """Open nothing yet."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
         await self.http_client.aclose()
 
     async def execute(
@@ -54,19 +51,20 @@ class SseClient:
         """Return the data of an answer.
 
         Raises:
-            GraphQLErrors: there are errors.
+            GraphQLErrors: the answer has errors.
         """
         return _data(response.content)
 
     async def execute_ws(
         self, query: str, operation_name: str, variables: dict[str, Any], **kwargs: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield each event of a subscription once, over SSE: the name is the generator's choice.
+        """Yield each event of a subscription once, over SSE. (The generator requires this method's name.)
 
-        After a cut it comes back from the last event. Give the first `after`, so that none is missed.
+        Resumes from the last event when the connection is lost. Pass `after` from the start, so that no event
+        is missed before the first one.
 
         Raises:
-            GraphQLErrors: the subscription is over.
+            GraphQLErrors: the server ended the subscription with errors.
         """
         body = _body(query, operation_name, variables)
         headers: dict[str, str] = {}
@@ -96,7 +94,7 @@ def _body(query: str, operation_name: str, variables: dict[str, Any]) -> dict[st
 
 
 def _plain(value: object) -> object:
-    # What is left out of an input stays out: null says something else.
+    # Omitted fields of an input stay omitted, because null has a different meaning.
     return (
         value.model_dump(mode="json", by_alias=True, exclude_unset=True)
         if isinstance(value, BaseModel)

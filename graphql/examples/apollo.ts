@@ -1,6 +1,7 @@
 /**
- * Apollo Client 4: queries and mutations by HttpLink, subscriptions by a link over graphql-sse. With `multipart` as the
- * last argument, subscriptions go by HttpLink too; with `single-connection`, graphql-sse works in that mode.
+ * Apollo Client 4: queries and mutations over HttpLink, subscriptions over a link that uses graphql-sse. With
+ * `multipart` as the last argument, subscriptions use HttpLink too; with `single-connection`, graphql-sse uses that
+ * mode.
  */
 import {
   ApolloClient,
@@ -41,12 +42,12 @@ const sseLink = new ApolloLink(
       live.subscribe({ query: print(query), variables, operationName }, observer),
     ),
 );
-// Sends again what got no answer; a message has its idempotencyKey for that.
+// Retries requests without a response. The idempotencyKey makes that safe for messages.
 const retryLink = new RetryLink({
   attempts: { max: Infinity, retryIf: (error) => !ServerError.is(error) || error.statusCode >= 500 },
   delay: { initial: 300, max: 5000 },
 });
-// When that sends a subscription again, it is from the last cursor on.
+// Makes a retried subscription resume from the last cursor.
 const resumeLink = new ApolloLink((operation, forward) =>
   forward(operation).pipe(
     tap(({ data }) => {
@@ -69,7 +70,7 @@ const client = new ApolloClient({
   }),
 });
 
-// The cursor comes with what is shown first, so that nothing between the two is missed.
+// The cursor is fetched before the messages, so the subscription misses none of them.
 const { data: inbox } = await client.query({ query: InboxDocument });
 const { data: opened } = await client.mutate({
   mutation: OpenConversationDocument,
@@ -106,7 +107,7 @@ client.subscribe({ query: MessageCreatedDocument, variables: { after: inboxCurso
     if (data) add(data.messageCreated.message, data.messageCreated.message.conversation.id);
     if (CombinedGraphQLErrors.is(error)) error.errors.forEach(complain);
   },
-  // It ends only with an error: the session is over.
+  // Completes only after an error: the session has ended.
   complete: () => process.exit(),
 });
 

@@ -1,4 +1,4 @@
-/** A conversation kept by hand, for clients that bring no cache: queries and mutations by fetch. */
+/** A conversation without a cache library: queries and mutations over fetch, messages in an array. */
 import type { ResultOf, TypedDocumentNode, VariablesOf } from '@graphql-typed-document-node/core';
 import { print } from 'graphql';
 
@@ -21,11 +21,11 @@ export class Chat {
     private readonly headers: { authorization: string },
     private readonly viewer: { username: string },
     private readonly conversationId: string,
-    /** Where the viewer's inbox stood before the messages were loaded. */
+    /** The position in the viewer's inbox from before the messages were loaded. */
     readonly inboxCursor: string,
   ) {}
 
-  /** Opens the conversation with that person and shows it, loaded page by page from its end. */
+  /** Opens the conversation with the user and shows its messages, loaded page by page from the newest. */
   static async open(headers: { authorization: string }, username: string): Promise<Chat> {
     const { viewer, inboxCursor } = await execute(headers, InboxDocument, {});
     const { createConversation } = await execute(headers, OpenConversationDocument, { input: { username } });
@@ -36,13 +36,13 @@ export class Chat {
     return chat;
   }
 
-  /** Adds a message that came live, unless it is there already. */
+  /** Adds a message from the subscription unless it is already shown. */
   add(message: MessageFieldsFragment, conversationId: string): void {
     if (conversationId !== this.conversationId || this.messages.some(({ id }) => id === message.id)) return;
     this.update([...this.messages, message]);
   }
 
-  /** Shows the message at once, and with its own id when it is sent; takes it back when it cannot be. */
+  /** Shows the message as pending, then replaces it with the stored one, or removes it if sending failed. */
   async send(content: string): Promise<void> {
     const idempotencyKey = crypto.randomUUID();
     const pending = { id: pendingId(idempotencyKey), content, author: this.viewer };

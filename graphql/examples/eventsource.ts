@@ -1,4 +1,4 @@
-/** EventSource, as browsers have it built in: after a cut it returns by itself, with Last-Event-ID. */
+/** EventSource, which is built into browsers. It reconnects by itself and resumes with Last-Event-ID. */
 import { EventSource } from 'eventsource';
 import { print } from 'graphql';
 import type { ExecutionResult } from 'graphql-sse';
@@ -13,7 +13,7 @@ const chat = await Chat.open(headers, peer);
 function listen(after: string): void {
   const parameters = { query: print(MessageCreatedDocument), variables: JSON.stringify({ after }) };
   const source = new EventSource(`${endpoint}?${new URLSearchParams(parameters)}`, {
-    // A browser's takes no headers: there, the session cookie signs it in.
+    // EventSource in browsers cannot send headers. The session cookie authenticates it there.
     fetch: (url, init) => fetch(url, { ...init, headers: { ...init.headers, ...headers } }),
   });
   let last = after;
@@ -24,10 +24,10 @@ function listen(after: string): void {
     last = event.lastEventId;
     chat.add(data.messageCreated.message, data.messageCreated.message.conversation.id);
   });
-  // It ends only with an error: the session is over.
+  // Completes only after an error: the session has ended.
   source.addEventListener('complete', () => process.exit());
   source.addEventListener('error', () => {
-    // It gives up when the answer is, say, a 503 while the server restarts.
+    // EventSource does not reconnect after an HTTP error such as a 503 while the server restarts.
     if (source.readyState === source.CLOSED) setTimeout(listen, 1000, last);
   });
 }

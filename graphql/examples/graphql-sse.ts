@@ -1,4 +1,4 @@
-/** graphql-sse's own client as it comes, and nothing else. */
+/** graphql-sse's own client, without the resuming client of this folder. */
 import { print } from 'graphql';
 import { createClient } from 'graphql-sse';
 
@@ -9,7 +9,7 @@ import { complain, endpoint, peer, signIn, typed } from './terminal.ts';
 const headers = await signIn();
 const chat = await Chat.open(headers, peer);
 
-// The client writes these anew into each request, so after a cut it comes back from the last cursor.
+// The client serialises these variables for every attempt, so a reconnect resumes from the last cursor.
 const variables = { after: chat.inboxCursor };
 
 const client = createClient({ url: endpoint, headers, retryAttempts: Infinity });
@@ -27,7 +27,7 @@ client.subscribe<MessageCreatedSubscription>(
       console.error(reason);
       process.exit(1);
     },
-    // It ends only with an error: the session is over.
+    // Completes only after an error: the session has ended.
     complete: () => process.exit(),
   },
 );

@@ -1,13 +1,13 @@
-/** What the examples share: who talks to whom, and a terminal in the place of a page. */
+/** Shared by the examples: arguments, sign-in, and a terminal in place of a page. */
 import { createInterface } from 'node:readline';
 
-/** npx tsx examples/apollo.ts [URL] [USERNAME] [WHOM TO WRITE TO] */
+/** npx tsx examples/apollo.ts [URL] [USERNAME] [RECIPIENT] */
 const [server = 'http://localhost:8000', username = 'john', peer = 'jane'] = process.argv.slice(2);
 
 export const endpoint = `${server}/graphql`;
 export { peer };
 
-/** Signs in as a development server lets everybody, and returns the headers that prove it. */
+/** Signs in by name, as a development server allows, and returns the headers that authenticate requests. */
 export async function signIn(): Promise<{ authorization: string }> {
   const response = await fetch(`${server}/auth/dev/login`, {
     method: 'POST',
@@ -25,13 +25,13 @@ export interface ShownMessage {
   author: { username: string };
 }
 
-/** The id of a message on its way, before the server gives it one. */
+/** The ID of a pending message, until the server assigns one. */
 export const pendingId = (idempotencyKey: string) => `pending:${idempotencyKey}`;
 
-// What would drive the terminal or reorder what it shows: controls, and overrides of the writing direction.
+// Characters that would control the terminal or reorder its text: control codes and bidirectional overrides.
 const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
 
-/** Escapes control characters, and indents further lines so that they do not look like other messages. */
+/** Escapes control characters, and indents continuation lines so that they do not look like messages. */
 function printable(text: string): string {
   return text
     .replaceAll('\r\n', '\n')
@@ -41,7 +41,7 @@ function printable(text: string): string {
 
 let shown: string[] = [];
 
-/** Shows the conversation: prints the lines that are new or have changed since it was last shown. */
+/** Shows the conversation: prints the lines that are new or changed since the last call. */
 export function show(messages: readonly ShownMessage[]): void {
   const lines = messages.map(
     ({ id, author, content }) =>
@@ -51,10 +51,10 @@ export function show(messages: readonly ShownMessage[]): void {
   shown = lines;
 }
 
-/** Shows an error: one of a payload's userErrors, or a GraphQL error with its code in extensions. */
+/** Prints a user error of a payload, or a GraphQL error with its code in extensions. */
 export function complain(error: { message: string; code?: string; extensions?: { code?: unknown } }): void {
   console.log(printable(`! ${error.code ?? error.extensions?.code}: ${error.message}`));
 }
 
-/** What the person types, until the end of input. */
+/** The lines that the user types, until the end of input. */
 export const typed = (): AsyncIterable<string> => createInterface({ input: process.stdin });

@@ -1,6 +1,6 @@
 /**
- * urql with its normalised cache. Subscriptions go over graphql-sse, or with `own-reader` as the last argument
- * over urql's own reader of event streams, `fetchSubscriptions`.
+ * urql with its normalised cache. Subscriptions use graphql-sse, or with `own-reader` as the last argument urql's own
+ * reader of event streams, `fetchSubscriptions`.
  */
 import {
   type AnyVariables,
@@ -34,7 +34,7 @@ import { complain, endpoint, peer, pendingId, show, signIn, typed } from './term
 const ownReader = process.argv.at(-1) === 'own-reader';
 const headers = await signIn();
 
-/** Adds a message to its conversation; where it is there already, relayPagination shows it once. */
+/** Adds a message to its conversation. If it is already there, relayPagination shows it once. */
 function add(cache: Cache, message: MessageFieldsFragment, conversationId: string): void {
   cache.updateQuery({ query: ConversationDocument, variables: { id: conversationId } }, (data) => {
     if (!data?.conversation) return data;
@@ -86,7 +86,7 @@ const cache = cacheExchange({
   },
 });
 
-/** Has retryExchange bring urql's own reader back to where it was, also when a stream just ends. */
+/** Makes retryExchange resume subscriptions of urql's own reader from the last cursor, even after a clean end. */
 function resumeExchange(): Exchange {
   const cursors = new Map<number, string>();
   return mapExchange({
@@ -122,14 +122,14 @@ const client = new Client({
   fetchSubscriptions: ownReader,
   exchanges: [
     cache,
-    // Sends again what got no answer; a message has its idempotencyKey for that.
+    // Retries requests without a response. The idempotencyKey makes that safe for messages.
     retryExchange({ maxNumberAttempts: Infinity }),
     ownReader ? resumeExchange() : graphqlSseExchange(),
     fetchExchange,
   ],
 });
 
-// The cursor comes with what is shown first, so that nothing between the two is missed.
+// The cursor is fetched before the messages, so the subscription misses none of them.
 const { data: inbox } = await client.query(InboxDocument, {});
 const { data: opened } = await client.mutation(OpenConversationDocument, { input: { username: peer } });
 opened?.createConversation.userErrors.forEach(complain);

@@ -73,8 +73,8 @@ async def test_long_names_in_a_document_count_too(small: httpx.AsyncClient):
 async def test_what_json_escapes_counts_as_it_is_written(small: httpx.AsyncClient):
     ada, grace = await sign_in(small, "ada"), await sign_in(small, "grace")
     conversation = await ada.opens_conversation_with(grace)
-    # Six bytes each: the message is stored as 400 characters, and written as 2,400 bytes.
-    message = await ada.sends("\x01" * 400, to=conversation)
+    # A control character takes six bytes: 400 characters are stored, and 2,395 bytes are written.
+    message = await ada.sends("a" + "\x01" * 399, to=conversation)
     document = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { content } } }"
     within = await ada.posts(document, ids=[message["id"]] * 20)
     assert codes(within.json()) == []

@@ -171,4 +171,4 @@ def test_the_guide_shows_what_the_examples_do():
 async def test_every_audit_of_graphql_over_http_is_met(server: Server):
     """Also what a server only should do."""
     output = await run("node", "--import", "tsx", "audit.ts", f"{server.url}/graphql")
-    assert output.splitlines()[-1] == "61 of 61 audits are met"
+    assert output.splitlines()[-1] == "61 of 61 audits passed"

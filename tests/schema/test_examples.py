@@ -119,7 +119,7 @@ class Talk:
     async def shows_what_to_put_right(self) -> None:
         await self.terminal.types("  ")
         await self.terminal.shows(
-            f"{self.ada.username}:    (sending)", "! BLANK: Write something: the message has no visible text."
+            f"{self.ada.username}:    (sending)", "! BLANK: The message has no visible text. Enter a message."
         )
 
     async def hears_live(self) -> None:

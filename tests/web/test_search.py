@@ -36,7 +36,7 @@ async def test_a_refusal_goes_when_the_text_changes(window: Window, pair: Pair):
         await search(window).fill("nobody-has-this-name")
         await expect(said(window)).to_contain_text("No user has a name that starts like this.")
         await search(window).press("Enter")
-        await expect(said(window)).to_contain_text("Nobody has that name")
+        await expect(said(window)).to_contain_text("No user has this username")
         await search(window).fill(correct_to)
         await expect(said(window)).not_to_contain_text("Nobody")
     await expect(said(window)).to_have_text("")

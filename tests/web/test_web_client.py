@@ -86,7 +86,7 @@ async def test_what_is_refused_is_marked_and_can_be_sent_again(
     taken_out = await take_out(database, pair.ada, pair.conversation)
     await window.writes("one", "two")
     for text in ("one", "two"):
-        await expect(window.message(text)).to_contain_text("Not sent: You have no such conversation.")
+        await expect(window.message(text)).to_contain_text("Not sent: This conversation does not exist")
     await window.message("one").get_by_role("button", name="Discard").click()
     await window.sees("two")
     await put_back(database, taken_out)

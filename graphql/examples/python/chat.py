@@ -1,4 +1,4 @@
-"""httpx and httpx-sse: python chat.py [URL] [USERNAME] [WHOM TO WRITE TO]."""
+"""httpx and httpx-sse: python chat.py [URL] [USERNAME] [RECIPIENT]."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ MESSAGE_CREATED = f"""{MESSAGE}
 
 
 class GraphQLErrors(Exception):
-    """What the server refuses: each error has a message, and a code in its extensions."""
+    """The errors of an answer. Each has a message, and a code in its extensions."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__(errors)
@@ -56,7 +56,7 @@ def data_of(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 async def execute(client: httpx.AsyncClient, query: str, **variables: Any) -> dict[str, Any]:
-    """Ask until there is an answer; a message sent again with its idempotencyKey is still one message."""
+    """Retry until there is a response. The idempotencyKey makes that safe for messages."""
     while True:
         try:
             response = await client.post("/graphql", json={"query": query, "variables": variables})
@@ -68,7 +68,7 @@ async def execute(client: httpx.AsyncClient, query: str, **variables: Any) -> di
 
 
 async def events(client: httpx.AsyncClient, query: str, after: str) -> AsyncIterator[dict[str, Any]]:
-    """Yield each event once; after a cut, come back from the last one's id."""
+    """Yield each event once, resuming from the ID of the last one when the connection is lost."""
     while True:
         request = {"query": query, "variables": {"after": after}}
         try:
@@ -84,12 +84,12 @@ async def events(client: httpx.AsyncClient, query: str, after: str) -> AsyncIter
         await asyncio.sleep(random.uniform(0, 1))
 
 
-# What would drive the terminal or reorder what it shows: controls, and overrides of the writing direction.
+# Characters that would control the terminal or reorder its text: control codes and bidirectional overrides.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Escape control characters, and indent further lines so that they do not look like other messages."""
+    """Escape control characters, and indent continuation lines so that they do not look like messages."""
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n    ".join(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in lines)
 
@@ -124,7 +124,7 @@ async def send_what_is_typed(client: httpx.AsyncClient, conversation_id: str, us
 
 
 async def main(url: str = "http://localhost:8000", username: str = "john", peer: str = "jane") -> None:
-    # Longer than the server is ever silent, so that a dead connection is noticed.
+    # Longer than the server's heartbeat interval, so that only a dead connection times out.
     async with httpx.AsyncClient(base_url=url, timeout=45) as client:
         signed_in = await client.post("/auth/dev/login", json={"username": username})
         client.headers["authorization"] = f"Bearer {signed_in.raise_for_status().json()['token']}"
@@ -148,7 +148,7 @@ async def main(url: str = "http://localhost:8000", username: str = "john", peer:
         for edge in history:
             show(edge["node"]["author"]["username"], edge["node"]["content"])
 
-        # From the cursor that came with the newest page: nothing in between is missed, or comes twice.
+        # The cursor was fetched with the newest page, so the subscription neither misses nor repeats any.
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(listen(client, conversation_id, newest["inboxCursor"]))
             await send_what_is_typed(client, conversation_id, viewer["username"])

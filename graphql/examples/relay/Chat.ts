@@ -131,7 +131,7 @@ function mutate<Mutation extends MutationParameters>(
   });
 }
 
-// The cursor comes with what is shown first, so that nothing between the two is missed.
+// The cursor is fetched before the messages, so the subscription misses none of them.
 const inbox = await fetchQuery<ChatInboxQuery>(environment, inboxQuery, {}).toPromise();
 const { createConversation } = await mutate<ChatOpenMutation>({
   mutation: openMutation,
@@ -161,7 +161,7 @@ function showChat(data: unknown): void {
   show(conversation?.messages.edges.map(({ node }) => node) ?? []);
 }
 
-/** Adds the message in that root field to its conversation, unless it is there already. */
+/** Adds the message in this root field to its conversation unless it is already there. */
 function add(store: RecordSourceSelectorProxy, rootField: string): void {
   const message = store.getRootField(rootField)?.getLinkedRecord('message');
   const itsConversation = message?.getLinkedRecord('conversation');
@@ -177,7 +177,7 @@ requestSubscription<ChatMessageCreatedSubscription>(environment, {
   variables: { after: inboxCursor },
   updater: (store) => add(store, 'messageCreated'),
   onError(error) {
-    // Relay puts the answer into the error that it makes of its `errors`.
+    // Relay's error has the answer, with its `errors`, as `source`.
     const { source } = error as Error & { source?: { errors: readonly PayloadError[] } };
     source?.errors.forEach(complain);
     process.exit();
