@@ -1,6 +1,6 @@
-/** A BroadcastChannel between the tabs of this browser, or silence where the browser has none or denies it. */
+/** A BroadcastChannel between the tabs of this browser; does nothing if the browser does not provide one. */
 export interface Channel<Said> {
-  /** Whether other tabs can hear this one. */
+  /** Whether other tabs receive what this one sends. */
   readonly works: boolean;
   say(said: Said): void;
   hear(hear: (said: Said) => void): () => void;

@@ -1,9 +1,9 @@
 /**
- * One event stream for all tabs of a browser. The tab that leads has the stream, and passes each result on by
- * BroadcastChannel. When it goes away, another tab takes the lead, and goes on from the last cursor that it has seen
- * itself; so does a tab that somebody looks at when the leader is asleep, as phones do with tabs in the background. That is
- * simpler than single connection mode, where every tab has a connection again, and it keeps the tabs in step: they get
- * the same results. A result that comes twice around a change of leader is dropped here.
+ * One event stream for all tabs of a browser. The leading tab has the stream, and sends each result to the others over
+ * a BroadcastChannel. When it closes, another tab takes the lead, and resumes from the last cursor that it has seen
+ * itself. A visible tab also takes the lead when the leader is suspended, as phones do with tabs in the background.
+ * This is simpler than single connection mode, in which every tab needs a connection, and all tabs get the same
+ * results. A result that arrives twice when the leader changes is dropped here.
  */
 import type { ExecutionResult, RequestParams, Sink } from 'graphql-sse';
 
@@ -18,16 +18,16 @@ type Result = ExecutionResult<Record<string, unknown>, Record<string, unknown>>;
 
 type Said =
   | { kind: 'result'; viewer: string; result: Result }
-  /** With the cursor of the last result that the leader has passed on. */
+  /** With the cursor of the last result that the leader has sent. */
   | { kind: 'connected'; connected: boolean; cursor?: string | undefined }
   | { kind: 'is it connected?' }
   | { kind: 'look' };
 
 export class SharedStream {
-  /** Whether events come in at the moment, as far as is known. */
+  /** Whether the stream is connected, as far as this tab knows. */
   readonly connected = new Store(true);
   readonly #channel = openChannel<Said>('messenger-stream');
-  /** What other tabs said before this one knew whose events it wants: part of it is after its first cursor. */
+  /** What other tabs sent before `subscribe` was called; some of it comes after the first cursor. */
   readonly #early: Said[] = [];
   readonly #seen = new Set<string>();
   #missedEarly = false;
@@ -35,7 +35,7 @@ export class SharedStream {
     if (this.#early.length < REMEMBERED) this.#early.push(said);
     else this.#missedEarly = true;
   };
-  /** There while this tab leads. */
+  /** Set while this tab leads. */
   #reconnect: (() => void) | undefined;
   #contest: Contest | undefined;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
@@ -46,7 +46,7 @@ export class SharedStream {
     this.#channel.hear((said) => this.#hear(said));
   }
 
-  /** Passes on what comes for the viewer after the cursor in the variables; once in the life of this object. */
+  /** Subscribes to the viewer's events after the cursor in the variables. Call it only once per object. */
   subscribe(
     viewer: string,
     request: RequestParams,
@@ -79,7 +79,7 @@ export class SharedStream {
     if (typeof after === 'string') this.#remember(after);
     for (const said of this.#early.splice(0)) this.#hear(said);
 
-    /** Leads until the signal. */
+    /** Keeps the stream open until `end` is aborted. */
     const lead = (end: AbortSignal) => {
       const client = createResumingClient({
         url: '/graphql',
@@ -114,7 +114,7 @@ export class SharedStream {
       let disconnect = connect();
       clearTimeout(this.#unanswered);
       this.#reconnect = () => {
-        if (performance.now() - since < 1000) return; // All tabs ask for it at the same time.
+        if (performance.now() - since < 1000) return; // All tabs request it at the same time.
         current = Symbol();
         disconnect();
         disconnect = connect();
@@ -132,7 +132,7 @@ export class SharedStream {
         end.addEventListener('abort', () => resolve());
       });
 
-    if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too much has come before the start.')));
+    if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too many events arrived before the subscription started.')));
     else
       this.#contest = contend(`messenger-stream-${viewer}`, stopped.signal, leading, {
         isAlone: !this.#channel.works || !('locks' in navigator || leasesWork()),
@@ -142,10 +142,10 @@ export class SharedStream {
     return () => stopped.abort();
   }
 
-  /** Makes sure that whoever leads is awake, and tries to connect if nothing is; else this tab takes the lead. */
+  /** Checks that the leading tab responds, and makes it reconnect if necessary; otherwise takes the lead. */
   checkLeader(): void {
     if (this.#reconnect || !this.#contest) return;
-    // In the background its own next attempt may be a minute away.
+    // In the background, the leader's own next attempt may be a minute away.
     if (!this.connected.get()) this.#say({ kind: 'look' });
     this.#say({ kind: 'is it connected?' });
     clearTimeout(this.#unanswered);
@@ -154,12 +154,12 @@ export class SharedStream {
     }, ASLEEP_MS);
   }
 
-  /** Whether the event with this cursor has been here, or the place was where everything began. */
+  /** Whether this tab has seen the event with this cursor, or started from this cursor. */
   hasSeen(cursor: string): boolean {
     return this.#seen.has(cursor);
   }
 
-  /** Connects anew: after a sleep, a dead connection would be noticed late. */
+  /** Reconnects, because a connection that died while the device slept would be noticed late. */
   look(): void {
     if (this.#reconnect) this.#reconnect();
     else this.#say({ kind: 'look' });
@@ -179,8 +179,8 @@ export class SharedStream {
   }
 
   /**
-   * A browser may drop what is said to a tab that sleeps. A tab that does not have the leader's last result takes the lead,
-   * and gets what it misses from the server. At its start it may be ahead of the leader, for a moment.
+   * Browsers may drop what is sent to a suspended tab. A tab that lacks the leader's last result takes the lead, and
+   * gets what it has missed from the server. For a moment after its start, it may be ahead of the leader.
    */
   #compare(cursor: string | undefined): void {
     if (cursor === undefined || this.#seen.has(cursor)) this.#behindSince = undefined;
@@ -200,9 +200,9 @@ export class SharedStream {
 }
 
 const REMEMBERED = 1000;
-/** Less than the time between two looks at the leader. */
+/** Less than the time between two checks of the leader. */
 const BEHIND_MS = 3000;
-/** A leader answers at once, even in the background. */
+/** A leader answers immediately, even in the background. */
 const ASLEEP_MS = 4000;
 
 function cursorOf(result: Result): string | undefined {
