@@ -228,7 +228,7 @@ class ProviderSignIn:
         """Return the user whom the provider has authenticated.
 
         Raises:
-            SignInFailure: nobody.
+            SignInFailure: the sign-in failed; its texts are for the user.
             CodeRefused: the provider rejects the code.
         """
         try:

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import { Provider } from 'urql';
 
 import { Session, SessionProvider, type Start } from './client/session.ts';
-import { hearTabs } from './client/tabs.ts';
+import { listenToTabs } from './client/tabs.ts';
 import { backOff } from './client/waiting.ts';
 import { Messenger } from './Messenger.tsx';
 import { SignIn } from './pages/SignIn.tsx';
@@ -57,7 +57,10 @@ export function App() {
 
   // Start again when a user signs in in another tab.
   const waits = state.kind === 'signed out' || state.kind === 'failed';
-  useEffect(() => (waits ? hearTabs((said) => said.kind === 'viewer' && said.id !== null && again()) : undefined), [waits]);
+  useEffect(() => {
+    if (!waits) return undefined;
+    return listenToTabs((message) => message.kind === 'viewer' && message.id !== null && again());
+  }, [waits]);
 
   if (state.kind === 'starting') return <Starting />;
   if (state.kind === 'failed') return <CannotStart problem={state.problem} tryAgain={again} />;

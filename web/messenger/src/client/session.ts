@@ -15,7 +15,7 @@ import { newKey } from './keys.ts';
 import { askBeforeLeaving } from './leaving.ts';
 import { Outbox } from './outbox.ts';
 import { SharedStream } from './shared-stream.ts';
-import { hearTabs, sayToTabs } from './tabs.ts';
+import { listenToTabs, postToTabs } from './tabs.ts';
 
 export type Arrived = MessageCreatedSubscription['messageCreated']['message'];
 
@@ -88,7 +88,7 @@ export class Session {
       return { kind: 'failed', problem, isTemporary: !error || isTemporary(error) };
     }
     if (this.#over) return { kind: 'signed out' };
-    sayToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
+    postToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
     if (isSignedOut || !data?.viewer) return { kind: 'signed out' };
     this.#viewer = data.viewer;
     this.#drafts = new Drafts(data.viewer.id);
@@ -104,11 +104,11 @@ export class Session {
       () => listening.unsubscribe(),
       askBeforeLeaving(outbox.items),
       this.connected.watch(() => this.connected.get() && outbox.wake()),
-      hearTabs((said) => {
-        if (said.kind === 'viewer' && said.id !== this.viewer.id) this.end();
-        if (said.kind === 'read')
+      listenToTabs((message) => {
+        if (message.kind === 'viewer' && message.id !== this.viewer.id) this.end();
+        if (message.kind === 'read')
           void this.client
-            .query(UnreadDocument, { id: said.conversationId }, { requestPolicy: 'network-only' })
+            .query(UnreadDocument, { id: message.conversationId }, { requestPolicy: 'network-only' })
             .toPromise();
       }),
       this.#watchReturns(),

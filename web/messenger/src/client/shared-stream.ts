@@ -16,7 +16,7 @@ import { backOff } from './waiting.ts';
 
 type Result = ExecutionResult<Record<string, unknown>, Record<string, unknown>>;
 
-type Said =
+type StreamMessage =
   | { kind: 'result'; viewer: string; result: Result }
   /** With the cursor of the last result that the leader has sent. */
   | { kind: 'connected'; connected: boolean; cursor?: string | undefined }
@@ -26,13 +26,13 @@ type Said =
 export class SharedStream {
   /** Whether the stream is connected, as far as this tab knows. */
   readonly connected = new Store(true);
-  readonly #channel = openChannel<Said>('messenger-stream');
+  readonly #channel = openChannel<StreamMessage>('messenger-stream');
   /** What other tabs sent before `subscribe` was called; some of it comes after the first cursor. */
-  readonly #early: Said[] = [];
+  readonly #early: StreamMessage[] = [];
   readonly #seen = new Set<string>();
   #missedEarly = false;
-  #hear = (said: Said): void => {
-    if (this.#early.length < REMEMBERED) this.#early.push(said);
+  #receive = (message: StreamMessage): void => {
+    if (this.#early.length < REMEMBERED) this.#early.push(message);
     else this.#missedEarly = true;
   };
   /** Set while this tab leads. */
@@ -43,7 +43,7 @@ export class SharedStream {
   #behindSince: number | undefined;
 
   constructor() {
-    this.#channel.hear((said) => this.#hear(said));
+    this.#channel.listen((message) => this.#receive(message));
   }
 
   /** Subscribes to the viewer's events after the cursor in the variables. Call it only once per object. */
@@ -66,18 +66,18 @@ export class SharedStream {
       sink.next(result);
     };
 
-    this.#hear = (said) => {
-      if (said.kind === 'result' && said.viewer === viewer) pass(said.result);
-      else if (said.kind === 'look') this.#reconnect?.();
-      else if (said.kind === 'is it connected?' && this.#reconnect) this.#sayConnected(this.connected.get());
-      else if (said.kind === 'connected') {
+    this.#receive = (message) => {
+      if (message.kind === 'result' && message.viewer === viewer) pass(message.result);
+      else if (message.kind === 'look') this.#reconnect?.();
+      else if (message.kind === 'is it connected?' && this.#reconnect) this.#postConnected(this.connected.get());
+      else if (message.kind === 'connected') {
         clearTimeout(this.#unanswered);
-        this.connected.set(said.connected);
-        this.#compare(said.connected ? said.cursor : undefined);
+        this.connected.set(message.connected);
+        this.#compare(message.connected ? message.cursor : undefined);
       }
     };
     if (typeof after === 'string') this.#remember(after);
-    for (const said of this.#early.splice(0)) this.#hear(said);
+    for (const message of this.#early.splice(0)) this.#receive(message);
 
     /** Keeps the stream open until `end` is aborted. */
     const lead = (end: AbortSignal) => {
@@ -86,11 +86,11 @@ export class SharedStream {
         headers: () => headers,
         fetch: async (...asked) => {
           const response = await fetch(...asked);
-          if (response.ok && !end.aborted) this.#sayConnected(true);
+          if (response.ok && !end.aborted) this.#postConnected(true);
           return response;
         },
         wait: (failures) => {
-          if (!end.aborted) this.#sayConnected(false);
+          if (!end.aborted) this.#postConnected(false);
           return backOff(failures, end);
         },
       });
@@ -103,7 +103,7 @@ export class SharedStream {
           { ...request, variables: { ...request.variables, after } },
           {
             next: (result) => {
-              this.#say({ kind: 'result', viewer, result });
+              this.#post({ kind: 'result', viewer, result });
               pass(result);
             },
             error: (reason) => mine === current && sink.error(reason),
@@ -146,8 +146,8 @@ export class SharedStream {
   checkLeader(): void {
     if (this.#reconnect || !this.#contest) return;
     // In the background, the leader's own next attempt may be a minute away.
-    if (!this.connected.get()) this.#say({ kind: 'look' });
-    this.#say({ kind: 'is it connected?' });
+    if (!this.connected.get()) this.#post({ kind: 'look' });
+    this.#post({ kind: 'is it connected?' });
     clearTimeout(this.#unanswered);
     this.#unanswered = setTimeout(() => {
       if (!this.#reconnect && document.visibilityState === 'visible') this.#contest?.take();
@@ -162,20 +162,20 @@ export class SharedStream {
   /** Reconnects, because a connection that died while the device slept would be noticed late. */
   look(): void {
     if (this.#reconnect) this.#reconnect();
-    else this.#say({ kind: 'look' });
+    else this.#post({ kind: 'look' });
   }
 
   close(): void {
     this.#channel.close();
   }
 
-  #say(said: Said): void {
-    this.#channel.say(said);
+  #post(message: StreamMessage): void {
+    this.#channel.post(message);
   }
 
-  #sayConnected(connected: boolean): void {
+  #postConnected(connected: boolean): void {
     this.connected.set(connected);
-    this.#say({ kind: 'connected', connected, cursor: this.#lastSeen });
+    this.#post({ kind: 'connected', connected, cursor: this.#lastSeen });
   }
 
   /**

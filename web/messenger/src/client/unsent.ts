@@ -35,7 +35,7 @@ export class UnsentMessages {
     this.items = new Store(inOrder(found.filter((item) => item !== undefined)));
     // A tab that closed between the answer and the event leaves these behind.
     for (const { key, state } of this.items.get()) if (state === 'sent') this.discard(key);
-    this.#unwatch = watchStorage(this.#prefix, (key, value) => this.#hear(key, value));
+    this.#unwatch = watchStorage(this.#prefix, (key, value) => this.#apply(key, value));
   }
 
   add(item: Omit<Unconfirmed, 'place'>): void {
@@ -74,14 +74,14 @@ export class UnsentMessages {
 
   /** Reads what another tab has stored or removed, as its event may not have arrived in this tab yet. */
   refresh(key: string): void {
-    this.#hear(this.#prefix + key, stored(this.#prefix + key));
+    this.#apply(this.#prefix + key, stored(this.#prefix + key));
   }
 
   close(): void {
     this.#unwatch();
   }
 
-  #hear(place: string, value: string | null): void {
+  #apply(place: string, value: string | null): void {
     const item = this.#read(place, value);
     if (item) return this.#show(item);
     const key = place.slice(this.#prefix.length);

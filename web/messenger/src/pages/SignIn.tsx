@@ -61,7 +61,7 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
               </li>
             ))}
           </ul>
-          <SomebodyElse busy={busy} problem={problem} enterAs={enterAs} />
+          <OtherUser busy={busy} problem={problem} enterAs={enterAs} />
         </section>
       )}
       {ways && !ways.devLogin && ways.providers.length === 0 && (
@@ -80,13 +80,13 @@ function ProviderLink({ provider }: { provider: Provider }) {
   );
 }
 
-interface SomebodyElseProps {
+interface OtherUserProps {
   busy: boolean;
   problem: string | undefined;
   enterAs: (username: string) => Promise<void>;
 }
 
-function SomebodyElse({ busy, problem, enterAs }: SomebodyElseProps) {
+function OtherUser({ busy, problem, enterAs }: OtherUserProps) {
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const name = new FormData(event.currentTarget).get('username');

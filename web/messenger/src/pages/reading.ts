@@ -4,7 +4,7 @@ import { useClient } from 'urql';
 
 import { useSession } from '../client/session.ts';
 import { useStore } from '../client/store.ts';
-import { sayToTabs } from '../client/tabs.ts';
+import { postToTabs } from '../client/tabs.ts';
 import { type MessageFieldsFragment, ReadMarksDocument, ReadMessagesDocument } from '../generated/graphql.ts';
 import { useAttended } from '../parts/attention.ts';
 import { useVisible } from '../parts/hooks.ts';
@@ -31,7 +31,7 @@ function useMarkRead({ id, unreadCount }: OpenConversation, newest: string | und
     async function mark(upToMessageId: string) {
       const { data } = await client.mutation(ReadMessagesDocument, { input: { conversationId: id, upToMessageId } });
       session.changes++;
-      if (data?.readMessages.conversation) sayToTabs({ kind: 'read', conversationId: id });
+      if (data?.readMessages.conversation) postToTabs({ kind: 'read', conversationId: id });
       else if (marked.current === upToMessageId) marked.current = undefined; // Try again when the connection is back.
     }
     void mark(newest);
