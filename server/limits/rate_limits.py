@@ -61,7 +61,7 @@ class RateLimits:
                 raise _too_many_from_address("There are too many requests from your address", retry_after)
 
     async def count_request_by(self, user_id: UUID) -> None:
-        """Count a request of a user.
+        """Count a request from a user.
 
         Raises:
             HttpRefusal: 429, the user has reached their limit.
@@ -82,7 +82,7 @@ class RateLimits:
                 raise _too_many_from_address("There are too many sign-ins from your address", retry_after)
 
     async def count_message(self, user_id: UUID) -> None:
-        """Count a message of a user.
+        """Count a message from a user.
 
         Raises:
             RateLimited: the user has reached their limit.
