@@ -1,1 +1,1 @@
-"""The program: settings, sign-in, HTTP and SSE transports, health and metrics, the command line."""
+"""The program: settings, sign-in, HTTP and SSE transports, health, metrics and the command line."""

@@ -1,1 +1,1 @@
-"""Authentication of requests: tokens, cookies, origins, and the keys of other issuers."""
+"""Authentication of requests: tokens, cookies, origins, and the public keys of other issuers."""

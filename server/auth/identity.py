@@ -1,4 +1,4 @@
-"""Who a request speaks for: the bearer token's session, or the cookie's."""
+"""Authenticating requests, by a bearer token or by the session cookie."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -38,10 +38,10 @@ _RENEWAL = "messenger.cookie_renewal"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who it is and until when, or why the token that came is not good; neither for nobody.
+    """The user and when their token expires, or why the token was rejected; all None without a token.
 
-    Who signed in here has a session; whom another issuer vouches for has none. `renews_cookie` is the token
-    whose cookie has to last longer, because its session does.
+    A user with a token of another issuer has no session. `renews_cookie` is the token to set as a cookie
+    again, because its session was extended.
     """
 
     user: User | None = None
@@ -52,27 +52,29 @@ class Identity:
 
 
 class KnownIdentities:
-    """Whose the tokens were that came a few seconds ago: a bounded number, by the tokens' hashes."""
+    """A cache of verified tokens, by their hashes: at most `max_size`, each for a few seconds."""
 
-    def __init__(self, seconds: float, most: int = 10_000) -> None:
-        """Know each for that long."""
-        self._known = TTLCache[str, Identity](most, seconds)
+    def __init__(self, seconds: float, max_size: int = 10_000) -> None:
+        self._known = TTLCache[str, Identity](max_size, seconds)
         self.times_forgotten = 0
 
     def get(self, token: str) -> Identity | None:
-        """Return whose the token was, if that is known and still so."""
+        """Return the cached identity, unless the token has expired since."""
         known = self._known.get(hash_of(token))
         if known is None or known.expires_at is None or known.expires_at <= datetime.now(UTC):
             return None
         return known
 
     def learn(self, token: str, identity: Identity, *, times_forgotten: int) -> None:
-        """Note whose the token is, unless sessions have ended since `times_forgotten`: maybe its own."""
+        """Cache the token's identity, unless a session has ended since `times_forgotten` was read.
+
+        That session may be the token's own, which was looked up before it ended.
+        """
         if identity.user is not None and times_forgotten == self.times_forgotten:
             self._known[hash_of(token)] = replace(identity, renews_cookie=None)
 
     def forget(self, session_ids: Collection[UUID]) -> None:
-        """Forget the tokens of these sessions."""
+        """Remove the tokens of these sessions."""
         self.times_forgotten += 1
         for key, known in list(self._known.items()):
             if known.session is not None and known.session.id in session_ids:
@@ -80,7 +82,7 @@ class KnownIdentities:
 
 
 class Identities:
-    """Reads tokens from requests and puts them in cookies."""
+    """Authenticates requests, and sets and deletes the session cookie."""
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class Identities:
         limits: RateLimits,
         token_issuer: TokenIssuer | None = None,
     ) -> None:
-        """Take cookies only from pages of `public_url` and the allowed origins, and the issuer's tokens."""
+        """Accept cookies from pages of `public_url` and the allowed origins, and tokens of the issuer."""
         self._database = database
         self._time = settings.session_time()
         self._known = KnownIdentities(settings.session_cache_seconds)
@@ -99,15 +101,15 @@ class Identities:
         self._public_url = public_url
         self._allowed_origins = frozenset(settings.allowed_origins)
         self._secure = public_url.startswith("https://")
-        # The prefix makes browsers refuse a cookie that another host or plain HTTP has set.
+        # The prefix makes browsers reject a cookie that another host or plain HTTP sets.
         self._cookie = "__Host-messenger-session" if self._secure else "messenger-session"
 
     async def of(self, request: HTTPConnection) -> Identity:
-        """Say who sent the request, and count it as theirs.
+        """Authenticate the request, and count it against its user's rate limit.
 
         Raises:
-            HttpRefusal: 403, its cookie came from a page of another origin; 429, they send too many; 503, the
-                keys to check its token with cannot be had.
+            HttpRefusal: 403, a page of another origin sent the cookie; 429, the user sends too many requests;
+                503, the keys to verify the token are not available.
         """
         identity = await self._identify(request)
         if identity.renews_cookie is not None and identity.expires_at is not None:
@@ -118,40 +120,40 @@ class Identities:
         if identity.user is not None:
             expected = request.headers.get(VIEWER_HEADER)
             if expected is not None and expected != NodeType.USER.encode(identity.user.id):
-                return Identity(refused="Another user has signed in here: load the page again.")
+                return Identity(refused="Another user has signed in in this browser. Reload the page.")
             await self._limits.count_request_by(identity.user.id)
         return identity
 
     async def _identify(self, request: HTTPConnection) -> Identity:
         authorization = request.headers.get("authorization")
         if authorization is not None and not _is_bearer(authorization):
-            return Identity(refused="Only `Authorization: Bearer TOKEN` is understood.")
+            return Identity(refused="Only `Authorization: Bearer TOKEN` is supported.")
         token = self.token_of(request)
         if token is None:
             return Identity()
-        # Another issuer's are good in the header only, and so are not known by what a cookie holds.
+        # Tokens of another issuer are accepted in the header only, so a cookie must not find a cached one.
         issuer = self._token_issuer if authorization is not None and looks_like_jwt(token) else None
         known = self._known.get(token)
         if known is not None and (known.session is not None or issuer is not None):
             return known
         times_forgotten = self._known.times_forgotten
         if issuer is not None:
-            identity = await self._vouched_for(issuer, token)
+            identity = await self._of_issuer(issuer, token)
         else:
-            identity = await self._signed_in(token, renew_cookie=authorization is None)
+            identity = await self._of_session(token, renew_cookie=authorization is None)
         self._known.learn(token, identity, times_forgotten=times_forgotten)
         return identity
 
     async def session_of_cookie(self, request: HTTPConnection) -> Session | None:
-        """Return the session that the browser has been signed in with, wherever its request comes from."""
+        """Return the session of the browser's cookie, whichever site the request comes from."""
         token = cookie_of(request, self._cookie)
-        return None if token is None else (await self._signed_in(token, renew_cookie=False)).session
+        return None if token is None else (await self._of_session(token, renew_cookie=False)).session
 
     def forget(self, session_ids: Collection[UUID]) -> None:
-        """Have the tokens of these sessions looked up again: they have ended."""
+        """Remove the tokens of ended sessions from the cache."""
         self._known.forget(session_ids)
 
-    async def _signed_in(self, token: str, *, renew_cookie: bool) -> Identity:
+    async def _of_session(self, token: str, *, renew_cookie: bool) -> Identity:
         try:
             session, extended = await sessions.authenticate(self._database, token, self._time)
         except Unauthenticated as refusal:
@@ -163,50 +165,53 @@ class Identities:
             renews_cookie=token if extended and renew_cookie else None,
         )
 
-    async def _vouched_for(self, issuer: TokenIssuer, token: str) -> Identity:
+    async def _of_issuer(self, issuer: TokenIssuer, token: str) -> Identity:
         try:
-            vouched = await issuer.user_of(self._database, token)
+            verified = await issuer.user_of(self._database, token)
         except TokenNotTrusted as error:
-            log.info("a token was not believed", error=str(error))
+            log.info("token rejected", error=str(error))
             return Identity(
-                refused="The token is not signed by its issuer, not for this server, or not for now."
+                refused="The token is invalid: its signature, issuer, audience or lifetime is wrong."
             )
         except Unavailable as error:
             raise HttpRefusal(
-                503, "UNAVAILABLE", "The token cannot be checked now: try again.", {"retry-after": "5"}
+                503,
+                "UNAVAILABLE",
+                "The token cannot be verified at the moment. Try again in a few seconds.",
+                {"retry-after": "5"},
             ) from error
-        return Identity(vouched.user, None, vouched.expires_at)
+        return Identity(verified.user, None, verified.expires_at)
 
     def token_of(self, request: HTTPConnection) -> str | None:
-        """Return the request's token: the bearer's, or without that header the cookie's.
+        """Return the token in the Authorization header, or without that header in the cookie.
 
         Raises:
-            HttpRefusal: 403, it is the cookie's and a page of another origin sent it.
+            HttpRefusal: 403, it is in the cookie, and a page of another origin sent the request.
         """
         authorization = request.headers.get("authorization")
         if authorization is not None:
             return authorization[7:].strip() if _is_bearer(authorization) else None
         token = cookie_of(request, self._cookie)
         if token is not None:
-            self.refuse_cross_site(request)
+            self.reject_cross_site(request)
         return token
 
-    def refuse_cross_site(self, request: HTTPConnection) -> None:
-        """Accept a request that no other site's page has made.
+    def reject_cross_site(self, request: HTTPConnection) -> None:
+        """Reject a request that a page of another origin sent.
 
         Raises:
-            HttpRefusal: 403, one has.
+            HttpRefusal: 403, it is one.
         """
         if is_cross_site(request, self._public_url, self._allowed_origins):
             raise HttpRefusal(
                 403,
                 "CROSS_SITE",
-                "This request comes from a page of another origin: the server's operator can allow it in"
-                " MESSENGER_ALLOWED_ORIGINS.",
+                "The request comes from a page of an origin that is not allowed. The operator of the server"
+                " can add it to MESSENGER_ALLOWED_ORIGINS.",
             )
 
     def set_cookie(self, response: Response, sign_in: SignIn) -> None:
-        """Have the browser keep the session's token, out of reach of scripts."""
+        """Set the session's token as a cookie that scripts cannot read."""
         self._set_cookie(response, sign_in.token, sign_in.session.expires_at)
 
     def _set_cookie(self, response: Response, token: str, expires_at: datetime) -> None:
@@ -221,15 +226,13 @@ class Identities:
         )
 
     def delete_cookie(self, response: Response) -> None:
-        """Have the browser forget the token."""
         response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
 
 
 def cookie_renewal(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Return the header by which the browser keeps its cookie as long as the session lasts.
+    """Return the set-cookie header for the response, if `Identities.of` extended the request's session.
 
-    It is there if `Identities.of` has given the request's session more time. Each answer has to carry it,
-    whatever it is: no later request gets it for the next hour.
+    Every kind of response has to carry it, because the session is extended at most once an hour.
     """
     return [scope[_RENEWAL]] if _RENEWAL in scope else []
 

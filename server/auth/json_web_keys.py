@@ -1,4 +1,4 @@
-"""The public keys of those who sign tokens, and whether a token is signed with one."""
+"""The public keys of a token issuer, and verifying signatures with them."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from server.auth.outbound import Unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Signatures by a private key only. With HS256 among them, whoever knows the public key could sign.
+# Asymmetric algorithms only. With HS256 among them, anyone who knows the public key could sign.
 ALGORITHMS = frozenset(
     {
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
@@ -24,14 +24,14 @@ ALGORITHMS = frozenset(
 
 
 class TokenNotTrusted(Exception):
-    """A token is not signed by whom it should be, or does not say what it must."""
+    """A token's signature or claims are invalid."""
 
 
 class JsonWebKeys:
-    """A signer's keys: cached, fetched again every ten minutes, and when a token names one that is not there.
+    """An issuer's keys: cached, fetched again every ten minutes, and when a token names an unknown key.
 
-    The latter happens at most twice a minute, whatever tokens come. While the signer does not answer, the
-    keys that are there stay good for a day, and nobody waits for others. Whoever makes it closes it.
+    Unknown keys cause at most two fetches a minute. While the issuer does not answer, cached keys stay valid
+    for a day, and requests do not wait for newer ones. The owner calls `aclose`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class JsonWebKeys:
         surprise_seconds: float = 30,
         retry_seconds: float = 3,
     ) -> None:
-        """Have `fetch` get the JWK set (RFC 7517) when it is needed."""
+        """Fetch the JWK set (RFC 7517) with `fetch` when it is needed."""
         self._fetch = fetch
         self._fresh_seconds = fresh_seconds
         self._stale_seconds = stale_seconds
@@ -54,7 +54,7 @@ class JsonWebKeys:
         self._fetching: asyncio.Task[None] | None = None
 
     async def aclose(self) -> None:
-        """Give up the fetch that is under way."""
+        """Cancel the running fetch."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
@@ -62,13 +62,13 @@ class JsonWebKeys:
     async def claims_of(
         self, token: str, algorithms: Collection[str] = ALGORITHMS
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the token's header and claims: its signature is good, its claims are not looked at.
+        """Verify the token's signature, and return its header and claims; the claims are not checked.
 
         Raises:
             TokenNotTrusted: it is not signed with one of the keys, by one of the algorithms.
-            Unavailable: the keys cannot be had.
+            Unavailable: the keys are not available.
         """
-        # Parameters of the header that nobody here knows do no harm; critical ones are refused all the same.
+        # Unknown parameters in the header are harmless; critical ones are rejected regardless.
         registry = JWSRegistry(
             algorithms=list(ALGORITHMS.intersection(algorithms)), strict_check_header=False
         )
@@ -76,11 +76,11 @@ class JsonWebKeys:
         age = time.monotonic() - fetched
         if age > self._fresh_seconds:
             fetching = self._refresh()
-            # Keys that are not too old are good enough: those who ask do not wait for fresh ones.
+            # While the cached keys are not too old, requests do not wait for the fetch.
             if age > self._stale_seconds:
                 await _finished(fetching)
                 if self._fetched == fetched:
-                    raise Unavailable("the keys that tokens are signed with cannot be had")
+                    raise Unavailable("the issuer's keys are not available")
         try:
             try:
                 verified = jwt.decode(token, self._keys, registry=registry)
@@ -94,43 +94,43 @@ class JsonWebKeys:
                 await _finished(fetching)
                 verified = jwt.decode(token, self._keys, registry=registry)
         except Exception as error:
-            # The library stumbles over some headers that nobody honest writes, each in its own way.
+            # The library raises all kinds of exceptions for some malformed headers.
             raise TokenNotTrusted(f"{type(error).__name__}: {error}") from error
         return verified.header, verified.claims
 
     def _refresh(self) -> asyncio.Task[None] | None:
-        """Return the fetch that is under way, begun if there is none; None right after one has failed."""
+        """Return the running fetch, or start one; None if the last one failed a moment ago."""
         if self._fetching is None and time.monotonic() - self._failed > self._retry_seconds:
             self._fetching = asyncio.create_task(self._fetch_keys(), name="fetch of keys")
         return self._fetching
 
     async def _fetch_keys(self) -> None:
-        """Fetch the keys; keep those there are when they cannot be had."""
+        """Fetch the keys; if that fails, keep the cached ones."""
         try:
             self._keys = _public_keys(await self._fetch())
             self._fetched = time.monotonic()
         except Unavailable as error:
             self._failed = time.monotonic()
-            log.warning("cannot fetch the keys that tokens are signed with", error=str(error))
+            log.warning("signing keys not fetched", error=str(error))
         except Exception:
-            # Nobody awaits this task's result: requests that need the keys find that there are none.
+            # No caller sees this task's exception; requests fail if there are no cached keys.
             self._failed = time.monotonic()
-            log.exception("cannot read the keys that tokens are signed with")
+            log.exception("signing keys not read")
         finally:
             self._fetching = None
 
 
 async def _finished(fetching: asyncio.Task[None] | None) -> None:
-    """Wait for the fetch, which goes on for others if this one's client does not."""
+    """Wait for the fetch without cancelling it when the caller is cancelled, as others wait for it too."""
     if fetching is not None:
         await asyncio.wait([fetching])
 
 
 def _public_keys(found: dict[str, Any]) -> KeySet:
-    """Return those of the keys that can check a signature by one of the algorithms."""
+    """Return the keys that can verify a signature by one of the algorithms."""
     listed = found.get("keys")
     if not isinstance(listed, list):
-        raise Unavailable("the answer is no set of keys")
+        raise Unavailable("the response is not a JSON Web Key Set")
     keys: list[Key] = []
     for data in cast("list[Any]", listed):
         key_type = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}.get(data.get("kty"))
@@ -139,5 +139,5 @@ def _public_keys(found: dict[str, Any]) -> KeySet:
         try:
             keys.append(key_type.import_key(data))
         except (JoseError, ValueError) as error:
-            log.warning("left out a key that cannot be read", kid=data.get("kid"), error=str(error))
+            log.warning("invalid signing key ignored", kid=data.get("kid"), error=str(error))
     return KeySet(keys)

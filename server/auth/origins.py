@@ -1,7 +1,7 @@
-"""Telling a browser's request from another site apart, so that a cookie opens nothing to it.
+"""Recognizing requests that pages of other sites send, so that they cannot use the session cookie.
 
-The method is that of Filippo Valsorda's "Cross-Site Request Forgery" (https://words.filippo.io/csrf/),
-applied to GET too, because a stream answers one.
+The method is from Filippo Valsorda's "Cross-Site Request Forgery" (https://words.filippo.io/csrf/). It is
+applied to GET too, because GET opens streams.
 """
 
 from collections.abc import Collection
@@ -20,7 +20,7 @@ _PROXY_HEADERS = frozenset(
 
 
 def is_cross_site(request: HTTPConnection, public_url: str, allowed_origins: Collection[str]) -> bool:
-    """Say whether a page of an origin that is neither ours nor allowed made a browser send this."""
+    """Return whether a page sent the request whose origin is neither this server's nor allowed."""
     origin = request.headers.get("origin")
     if origin is not None and (origin in allowed_origins or origin == public_url):
         return False
@@ -33,10 +33,10 @@ def is_cross_site(request: HTTPConnection, public_url: str, allowed_origins: Col
 
 
 def is_of_this_machine(request: HTTPConnection) -> bool:
-    """Say whether a program on this machine sent the request to this machine, and no proxy passed it on.
+    """Return whether a program on this machine sent the request to a loopback address, without a proxy.
 
-    A page whose own host name was made to lead here (DNS rebinding) names that one as the host. A proxy
-    adds a header, or speaks HTTP/1.0, as nginx does unless it is told otherwise.
+    A page that uses DNS rebinding sends its own host name as the Host. A proxy adds a header, or speaks
+    HTTP/1.0, as nginx does by default.
     """
     if request.client is None or not is_loopback(request.client.host):
         return False
@@ -50,7 +50,7 @@ def _is_of_proxy(header: str) -> bool:
 
 
 def _parts(url: str) -> SplitResult:
-    """Split a URL; one that cannot be is nowhere."""
+    """Split a URL; the parts of a malformed one are empty."""
     try:
         return urlsplit(url)
     except ValueError:

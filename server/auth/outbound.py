@@ -1,4 +1,4 @@
-"""Asking other servers: bounded in time, and never where one of them redirects us to."""
+"""Requests to other servers: with a timeout, and without following redirects."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -9,17 +9,17 @@ import httpx2
 
 TIMEOUT_SECONDS = 10
 
-# The system's certificates, which hold a team's own ones too. Made once: it takes a while.
+# Trusts the system's certificates, which include an organization's own. Created once, because it is slow.
 TLS = httpx2.create_ssl_context()
 
 
 class Unavailable(Exception):
-    """Another server does not answer, or not with what it should."""
+    """Another server does not answer, or its response is not usable."""
 
 
 @asynccontextmanager
-async def patience(what: str) -> AsyncGenerator[None]:
-    """Give the block 10 seconds; what goes wrong with the other server is `Unavailable`."""
+async def unavailable_on_failure(what: str) -> AsyncGenerator[None]:
+    """Give the block 10 seconds, and turn failures of the other server into `Unavailable`."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             yield
@@ -28,15 +28,15 @@ async def patience(what: str) -> AsyncGenerator[None]:
 
 
 async def get_json(url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the JSON object that is there.
+    """Fetch a JSON object.
 
     Raises:
-        Unavailable: there is none.
+        Unavailable: the request fails, or the response is something else.
     """
-    async with patience(url), httpx2.AsyncClient(verify=TLS) as client:
+    async with unavailable_on_failure(url), httpx2.AsyncClient(verify=TLS) as client:
         response = await client.get(url, headers={"accept": "application/json", **(headers or {})})
         response.raise_for_status()
         value: object = response.json()
     if not isinstance(value, dict):
-        raise Unavailable(f"{url}: the answer is no JSON object")
+        raise Unavailable(f"{url}: the response is not a JSON object")
     return cast("dict[str, Any]", value)

@@ -1,4 +1,4 @@
-"""What OpenID's standard claims tell of somebody.
+"""Profiles from OpenID's standard claims.
 
 https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims
 """
@@ -12,7 +12,7 @@ _NAMES = ("preferred_username", "nickname", "name", "given_name")
 
 
 def profile_of(claims: Mapping[str, Any]) -> Profile:
-    """Return the names and the picture among the claims."""
+    """Return the user's names, in order of preference, and their picture."""
     picture = claims.get("picture")
     return Profile(
         tuple(name for key in _NAMES if isinstance(name := claims.get(key), str) and name),

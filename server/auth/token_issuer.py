@@ -1,4 +1,4 @@
-"""The accounts of an existing product: a JWT of its issuer signs the token's subject in.
+"""Accounts of an existing product: its JWTs are accepted as bearer tokens.
 
 https://www.rfc-editor.org/rfc/rfc7519#section-4.1 and https://www.rfc-editor.org/rfc/rfc8725
 """
@@ -20,32 +20,31 @@ _LEEWAY_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
-    """A user whom the issuer vouches for, and until when."""
+class VerifiedToken:
+    """The user of a verified token, and when the token expires."""
 
     user: User
     expires_at: datetime
 
 
 class TokenIssuer:
-    """Somebody whose tokens are good here."""
+    """An issuer whose tokens this server accepts."""
 
     def __init__(self, issuer: str, audience: str, jwks_url: str) -> None:
-        """Take tokens that the issuer has made for the audience; its keys are at the URL."""
+        """Accept the issuer's tokens for the audience, signed with a key from the URL."""
         self._issuer = issuer
         self._keys = JsonWebKeys(lambda: get_json(jwks_url))
         self._audience = audience
 
     async def aclose(self) -> None:
-        """Give up what is being fetched."""
         await self._keys.aclose()
 
-    async def user_of(self, database: Database, token: str) -> Vouched:
-        """Return the token's subject as a user of ours, made on first sight.
+    async def user_of(self, database: Database, token: str) -> VerifiedToken:
+        """Return the user for the token's subject, created when it is first seen.
 
         Raises:
-            TokenNotTrusted: it is not the issuer's, not for us, or not for now.
-            Unavailable: the issuer's keys cannot be had.
+            TokenNotTrusted: the signature, issuer, audience or lifetime is wrong.
+            Unavailable: the issuer's keys are not available.
         """
         _, claims = await self._keys.claims_of(token)
         try:
@@ -62,11 +61,11 @@ class TokenIssuer:
             user = await user_for(database, self._issuer, str(claims["sub"]), profile_of(claims))
         except SubjectRefused as error:
             raise TokenNotTrusted(str(error)) from error
-        # A date beyond what Python knows must not fail.
+        # Python's datetime cannot represent every `exp`.
         latest = datetime.now(UTC) + timedelta(days=3650)
-        return Vouched(user, datetime.fromtimestamp(min(claims["exp"], latest.timestamp()), UTC))
+        return VerifiedToken(user, datetime.fromtimestamp(min(claims["exp"], latest.timestamp()), UTC))
 
 
 def looks_like_jwt(token: str) -> bool:
-    """Say whether the token has a JWT's three parts, which none of our own tokens has."""
+    """Return whether the token has three parts like a JWT, which this server's own tokens never have."""
     return token.count(".") == 2

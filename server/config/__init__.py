@@ -1,1 +1,1 @@
-"""The settings, checked before anything starts."""
+"""The settings, which are validated before anything else starts."""

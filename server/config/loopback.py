@@ -1,10 +1,10 @@
-"""Which hosts and addresses are this machine's own."""
+"""Recognizing loopback hosts and addresses."""
 
 from ipaddress import IPv6Address, ip_address
 
 
 def is_loopback(host: str | None) -> bool:
-    """Say whether the host name or address leads to this machine alone: localhost, 127.0.0.0/8 or ::1."""
+    """Return whether the host name or address is a loopback one: localhost, 127.0.0.0/8 or ::1."""
     if host is None:
         return False
     if host.lower() == "localhost":

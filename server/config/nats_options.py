@@ -1,4 +1,4 @@
-"""How NATS knows us, and how we know NATS: the options of nats-py that the settings stand for."""
+"""The options for connecting to NATS, from the settings: servers, credentials and TLS."""
 
 import base64
 import re
@@ -16,9 +16,9 @@ _SEED = re.compile(rb"-BEGIN USER NKEY SEED-+\s+(\w+)\s")
 
 
 def nats_servers(url: str) -> tuple[list[str], dict[str, Any]]:
-    """Return the servers in `nats://user:password@one:4222,two:4222`, and nats-py's options to sign in there.
+    """Return the servers in `nats://user:password@one:4222,two:4222`, and nats-py's authentication options.
 
-    Credentials are percent-encoded, as in any URL; without a colon they are a token.
+    Credentials are percent-encoded, as in any URL. Without a colon they are a token.
     """
     scheme, _, rest = url.partition("://")
     credentials, _, hosts = rest.rpartition("@")
@@ -30,21 +30,23 @@ def nats_servers(url: str) -> tuple[list[str], dict[str, Any]]:
 
 
 def tls_context(ca_file: Path | None, certificate_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts that authority, or by default the system's, and shows that certificate.
+    """Return a context that trusts the authority, by default the system's, and presents the certificate.
 
     Raises:
-        ValueError: the files are not what they should be.
+        ValueError: a file cannot be read, or its content is not valid.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ValueError(f"no certificates can be read there: {_reason(error)}") from error
+        raise ValueError(f"the file is not readable as certificates in PEM: {_reason(error)}") from error
     if certificate_file is not None:
         try:
-            # A key under a password would otherwise be asked for at the terminal.
+            # Without a password, OpenSSL would ask for one at the terminal if the key is encrypted.
             context.load_cert_chain(certificate_file, key_file, password="")
         except OSError as error:
-            raise ValueError(f"no certificate with its key can be read there: {_reason(error)}") from error
+            raise ValueError(
+                f"the files are not readable as a certificate and its key in PEM: {_reason(error)}"
+            ) from error
     return context
 
 
@@ -53,28 +55,27 @@ def _reason(error: OSError) -> str:
 
 
 class Credentials:
-    """A .creds file: a user's JWT, and the seed of the key that shows that it is theirs.
+    """A .creds file: the JWT of a NATS user, and the seed of their signing key.
 
-    It is read anew for each connection, so that it can be replaced under a running server.
+    It is read again for each connection, so it can be replaced while the server runs.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read from that file."""
         self._path = path
 
     def jwt(self) -> bytes:
-        """Return who we are.
+        """Return the user's JWT.
 
         Raises:
-            InvalidUserCredentialsError: the file does not say.
+            InvalidUserCredentialsError: the file does not contain one.
         """
         return self._found(_JWT)
 
     def sign(self, nonce: str) -> bytes:
-        """Return our signature of what NATS has made up for this connection.
+        """Return the signature of the nonce that NATS sent for this connection.
 
         Raises:
-            InvalidUserCredentialsError: the file holds no key.
+            InvalidUserCredentialsError: the file does not contain a valid key.
         """
         try:
             key = nkeys.from_seed(self._found(_SEED))  # pyright: ignore[reportUnknownMemberType]
@@ -84,7 +85,7 @@ class Credentials:
         return base64.b64encode(signature)
 
     def check(self) -> None:
-        """Accept that the file holds both.
+        """Check that the file contains a JWT and a valid key.
 
         Raises:
             ValueError: it does not.
@@ -93,7 +94,7 @@ class Credentials:
             self.jwt()
             self.sign("nonce")
         except (OSError, nats.errors.Error) as error:
-            raise ValueError("no JWT and seed of a NATS user can be read there") from error
+            raise ValueError("the file does not contain the JWT and seed of a NATS user") from error
 
     def _found(self, pattern: re.Pattern[bytes]) -> bytes:
         found = pattern.search(self._path.read_bytes())
@@ -117,7 +118,7 @@ AuthorityFile = Annotated[FilePath, AfterValidator(_with_authority)]
 
 
 def deciding_setting(error: Exception) -> str | None:
-    """Return the settings that decide what is turned down here, by NATS or by us; None when none does."""
+    """Return the settings to check when a connection to NATS fails with this error, if any."""
     match error:
         case ssl.SSLCertVerificationError():
             return "MESSENGER_NATS_CA_FILE"

@@ -1,4 +1,4 @@
-"""The settings as operators read them: in `messenger serve --help` and in docs/configuration.md."""
+"""The reference of the settings for operators: `messenger serve --help` and docs/configuration.md."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -89,7 +89,7 @@ SECTIONS = {
         "trusted_proxies",
     ),
 }
-"""The page's sections, each with its settings in the order in which they are listed."""
+"""The sections of the page, with their settings in order."""
 
 _INTRODUCTION = f"""\
 # Configuration
@@ -113,7 +113,7 @@ not a setting is logged as a warning, because it is most likely mistyped.
 
 
 def describe_settings() -> list[tuple[str, str, str]]:
-    """Return the name, default and meaning of every setting."""
+    """Return the name, default and description of every setting."""
     return [_described(field) for field in Settings.model_fields]
 
 

@@ -1,4 +1,4 @@
-"""The settings: from flags, the environment and `.env`, checked before anything starts."""
+"""The settings: from flags, the environment and `.env`, validated when they are loaded."""
 
 import os
 import re
@@ -20,19 +20,19 @@ from server.graphql.trusted_documents import TrustedDocuments
 from server.http.bodies import BodyLimits
 
 PREFIX = "MESSENGER_"
-# The path of a socket in it may have 104 bytes on some systems, 108 on others.
-_MOST_SOCKET_FOLDER_BYTES = 80
+# Some systems limit the path of a Unix socket to 104 bytes, others to 108.
+_MAX_SOCKET_FOLDER_BYTES = 80
 
 # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class SettingsError(Exception):
-    """A setting is wrong; the message names it and says what it should be."""
+    """A setting is wrong; the message names it and says what is expected."""
 
 
 class LogFormat(Enum):
-    """How a line of the log is written."""
+    """The format of log lines."""
 
     AUTO = "auto"
     CONSOLE = "console"
@@ -40,14 +40,14 @@ class LogFormat(Enum):
 
 
 class RateLimitStore(Enum):
-    """Where is counted what holds for all processes."""
+    """Where sign-ins and messages are counted."""
 
     PROCESS = "process"
     DATABASE = "database"
 
 
 class Settings(BaseSettings):
-    """Everything that an operator may decide. Each field is the environment variable MESSENGER_<NAME>."""
+    """All settings. Each field is the environment variable MESSENGER_<NAME>."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None,
         description="Key that encrypts the cookies of pending sign-ins: at least 32 random characters, the"
-        " same for all processes. Default: generated once, beside the embedded database.",
+        " same for all processes. Default: generated once, next to the embedded database.",
     )
     dev_login: bool | None = Field(
         None,
@@ -292,11 +292,9 @@ class Settings(BaseSettings):
     )
 
     def session_time(self) -> SessionTime:
-        """Return how long a session lasts."""
         return SessionTime(timedelta(days=self.session_days), timedelta(days=self.session_max_days))
 
     def body_limits(self) -> BodyLimits:
-        """Return how long a request's body may be, and how long it may take."""
         return BodyLimits(self.max_body_bytes, self.read_timeout_seconds)
 
     @field_validator("trusted_documents")
@@ -315,7 +313,7 @@ class Settings(BaseSettings):
     def _check_origins(cls, origins: list[str]) -> list[str]:
         for origin in origins:
             if origin_of(origin) != origin:
-                raise ValueError(f"{origin!r} is no origin: write it like https://app.example.com")
+                raise ValueError(f"{origin!r} is not an origin, such as https://app.example.com")
         return origins
 
     @field_validator("allowed_headers")
@@ -334,7 +332,7 @@ class Settings(BaseSettings):
                 ip_network(proxy)
             except ValueError as error:
                 raise ValueError(
-                    f"{proxy!r} is no address or network, like 10.0.0.7 or 10.0.0.0/8"
+                    f"{proxy!r} is not an address or network, such as 10.0.0.7 or 10.0.0.0/8"
                 ) from error
         return proxies
 
@@ -342,21 +340,25 @@ class Settings(BaseSettings):
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
         if url is not None and origin_of(url) != url.rstrip("/"):
-            raise ValueError("write it like https://chat.example.com, without a path")
+            raise ValueError(
+                "it must be an http or https URL without a path, such as https://chat.example.com"
+            )
         return url.rstrip("/") if url else url
 
     @field_validator("secret_key")
     @classmethod
     def _check_secret_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < 32:
-            raise ValueError("give at least 32 random characters, as `openssl rand -hex 32` makes them")
+            raise ValueError("it must have at least 32 random characters; `openssl rand -hex 32` prints some")
         return key
 
     @field_validator("github_url", "oidc_issuer", "jwt_jwks_url")
     @classmethod
     def _check_provider(cls, url: str | None) -> str | None:
         if url is not None and not is_safe_url(url):
-            raise ValueError("write it like https://id.example.com; plain http is for localhost only")
+            raise ValueError(
+                "it must be an https URL, such as https://id.example.com; http is allowed for localhost only"
+            )
         return url
 
     @field_validator("database_url")
@@ -366,7 +368,7 @@ class Settings(BaseSettings):
             return None
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
-            raise ValueError("write it like postgresql://user:password@host:5432/database")
+            raise ValueError("it must look like postgresql://user:password@host:5432/database")
         return f"postgresql://{rest}"
 
     @field_validator("broadcast_url")
@@ -374,15 +376,15 @@ class Settings(BaseSettings):
     def _check_broadcast_url(cls, url: str | None) -> str | None:
         scheme, separator, rest = (url or "memory://").partition("://")
         if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
-            raise ValueError("write it like memory://, unix:///folder, postgresql:// or nats://host:4222")
+            raise ValueError("it must look like memory://, unix:///folder, postgresql:// or nats://host:4222")
         if scheme == "unix" and not (Path(rest).is_absolute() and Path(rest).is_dir()):
-            raise ValueError("name a folder that exists, by its whole path, like unix:///run/messenger")
-        if scheme == "unix" and len(os.fsencode(rest)) > _MOST_SOCKET_FOLDER_BYTES:
             raise ValueError(
-                f"a socket's folder may have a path of {_MOST_SOCKET_FOLDER_BYTES} bytes at most"
+                "it must be the absolute path of an existing folder, such as unix:///run/messenger"
             )
+        if scheme == "unix" and len(os.fsencode(rest)) > _MAX_SOCKET_FOLDER_BYTES:
+            raise ValueError(f"the path of the folder must not exceed {_MAX_SOCKET_FOLDER_BYTES} bytes")
         if scheme in {"nats", "tls"} and not rest:
-            raise ValueError(f"name the servers, like {scheme}://host:4222")
+            raise ValueError(f"it must name the servers, such as {scheme}://host:4222")
         return url
 
     @model_validator(mode="after")
@@ -396,16 +398,16 @@ class Settings(BaseSettings):
                 ) from error
         if self.workers > 1 and self.broadcast_url == "memory://":
             raise PydanticCustomError(
-                "broadcast_url", "memory:// serves one worker only: leave it out, or take postgresql://"
+                "broadcast_url", "memory:// works with one worker only; remove it, or use postgresql://"
             )
         return self
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Return the settings; flags that are not None go before the environment, that before `.env`.
+    """Return the settings. Flags that are not None override the environment, which overrides `.env`.
 
     Raises:
-        SettingsError: one is wrong. The message is one line.
+        SettingsError: a setting is wrong or missing. The message is one line.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
@@ -413,17 +415,17 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else None
-        # What is wrong with several together is named in the type of our own error.
+        # An error about several settings has no field; its type is the setting's name.
         name = PREFIX + (field or first["type"]).upper()
         reason = first["msg"].removeprefix("Value error, ")
-        shown = "" if field is None or _is_secret(field) else f" (it is {first['input']!r})"
+        shown = "" if field is None or _is_secret(field) else f" (got {first['input']!r})"
         raise SettingsError(f"{name} is wrong: {reason}{shown}") from error
     _check_complete(settings)
     return settings
 
 
 def _check_complete(settings: Settings) -> None:
-    """Refuse settings of which one needs another that is not there."""
+    """Reject settings that require another one that is missing."""
     needs = [
         ("github_client_id", "github_client_secret"),
         ("github_client_secret", "github_client_id"),
@@ -434,19 +436,19 @@ def _check_complete(settings: Settings) -> None:
         ("jwt_jwks_url", "jwt_issuer"),
         ("nats_key_file", "nats_certificate_file"),
     ]
-    # Without a place of our own to keep one, and with several processes, it has to be given.
+    # Only with the embedded database is there a folder to keep a generated key in.
     if settings.database_url is not None:
         needs += [("github_client_id", "secret_key"), ("oidc_issuer", "secret_key")]
     for one, other in needs:
         if getattr(settings, one) is not None and getattr(settings, other) is None:
             raise SettingsError(
-                f"{PREFIX}{other.upper()} is missing: with {PREFIX}{one.upper()} it has to be set"
-                + (" (`openssl rand -hex 32` makes one)" if other == "secret_key" else "")
+                f"{PREFIX}{other.upper()} is missing: {PREFIX}{one.upper()} requires it"
+                + (" (`openssl rand -hex 32` prints one)" if other == "secret_key" else "")
             )
 
 
 def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the names in the environment that look like settings and are none: mistyped, most likely."""
+    """Return environment variables with the prefix that are not settings: most likely mistyped ones."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 

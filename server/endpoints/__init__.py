@@ -1,1 +1,1 @@
-"""What the server answers at each path."""
+"""The HTTP endpoints: GraphQL, the web client, GraphiQL, health and metrics."""

@@ -1,4 +1,4 @@
-"""Pages that were built with their scripts and styles, all from this server."""
+"""Serving the built pages, with their scripts and styles."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,21 +12,24 @@ from starlette.types import Scope
 
 STATIC = Path(__file__).parent.parent / "static"
 
-# The build may have left compressed copies beside a file.
+# The build may have written compressed copies next to a file.
 _COPIES = (("br", ".br"), ("gzip", ".gz"))
 
 
-def built_page(folder: Path, policy: Mapping[str, str], *, told: str = "") -> Response:
-    """Return the page of a folder; its Content-Security-Policy allows what `policy` names, and nothing else.
+def built_page(folder: Path, policy: Mapping[str, str], *, html_attributes: str = "") -> Response:
+    """Return the page of a folder; its Content-Security-Policy allows only what `policy` names.
 
-    `told` are attributes for the document's element, by which the page's script knows how it is served.
+    `html_attributes` are added to the html element, from which the page's script reads them.
 
     Raises:
-        FileNotFoundError: it has not been built.
+        FileNotFoundError: the page has not been built.
     """
     allowed = {"default-src": "'none'", **policy, "base-uri": "'none'", "frame-ancestors": "'none'"}
+    text = (folder / "index.html").read_text()
+    if html_attributes:
+        text = text.replace("<html ", f"<html {html_attributes} ", 1)
     return HTMLResponse(
-        (folder / "index.html").read_text().replace("<html ", f"<html {told} " if told else "<html ", 1),
+        text,
         headers={
             "content-security-policy": "; ".join(f"{what} {where}" for what, where in allowed.items()),
             "referrer-policy": "no-referrer",
@@ -37,10 +40,10 @@ def built_page(folder: Path, policy: Mapping[str, str], *, told: str = "") -> Re
 
 
 class BuiltFiles(StaticFiles):
-    """A page's scripts, styles and fonts, whose names change with their content."""
+    """A page's scripts, styles and fonts, whose names contain a hash of their content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file that may be kept for good, compressed if there is such a copy."""
+        """Return a file, cacheable indefinitely, and a compressed copy of it if the client accepts one."""
         response = await super().get_response(path, scope)
         response = await self._compressed(path, scope) or response
         response.headers["x-content-type-options"] = "nosniff"
@@ -63,7 +66,7 @@ class BuiltFiles(StaticFiles):
 
 
 def _accepted_encodings(header: str) -> set[str]:
-    """Return what the header names, unless with a quality of zero."""
+    """Return the encodings that the header names, except those with a quality of zero."""
     accepted: set[str] = set()
     for part in header.lower().split(","):
         name, _, parameters = part.partition(";")

@@ -14,7 +14,7 @@ BUILT = STATIC / "graphiql"
 _POLICY = {
     "script-src": "'self'",
     "worker-src": "'self'",
-    # The editor lays out its lines with styles of its own making, and brings its fonts in its styles.
+    # The editor positions its lines with inline styles, and its style sheets embed its fonts.
     "style-src": "'self' 'unsafe-inline'",
     "font-src": "'self' data:",
     "img-src": "'self' data:",
@@ -27,7 +27,7 @@ def graphiql(folder: Path = BUILT) -> tuple[Response, Sequence[BaseRoute]]:
     """Return the page, which is shown at /graphql, and the routes of its files.
 
     Raises:
-        FileNotFoundError: it has not been built.
+        FileNotFoundError: the page has not been built.
     """
     page = built_page(folder, _POLICY)
     page.headers["vary"] = "accept"

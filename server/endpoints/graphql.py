@@ -56,7 +56,7 @@ class GraphQLEndpoint:
         settings: Settings,
         graphiql: Response | None,
     ) -> None:
-        """Answer with the API; show a browser the GraphiQL page, if there is one."""
+        """Execute requests; show browsers the GraphiQL page if it is given."""
         self._execution = execution
         self._identities = identities
         self._streams = streams
@@ -68,7 +68,6 @@ class GraphQLEndpoint:
         self._admission = Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         await self._admission.wait()
         try:
             response = await self._respond(scope, receive, send)
@@ -88,7 +87,7 @@ class GraphQLEndpoint:
             await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> Response | DistinctStream | None:
-        """Return the response, or the stream that is to be it; None when a reserved stream has been it."""
+        """Return the response or the stream to serve; None if a reserved stream has already answered."""
         request = Request(scope, receive)
         await self._address_limit.count(request)
         if self._single_connections.is_for(request):
@@ -101,35 +100,35 @@ class GraphQLEndpoint:
             return Response(status_code=204)
         identity = await self._identities.of(request)
         try:
-            asked = await read_graphql_request(
+            graphql_request = await read_graphql_request(
                 request,
                 self._execution.api,
                 self._execution.trusted,
                 self._settings.body_limits(),
                 self._budgets.of(identity.user.id if identity.user else None, address_of(request)),
             )
-        except NothingToExecute as refused:
-            answer = invalid([refused.error])
-            return _answer(answer, _plain(media_type), 200 if media_type == JSON else 400)
-        if asked.is_subscription and not asked.errors:
+        except NothingToExecute as error:
+            answer = invalid([error.error])
+            return _answer(answer, _without_events(media_type), 200 if media_type == JSON else 400)
+        if graphql_request.is_subscription and not graphql_request.errors:
             stream_format = _stream_format(request, media_type)
-            return self._stream(request, send, identity, asked, stream_format)
-        return await self._answer(identity, asked, media_type)
+            return self._stream(request, send, identity, graphql_request, stream_format)
+        return await self._answer(identity, graphql_request, media_type)
 
     def _page_for(self, request: Request) -> Response | None:
-        """Return what is shown to a browser that would rather have a page; None where it gets an answer."""
+        """Return the page for a browser that prefers HTML; None if the request gets JSON regardless."""
         if request.method not in {"GET", "HEAD"}:
             return None
         if self._graphiql is None and not request.query_params:
             return _NO_PAGE
         return self._graphiql
 
-    async def _answer(self, identity: Identity, asked: GraphQLRequest, media_type: str) -> Response:
-        """Answer at once, as an event where one is asked for."""
-        if asked.errors:
-            answer = invalid(asked.errors)
+    async def _answer(self, identity: Identity, graphql_request: GraphQLRequest, media_type: str) -> Response:
+        """Answer with JSON, or with a single event if the client accepts only events."""
+        if graphql_request.errors:
+            answer = invalid(graphql_request.errors)
         else:
-            answer = await self._execution.answer(asked, identity)
+            answer = await self._execution.answer(graphql_request, identity)
         if media_type == sse.MEDIA_TYPE:
             return Response(Sse().next(answer) + Sse.complete, headers=Sse.headers)
         return _answer(answer, media_type, 200 if media_type == JSON or "data" in answer else 400)
@@ -139,11 +138,11 @@ class GraphQLEndpoint:
         request: Request,
         send: Send,
         identity: Identity,
-        asked: GraphQLRequest,
+        graphql_request: GraphQLRequest,
         stream_format: StreamFormat,
     ) -> DistinctStream | Response:
         if request.method == "HEAD":
-            # As GET is answered, without the stream, which has no length.
+            # The headers of GET's response, which is a stream and has no length.
             head = Response(headers=stream_format.headers)
             del head.headers["content-length"]
             return head
@@ -157,9 +156,9 @@ class GraphQLEndpoint:
         return DistinctStream(
             self._execution,
             identity,
-            asked.operation,
+            graphql_request.operation,
             response,
-            budget=asked.budget,
+            budget=graphql_request.budget,
             streams=self._streams,
             address=address_of(request),
             last_event_id=request.headers.get("last-event-id"),
@@ -168,8 +167,8 @@ class GraphQLEndpoint:
 
 _NO_PAGE = problem_page(
     "This is a GraphQL API",
-    "Nothing has been asked: GraphQL clients send a query, by POST, or by GET as ?query=. A page to try that"
-    " on, GraphiQL, is not offered here.",
+    "The request contains no query. GraphQL clients send one by POST, or by GET in the parameter `query`."
+    " GraphiQL is not available on this server.",
     400,
     links={},
 )
@@ -180,10 +179,12 @@ def _stream_format(request: Request, media_type: str) -> StreamFormat:
         return Multipart()
     if media_type == sse.MEDIA_TYPE:
         return Sse()
-    raise HttpRefusal(406, "BAD_USER_INPUT", f"A subscription is a stream: send `Accept: {sse.MEDIA_TYPE}`.")
+    raise HttpRefusal(
+        406, "BAD_USER_INPUT", f"A subscription is answered with a stream. Send `Accept: {sse.MEDIA_TYPE}`."
+    )
 
 
-def _plain(media_type: str) -> str:
+def _without_events(media_type: str) -> str:
     return JSON if media_type == sse.MEDIA_TYPE else media_type
 
 

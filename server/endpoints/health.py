@@ -1,4 +1,4 @@
-"""What the operator's tools ask: is it alive, is it ready, what are its numbers."""
+"""Liveness, readiness and metrics, for the operator's tools."""
 
 import asyncio
 
@@ -19,12 +19,10 @@ class OperatorEndpoints:
     """The endpoints under /health, and /metrics."""
 
     def __init__(self, database: Database, streams: OpenStreams) -> None:
-        """Speak for a process with this pool and these streams."""
         self._database = database
         self._streams = streams
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         return [
             Route("/health/live", self.live),
             Route("/health/ready", self.ready),
@@ -32,11 +30,11 @@ class OperatorEndpoints:
         ]
 
     async def live(self, request: Request) -> Response:
-        """Say that the process answers: no reason to restart it."""
+        """Answer 200 as long as the process serves requests, so that it need not be restarted."""
         return json_response({"status": "live"})
 
     async def ready(self, request: Request) -> Response:
-        """Say whether to send requests here: 503 while the server stops or its database does not answer."""
+        """Answer 503 while the server stops or its database does not answer, otherwise 200."""
         if self._streams.closing:
             return json_response({"status": "stopping"}, 503)
         try:
@@ -47,6 +45,6 @@ class OperatorEndpoints:
         return json_response({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:
-        """Give the metrics of all workers in the text format of Prometheus."""
+        """Answer with the metrics of all workers in Prometheus's text format."""
         measure(self._database)
         return Response(latest(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -2,9 +2,9 @@
 
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#single-connection-mode
 
-A client reserves a stream (PUT), opens it (GET), sends operations (POST) and stops them (DELETE), each at any
-process: a reservation is a row in the database, and so is each of its operations, which the process that
-serves the stream takes from there as from a mailbox. A wake-up on the broadcaster tells it to look.
+A client reserves a stream (PUT), opens it (GET), sends operations (POST) and stops them (DELETE). Any process
+can take each of these requests, because reservations and their operations are rows in the database. The
+process that serves the stream reads its operations from there when the broadcaster wakes it up.
 """
 
 import asyncio
@@ -45,13 +45,13 @@ from server.streams.reserved import ReservedStream, encode_subscription
 from server.streams.response import ResponseStream
 
 TOKEN_HEADER = "x-graphql-event-stream-token"
-_MOST_OPERATION_ID_CHARS = 200
+_MAX_OPERATION_ID_CHARS = 200
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class SingleConnections:
-    """The reservations, streams and operations of this mode, as far as they reach this process."""
+    """The requests of this mode that reach this process, and the streams that it serves."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class SingleConnections:
         budgets: Budgets,
         settings: Settings,
     ) -> None:
-        """Serve none yet; `keep` must run for as long as streams are served."""
+        """Serve no streams yet; `keep` must run for as long as streams are served."""
         self._execution = execution
         self._database = execution.database
         self._broadcaster = execution.broadcaster
@@ -73,30 +73,30 @@ class SingleConnections:
         self._served: dict[UUID, ReservedStream] = {}
 
     def is_for(self, request: Request) -> bool:
-        """Say whether the request is of this mode: by its method, or by the reservation's token."""
+        """Return whether the request belongs to this mode, by its method or because it has a token."""
         return request.method in {"PUT", "DELETE"} or _token_of(request) is not None
 
     async def respond(self, request: Request, send: Send) -> Response | None:
-        """Return the response, or None when a stream has been it.
+        """Return the response, or None after a stream has been served.
 
         Raises:
-            HttpRefusal: among others 404, the reservation does not exist, is spent, or somebody else's.
+            HttpRefusal: among others 404, the reservation does not exist, has ended or is another user's.
         """
         identity = await self._identities.of(request)
         viewer = identity.user
         if request.method == "PUT":
             if viewer is None:
-                raise unauthenticated(identity.refused or "Sign in first: a stream is reserved for somebody.")
+                raise unauthenticated(identity.refused or "Sign in to reserve a stream.")
             return await self._reserve(request, viewer)
         reservation_id = None if viewer is None else await self._find(request, viewer)
         if viewer is None or reservation_id is None:
-            raise HttpRefusal(404, "NOT_FOUND", "There is no such stream: reserve one by PUT.")
+            raise HttpRefusal(404, "NOT_FOUND", "The stream does not exist. Reserve one with PUT.")
         if request.method == "DELETE":
             return await self._stop(request, reservation_id)
         if request.method not in {"GET", "POST"}:
-            # Opening the stream spends the reservation, which HEAD must not do.
+            # Opening the stream uses up the reservation, which HEAD must not do.
             allowed = {"allow": "GET, POST, PUT, DELETE"}
-            raise HttpRefusal(405, "BAD_USER_INPUT", "This method is not answered.", allowed)
+            raise HttpRefusal(405, "BAD_USER_INPUT", "Use GET, POST, PUT or DELETE.", allowed)
         if _wants_stream(request):
             response = ResponseStream(
                 request.scope,
@@ -111,10 +111,10 @@ class SingleConnections:
         return await self._accept(request, identity, viewer, reservation_id)
 
     async def keep(self, every_seconds: float = 2) -> None:
-        """Say that this process is alive, look for mail that no wake-up told of, and sweep, without end.
+        """Mark this process as alive, look for operations whose wake-up was lost, and sweep, until cancelled.
 
-        Streams end whose reservation another process has swept, as after a pause of this one: nothing more
-        would reach them.
+        A stream ends if another process has deleted its reservation, which happens after this process was
+        suspended: operations would no longer reach it.
         """
         alive_since = last_round = time.monotonic()
         while True:
@@ -131,7 +131,7 @@ class SingleConnections:
                         await reservations.sweep(connection)
                         alive_since = now
             except DatabaseUnavailable as error:
-                log.warning("cannot look after reserved streams", error=str(error))
+                log.warning("reserved streams not maintained", error=str(error))
             else:
                 last_round = now
                 for reservation_id in waiting:
@@ -143,9 +143,13 @@ class SingleConnections:
 
     async def _reserve(self, request: Request, viewer: User) -> Response:
         if best_match(accept_of(request), ["text/plain"]) is None:
-            raise HttpRefusal(406, "BAD_USER_INPUT", "A reservation's token is text/plain.")
+            raise HttpRefusal(
+                406, "BAD_USER_INPUT", "A reservation is answered with its token. Send `Accept: text/plain`."
+            )
         if _token_of(request) is not None and await self._find(request, viewer) is not None:
-            raise HttpRefusal(409, "BAD_USER_INPUT", "This stream has been reserved already.")
+            raise HttpRefusal(
+                409, "BAD_USER_INPUT", "The stream is already reserved. Send PUT without its token."
+            )
         token = secrets.token_urlsafe(32)
         most = self._settings.max_reservations
         try:
@@ -154,7 +158,7 @@ class SingleConnections:
         except UserGone as error:
             raise unauthenticated(str(AccountGone())) from error
         if made is None:
-            message = f"You have {most} streams reserved or open: close one, or wait a minute."
+            message = f"You have {most} reserved or open streams. Close one, or try again in a minute."
             raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "60"})
         return PlainTextResponse(token, 201, {"cache-control": "no-store"})
 
@@ -173,31 +177,31 @@ class SingleConnections:
     async def _accept(
         self, request: Request, identity: Identity, viewer: User, reservation_id: UUID
     ) -> Response:
-        """Take an operation: begin a subscription where the stream is, answer anything else here."""
+        """Hand a subscription to the process that serves the stream, and execute anything else here."""
         try:
-            asked = await read_graphql_request(
+            graphql_request = await read_graphql_request(
                 request,
                 self._execution.api,
                 self._execution.trusted,
                 self._settings.body_limits(),
                 self._budgets.of(viewer.id, address_of(request)),
             )
-        except NothingToExecute as refused:
-            return json_response(invalid([refused.error]), 400)
-        if asked.errors:
-            return json_response(invalid(asked.errors), 400)
-        operation_id = _checked_operation_id(asked.operation_id)
-        if asked.is_subscription:
-            content = encode_subscription(asked.operation, await self._place_of(viewer))
+        except NothingToExecute as error:
+            return json_response(invalid([error.error]), 400)
+        if graphql_request.errors:
+            return json_response(invalid(graphql_request.errors), 400)
+        operation_id = _checked_operation_id(graphql_request.operation_id)
+        if graphql_request.is_subscription:
+            content = encode_subscription(graphql_request.operation, await self._end_of_inbox(viewer))
             await self._add(reservation_id, operation_id, State.NEW, content)
         else:
             await self._add(reservation_id, operation_id, State.EXECUTING, None)
-            await self._answer(asked, identity, reservation_id, operation_id)
+            await self._answer(graphql_request, identity, reservation_id, operation_id)
         self._broadcaster.wake(reservation_id)
         return Response(status_code=202)
 
-    async def _place_of(self, viewer: User) -> str:
-        """Return where the inbox ends now: what is sent after the 202 is delivered."""
+    async def _end_of_inbox(self, viewer: User) -> str:
+        """Return the cursor of the inbox's end, so that messages sent after the 202 are delivered."""
         async with Context(self._database, self._broadcaster, viewer=viewer) as context:
             return await inbox.inbox_cursor(context)
 
@@ -209,25 +213,25 @@ class SingleConnections:
                     connection, reservation_id, operation_id, state, content, most=most
                 )
         except reservations.ReservationGone as error:
-            raise HttpRefusal(404, "NOT_FOUND", "The stream has ended: reserve another.") from error
+            raise HttpRefusal(404, "NOT_FOUND", "The stream has ended. Reserve another one.") from error
         except reservations.TooManyOperations as error:
-            message = f"The stream has {most} operations already: stop one, or wait for one to end."
+            message = f"The stream already has {most} operations. Stop one, or wait for one to complete."
             raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "1"}) from error
         if not added:
-            message = f"The stream has an operation {operation_id!r} already: choose another id."
+            message = f"The stream already has an operation with the ID {operation_id!r}. Use another ID."
             raise HttpRefusal(409, "BAD_USER_INPUT", message)
 
     async def _answer(
-        self, asked: GraphQLRequest, identity: Identity, reservation_id: UUID, operation_id: str
+        self, graphql_request: GraphQLRequest, identity: Identity, reservation_id: UUID, operation_id: str
     ) -> None:
         try:
-            answer = await self._execution.answer(asked, identity)
+            answer = await self._execution.answer(graphql_request, identity)
             async with self._database.connection() as connection:
                 await reservations.answer_operation(
                     connection, reservation_id, operation_id, encode_json(answer).decode()
                 )
         except BaseException:
-            # The client is told by the response to its request, and may use the id again.
+            # The client sees the failure in the response to this request, and may use the ID again.
             async with self._database.connection() as connection:
                 await reservations.remove_operation(connection, reservation_id, operation_id)
             raise
@@ -240,7 +244,7 @@ class SingleConnections:
             await reservations.note_alive(connection, self._process_id)
             claimed = await reservations.claim(connection, reservation_id, self._process_id)
         if not claimed:
-            raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is open already.")
+            raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is already open. Reserve another one.")
         self._served[reservation_id] = stream
         try:
             await stream.serve(self._streams, address_of(request))
@@ -253,12 +257,12 @@ class SingleConnections:
             async with self._database.connection() as connection:
                 await reservations.release(connection, reservation_id)
         except DatabaseUnavailable as error:
-            log.warning("a reservation could not be released", error=str(error))
+            log.warning("reservation not released", error=str(error))
 
 
 def _token_of(request: Request) -> str | None:
     given = request.headers.get(TOKEN_HEADER)
-    # Hardly any request has a query.
+    # Parsing the query is skipped for the usual request, which has none.
     return given or (request.query_params.get("token") if request.scope["query_string"] else None)
 
 
@@ -268,16 +272,19 @@ def _wants_stream(request: Request) -> bool:
         ["application/json", "application/graphql-response+json", sse.MEDIA_TYPE],
     )
     if media_type is None:
-        raise HttpRefusal(406, "BAD_USER_INPUT", f"Ask for {sse.MEDIA_TYPE} or application/json.")
+        raise HttpRefusal(406, "BAD_USER_INPUT", f"Accept {sse.MEDIA_TYPE} or application/json.")
     return media_type == sse.MEDIA_TYPE
 
 
 def _checked_operation_id(operation_id: str | None) -> str:
     if not operation_id:
-        message = "The operation's id is missing: `extensions.operationId`, or `operationId` to stop it."
+        message = (
+            "The operation's ID is missing. Send it as `extensions.operationId`, or with DELETE as the"
+            " parameter `operationId`."
+        )
         raise HttpRefusal(400, "BAD_USER_INPUT", message)
-    if len(operation_id) > _MOST_OPERATION_ID_CHARS or not is_storable(operation_id):
-        message = f"An operation's id has at most {_MOST_OPERATION_ID_CHARS} characters, none of them NUL."
+    if len(operation_id) > _MAX_OPERATION_ID_CHARS or not is_storable(operation_id):
+        message = f"An operation's ID has at most {_MAX_OPERATION_ID_CHARS} characters, none of them NUL."
         raise HttpRefusal(400, "BAD_USER_INPUT", message)
     return operation_id
 

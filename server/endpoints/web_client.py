@@ -11,13 +11,13 @@ from server.endpoints.built_files import STATIC, BuiltFiles, built_page
 
 BUILT = STATIC / "messenger"
 
-# Where a link, a reload or a bookmark may lead: the page itself shows what belongs there.
+# The client's routes: the server answers each with the same page, whose script shows the right view.
 _ADDRESSES = ("/", "/conversations/{id}", "/profile")
 
 _POLICY = {
     "script-src": "'self'",
     "style-src": "'self'",
-    # People's pictures are wherever they have them.
+    # Users may host their pictures anywhere.
     "img-src": "'self' https:",
     "connect-src": "'self'",
     "form-action": "'self'",
@@ -31,12 +31,12 @@ async def _without_slash(request: Request) -> Response:
 
 
 def web_client(folder: Path = BUILT, *, graphiql: bool) -> Sequence[BaseRoute]:
-    """Return the routes of the page and its files; with `graphiql` it has a link there.
+    """Return the routes of the page and its files; with `graphiql`, the page links to GraphiQL.
 
     Raises:
-        FileNotFoundError: it has not been built.
+        FileNotFoundError: the page has not been built.
     """
-    page = built_page(folder, _POLICY, told="data-graphiql" if graphiql else "")
+    page = built_page(folder, _POLICY, html_attributes="data-graphiql" if graphiql else "")
 
     async def show(request: Request) -> Response:
         return page

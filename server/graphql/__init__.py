@@ -1,1 +1,1 @@
-"""GraphQL over HTTP: requests, execution, and the formats of answers."""
+"""GraphQL over HTTP: reading requests, executing operations, and the formats of responses."""

@@ -1,4 +1,4 @@
-"""Executing operations for requests, and counting how they end."""
+"""Executing operations and counting their outcomes."""
 
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
@@ -20,7 +20,7 @@ from server.observability.metrics import OPERATIONS
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Where operations are executed."""
+    """Executes operations, with everything that their resolvers need."""
 
     api: Api
     database: Database
@@ -29,11 +29,11 @@ class Execution:
     sessions_ended: SessionsEnded
     count_message: MessageLimit
 
-    async def answer(self, asked: GraphQLRequest, identity: Identity) -> Answer:
+    async def answer(self, graphql_request: GraphQLRequest, identity: Identity) -> Answer:
         """Execute a query or mutation.
 
         Raises:
-            RateLimited: its budget does not have what it may come to.
+            RateLimited: the budget does not cover its maximum cost.
         """
         async with Context(
             self.database,
@@ -44,11 +44,11 @@ class Execution:
             sessions_ended=self.sessions_ended,
             count_message=self.count_message,
         ) as context:
-            answer = await self.api.execute(asked.operation, context, asked.budget)
-        if asked.tells_cost:
-            cost = {"requested": asked.operation.cost, "maximum": self.api.max_cost}
+            answer = await self.api.execute(graphql_request.operation, context, graphql_request.budget)
+        if graphql_request.tells_cost:
+            cost = {"requested": graphql_request.operation.cost, "maximum": self.api.max_cost}
             answer["extensions"] = {**answer.get("extensions", {}), "cost": cost}
-        _count(asked.operation.prepared.root_fields, answer)
+        _count(graphql_request.operation.prepared.root_fields, answer)
         return answer
 
     async def events(
@@ -61,9 +61,9 @@ class Execution:
         last_event_id: str | None = None,
         start: str | None = None,
     ) -> AsyncGenerator[Answer]:
-        """Execute a subscription; while the stream waits, it holds no connection to the database.
+        """Execute a subscription; while it waits for events, it holds no connection to the database.
 
-        It resumes after `last_event_id`, whatever its variables say; without either it starts at `start`.
+        It resumes after `last_event_id`, which overrides its variables; without either it begins at `start`.
         """
         async with Context(
             self.database,
@@ -84,7 +84,7 @@ class Execution:
     def event_at_once(
         self, live: LiveOperation, viewer: User, event: object, budget: Budget
     ) -> Answer | None:
-        """Execute a subscription's event, if there is no need to wait for anything, and nothing fails."""
+        """Execute a subscription's event synchronously; None if it has to wait, or fails."""
         context = Context(self.database, self.broadcaster, viewer=viewer, is_over=True)
         answer = live.execute_at_once(context, event, budget)
         if answer is not None:
@@ -99,15 +99,15 @@ def _count(root_fields: Collection[str], answer: Answer) -> None:
         _operations(field, outcome).inc()
 
 
-# Looking a series up takes longer than counting.
+# Looking up a labelled series takes longer than incrementing it.
 _operations = lru_cache(256)(OPERATIONS.labels)
 
 
 def is_unavailable(answer: Answer) -> bool:
-    """Say whether the answer is none because the database did not answer: it can be asked for again."""
+    """Return whether the operation failed because the database did not answer, so it can be retried."""
     return "UNAVAILABLE" in codes(answer)
 
 
 def session_ended() -> Answer:
-    """Return what a stream is told when its session has ended."""
-    return refusal("Your session has ended: sign in again.", "UNAUTHENTICATED")
+    """Return the last answer of a stream whose session has ended."""
+    return refusal("Your session has ended. Sign in again.", "UNAUTHENTICATED")

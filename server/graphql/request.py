@@ -1,4 +1,4 @@
-"""What a GraphQL request asks for, and in which form it wants the answer.
+"""Reading GraphQL requests, and negotiating the media type of the response.
 
 https://graphql.github.io/graphql-over-http/draft/
 """
@@ -26,7 +26,7 @@ HTML = "text/html"
 
 
 class NothingToExecute(Exception):
-    """There is no document, it cannot be parsed, or it does not tell which operation to execute."""
+    """The document cannot be parsed, is not available, or does not determine the operation to execute."""
 
     def __init__(self, error: GraphQLError) -> None:
         super().__init__(error.message)
@@ -35,9 +35,9 @@ class NothingToExecute(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """An operation to execute, if it is valid; with an `operation_id` in single connection mode.
+    """An operation, which may be invalid, with an `operation_id` in single connection mode.
 
-    What it does is drawn from `budget`. With `tells_cost` the client wants to know the operation's cost.
+    Its cost is charged to `budget`. With `tells_cost`, the client asked for the cost in the response.
     """
 
     operation: Operation
@@ -47,28 +47,27 @@ class GraphQLRequest:
 
     @property
     def errors(self) -> tuple[GraphQLError, ...]:
-        """Why the operation is not valid."""
+        """The operation's validation errors."""
         return self.operation.errors
 
     @property
     def is_subscription(self) -> bool:
-        """Whether only a stream can answer it."""
         return self.operation.prepared.is_subscription
 
 
 def negotiate(request: Request, *, html: bool) -> str:
-    """Return the media type of the answer, among them HTML where there is a page to show.
+    """Return the media type of the response; HTML is offered with `html`.
 
     Raises:
-        HttpRefusal: 405 for other methods than GET, HEAD and POST, 406 when nothing we offer is accepted.
+        HttpRefusal: 405, the method is not GET, HEAD or POST; 406, no offered media type is accepted.
     """
     if request.method not in {"GET", "HEAD", "POST"}:
         allowed = {"allow": "GET, HEAD, POST, PUT, DELETE"}
-        raise HttpRefusal(405, "BAD_USER_INPUT", "Send GraphQL requests by GET or POST.", allowed)
+        raise HttpRefusal(405, "BAD_USER_INPUT", "Send GraphQL requests with GET or POST.", allowed)
     offers = [JSON, GRAPHQL_JSON, sse.MEDIA_TYPE, *([HTML] if html else [])]
     media_type = best_match(accept_of(request), offers)
     if media_type is None:
-        raise HttpRefusal(406, "BAD_USER_INPUT", f"The answer can be {', '.join(offers)}.")
+        raise HttpRefusal(406, "BAD_USER_INPUT", f"Accept one of {', '.join(offers)}.")
     return media_type
 
 
@@ -78,9 +77,9 @@ async def read_graphql_request(
     """Read the request and prepare its document.
 
     Raises:
-        HttpRefusal: it is not well-formed, not trusted, too complex, or a mutation by GET.
+        HttpRefusal: it is malformed, not trusted, too complex, or a mutation sent with GET.
         RateLimited: its document is new, and the budget is used up.
-        NothingToExecute: the document cannot be parsed, or which operation is meant cannot be told.
+        NothingToExecute: the document cannot be parsed, or does not determine the operation.
     """
     given = await _given(request, body_limits)
     operation_name: str | None = _checked(given, "operationName", str)
@@ -102,9 +101,7 @@ async def read_graphql_request(
     except OperationUnknown as error:
         raise NothingToExecute(GraphQLError(str(error))) from error
     if request.method != "POST" and operation.prepared.is_mutation:
-        raise HttpRefusal(
-            405, "BAD_USER_INPUT", "A mutation changes something: send it by POST.", {"allow": "POST"}
-        )
+        raise HttpRefusal(405, "BAD_USER_INPUT", "Send mutations with POST.", {"allow": "POST"})
     operation_id: object = extensions.get("operationId")
     return GraphQLRequest(
         operation,

@@ -1,4 +1,4 @@
-"""Server-Sent Events as graphql-sse writes them.
+"""Server-Sent Events in the format of graphql-sse.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html and
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
@@ -10,41 +10,40 @@ from execution.answers import Answer, encode_json
 
 MEDIA_TYPE = "text/event-stream"
 
-# What a client that returns after `complete` hands back as its last event id. An EventSource connects again
-# whenever its response ends, and stops for good when it is answered 204.
+# The event ID of `complete`, which an EventSource sends back as its last one. It reconnects whenever its
+# response ends, and stops when it receives 204.
 OVER = "complete"
 
 
 def event(name: str, data: bytes, event_id: str | None = None) -> bytes:
-    """Return one event; lines end in LF alone, which urql's reader relies on."""
+    """Return one event; its lines end in LF without CR, which urql's parser relies on."""
     place = b"" if event_id is None else f"id: {event_id}\n".encode()
     return b"event: " + name.encode() + b"\n" + place + b"data: " + data + b"\n\n"
 
 
 class Sse:
-    """The format of distinct connections mode: one operation a stream, each event's cursor as its id."""
+    """The format of distinct connections mode: one operation per stream, with cursors as event IDs."""
 
     headers: Mapping[str, str] = {
         "content-type": f"{MEDIA_TYPE}; charset=utf-8",
         "cache-control": "no-cache, no-transform",
-        # Has nginx pass events on as they come.
+        # Keeps nginx from buffering events.
         "x-accel-buffering": "no",
     }
     heartbeat = b":\n\n"
-    # Browsers dispatch no event without a line of data.
+    # Browsers do not dispatch an event without a `data` line.
     complete = event("complete", b"", OVER)
 
     def begin(self, cursor: str) -> bytes:
-        """Return an id without an event: a browser that loses the stream now resumes from there."""
+        """Return an ID without an event, from which a browser resumes if it loses the stream now."""
         return f"id: {cursor}\n\n".encode()
 
     def next(self, answer: Answer, cursor: str | None = None) -> bytes:
-        """Return a `next` event."""
         return event("next", encode_json(answer), cursor)
 
 
 def operation_next(operation_id: str, answer: Answer) -> bytes:
-    """Return a `next` event of single connection mode, which names its operation."""
+    """Return a `next` event of single connection mode."""
     return event("next", encode_json({"id": operation_id, "payload": answer}))
 
 

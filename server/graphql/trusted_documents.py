@@ -1,4 +1,4 @@
-"""Documents that are known beforehand: a frontend's build lists them, and sends their hashes instead of them.
+"""Trusted documents: the build of a frontend lists its documents, and the frontend sends their hashes.
 
 https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#persisted-documents
 """
@@ -15,9 +15,9 @@ _MANIFEST = TypeAdapter(dict[str, str])
 
 
 class PersistedQueriesUnsupported(Exception):
-    """A client with automatic persisted queries sent a hash, where there are no trusted documents.
+    """A client with automatic persisted queries sent a hash, but no trusted documents are configured.
 
-    It sends the text when it is answered with this message and code:
+    On this message and code the client sends the document itself:
     https://www.apollographql.com/docs/apollo-server/performance/apq
     """
 
@@ -26,10 +26,10 @@ class PersistedQueriesUnsupported(Exception):
 
 
 class TrustedDocuments:
-    """The documents of a manifest, by hash; with a manifest, nothing else is executed."""
+    """The documents of a manifest, by hash; with a manifest, all others are rejected."""
 
     def __init__(self, by_hash: Mapping[str, str] | None = None) -> None:
-        """Trust the texts under these hashes, or without a manifest whatever comes."""
+        """Trust only these documents, or without a manifest all documents."""
         self._by_hash = by_hash
         self._texts = frozenset((by_hash or {}).values())
 
@@ -38,23 +38,23 @@ class TrustedDocuments:
         """Read the manifest: a JSON object from hashes to documents.
 
         Raises:
-            ValueError: it is not one.
+            ValueError: the file is something else.
         """
         if path is None:
             return cls()
         try:
             return cls(_MANIFEST.validate_json(path.read_bytes()))
         except ValidationError as error:
-            raise ValueError(f"{path} is no JSON object from hashes to documents") from error
+            raise ValueError(f"{path} is not a JSON object from hashes to documents") from error
 
     def document(self, query: str | None, document_id: str | None, extensions: Mapping[str, Any]) -> str:
-        """Return the document that a request means: by its text, or by its hash.
+        """Return the request's document, which it names by its text or by its hash.
 
-        The hash comes as `documentId`, or as Apollo's `extensions.persistedQuery.sha256Hash`.
+        The hash is `documentId`, or Apollo's `extensions.persistedQuery.sha256Hash`.
 
         Raises:
-            HttpRefusal: 400, there is none, or it is not trusted.
-            PersistedQueriesUnsupported: there is only a hash, and there are no trusted documents.
+            HttpRefusal: 400, the document is missing or not trusted.
+            PersistedQueriesUnsupported: the request has only a hash, and there is no manifest.
         """
         if query is None and self._by_hash is None and _apollo_hash(extensions) is not None:
             raise PersistedQueriesUnsupported
@@ -66,15 +66,14 @@ class TrustedDocuments:
                 raise HttpRefusal(
                     400,
                     "DOCUMENT_NOT_TRUSTED",
-                    f"No document {document_id!r} is known here: deploy its manifest.",
+                    f"The document {document_id!r} is not in the server's manifest. Deploy the manifest that"
+                    " lists it.",
                 )
             query = found or query
         if query is None:
-            raise HttpRefusal(400, "BAD_USER_INPUT", "`query` is missing: it is the document to execute.")
+            raise HttpRefusal(400, "BAD_USER_INPUT", "`query`, the document to execute, is missing.")
         if self._by_hash is not None and query not in self._texts:
-            raise HttpRefusal(
-                400, "DOCUMENT_NOT_TRUSTED", "Only the documents of the deployed manifest are executed here."
-            )
+            raise HttpRefusal(400, "DOCUMENT_NOT_TRUSTED", "The document is not in the server's manifest.")
         return query
 
 

@@ -1,1 +1,1 @@
-"""HTTP for every request: framing, heads, bodies, limits on connections, and responses."""
+"""HTTP for every endpoint: framing, heads, bodies, limits on connections, and responses."""

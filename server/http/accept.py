@@ -1,4 +1,4 @@
-"""Choosing a media type: https://www.rfc-editor.org/rfc/rfc9110#name-accept."""
+"""Content negotiation: https://www.rfc-editor.org/rfc/rfc9110#name-accept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from starlette.requests import Request
 
-_MOST_REMEMBERED_CHARS = 300
+_MAX_CACHED_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class _Range:
     index: int
 
     def specificity(self, offer: str) -> int:
-        """Say how exactly the range names the offer: 3 by its name, 2 by its kind, 1 by `*/*`, 0 not."""
+        """Return how specifically the range matches: 3 for the same type, 2 for `type/*`, 1 for `*/*`."""
         if self.media_type == offer:
             return 3
         if self.media_type == offer.split("/", 1)[0] + "/*":
@@ -25,19 +25,19 @@ class _Range:
 
 
 def accept_of(request: Request) -> str | None:
-    """Return what the request accepts; several lines are one list."""
+    """Return the Accept header; several lines are joined into one list."""
     return ", ".join(request.headers.getlist("accept")) or None
 
 
 def best_match(accept: str | None, offers: Sequence[str]) -> str | None:
-    """Return the offer that the header prefers, None when it takes none of them.
+    """Return the offer that the header prefers, or None if it accepts none of them.
 
-    The highest quality wins, then what the header names first, then what is offered first. Parameters
-    other than `q` are not looked at. Without a header it is the first offer.
+    The highest quality wins, then the order in the header, then the order of the offers. Parameters other
+    than `q` are ignored. Without a header, it is the first offer.
     """
-    if accept is not None and len(accept) > _MOST_REMEMBERED_CHARS:
+    if accept is not None and len(accept) > _MAX_CACHED_CHARS:
         return _best_match(accept, tuple(offers))
-    return _remembered_match(accept, tuple(offers))
+    return _cached_match(accept, tuple(offers))
 
 
 def _best_match(accept: str | None, offers: tuple[str, ...]) -> str | None:
@@ -53,7 +53,7 @@ def _best_match(accept: str | None, offers: tuple[str, ...]) -> str | None:
 
 
 # A client sends the same header with each request.
-_remembered_match = lru_cache(128)(_best_match)
+_cached_match = lru_cache(128)(_best_match)
 
 
 def _parse(part: str, index: int) -> _Range:

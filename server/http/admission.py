@@ -1,4 +1,4 @@
-"""Admitting requests a few at a time, so that a burst of them holds up nothing else."""
+"""Admitting requests a few at a time, so that a burst of requests does not delay everything else."""
 
 import asyncio
 from collections import deque
@@ -7,20 +7,19 @@ _AT_ONCE = 4
 
 
 class Admission:
-    """Lets a few requests begin in each turn of the event loop, first come, first served.
+    """Starts at most four requests in each iteration of the event loop, in order of arrival.
 
-    Of many that arrive together, the first have the database at work by the time that the next ones begin.
-    What comes meanwhile, from the database too, waits for a few of them only.
+    The first requests of a burst reach the database before the next ones are parsed, and results from the
+    database wait behind a few requests instead of behind the whole burst.
     """
 
     def __init__(self) -> None:
-        """Have nobody wait yet."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._begun = 0
-        """How many have begun in this turn of the event loop."""
+        """How many requests have started in this iteration of the event loop."""
 
     async def wait(self) -> None:
-        """Wait for one's turn, which for the first ones has come."""
+        """Return when the request may start; immediately if fewer than four have in this iteration."""
         loop = asyncio.get_running_loop()
         if self._begun < _AT_ONCE:
             self._begin(loop)

@@ -1,4 +1,4 @@
-"""Reading request bodies: bounded, and JSON."""
+"""Reading JSON request bodies, within limits on their size and duration."""
 
 import asyncio
 import json
@@ -13,46 +13,46 @@ from starlette.requests import ClientDisconnect, Request
 from server.http.framing import cycle_of
 from server.http.refusals import HttpRefusal
 
-# A longer content type is none of ours, and would only take up memory.
-_MOST_TYPE_CHARS = 200
+# No supported content type is longer, and longer ones would fill the cache.
+_MAX_TYPE_CHARS = 200
 
-# Far more than any input needs, and far less than Python's recursion takes.
+# Far more than any input needs, and far less than Python's recursion limit.
 _MAX_NESTING = 128
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How long a body may be, and how long it may take."""
+    """The maximum size of a body, and how long it may take to arrive."""
 
     max_bytes: int
     within_seconds: float
 
 
 async def read_json_object(request: Request, limits: BodyLimits) -> dict[str, Any]:
-    """Return the JSON object that the request carries.
+    """Read the request's body, a JSON object.
 
     Raises:
-        HttpRefusal: 415 for another content type or a content encoding, 413 and 408 over the limits, 400 for
-            what is no JSON object.
+        HttpRefusal: 415, the content type is not JSON, or there is a content encoding; 413 or 408, it exceeds
+            a limit; 400, it is not a JSON object.
     """
-    if not _is_utf8_json(request.headers.get("content-type", "")[:_MOST_TYPE_CHARS]):
+    if not _is_utf8_json(request.headers.get("content-type", "")[:_MAX_TYPE_CHARS]):
         raise HttpRefusal(
-            415, "BAD_USER_INPUT", "Send JSON in UTF-8: the content type must be application/json."
+            415, "BAD_USER_INPUT", "Send JSON in UTF-8, with the content type application/json."
         )
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise HttpRefusal(415, "BAD_USER_INPUT", "Send the body as it is, without a content encoding.")
+        raise HttpRefusal(415, "BAD_USER_INPUT", "Content encodings are not supported. Send plain JSON.")
     return parse_json_object(await _read(request, limits), "The body")
 
 
 def parse_json_object(text: bytes | str, what: str) -> dict[str, Any]:
-    """Return the JSON object in the text; `what` names it in the refusal.
+    """Parse a JSON object; `what` names it in error messages.
 
     Raises:
-        HttpRefusal: 400, it is not one, or is nested too deeply.
+        HttpRefusal: 400, the text is something else, or nested too deeply.
     """
     try:
         value = _parse(text)
-        # Text with fewer brackets cannot be nested more deeply, which is quickly seen.
+        # Counting brackets is fast, and text with few of them cannot be nested too deeply.
         nested_too_deeply = _count_brackets(text) > _MAX_NESTING and _is_nested_too_deeply(value)
     except RecursionError:
         value, nested_too_deeply = None, True
@@ -60,7 +60,7 @@ def parse_json_object(text: bytes | str, what: str) -> dict[str, Any]:
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} is not JSON.") from error
     if nested_too_deeply:
         raise HttpRefusal(
-            400, "BAD_USER_INPUT", f"{what} is nested too deeply: at most {_MAX_NESTING} levels are read."
+            400, "BAD_USER_INPUT", f"{what} is nested too deeply. The limit is {_MAX_NESTING} levels."
         )
     if not isinstance(value, dict):
         raise HttpRefusal(400, "BAD_USER_INPUT", f"{what} must be a JSON object.")
@@ -74,7 +74,7 @@ def _count_brackets(text: bytes | str) -> int:
 
 
 def _is_nested_too_deeply(value: object) -> bool:
-    """Say so without recursion, a level at a time."""
+    """Check the depth level by level, without recursion."""
     level = [value]
     for _ in range(_MAX_NESTING + 1):
         deeper: list[object] = []
@@ -93,7 +93,7 @@ def _parse(text: bytes | str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        # It may only hold half a surrogate pair, which JSON allows and a refusal further in explains.
+        # orjson rejects lone surrogates, which JSON allows. Validating the input rejects them with a reason.
         return json.loads(text, parse_constant=_refuse_constant)
 
 
@@ -105,16 +105,18 @@ async def _read(request: Request, limits: BodyLimits) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limits.max_bytes:
-                    raise _broken_off(413, f"The body is over {limits.max_bytes} bytes.")
+                    raise _incomplete(413, f"The body is larger than {limits.max_bytes} bytes.")
     except ClientDisconnect as error:
-        raise HttpRefusal(400, "BAD_USER_INPUT", "The body was cut off.") from error
+        raise HttpRefusal(400, "BAD_USER_INPUT", "The body is incomplete.") from error
     except TimeoutError as error:
-        raise _broken_off(408, f"The body took over {limits.within_seconds:g} seconds.") from error
+        raise _incomplete(
+            408, f"The body did not arrive within {limits.within_seconds:g} seconds."
+        ) from error
     return bytes(body)
 
 
-def _broken_off(status: int, message: str) -> HttpRefusal:
-    """Refuse a body of which more is under way; the connection cannot be used again."""
+def _incomplete(status: int, message: str) -> HttpRefusal:
+    """Reject a body that has not been read to its end, so the connection cannot be reused."""
     return HttpRefusal(status, "BAD_USER_INPUT", message, {"connection": "close"})
 
 
@@ -130,5 +132,5 @@ def _is_utf8_json(content_type: str) -> bool:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and the infinities, which Python reads although JSON has no such thing."""
+    """Reject NaN and the infinities, which Python's parser accepts although they are not JSON."""
     raise ValueError(name)

@@ -1,4 +1,4 @@
-"""Connections as streams use them: written to without waiting, and watched for their end."""
+"""Connections, as streams use them: writing without waiting, and callbacks when they end."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _EXTENSION = "messenger.connection"
 
 
 class _Corked:
-    """A transport that sends a response's head together with its body, which uvicorn writes one by one."""
+    """A transport that sends a response's head and body together, which uvicorn writes separately."""
 
     def __init__(self, transport: asyncio.Transport, closing: Callable[[], None]) -> None:
         self._transport = transport
@@ -23,7 +23,7 @@ class _Corked:
         self._loop = asyncio.get_running_loop()
 
     def write(self, data: bytes) -> None:
-        """Write, in a moment."""
+        """Write, together with what else is written in this iteration of the event loop."""
         if self._written:
             self.write_now(data)
         else:
@@ -31,7 +31,7 @@ class _Corked:
             self._loop.call_soon(self._uncork)
 
     def write_now(self, data: bytes) -> None:
-        """Write, together with what is left to be written."""
+        """Write immediately, after what is still buffered here."""
         data, self._written = self._written + data, b""
         self._transport.write(data)
 
@@ -40,52 +40,50 @@ class _Corked:
             self.write_now(b"")
 
     def close(self) -> None:
-        """Close when all is written, and read."""
+        """Close after everything has been written and read."""
         self._uncork()
         self._transport.close()
         self._closing()
 
     def abort(self) -> None:
-        """Close, and drop what has not been written."""
+        """Close immediately, and discard what has not been written."""
         self._written = b""
         self._transport.abort()
 
     def __getattr__(self, name: str) -> Any:
-        """Be the transport in everything else."""
         return getattr(self._transport, name)
 
 
 class Connection(BoundedHeads):
-    """uvicorn's protocol, which the response that it carries may reach, as an extension of its ASGI scope.
+    """uvicorn's protocol, which responses reach through an extension of the ASGI scope.
 
     https://asgi.readthedocs.io/en/latest/extensions.html
     """
 
     unread_answers: UnreadAnswers
     on_lost: Callable[[], None] | None = None
-    """Called once when the client has gone."""
+    """Called once when the connection is lost."""
     on_half_closed: Callable[[], None] | None = None
-    """Called once when the client sends nothing more."""
+    """Called once when the client closes its sending side."""
     is_half_closed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Take a new connection."""
         super().connection_made(cast(asyncio.Transport, _Corked(transport, self._watch_unread)))
 
     def eof_received(self) -> bool:
-        """Tell a stream that its client has closed its side."""
+        """Notify the open stream that its client has closed its sending side."""
         self.is_half_closed = super().eof_received()
         if self.is_half_closed and self.on_half_closed is not None:
             self.on_half_closed()
         return self.is_half_closed
 
     def pause_writing(self) -> None:
-        """Watch how the client reads: much waits for it."""
+        """Watch how fast the client reads, because the write buffer is full."""
         super().pause_writing()
         self.unread_answers.begin(self)
 
     def resume_writing(self) -> None:
-        """Stop watching, unless all has to be read before the connection closes."""
+        """Stop watching, unless the connection closes once everything has been read."""
         super().resume_writing()
         if not self.transport.is_closing():
             self.unread_answers.end(self)
@@ -96,26 +94,26 @@ class Connection(BoundedHeads):
 
     @property
     def unread_bytes(self) -> int:
-        """How much has been written and not been read, as far as this process keeps it."""
+        """How many bytes wait in this process's write buffer."""
         return self.transport.get_write_buffer_size()
 
     @property
     def has_own_deadline(self) -> bool:
-        """Whether a stream, which is open, ends the connection when its client does not read."""
+        """Whether an open stream has its own timeout for a client that does not read."""
         return self.on_lost is not None and not self.transport.is_closing()
 
     def abort(self, cycle: RequestResponseCycle | None = None) -> None:
-        """Close the connection now, in the middle of that answer; whatever waits to be written is dropped."""
+        """Close the connection immediately, and discard what has not been written of the response."""
         (cycle or self.cycle).disconnected = True
         self.transport.abort()
 
     def on_headers_complete(self) -> None:
-        """Show ourselves to the application."""
-        self.scope["extensions"] = {_EXTENSION: self}  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType]  # of our own
+        """Put this connection into the request's scope, where `connection_of` finds it."""
+        self.scope["extensions"] = {_EXTENSION: self}  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType]  # not in uvicorn's type
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the stream that is open."""
+        """Notify the open stream."""
         super().connection_lost(exc)
         self.unread_answers.end(self)
         if self.on_lost is not None:
@@ -123,21 +121,20 @@ class Connection(BoundedHeads):
 
     @property
     def is_writable(self) -> bool:
-        """Whether the client reads what it is sent: little waits to be read by it."""
+        """Whether the connection is open and its write buffer is not full."""
         return not self.flow.write_paused and not self.transport.is_closing()
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client has gone."""
         return self.transport.is_closing()
 
     def write_chunk(self, chunk: bytes) -> None:
-        """Write a chunk, as `encode_chunk` gives it, of a response that has begun and has no length."""
+        """Write a chunk from `encode_chunk` immediately; the response has started, and has no length."""
         cast(_Corked, self.transport).write_now(chunk)
 
 
 def encode_chunk(body: bytes) -> bytes:
-    """Return a part of a response's body as it is transferred, which is how uvicorn sends what has no length.
+    """Return a part of a body in the chunked transfer coding, which uvicorn uses for bodies without length.
 
     https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding
     """
@@ -145,16 +142,16 @@ def encode_chunk(body: bytes) -> bytes:
 
 
 def decode_chunk(chunk: bytes) -> bytes:
-    """Return what `encode_chunk` was given."""
+    """Return the body that was passed to `encode_chunk`."""
     return chunk[chunk.index(b"\r\n") + 2 : -2]
 
 
 def connection_of(scope: Scope) -> Connection:
-    """Return the connection that a request has come on."""
+    """Return the connection of a request."""
     return cast(Connection, scope["extensions"][_EXTENSION])
 
 
 def connections_with(head_seconds: float, unread_answers: UnreadAnswers) -> type[Connection]:
-    """Return the protocol that waits so long for a request's head, and lets so much wait to be read."""
+    """Return the protocol class for uvicorn, with these limits."""
     attributes = {"within_seconds": head_seconds, "unread_answers": unread_answers}
     return type("Connection", (Connection,), attributes)

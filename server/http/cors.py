@@ -1,12 +1,12 @@
-"""What browsers allow pages of other origins, whose frontends use this server."""
+"""CORS, for frontends on other origins."""
 
 from collections.abc import Sequence
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-# What Sentry, OpenTelemetry (W3C and B3), Apollo Client and others add to every request.
-_USUAL = (
+# Headers that Sentry, OpenTelemetry (W3C and B3), Apollo Client and others add to every request.
+_USUAL_HEADERS = (
     "baggage",
     "sentry-trace",
     "traceparent",
@@ -26,18 +26,18 @@ _USUAL = (
     "x-request-id",
     "x-requested-with",
 )
-# Chromium remembers a preflight for no longer.
-_REMEMBERED_SECONDS = 7200
+# Chromium does not cache a preflight for longer.
+_PREFLIGHT_CACHE_SECONDS = 7200
 
 
 def with_cors(app: ASGIApp, origins: Sequence[str], headers: Sequence[str]) -> ASGIApp:
-    """Let pages of these origins send cookies, these headers, and those that monitoring adds."""
+    """Let pages of these origins send cookies, these headers, and those that monitoring tools add."""
     return CORSMiddleware(
         app,
         allow_origins=origins,
         allow_credentials=True,
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=[*headers, *_USUAL],
+        allow_headers=[*headers, *_USUAL_HEADERS],
         expose_headers=["x-request-id", "retry-after"],
-        max_age=_REMEMBERED_SECONDS,
+        max_age=_PREFLIGHT_CACHE_SECONDS,
     )

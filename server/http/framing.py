@@ -1,21 +1,21 @@
 """HTTP/1.1 message framing: where each request on a connection ends.
 
-A server and a proxy that disagree about that serve one client's bytes as another client's request
-(https://www.rfc-editor.org/rfc/rfc9112#name-request-smuggling). So a request whose end is uncertain is
-rejected, the connection is closed after it, and nothing that follows it is read.
+If a server and a proxy disagree about that, one client's bytes are served as another client's request
+(https://www.rfc-editor.org/rfc/rfc9112#name-request-smuggling). A request whose end is uncertain is therefore
+rejected, its connection is closed, and nothing that follows it is read.
 
-These parts of uvicorn are private. This file, heads.py, connections.py, server/streams/response.py
-and server/process/serving.py rely on them, so its minor version is pinned, and
-tests/server/http/test_private_parts.py checks each of them:
+This file, heads.py, connections.py, server/streams/response.py and server/process/serving.py rely on these
+private parts of uvicorn. Its minor version is pinned, and tests/server/http/test_private_parts.py checks each
+of them:
 
-- `HttpToolsProtocol` parses with `parser`, calls `on_*` on itself, and may get another parser.
+- `HttpToolsProtocol` parses with `parser`, which can be replaced, and calls `on_*` on itself.
 - `on_header` appends to `headers`, which the scope holds.
 - `on_headers_complete` makes `cycle` and starts `app`.
-- `pipeline` holds the requests that wait for their turn, with their applications, the newest first.
+- `pipeline` holds the requests that wait for earlier responses, with their applications, the newest first.
 - `cycle.keep_alive`, when false, closes the connection after the response.
 - `cycle.chunked_encoding` and `expected_content_length` decide how a response's body is written.
-- `cycle.waiting_for_100_continue`, `more_body`, `response_started` and `response_complete` say how far it is.
-- `cycle.disconnected` with `message_event` ends a request without a response and without a complaint.
+- `cycle.waiting_for_100_continue`, `more_body`, `response_started` and `response_complete` are its progress.
+- `cycle.disconnected` with `message_event` ends a request without a response and without an error in the log.
 - `Server.capture_signals` and `Server.startup` are called by `Server.serve`.
 """
 
@@ -41,7 +41,7 @@ BAD_REQUEST = b"400 Bad Request"
 
 
 class BadRequest(Exception):
-    """A request that cannot be accepted as HTTP/1.1; `status` is the status line's code and phrase."""
+    """A request is not valid or not supported; `status` is the code and phrase of the status line."""
 
     def __init__(self, status: bytes, reason: str) -> None:
         super().__init__(reason)
@@ -49,22 +49,21 @@ class BadRequest(Exception):
 
 
 class _NoMoreRequests(Exception):
-    """A request after one that was the last of its connection."""
+    """A request follows one that was the last of its connection."""
 
 
 class FramedRequests(HttpToolsProtocol):
-    """uvicorn's protocol, which ignores upgrades and stops reading where it cannot tell requests apart."""
+    """uvicorn's protocol, which ignores upgrades, and stops reading at a request whose end is uncertain."""
 
     _in_head = False
     _in_body = False
     _is_last = False
-    """Whether the request that is read, or was read last, is the last one of this connection."""
+    """Whether the current request, or the one read last, is the last one of this connection."""
     _stopped = False
-    """Whether whatever else arrives is discarded."""
+    """Whether everything that arrives is discarded."""
     _bytes_without_body = 0
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived."""
         if self._stopped:
             return
         self._unset_keepalive_if_required()
@@ -79,15 +78,15 @@ class FramedRequests(HttpToolsProtocol):
                     cause.status if isinstance(cause, BadRequest) else BAD_REQUEST, str(cause or error)
                 )
             return
-        # Extensions of chunks and trailers have no limit of their own.
+        # The parser does not limit chunk extensions and trailers.
         if self._in_body and self._bytes_without_body > 2 * MAX_HEAD_BYTES:
-            self.reject(b"431 Request Header Fields Too Large", "too many bytes besides the body")
+            self.reject(b"431 Request Header Fields Too Large", "chunk extensions or trailers are too long")
 
     def _parse(self, data: bytes | memoryview) -> None:
-        """Have the parser read it, as if nobody had offered an upgrade.
+        """Feed the parser, ignoring any offer of an upgrade.
 
-        The parser takes an upgrade for accepted: it skips the body and would read it as the next request. So
-        a new parser gets the same head without the offer, and then all that follows
+        The parser assumes that an upgrade is accepted, and would take the body for the next request. So a new
+        parser gets the same head without the offer, and then the rest of the data
         (https://www.rfc-editor.org/rfc/rfc9110#name-upgrade).
         """
         while True:
@@ -109,17 +108,17 @@ class FramedRequests(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
         if self._is_last:
             raise _NoMoreRequests
         super().on_message_begin()
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        """Answer the request, whose body follows.
+        """Check the head, and start the application, which reads the body.
 
         Raises:
-            BadRequest: it cannot be told where the request ends, or for which host it is.
+            BadRequest: the end or the host of the request is uncertain, or its method or version is not
+                supported.
         """
         version, method = self.parser.get_http_version(), self.parser.get_method()
         if method == b"CONNECT":
@@ -127,7 +126,7 @@ class FramedRequests(HttpToolsProtocol):
         if version not in {"1.1", "1.0"}:
             raise BadRequest(b"505 HTTP Version Not Supported", f"HTTP/{version} is not supported")
         if self.parser.should_upgrade():
-            # The parser stops here, and `_parse` goes on without the offer.
+            # The parser stops here, and `_parse` continues without the offer.
             self.scope["method"] = method.decode("ascii")
             return
         self._check_transfer_encoding(version)
@@ -139,11 +138,11 @@ class FramedRequests(HttpToolsProtocol):
             self._start(_close_unless_continued if self.expect_100_continue else None)
         self._in_head, self._in_body, self._bytes_without_body = False, True, 0
         self._is_last = not self.cycle.keep_alive
-        # Trailers are no headers: they are dropped.
+        # uvicorn would append trailers to the headers of the request.
         self.headers = _Dropped()
 
     def _start(self, wrapped: Callable[[ASGIApp], ASGIApp] | None) -> None:
-        """Have the application answer the request in its turn, wrapped where the request needs that."""
+        """Start the application, wrapped if the request needs it, once earlier responses are complete."""
         app: ASGIApp = self.app  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAssignmentType]
         try:
             if wrapped is not None:
@@ -154,24 +153,23 @@ class FramedRequests(HttpToolsProtocol):
         self.scope.setdefault("extensions", {})[CYCLE] = self.cycle  # pyright: ignore[reportArgumentType]
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
         self._bytes_without_body = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End the request, unless it is still to be read without the upgrade that it offers."""
+        """End the request, unless its head is about to be parsed again without an upgrade."""
         if self._in_body:
             self._in_body = False
             super().on_message_complete()
             if not self._is_last and not self.parser.should_keep_alive():
-                # A trailer has said so, after which the parser reads nothing else.
+                # A trailer contained `Connection: close`, and the parser does not read further requests.
                 self.cycle.keep_alive = False
                 self._is_last = True
                 if self.cycle.response_complete:
                     self.transport.close()
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]  # asyncio's type
-        """Keep a connection that its client has shut for sending, until its complete requests are answered.
+        """Keep a half-closed connection open until the requests that were received completely are answered.
 
         https://www.rfc-editor.org/rfc/rfc9112#name-tear-down
         """
@@ -183,7 +181,7 @@ class FramedRequests(HttpToolsProtocol):
         return True
 
     def reject(self, status: bytes, reason: str) -> None:
-        """Answer a request that is broken, after those before it, and close the connection."""
+        """Reject a malformed request after the earlier ones are answered, and close the connection."""
         log.warning("malformed request rejected", status=status.decode(), reason=reason)
         self._stopped = self._is_last = True
         transferred, refusal = _refusal(status, reason)
@@ -193,12 +191,12 @@ class FramedRequests(HttpToolsProtocol):
             self.url = b"/"
             self._start(lambda _: refusal)
         elif self.pipeline:
-            # The request has not been started, and is the newest of those that wait.
+            # The application has not been started, and the request is the newest one waiting.
             self.pipeline[0] = (self.cycle, refusal)  # pyright: ignore[reportArgumentType]
         else:
             if not self.cycle.response_started:
                 self.transport.write(transferred)
-            # Its application has nothing left to say.
+            # The application's own response would be written after this one.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.transport.close()
@@ -213,7 +211,7 @@ class FramedRequests(HttpToolsProtocol):
             raise BadRequest(b"501 Not Implemented", "the only transfer coding is chunked")
 
     def _settle_host(self, version: str) -> None:
-        """Require one Host, and let the authority of an absolute request target replace it.
+        """Require exactly one Host, and replace it with the authority of an absolute request target.
 
         https://www.rfc-editor.org/rfc/rfc9112#name-request-target
         """
@@ -233,14 +231,14 @@ class FramedRequests(HttpToolsProtocol):
 
 
 class _Dropped(list[tuple[bytes, bytes]]):
-    """A list that stays empty."""
+    """A list that ignores what is appended."""
 
     def append(self, value: tuple[bytes, bytes], /) -> None:
-        """Drop it."""
+        """Do nothing."""
 
 
 def _refusal(status: bytes, reason: str) -> tuple[bytes, ASGIApp]:
-    """Return the answer to a broken request, as it is transferred and as an application."""
+    """Return the response to a malformed request, as bytes and as an application."""
     error = {"code": "BAD_USER_INPUT", "message": f"The request is not valid HTTP/1.1: {reason}."}
     body = encode_json({"error": error})
     headers = [
@@ -258,7 +256,7 @@ def _refusal(status: bytes, reason: str) -> tuple[bytes, ASGIApp]:
 
 
 def _close_unless_continued(app: ASGIApp) -> ASGIApp:
-    """Close the connection after an answer that comes before `100 Continue`: a body may follow it or not.
+    """Close the connection after a response without `100 Continue`: the client may send the body or not.
 
     https://www.rfc-editor.org/rfc/rfc9110#name-expect
     """
@@ -277,7 +275,7 @@ def _close_unless_continued(app: ASGIApp) -> ASGIApp:
 
 
 def _answer_without_chunks(app: ASGIApp) -> ASGIApp:
-    """Answer HTTP/1.0, which has no chunks: a body without a length ends with the connection.
+    """Answer HTTP/1.0, which has no chunks, so the connection's end marks the end of a body without length.
 
     https://www.rfc-editor.org/rfc/rfc9112#name-transfer-encoding
     """
@@ -293,7 +291,7 @@ def _answer_without_chunks(app: ASGIApp) -> ASGIApp:
                 if not has_length:
                     cycle.chunked_encoding = False
             elif not has_length:
-                # uvicorn compares what it writes with what it takes for the length.
+                # uvicorn checks that the body has the expected length.
                 cycle.expected_content_length = len(message.get("body", b""))
             await send(message)
 

@@ -1,4 +1,4 @@
-"""Requests' heads, of which uvicorn would read any length, and wait for one as long as it takes."""
+"""Limits on request heads: uvicorn limits neither their size nor how long they take to arrive."""
 
 import asyncio
 from itertools import chain
@@ -13,20 +13,21 @@ from server.http.responses import refusal_response
 
 
 class HeadLimit:
-    """Middleware that refuses a request with 431 when its head is over the limit."""
+    """Middleware that rejects requests with a larger head with 431."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap the application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, if its head is small enough."""
         headers = scope["headers"]
         size = len(scope["raw_path"]) + len(scope["query_string"])
         size += sum(map(len, chain.from_iterable(headers))) + 4 * len(headers)
         if size > MAX_HEAD_BYTES:
             refusal = HttpRefusal(
-                431, "BAD_USER_INPUT", f"The head is over {MAX_HEAD_BYTES} bytes.", {"connection": "close"}
+                431,
+                "BAD_USER_INPUT",
+                f"The request's head is larger than {MAX_HEAD_BYTES} bytes.",
+                {"connection": "close"},
             )
             await refusal_response(refusal, scope["path"])(scope, receive, send)
         else:
@@ -34,26 +35,23 @@ class HeadLimit:
 
 
 class BoundedHeads(FramedRequests):
-    """uvicorn's protocol, which closes a connection whose client sends an endless head, or none in time."""
+    """uvicorn's protocol, which closes a connection if a head is endless or does not arrive in time."""
 
     within_seconds: float = 30
-    """How long a head may take, from its first byte, or from the connection's beginning."""
+    """How long a head may take, from its first byte, or from the start of the connection."""
 
     _head_bytes = 0
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Wait for the first head."""
         super().connection_made(transport)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Start to count."""
         super().on_message_begin()
         self._head_bytes = 0
 
@@ -64,7 +62,6 @@ class BoundedHeads(FramedRequests):
             self._stop_waiting()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, until it is too much."""
         super().data_received(data)
         if self._stopped or self.transport.is_closing():
             return
@@ -73,8 +70,8 @@ class BoundedHeads(FramedRequests):
             if self._head_bytes > 2 * MAX_HEAD_BYTES:
                 self.reject(b"431 Request Header Fields Too Large", "the head is too long")
                 return
-        # uvicorn closes idle connections, but has just taken this one for busy. While something is answered,
-        # as streams are for long, nothing is waited for.
+        # uvicorn closes idle connections, but considers this one busy now. There is no timeout while a
+        # response is sent, as a stream may be open for hours.
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is None or cycle.response_complete:
             self._wait_for_head()

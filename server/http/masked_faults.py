@@ -1,4 +1,4 @@
-"""What nobody expected to fail."""
+"""Unexpected exceptions, which are logged and hidden from clients."""
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,14 +10,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class MaskedFaults:
-    """Middleware that logs what fails, and tells the client no more than under which id."""
+    """Middleware that logs unexpected exceptions, and answers with 500 and the request's ID.
+
+    If the response has already started, its connection is closed instead.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap the application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; where the answer has begun, a fault breaks it off."""
         has_begun = False
 
         async def send_noted(message: Message) -> None:
@@ -28,14 +29,14 @@ class MaskedFaults:
         try:
             await self._app(scope, receive, send_noted)
         except Exception:
-            log.exception("the request failed")
+            log.exception("request failed")
             if has_begun:
                 raise
             request_id = scope["state"]["request_id"]
             refusal = HttpRefusal(
                 500,
                 "INTERNAL",
-                f"Something went wrong on the server, which has noted it under {request_id}.",
+                f"An internal error occurred. The server's log has it under the request ID {request_id}.",
                 request_id=request_id,
             )
             await refusal_response(refusal, scope["path"])(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Small pages for people whose sign-in did not work out, or who are lost: text and links, no script."""
+"""Error pages for people, with text and links, and without scripts."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ _HEADERS = {
             "frame-ancestors 'none'",
         )
     ),
-    # The address of a callback holds a code.
+    # The URL of a callback contains a code.
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -56,9 +56,9 @@ _HEADERS = {
 def problem_page(
     title: str, text: str, status: int, *, links: Mapping[str, str], note: str = ""
 ) -> HTMLResponse:
-    """Say what went wrong and what to do; `links` are addresses by what they say."""
+    """Return a page that says what went wrong and what to do; `links` maps link texts to addresses."""
     linked = "\n".join(
-        f'<a href="{escape(address)}">{escape(said)}</a>' for said, address in links.items() if address
+        f'<a href="{escape(address)}">{escape(label)}</a>' for label, address in links.items() if address
     )
     page = _PAGE.substitute(
         title=escape(title), text=escape(text), style=_STYLE, links=linked, note=escape(note)

@@ -1,4 +1,4 @@
-"""Refusals at the level of HTTP, before or beside any GraphQL."""
+"""Requests that are rejected with an HTTP status, before GraphQL or outside of it."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,9 @@ from resolvers.errors import RateLimited
 
 
 class HttpRefusal(Exception):
-    """A request that is turned down with a status, a code for programs and a message for people.
+    """A request is rejected with a status, a code for programs and a message for developers.
 
-    `request_id` is there where the log has more under it.
+    `request_id` is given if the log has details.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class HttpRefusal(Exception):
 
 
 class TooManyFromAddress(HttpRefusal):
-    """Too much comes from one address, which may be a proxy's."""
+    """An address has reached a limit; it may be the address of an unknown proxy."""
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(429, "RATE_LIMITED", message, {"retry-after": str(retry_after_seconds)})
 
 
 def unauthenticated(message: str) -> HttpRefusal:
-    """Return the refusal of what only somebody signed in may do."""
+    """Return the refusal of a request that requires a signed-in user."""
     return HttpRefusal(401, "UNAUTHENTICATED", message, {"www-authenticate": "Bearer"})
 
 
@@ -46,9 +46,9 @@ def rate_limited(refused: RateLimited) -> HttpRefusal:
 
 
 def database_unavailable() -> HttpRefusal:
-    """Return the refusal of what cannot be answered while the database does not answer."""
+    """Return the refusal of a request that needs the database while it does not answer."""
     return HttpRefusal(
-        503, "UNAVAILABLE", "The database does not answer: try again in a moment.", {"retry-after": "1"}
+        503, "UNAVAILABLE", "The database does not answer. Try again in a moment.", {"retry-after": "1"}
     )
 
 
@@ -57,6 +57,6 @@ def cannot_answer_now() -> HttpRefusal:
     return HttpRefusal(
         503,
         "UNAVAILABLE",
-        "The server cannot answer for the moment: connect again.",
+        "The server cannot serve streams at the moment. Connect again.",
         {"retry-after": "1"},
     )

@@ -1,4 +1,4 @@
-"""JSON answers."""
+"""JSON responses."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,10 +14,9 @@ GRAPHQL_PATHS = frozenset({"/graphql", "/graphql/stream"})
 
 
 class EncodedResponse(Response):
-    """A response whose body and headers are bytes already."""
+    """A response whose body and headers are already encoded; its length is added to the headers."""
 
     def __init__(self, body: bytes, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Answer with the body; its length is added to the headers."""
         self.status_code = status
         self.body = body
         self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
@@ -25,7 +24,7 @@ class EncodedResponse(Response):
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with a value that nobody may keep."""
+    """Return a response with the value, which must not be cached."""
     return Response(
         encode_json(value),
         status,
@@ -35,10 +34,9 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
 
 
 def refusal_response(refusal: HttpRefusal, path: str) -> Response:
-    """Answer a request to that path with a refusal.
+    """Return the response to a request to that path that is rejected.
 
-    Where GraphQL is spoken it is a GraphQL answer, which its clients can read; elsewhere it is
-    `{"error": {"code", "message"}}`.
+    On the paths of GraphQL it is a GraphQL response, elsewhere `{"error": {"code", "message"}}`.
     """
     if path not in GRAPHQL_PATHS:
         error = {"code": refusal.code, "message": refusal.message}
@@ -54,7 +52,7 @@ def refusal_response(refusal: HttpRefusal, path: str) -> Response:
 
 
 def sign_in_response(sign_in: SignIn) -> Response:
-    """Answer with the token, until when it is good, and whose it is."""
+    """Return a response with the token, when it expires, and its user."""
     user = User.of(sign_in.session.user)
     return json_response(
         {

@@ -1,4 +1,4 @@
-"""Answers that wait to be read: how slowly a client may read, and how much may wait in a process.
+"""Limits on unread responses: how slowly a client may read, and how many bytes may wait in a process.
 
 What a client has not read waits in memory, in its connection's write buffer.
 """
@@ -15,20 +15,20 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Unread(Protocol):
-    """A connection whose client has something left to read."""
+    """A connection with unread bytes."""
 
     @property
     def unread_bytes(self) -> int:
-        """How much waits to be read."""
+        """How many bytes wait to be read."""
         ...
 
     @property
     def has_own_deadline(self) -> bool:
-        """Whether something else ends the connection of a slow client, as streams do."""
+        """Whether something else closes the connection of a slow client, as streams do."""
         ...
 
     def abort(self) -> None:
-        """Close the connection, and drop what has not been read."""
+        """Close the connection, and discard what has not been read."""
         ...
 
 
@@ -37,7 +37,7 @@ _TICK_SECONDS = 0.001
 
 @dataclass(slots=True)
 class _Progress:
-    """How a client reads: what waited at first, at the last check, and when it was last counted."""
+    """How fast a client reads: the unread bytes at first, at the last check, and when last counted."""
 
     since: float
     first_bytes: int
@@ -46,24 +46,24 @@ class _Progress:
     timer: asyncio.TimerHandle
 
     def speed(self, now: float) -> float:
-        """Return how many bytes a second the client has read."""
+        """Return how many bytes per second the client has read."""
         return (self.first_bytes - self.counted_bytes) / max(now - self.since, _TICK_SECONDS)
 
 
 class UnreadAnswers:
-    """The connections of a process on which much waits to be read."""
+    """The connections of a process whose write buffer is full."""
 
     def __init__(self, *, max_bytes: int, min_bytes_per_second: float, window_seconds: float) -> None:
-        """Let so much wait in all, for clients that read so fast on average in each window."""
+        """Limit the total of unread bytes, and require a minimum average speed in each window."""
         self._max_bytes = max_bytes
         self._window_seconds = window_seconds
         self._min_window_bytes = min_bytes_per_second * window_seconds
         self._waiting: dict[Unread, _Progress] = {}
-        # At least what waits: what has been read since is taken off when it matters.
+        # An upper bound of the unread bytes, which is corrected before connections are closed.
         self._counted_bytes = 0
 
     def begin(self, connection: Unread) -> None:
-        """Watch a client until `end`; where too much waits in all, close the slowest clients' connections."""
+        """Watch a client until `end`. If too many bytes wait in total, disconnect the slowest clients."""
         if connection in self._waiting:
             return
         loop = asyncio.get_running_loop()
@@ -75,7 +75,7 @@ class UnreadAnswers:
             self._make_room(connection, loop.time())
 
     def end(self, connection: Unread) -> None:
-        """Stop watching it, if it is watched."""
+        """Stop watching the client, if it is watched."""
         progress = self._waiting.pop(connection, None)
         if progress is not None:
             progress.timer.cancel()
@@ -91,7 +91,7 @@ class UnreadAnswers:
         progress.timer = loop.call_later(self._window_seconds, self._check, connection)
 
     def _make_room(self, newest: Unread, now: float) -> None:
-        """Close the connections of the slowest clients; the newest has not been able to read yet."""
+        """Disconnect the slowest clients; the newest comes last, as it had no time to read yet."""
         for connection, progress in self._waiting.items():
             progress.counted_bytes = connection.unread_bytes
         self._counted_bytes = sum(progress.counted_bytes for progress in self._waiting.values())

@@ -1,7 +1,7 @@
-"""What each user and each address may have this process do in a minute, counted in fields.
+"""Budgets for the work that each user and each address causes in this process, in fields per minute.
 
-A budget is a token bucket: it holds a minute's worth, and fills steadily. Requests are refused while it lacks
-what they may come to; events wait for it, and a stream whose events would wait too long ends.
+A budget is a token bucket that holds one minute's worth and refills steadily. Requests are rejected while it
+does not cover their maximum cost. Events wait for it, and a stream ends if its events would wait too long.
 """
 
 import asyncio
@@ -15,25 +15,25 @@ from execution.budgets import UNLIMITED, Budget
 from resolvers.errors import RateLimited
 from server.config.settings import Settings
 
-_MOST_BUDGETS = 100_000
-_MOST_SECONDS_TO_WAIT = 10
+_MAX_BUDGETS = 100_000
+_MAX_WAIT_SECONDS = 10
 
 
 class TokenBucket:
-    """One budget."""
+    """The budget of one user or address."""
 
-    __slots__ = ("_at", "_left", "_most", "_per_second", "_whose")
+    __slots__ = ("_capacity", "_left", "_owner", "_per_second", "_refilled_at")
 
-    def __init__(self, per_minute: int, whose: str) -> None:
-        """Begin with a full minute's worth; `whose` begins the sentences of refusals."""
-        self._whose = whose
-        self._most = per_minute
+    def __init__(self, per_minute: int, owner: str) -> None:
+        """Start full; `owner` is the beginning of error messages, such as `You have`."""
+        self._owner = owner
+        self._capacity = per_minute
         self._per_second = per_minute / 60
         self._left: float = per_minute
-        self._at = time.monotonic()
+        self._refilled_at = time.monotonic()
 
     def check(self) -> None:
-        """Accept that something begins whose work is not known yet.
+        """Allow work whose cost is not known yet, as long as something is left.
 
         Raises:
             RateLimited: the budget is used up.
@@ -43,31 +43,31 @@ class TokenBucket:
             raise self._refusal(1 - self._left)
 
     def take(self, work: int) -> None:
-        """Draw the most that something can come to.
+        """Withdraw the maximum cost of some work.
 
         Raises:
-            RateLimited: there is not that much left.
+            RateLimited: the budget does not cover it.
         """
         self._refill()
-        # What is larger than the whole budget needs all of it.
-        lacking = min(work, self._most) - self._left
+        # Work that costs more than a full budget needs a full one.
+        lacking = min(work, self._capacity) - self._left
         if lacking > 0:
             raise self._refusal(lacking)
         self._left -= work
 
     def charge(self, work: float) -> None:
-        """Draw what something has come to, though it is more than there is; give back what is negative."""
+        """Withdraw the actual cost, even if less is left; a negative cost is paid back."""
         self._left -= work
 
     async def wait_for(self, work: int) -> None:
-        """Draw that much as soon as it is there; those who wait are served in order.
+        """Withdraw the cost once the budget covers it; waiting callers are served in order.
 
         Raises:
-            RateLimited: that would take over ten seconds.
+            RateLimited: that would take more than ten seconds.
         """
         self._refill()
-        lacking = min(work, self._most) - self._left
-        if lacking > _MOST_SECONDS_TO_WAIT * self._per_second:
+        lacking = min(work, self._capacity) - self._left
+        if lacking > _MAX_WAIT_SECONDS * self._per_second:
             raise self._refusal(lacking)
         self._left -= work
         if lacking > 0:
@@ -75,30 +75,29 @@ class TokenBucket:
 
     def _refill(self) -> None:
         now = time.monotonic()
-        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
-        self._at = now
+        self._left = min(self._capacity, self._left + (now - self._refilled_at) * self._per_second)
+        self._refilled_at = now
 
     def _refusal(self, lacking: float) -> RateLimited:
         seconds = max(1, ceil(lacking / self._per_second))
         return RateLimited(
-            f"{self._whose} used up the budget of {self._most} fields a minute."
+            f"{self._owner} used up the budget of {self._capacity} fields per minute."
             f" Try again in {seconds} seconds.",
             seconds,
         )
 
 
 class Budgets:
-    """The budgets of this process; of more than 100,000, those used least recently are forgotten."""
+    """The budgets of this process: at most 100,000, from which the least recently used are evicted."""
 
     def __init__(self, settings: Settings) -> None:
-        """Have all be full."""
         self._is_on = settings.rate_limits
         self._of_user = settings.cost_per_minute_per_user
         self._of_address = settings.cost_per_minute_per_address
-        self._buckets = LRUCache[UUID | str, TokenBucket](_MOST_BUDGETS)
+        self._buckets = LRUCache[UUID | str, TokenBucket](_MAX_BUDGETS)
 
     def of(self, user_id: UUID | None, address: str | None) -> Budget:
-        """Return the budget of the user, or of the address if nobody is signed in."""
+        """Return the budget of the user, or without a user that of the address."""
         key = user_id or address
         if not self._is_on or key is None:
             return UNLIMITED

@@ -1,7 +1,7 @@
-"""How often one user, or one address, may do something.
+"""Rate limits for each user and each address.
 
-What costs this process something, requests, is counted by it alone. What costs the whole installation,
-sign-ins and messages, is counted for all processes together where there are several.
+Each process counts requests by itself, because they cost that process. Sign-ins and messages cost the whole
+installation, so several processes count them together.
 """
 
 import time
@@ -27,16 +27,15 @@ from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 
 log = structlog.stdlib.get_logger(__name__)
 
-# One network of IPv6 is one customer's, who may take another address of it for each request.
+# A customer gets at least a /64 network of IPv6, and can use another of its addresses for each request.
 _IPV6_NETWORK_BITS = 64
 _NOT_LIMITED = ("/health/", "/metrics")
 
 
 class RateLimits:
-    """The limits that the settings name."""
+    """The rate limits of the settings."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        """Count from now on."""
         store = settings.rate_limit_store
         if store is None:
             store = RateLimitStore.DATABASE if settings.workers > 1 else RateLimitStore.PROCESS
@@ -51,47 +50,47 @@ class RateLimits:
         self._messages = RateLimitItemPerMinute(settings.messages_per_minute_per_user)
 
     async def count_request_from(self, address: str | None) -> None:
-        """Count a request.
+        """Count a request from an address.
 
         Raises:
-            HttpRefusal: 429, too many come from this address.
+            HttpRefusal: 429, the address has reached its limit.
         """
         if address is not None:
             retry_after = await self._count(self._own, self._of_address, "requests", address)
             if retry_after:
-                raise _too_many_from_address("Too many requests come from your address", retry_after)
+                raise _too_many_from_address("There are too many requests from your address", retry_after)
 
     async def count_request_by(self, user_id: UUID) -> None:
-        """Count a request.
+        """Count a request from a user.
 
         Raises:
-            HttpRefusal: 429, the user has sent too many.
+            HttpRefusal: 429, the user has reached their limit.
         """
         retry_after = await self._count(self._own, self._of_user, "requests", str(user_id))
         if retry_after:
             raise _too_many("You have sent too many requests", retry_after)
 
     async def count_sign_in_from(self, address: str | None) -> None:
-        """Count an attempt to sign in.
+        """Count a sign-in attempt from an address.
 
         Raises:
-            HttpRefusal: 429, too many come from this address.
+            HttpRefusal: 429, the address has reached its limit.
         """
         if address is not None:
             retry_after = await self._count(self._shared, self._sign_ins, "sign-ins", address)
             if retry_after:
-                raise _too_many_from_address("Too many sign-ins come from your address", retry_after)
+                raise _too_many_from_address("There are too many sign-ins from your address", retry_after)
 
     async def count_message(self, user_id: UUID) -> None:
-        """Count a message.
+        """Count a message from a user.
 
         Raises:
-            RateLimited: the user has written too many.
+            RateLimited: the user has reached their limit.
         """
         retry_after = await self._count(self._shared, self._messages, "messages", str(user_id))
         if retry_after:
             raise RateLimited(
-                f"You have written {self._messages.amount} messages within a minute: go on in"
+                f"You have sent {self._messages.amount} messages in the last minute. Try again in"
                 f" {retry_after} seconds.",
                 retry_after,
             )
@@ -99,7 +98,7 @@ class RateLimits:
     async def _count(
         self, limiter: FixedWindowRateLimiter, item: RateLimitItem, what: str, whose: str
     ) -> int:
-        """Return in how many seconds to come back, 0 when this once is within the limit."""
+        """Count once; return 0 within the limit, or else in how many seconds to try again."""
         if not self._is_on or await limiter.hit(item, what, whose):
             return 0
         stats = await limiter.get_window_stats(item, what, whose)
@@ -107,10 +106,9 @@ class RateLimits:
 
 
 class AddressLimit:
-    """Counts requests by their address, before anything is spent on them."""
+    """Counts requests by address, before anything else is done with them."""
 
     def __init__(self, limits: RateLimits, trusted_proxies: Collection[str]) -> None:
-        """Count by these limits, and believe these proxies."""
         self._limits = limits
         self._trusted_proxies = trusted_proxies
         self._has_warned = False
@@ -119,40 +117,39 @@ class AddressLimit:
         """Count a request.
 
         Raises:
-            HttpRefusal: 429, too many come from its address.
+            HttpRefusal: 429, its address has reached its limit.
         """
         await self._limits.count_request_from(address_of(request))
 
     def suspect_proxy(self, request: HTTPConnection) -> None:
-        """Warn once that an address with too many requests or streams may be an unknown proxy's."""
+        """Warn once that an address that has reached a limit may be the address of an unknown proxy."""
         if not self._has_warned and not self._trusted_proxies and "x-forwarded-for" in request.headers:
             self._has_warned = True
             log.warning(
-                "turned requests away that a proxy may have passed on: name it in MESSENGER_TRUSTED_PROXIES",
+                "requests rejected that may come through an unknown proxy",
                 address=address_of(request),
+                setting="MESSENGER_TRUSTED_PROXIES",
             )
 
 
 class LimitedRequests:
-    """Middleware that counts requests by their address."""
+    """Middleware that counts requests by address."""
 
     def __init__(self, app: ASGIApp, limit: AddressLimit) -> None:
-        """Wrap the application."""
         self._app = app
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless there are too many."""
         if scope["type"] == "http" and not scope["path"].startswith(_NOT_LIMITED):
             await self._limit.count(HTTPConnection(scope))
         await self._app(scope, receive, send)
 
 
 def address_of(request: HTTPConnection) -> str | None:
-    """Return where the request comes from, as far as it is counted; None where that cannot be told.
+    """Return the address to count the request by, or None if it is unknown.
 
-    Behind a proxy that is trusted to say so (MESSENGER_TRUSTED_PROXIES), it is the proxy's client, or the
-    proxy itself if what it hands on is not an address.
+    Behind a trusted proxy (MESSENGER_TRUSTED_PROXIES) it is the address of the proxy's client, or of the
+    proxy itself if X-Forwarded-For does not contain an address.
     """
     client, peer = request.client, connection_of(request.scope).client
     return (client and _counted_address(client.host)) or (peer and _counted_address(peer[0])) or None
@@ -172,13 +169,13 @@ def _counted_address(host: str) -> str | None:
 
 
 def _too_many_from_address(what: str, retry_after: int) -> HttpRefusal:
-    return TooManyFromAddress(f"{what}: try again in {retry_after} seconds.", retry_after)
+    return TooManyFromAddress(f"{what}. Try again in {retry_after} seconds.", retry_after)
 
 
 def _too_many(what: str, retry_after: int) -> HttpRefusal:
     return HttpRefusal(
         429,
         "RATE_LIMITED",
-        f"{what}: try again in {retry_after} seconds.",
+        f"{what}. Try again in {retry_after} seconds.",
         {"retry-after": str(retry_after)},
     )

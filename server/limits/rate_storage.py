@@ -1,4 +1,4 @@
-"""Where the library `limits` counts: in this process, or in the database for all processes together."""
+"""Storages for the library `limits`: in this process, or in the database for all processes together."""
 
 import asyncio
 import time
@@ -13,32 +13,31 @@ from db import rates
 from db.engine import Connection, Database, DatabaseUnavailable
 from server.observability.metrics import RATES_NOT_COUNTED
 
-_MOST_KEYS = 100_000
-_PATIENCE_SECONDS = 2
+_MAX_KEYS = 100_000
+_TIMEOUT_SECONDS = 2
 
 _T = TypeVar("_T")
 
 
 class ProcessCounts(Storage):
-    """Counts of this process. Of more than 100,000 keys those that were counted longest ago are forgotten.
+    """Counts in memory: at most 100,000 keys, from which the least recently used are evicted.
 
-    The library's own storage in memory looks through all its keys at every count, in tasks of its own.
+    The library's own storage in memory scans all its keys on every count, in tasks of its own.
     """
 
     STORAGE_SCHEME: list[str] | None = None
 
     def __init__(self) -> None:
-        """Count from nothing."""
         super().__init__()
-        self._counts = LRUCache[str, tuple[int, float]](_MOST_KEYS)
+        self._counts = LRUCache[str, tuple[int, float]](_MAX_KEYS)
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What may go wrong: nothing."""
+        """The library requires a type, although nothing here fails."""
         return ArithmeticError
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add to the key's count, which begins anew after `expiry` seconds."""
+        """Add to the key's count, which starts again at 0 after `expiry` seconds; return the new count."""
         count, until = self._counts.get(key, (0, 0.0))
         if until <= time.time():
             count, until = 0, time.time() + expiry
@@ -46,82 +45,74 @@ class ProcessCounts(Storage):
         return count + amount
 
     async def get(self, key: str) -> int:
-        """Return the key's count."""
         count, until = self._counts.get(key, (0, 0.0))
         return count if until > time.time() else 0
 
     async def get_expiry(self, key: str) -> float:
-        """Return when the key's count begins anew, in seconds since 1970."""
+        """Return when the key's count starts again at 0, as a Unix timestamp."""
         return self._counts.get(key, (0, time.time()))[1]
 
     async def check(self) -> bool:
-        """Say that it works."""
         return True
 
     async def reset(self) -> int:
-        """Forget everything."""
+        """Remove all keys; return how many there were."""
         count = len(self._counts)
         self._counts.clear()
         return count
 
     async def clear(self, key: str) -> None:
-        """Forget the key."""
         self._counts.pop(key, None)
 
 
 class DatabaseCounts(Storage):
-    """Counts in a table that a crash of the database may empty: one small statement for each.
+    """Counts in an unlogged table, which a crash of the database may empty, with one statement per count.
 
-    While the database does not answer, nothing is counted and everything is within its limit: what was to be
-    limited says by itself that it cannot be done, or can be done without the database.
+    While the database does not answer, nothing is counted and nothing is limited. Sign-ins and messages then
+    fail by themselves, as far as they need the database.
     """
 
     STORAGE_SCHEME: list[str] | None = None
 
     def __init__(self, database: Database) -> None:
-        """Count there."""
         super().__init__()
         self._database = database
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What may go wrong."""
         return DatabaseUnavailable
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add to the key's count, which begins anew after `expiry` seconds."""
+        """Add to the key's count, which starts again at 0 after `expiry` seconds; return the new count."""
         return await self._ask(
             lambda connection: rates.count(connection, key, amount, timedelta(seconds=expiry)), 0
         )
 
     async def get(self, key: str) -> int:
-        """Return the key's count."""
         counted = await self._ask(lambda connection: rates.counted(connection, key), None)
         return 0 if counted is None else counted[0]
 
     async def get_expiry(self, key: str) -> float:
-        """Return when the key's count begins anew, in seconds since 1970."""
+        """Return when the key's count starts again at 0, as a Unix timestamp."""
         counted = await self._ask(lambda connection: rates.counted(connection, key), None)
         return time.time() if counted is None else counted[1].timestamp()
 
     async def _ask(self, ask: Callable[[Connection], Awaitable[_T]], otherwise: _T) -> _T:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS), self._database.connection() as connection:
+            async with asyncio.timeout(_TIMEOUT_SECONDS), self._database.connection() as connection:
                 return await ask(connection)
         except (DatabaseUnavailable, TimeoutError):
             RATES_NOT_COUNTED.inc()
             return otherwise
 
     async def check(self) -> bool:
-        """Say that it works."""
         return True
 
     async def reset(self) -> int:
-        """Forget what is over."""
+        """Remove expired counts; return how many there were."""
         async with self._database.connection() as connection:
             return await rates.forget(connection)
 
     async def clear(self, key: str) -> None:
-        """Forget the key."""
         async with self._database.connection() as connection:
             await rates.forget(connection, key)

@@ -1,4 +1,4 @@
-"""Logging: one event a line, for people in a terminal and as JSON elsewhere."""
+"""Logging: one event per line, readable in a terminal, and JSON elsewhere."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from server.config.settings import LogFormat
 
 
 def set_up_logging(log_format: LogFormat) -> None:
-    """Write every log record of this process, the libraries' too, to standard error in one format."""
+    """Write all log records of this process, including those of libraries, to standard error."""
     for_people = log_format is LogFormat.CONSOLE or (log_format is LogFormat.AUTO and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -20,7 +20,7 @@ def set_up_logging(log_format: LogFormat) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if for_people:
-        # Without the values of local variables, among which are tokens and what people write.
+        # Without the values of local variables, which include tokens and messages.
         rendered: list[structlog.typing.Processor] = [
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         ]
@@ -33,7 +33,7 @@ def set_up_logging(log_format: LogFormat) -> None:
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         exceptions = structlog.processors.ExceptionRenderer(tracebacks)
         rendered = [exceptions, structlog.processors.JSONRenderer(default=str)]
-        # Every request writes a line: ours go past the standard library, which takes three times as long.
+        # Every request logs a line, so these bypass the standard library, which takes three times as long.
         structlog.configure(
             processors=[*shared, exceptions, structlog.processors.JSONRenderer(serializer=_encoded)],
             logger_factory=_NamedLogger,
@@ -50,14 +50,14 @@ def set_up_logging(log_format: LogFormat) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    # Requests are logged by us, with their id; the libraries' own starts and stops are noise.
+    # request_log.py logs requests; the lines of libraries about starting and stopping are noise.
     for name in ("uvicorn", "uvicorn.error", "alembic", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
 
 
 class _NamedLogger(structlog.BytesLogger):
-    """Writes lines to standard error, and has the name that `add_logger_name` adds."""
+    """Writes lines to standard error, with a name for `add_logger_name`."""
 
     def __init__(self, name: str = "messenger") -> None:
         super().__init__(sys.stderr.buffer)
@@ -68,5 +68,5 @@ def _encoded(event: object, **_options: object) -> bytes:
     try:
         return orjson.dumps(event, str)
     except TypeError:
-        # Half a surrogate pair, a number over 64 bits, or a key that is no text.
+        # A lone surrogate, a number of more than 64 bits, or a key that is not a string.
         return json.dumps(event, default=str).encode()

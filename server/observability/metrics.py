@@ -1,6 +1,6 @@
-"""What /metrics tells: https://prometheus.io/docs/instrumenting/exposition_formats/.
+"""The metrics at /metrics: https://prometheus.io/docs/instrumenting/exposition_formats/.
 
-With several workers, each writes its numbers to files that all can read, and whichever is asked adds them up:
+With several workers, each writes its values to shared files, and the one that serves /metrics adds them up:
 https://prometheus.github.io/client_python/multiprocess/.
 """
 
@@ -21,9 +21,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from db.engine import Database
 
 SHARED_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the files' folder, read by the library when it is imported."""
+"""The environment variable with the folder of these files, which the library reads when it is imported."""
 
-# When a series began is of no use to an operator, and doubles the page.
+# The creation time of each series is of no use to operators, and doubles the size of the page.
 disable_created_metrics()
 
 
@@ -33,37 +33,37 @@ def _gauge(name: str, description: str) -> Gauge:
 
 REQUESTS = Counter("messenger_http_requests_total", "Answered requests.", ["method", "path", "status"])
 REQUESTS_IN_PROGRESS = _gauge(
-    "messenger_http_requests_in_progress", "Requests whose answer has not ended, streams included."
+    "messenger_http_requests_in_progress", "Requests whose response has not ended, including streams."
 )
 REQUEST_SECONDS = Histogram(
     "messenger_http_request_seconds",
-    "From a request's head to the end of its answer, streams left out.",
+    "Time from a request's head to the end of its response, without streams.",
     ["path"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 OPERATIONS = Counter(
     "messenger_operations_total",
-    "Executed operations by root field, and how they ended: ok, refused (the client's doing) or failed.",
+    "Executed operations by root field and outcome: ok, refused (the client's fault) or failed.",
     ["field", "outcome"],
 )
-OPEN_STREAMS = _gauge("messenger_open_streams", "Event streams that are open now.")
-STREAMS_ENDED = Counter("messenger_streams_ended_total", "Event streams that ended, by why.", ["reason"])
+OPEN_STREAMS = _gauge("messenger_open_streams", "Open event streams.")
+STREAMS_ENDED = Counter("messenger_streams_ended_total", "Ended event streams, by reason.", ["reason"])
 SLOW_CLIENTS_DISCONNECTED = Counter(
     "messenger_slow_clients_disconnected_total",
-    "Connections closed because their clients read an answer too slowly, by why.",
+    "Connections closed because their clients read a response too slowly, by reason.",
     ["reason"],
 )
 RATES_NOT_COUNTED = Counter(
     "messenger_rates_not_counted_total",
-    "Messages and sign-ins that were let through uncounted because the database did not answer.",
+    "Messages and sign-ins that were allowed without counting because the database did not answer.",
 )
-_TASKS = _gauge("messenger_tasks", "Tasks: one for each open stream and each request.")
+_TASKS = _gauge("messenger_tasks", "Tasks of the event loop: one for each open stream and each request.")
 _CONNECTIONS = _gauge("messenger_database_connections", "Open connections to the database.")
-_CONNECTIONS_IN_USE = _gauge("messenger_database_connections_in_use", "Those of them that are in use.")
+_CONNECTIONS_IN_USE = _gauge("messenger_database_connections_in_use", "Connections in use.")
 
 
 def measure(database: Database) -> None:
-    """Set what is not counted as it happens."""
+    """Set the gauges that are not updated by events."""
     connections, in_use = database.pool_use()
     _TASKS.set(len(asyncio.all_tasks()))
     _CONNECTIONS.set(connections)
@@ -71,14 +71,14 @@ def measure(database: Database) -> None:
 
 
 async def keep_measuring(database: Database, every_seconds: float) -> None:
-    """Measure every so often, without end, for whichever worker is asked."""
+    """Call `measure` periodically until cancelled, so that any worker can report the values of all."""
     while True:
         measure(database)
         await asyncio.sleep(every_seconds)
 
 
 def latest() -> bytes:
-    """Return all metrics, of all workers where there are several, in Prometheus's text format."""
+    """Return the metrics of all workers in Prometheus's text format."""
     if SHARED_FOLDER_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

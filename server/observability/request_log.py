@@ -1,4 +1,4 @@
-"""What is noted about every request: an id, a line in the log, and the metrics."""
+"""The ID, log line and metrics of every request."""
 
 import time
 from functools import lru_cache
@@ -15,24 +15,22 @@ _COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics
 
 
 IS_STREAM = "is_stream"
-"""In the state of a request that is answered with a stream, whose time is left out of the metrics."""
+"""The key in a request's state that marks a stream, whose duration is not included in the metrics."""
 
 
 class RequestLog:
-    """Middleware that gives each request an id, which its answer, its log lines and its errors carry."""
+    """Middleware that gives each request an ID, which is in its response, log lines and errors."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap the application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever becomes of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = uuid7().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        # Where there is an application, Starlette's router raises what it turns down, and we answer in JSON.
+        # If an application is set, Starlette's router raises its errors, which are then answered in JSON.
         scope["app"] = self
         started = time.perf_counter()
         status = 0
@@ -44,12 +42,12 @@ class RequestLog:
                 headers = dict(message["headers"])
                 added = [(b"x-request-id", request_id.encode())]
                 if b"x-content-type-options" not in headers:
-                    # What is JSON is not to be taken for anything else.
+                    # Browsers must not interpret JSON as anything else.
                     added.append((b"x-content-type-options", b"nosniff"))
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        # A request has a task of its own, and so a context.
+        # Each request runs in its own task, and so has its own context.
         structlog.contextvars.bind_contextvars(request_id=request_id)
         with REQUESTS_IN_PROGRESS.track_inprogress():
             try:
@@ -69,13 +67,13 @@ class RequestLog:
                 )
 
 
-# Looking a series up takes longer than counting.
+# Looking up a labelled series takes longer than incrementing it.
 _requests = lru_cache(256)(REQUESTS.labels)
 _request_seconds = lru_cache(256)(REQUEST_SECONDS.labels)
 
 
 def _counted(path: str) -> str:
-    """Return the path, or what stands for the many that nobody could count."""
+    """Return the label for the path, so that the number of series is bounded."""
     if path in _COUNTED_PATHS:
         return path
     return next(

@@ -1,1 +1,1 @@
-"""The process: its command line, how it starts, serves, is supervised and stops."""
+"""The process: command line, start, serving, supervision of workers, and shutdown."""

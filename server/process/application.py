@@ -1,4 +1,4 @@
-"""The ASGI application, put together from its parts."""
+"""Building the ASGI application from its parts."""
 
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
@@ -55,24 +55,24 @@ _HEADERS = ("authorization", "content-type", "last-event-id", TOKEN_HEADER, VIEW
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What serves requests, and what its owner has to look after meanwhile."""
+    """The ASGI application, with the parts that run in the background; the owner calls `aclose`."""
 
     asgi: ASGIApp
     streams: OpenStreams
     single_connections: SingleConnections
-    askers: Sequence[TokenIssuer | OpenIdProvider]
-    """Who asks other servers in the background."""
+    key_holders: Sequence[TokenIssuer | OpenIdProvider]
+    """The objects that fetch keys in the background."""
 
     async def aclose(self) -> None:
-        """End what goes on in the background."""
-        for asker in self.askers:
-            await asker.aclose()
+        """Cancel what runs in the background."""
+        for holder in self.key_holders:
+            await holder.aclose()
 
 
 def build_application(
     settings: Settings, public_url: str, database: Database, broadcaster: Broadcaster, *, dev_login: bool
 ) -> Application:
-    """Build the application that browsers reach at `public_url`, with sign-in by name if `dev_login`."""
+    """Build the application, which browsers reach at `public_url`; `dev_login` enables sign-in by name."""
     limits = RateLimits(settings, database)
     address_limit = AddressLimit(limits, settings.trusted_proxies)
     streams = OpenStreams(settings)
@@ -131,20 +131,22 @@ def build_application(
         LimitedRequests(router, address_limit),
         handlers={
             HttpRefusal: partial(_refused, address_limit),
-            HTTPException: _not_answered,
+            HTTPException: _not_routed,
             DatabaseUnavailable: _unavailable,
         },
     )
     app: ASGIApp = HeadLimit(MaskedFaults(_GraphQLFirst(graphql, others)))
     if settings.allowed_origins:
-        # Around everything that answers: a frontend elsewhere has to be able to read refusals and faults.
+        # Outside of everything that responds, so that frontends on other origins can read errors too.
         app = with_cors(app, settings.allowed_origins, [*_HEADERS, *settings.allowed_headers])
-    askers = [each for each in (token_issuer, *providers) if isinstance(each, TokenIssuer | OpenIdProvider)]
-    return Application(RequestLog(app), streams, single_connections, askers)
+    key_holders = [
+        each for each in (token_issuer, *providers) if isinstance(each, TokenIssuer | OpenIdProvider)
+    ]
+    return Application(RequestLog(app), streams, single_connections, key_holders)
 
 
 class _GraphQLFirst:
-    """Passes requests for GraphQL, which are nearly all, past the routing of the others."""
+    """Routes requests for GraphQL, the vast majority, without going through the router."""
 
     def __init__(self, graphql: ASGIApp, others: ASGIApp) -> None:
         self._graphql = graphql
@@ -206,7 +208,7 @@ def _graphiql(settings: Settings) -> tuple[Response | None, Sequence[BaseRoute]]
     try:
         return graphiql()
     except FileNotFoundError as missing:
-        log.warning("GraphiQL has not been built: `make run` builds it", missing=missing.filename)
+        log.warning("GraphiQL not built", missing=missing.filename, hint="run make setup")
         return None, []
 
 
@@ -214,17 +216,17 @@ def _web_client(*, graphiql: bool) -> Sequence[BaseRoute]:
     try:
         return web_client(graphiql=graphiql)
     except FileNotFoundError as missing:
-        log.warning("the web client has not been built: `make run` builds it", missing=missing.filename)
-        return [Route("/", _to_graphql)]
+        log.warning("web client not built", missing=missing.filename, hint="run make setup")
+        return [Route("/", _redirect_to_graphql)]
 
 
-async def _to_graphql(request: Request) -> Response:
+async def _redirect_to_graphql(request: Request) -> Response:
     return RedirectResponse("/graphql")
 
 
 _NOT_FOUND_PAGE = problem_page(
     "Page not found",
-    "There is nothing at this address. It may have been mistyped, or the page may have been moved.",
+    "There is no page at this address. It may be mistyped, or the page may have moved.",
     404,
     links={"Go to the start page": "/"},
 )
@@ -241,8 +243,8 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     return refusal_response(database_unavailable(), request.url.path)
 
 
-async def _not_answered(request: Request, error: Exception) -> Response:
-    """Answer for the router: with a page to a browser that looks for one, and with JSON to others."""
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """Answer a request that the router rejected: with a page if a browser prefers HTML, or else with JSON."""
     assert isinstance(error, HTTPException)
     if (
         error.status_code == 404

@@ -1,4 +1,4 @@
-"""Which broadcaster the settings ask for."""
+"""Opening the broadcaster that the settings name."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from server.config.settings import Settings
 
 @asynccontextmanager
 async def open_broadcaster(settings: Settings, database_url: str) -> AsyncGenerator[Broadcaster]:
-    """Yield the broadcaster of MESSENGER_BROADCAST_URL, connected for as long as the block runs."""
+    """Yield the broadcaster for MESSENGER_BROADCAST_URL, which is connected while the block runs."""
     subscribers = Subscribers()
     url = settings.broadcast_url or "memory://"
     match urlsplit(url).scheme:
@@ -28,7 +28,7 @@ async def open_broadcaster(settings: Settings, database_url: str) -> AsyncGenera
             async with open_unix_relay(Path(urlsplit(url).path), subscribers) as relay:
                 yield Broadcaster(subscribers, relay)
         case "postgresql":
-            # Without a host it is the database itself.
+            # Without a host, it is the database's own server.
             address = libpq_url(database_url) if url == "postgresql://" else url
             async with open_postgres_relay(address, subscribers) as relay:
                 yield Broadcaster(subscribers, relay)

@@ -1,4 +1,4 @@
-"""The command line: `messenger serve` and the commands beside it."""
+"""The command line: `messenger serve` and the other commands."""
 
 import asyncio
 import socket
@@ -29,9 +29,9 @@ from server.config.settings import (
 from server.observability.logs import set_up_logging
 from server.process.database import DatabaseAddress, database_for_command, database_for_server
 from server.process.listening import listening_socket, offers_dev_login, public_url_of, shown_address
-from server.process.seed import sow
+from server.process.seed import create_demo_data
 from server.process.serving import serve as serve_alone
-from server.process.start import CannotStart, bring_up_to_date, end_with, raise_file_limit
+from server.process.start import CannotStart, bring_up_to_date, raise_file_limit, watch_database
 from server.process.supervisor import serve_with_workers
 
 log = structlog.stdlib.get_logger(__name__)
@@ -64,7 +64,7 @@ def serve(
         settings = load_settings(host=host, port=port, workers=workers)
         set_up_logging(settings.log_format)
         for name in unknown_settings():
-            log.warning("there is no such setting: is it mistyped?", name=name)
+            log.warning("unknown setting ignored", name=name)
         raise_file_limit()
         with listening_socket(settings) as listening, database_for_server(settings) as address:
             _run(_serve(settings, listening, address))
@@ -74,7 +74,7 @@ async def _serve(settings: Settings, listening: socket.socket, address: Database
     await bring_up_to_date(address.url, address.shown, behind_pooler=settings.database_pooler)
     public_url = public_url_of(settings, listening)
     dev_login = offers_dev_login(settings, listening)
-    watching = [] if address.process is None else [end_with(address.process, address)]
+    watching = [] if address.process is None else [watch_database(address.process, address)]
 
     def announce(_: object = None) -> None:
         log.info("serving", url=public_url, listening=shown_address(listening), database=address.shown)
@@ -94,9 +94,9 @@ async def _serve(settings: Settings, listening: socket.socket, address: Database
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema."""
-    _with_database(_nothing_more)
-    typer.echo("The database is at the newest schema.")
+    """Migrate the database to the newest schema."""
+    _with_database(_do_nothing)
+    typer.echo("The database has the newest schema.")
 
 
 @app.command()
@@ -113,39 +113,41 @@ def settings() -> None:
 
 @app.command()
 def seed() -> None:
-    """Make demo users and conversations: john, jane and others. What is there already stays."""
+    """Create demo users (john, jane and others) and conversations. Existing ones are not changed."""
 
     async def fill(settings: Settings, database: Database) -> None:
-        typer.echo(await sow(database, Broadcaster()))
+        typer.echo(await create_demo_data(database, Broadcaster()))
 
     _with_database(fill)
 
 
 @app.command()
 def trim() -> None:
-    """Drop inbox entries past the retention time; a running server does so by itself, too."""
+    """Delete inbox entries older than the retention time, as a running server does once an hour."""
 
     async def drop(settings: Settings, database: Database) -> None:
         dropped = await retention.trim(database, timedelta(days=settings.inbox_retention_days))
-        typer.echo(f"{dropped} inbox entries have been dropped.")
+        typer.echo(f"{dropped} inbox entries deleted.")
 
     _with_database(drop)
 
 
 @app.command()
 def renew_epoch() -> None:
-    """Make all cursors expire: run it once after the database was restored from a backup."""
+    """Invalidate all cursors. Run this once after restoring the database from a backup."""
 
     async def renew(settings: Settings, database: Database) -> None:
         await retention.renew_epoch(database)
-        typer.echo("All cursors handed out so far have expired.")
+        typer.echo("All existing cursors have expired.")
 
     _with_database(renew)
 
 
 @app.command()
-def token(username: Annotated[str, typer.Argument(help="Who the token is for, in any case.")]) -> None:
-    """Print a new access token for that user, who must exist."""
+def token(
+    username: Annotated[str, typer.Argument(help="Username of an existing user (case-insensitive).")],
+) -> None:
+    """Print a new access token for a user."""
 
     async def sign_in(settings: Settings, database: Database) -> None:
         user = await _user_called(username, database)
@@ -156,12 +158,14 @@ def token(username: Annotated[str, typer.Argument(help="Who the token is for, in
 
 
 @app.command()
-def sign_out(username: Annotated[str, typer.Argument(help="Whom to sign out, in any case.")]) -> None:
-    """End all sessions of that user, and with them their streams."""
+def sign_out(
+    username: Annotated[str, typer.Argument(help="Username of an existing user (case-insensitive).")],
+) -> None:
+    """End all sessions and streams of a user."""
 
     async def end(settings: Settings, database: Database) -> None:
         ended = await sessions.end_all(database, await _user_called(username, database))
-        typer.echo(f"{ended} sessions have ended.")
+        typer.echo(f"{ended} sessions ended.")
 
     _with_database(end)
 
@@ -170,12 +174,12 @@ async def _user_called(username: str, database: Database) -> User:
     async with database.connection() as connection:
         user = await users.by_username(connection, username)
     if user is None:
-        raise CannotStart(f"nobody is called {username!r}")
+        raise CannotStart(f"there is no user named {username!r}")
     return user
 
 
 def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> None:
-    """Do the work on the migrated database, then let go of it."""
+    """Run the work with a connection to the database, which is migrated first."""
 
     async def connected(settings: Settings, url: str) -> None:
         await bring_up_to_date(url, "the database", behind_pooler=settings.database_pooler)
@@ -189,7 +193,7 @@ def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> Non
             _run(connected(settings, url))
 
 
-async def _nothing_more(settings: Settings, database: Database) -> None:
+async def _do_nothing(settings: Settings, database: Database) -> None:
     return
 
 
@@ -203,7 +207,7 @@ def _run(work: Awaitable[None]) -> None:
 
 @contextmanager
 def _clean_errors() -> Generator[None]:
-    """Turn what the operator can put right into one line, and exit status 1."""
+    """Print errors that the operator can fix as one line, and exit with status 1."""
     try:
         yield
     except* (SettingsError, CannotStart, EmbeddedPostgresError) as group:
@@ -215,8 +219,8 @@ def _clean_errors() -> Generator[None]:
 
 
 def _welcome(settings: Settings, public_url: str, address: DatabaseAddress, *, dev_login: bool) -> str:
-    lines = [f"The messenger is at {public_url}"]
-    lines.append(f"  Its API: {public_url}/graphql" + ", in a browser with GraphiQL" * settings.graphiql)
+    lines = [f"The messenger is running at {public_url}"]
+    lines.append(f"  API: {public_url}/graphql" + " (GraphiQL in a browser)" * settings.graphiql)
     if dev_login:
         lines.append(
             f"  Sign in: curl {public_url}/auth/dev/login -H 'content-type: application/json'"
@@ -224,6 +228,6 @@ def _welcome(settings: Settings, public_url: str, address: DatabaseAddress, *, d
         )
     else:
         lines.append("  Sign in: messenger token USERNAME prints a token (development sign-in is off).")
-    lines.append(f"  Its data: {address.shown}")
-    lines.append("  Stop it with Ctrl-C.")
+    lines.append(f"  Data: {address.shown}")
+    lines.append("  Press Ctrl-C to stop.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which database a command works on."""
+"""The database that a command uses: the one in the settings, or the embedded one."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,16 +10,16 @@ from server.config.settings import Settings
 
 
 class Watched(Protocol):
-    """A process that must not end before we do."""
+    """A process that must not end before this one."""
 
     def poll(self) -> int | None:
-        """Return the exit status once it has ended."""
+        """Return the exit status, or None while it runs."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """The SQLAlchemy URL, what to tell people of it, and the server's process where it is our child."""
+    """The SQLAlchemy URL, its description for messages, and the process if it is the embedded PostgreSQL."""
 
     url: str
     shown: str
@@ -28,10 +28,10 @@ class DatabaseAddress:
 
 @contextmanager
 def database_for_server(settings: Settings) -> Generator[DatabaseAddress]:
-    """Yield the database that the settings name, the embedded one running for as long as the block does.
+    """Yield the database for `messenger serve`; the embedded one runs as long as the block.
 
     Raises:
-        EmbeddedPostgresError: the embedded one cannot run.
+        EmbeddedPostgresError: the embedded PostgreSQL cannot start.
     """
     if settings.database_url is not None:
         yield DatabaseAddress(settings.database_url, "the database in MESSENGER_DATABASE_URL")
@@ -42,7 +42,7 @@ def database_for_server(settings: Settings) -> Generator[DatabaseAddress]:
 
 @contextmanager
 def database_for_command(settings: Settings) -> Generator[str]:
-    """Yield the URL of the same database; where a server of ours has it running, of that one."""
+    """Yield the URL of the same database for another command, which may run while the server does."""
     in_use = None if settings.database_url else embedded.url_in_use(settings.data_dir)
     if in_use is not None:
         yield in_use

@@ -1,4 +1,4 @@
-"""Demo users and conversations, written by the same rules as everything else."""
+"""Demo users and conversations, created by the same functions that the API calls."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -29,10 +29,10 @@ _LINES = (
 )
 
 
-async def sow(database: Database, broadcaster: Broadcaster) -> str:
-    """Make the people, and conversations of john's and jane's; return what is there in one line.
+async def create_demo_data(database: Database, broadcaster: Broadcaster) -> str:
+    """Create the users and their conversations with john and jane; return a summary in one line.
 
-    A conversation that has a message already stays as it is.
+    Conversations that already have messages are not changed.
     """
     people = {name: await _person(database, name) for name in PEOPLE}
     john, jane = people["john"], people["jane"]
@@ -42,7 +42,7 @@ async def sow(database: Database, broadcaster: Broadcaster) -> str:
             written += await _converse(database, broadcaster, john, other, SHORT_CONVERSATION)
             if name < "h":
                 written += await _converse(database, broadcaster, jane, other, SHORT_CONVERSATION)
-    return f"There are {len(people)} people; {written} messages are new."
+    return f"There are {len(people)} demo users. {written} messages are new."
 
 
 async def _person(database: Database, name: str) -> User:
@@ -53,7 +53,7 @@ async def _person(database: Database, name: str) -> User:
 
 
 async def _converse(database: Database, broadcaster: Broadcaster, one: User, other: User, length: int) -> int:
-    """Have the two write in turn; return how many messages are new."""
+    """Let the two write in turn if they have not yet; return how many messages are new."""
     async with Context(database, broadcaster, viewer=one) as context:
         conversation, _ = await conversations.create_conversation(context, other.username)
     if conversation.last_seq > 0:

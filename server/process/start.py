@@ -1,4 +1,4 @@
-"""What comes before serving: the limits of the process, the database, and what can be wrong with it."""
+"""Preparing to serve: the limit on open files, migrating the database, and watching the embedded one."""
 
 import asyncio
 import resource
@@ -12,29 +12,29 @@ from db.migrations import migrate
 from server.process.database import DatabaseAddress, Watched
 
 _DATABASE_CHECK_SECONDS = 1
-_MOST_FILES = 2**20
+_MAX_FILES = 2**20
 
 
 class CannotStart(Exception):
-    """The command cannot be carried out; the message is one line that says why and what to do."""
+    """The command failed; the message is one line that says why and what to do."""
 
 
 def raise_file_limit() -> None:
-    """Let this process and its children open as many files as they may: each stream is one.
+    """Raise the soft limit on open files to the hard limit, as each stream is an open file.
 
-    A process usually starts with 1,024, and is free to go up to its hard limit.
+    Child processes inherit it. The soft limit is usually 1,024.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def bring_up_to_date(url: str, shown: str, *, behind_pooler: bool) -> None:
-    """Migrate the database, which errors call `shown`.
+    """Migrate the database; `shown` is its name in error messages.
 
     Raises:
-        CannotStart: it cannot be reached or used.
+        CannotStart: the database cannot be reached or migrated.
     """
     async with open_database(url, pool_size=2, behind_pooler=behind_pooler) as database:
         try:
@@ -45,15 +45,15 @@ async def bring_up_to_date(url: str, shown: str, *, behind_pooler: bool) -> None
             raise CannotStart(f"cannot use {shown}: {first_line}") from error
 
 
-async def end_with(process: Watched, address: DatabaseAddress) -> None:
-    """Raise when the embedded PostgreSQL ends under us: whoever runs us starts both again.
+async def watch_database(process: Watched, address: DatabaseAddress) -> None:
+    """Run until the embedded PostgreSQL ends, so that a supervisor restarts both.
 
     Raises:
-        EmbeddedPostgresError: it has.
+        EmbeddedPostgresError: it has ended.
     """
     while True:
         if process.poll() is not None:
             raise EmbeddedPostgresError(
-                f"the PostgreSQL on {address.shown} has ended; see postgres.log there"
+                f"the embedded PostgreSQL in {address.shown} has ended; see postgres.log in that directory"
             )
         await asyncio.sleep(_DATABASE_CHECK_SECONDS)

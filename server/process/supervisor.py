@@ -1,4 +1,4 @@
-"""Several serving processes on one socket, and the parent that looks after them."""
+"""Serving with several worker processes on one socket, and restarting workers that end."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ from realtime.backoff import Backoff
 from server.config.settings import Settings
 from server.observability.metrics import SHARED_FOLDER_VARIABLE
 from server.process.start import CannotStart
-from server.process.worker import Orders
+from server.process.worker import WorkerConfig
 
 log = structlog.stdlib.get_logger(__name__)
 
-# A worker that ends sooner than this has not served: something keeps it from starting.
+# A worker that ends sooner than this failed to start.
 _STARTED_SECONDS = 5
-_MOST_FALSE_STARTS = 5
+_MAX_FAILED_STARTS = 5
 _KILL_SECONDS = 2
 
 
@@ -36,13 +36,13 @@ async def serve_with_workers(
     database_url: str,
     *watching: Coroutine[Any, Any, None],
 ) -> None:
-    """Keep `settings.workers` processes serving on the socket until SIGINT or SIGTERM, then stop them all.
+    """Run `settings.workers` processes on the socket until SIGINT or SIGTERM, then stop them all.
 
-    One that dies is replaced. They end when this process does, however it ends. The coroutines in
-    `watching` run meanwhile; when one raises, everything ends with its error.
+    Workers that end are replaced. They also end when this process is killed. The coroutines in `watching` run
+    meanwhile; if one raises, the workers are stopped and its exception is raised.
 
     Raises:
-        CannotStart: the workers do not stay up.
+        CannotStart: the workers repeatedly fail to start.
     """
     listening.listen(2048)
     with (
@@ -51,7 +51,7 @@ async def serve_with_workers(
     ):
         if settings.broadcast_url is None:
             settings = settings.model_copy(update={"broadcast_url": f"unix://{hints_folder}"})
-        orders = Orders(settings, listening.fileno(), database_url)
+        config = WorkerConfig(settings, listening.fileno(), database_url)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM):
@@ -59,56 +59,56 @@ async def serve_with_workers(
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(work) for work in watching]
             running += [
-                tasks.create_task(_keep_worker(orders, metrics_folder), name=f"worker {number}")
+                tasks.create_task(_keep_worker(config, metrics_folder), name=f"worker {number}")
                 for number in range(settings.workers)
             ]
             await stop.wait()
-            log.info("stopping the workers")
+            log.info("shutdown started")
             for task in running:
                 task.cancel()
 
 
-async def _keep_worker(orders: Orders, metrics_folder: str) -> None:
-    """Run a worker and its successors; cancelled, stop it and wait for its end."""
+async def _keep_worker(config: WorkerConfig, metrics_folder: str) -> None:
+    """Run a worker, and replace it when it ends; on cancellation, stop it and wait for its end."""
     backoff = Backoff()
-    false_starts = 0
+    failed_starts = 0
     while True:
         started = time.monotonic()
-        process = await _start_worker(orders, metrics_folder)
+        process = await _start_worker(config, metrics_folder)
         try:
             status = await process.wait()
         except asyncio.CancelledError:
-            await _stop_worker(process, orders.settings)
+            await _stop_worker(process, config.settings)
             raise
         finally:
             mark_process_dead(process.pid, metrics_folder)
-        log.error("a worker has ended", pid=process.pid, status=status)
+        log.error("worker ended", pid=process.pid, status=status)
         if time.monotonic() - started > _STARTED_SECONDS:
             backoff.reset()
-            false_starts = 0
+            failed_starts = 0
         else:
-            false_starts += 1
-        if false_starts == _MOST_FALSE_STARTS:
-            raise CannotStart("the workers end as soon as they start: the log says why")
+            failed_starts += 1
+        if failed_starts == _MAX_FAILED_STARTS:
+            raise CannotStart("the workers end as soon as they start; see the log for the errors")
         await backoff.wait()
 
 
-async def _start_worker(orders: Orders, metrics_folder: str) -> asyncio.subprocess.Process:
+async def _start_worker(config: WorkerConfig, metrics_folder: str) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        # Not from the current folder, whatever lies there.
+        # Do not import modules from the working directory.
         "-P",
         "-m",
         "server.process.worker",
-        # Its end tells the worker that we have ended.
+        # The worker stops when this pipe closes, which happens however this process ends.
         stdin=asyncio.subprocess.PIPE,
-        pass_fds=[orders.listening_fd],
+        pass_fds=[config.listening_fd],
         env={**os.environ, SHARED_FOLDER_VARIABLE: metrics_folder},
-        # Away from the terminal: Ctrl-C is for us, who stop the workers.
+        # Keeps Ctrl-C in the terminal from reaching the workers, which this process stops.
         start_new_session=True,
     )
     assert process.stdin is not None
-    process.stdin.write(orders.encode())
+    process.stdin.write(config.encode())
     with suppress(ConnectionError):
         await process.stdin.drain()
     return process
@@ -121,7 +121,7 @@ async def _stop_worker(process: asyncio.subprocess.Process, settings: Settings) 
         async with asyncio.timeout(settings.drain_seconds + settings.shutdown_seconds + _KILL_SECONDS):
             await process.wait()
     except TimeoutError:
-        log.warning("a worker does not stop and is killed", pid=process.pid)
+        log.warning("worker killed", pid=process.pid, reason="did not stop in time")
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()

@@ -1,4 +1,4 @@
-"""Keeping the inboxes to their retention time, and dropping sessions that are over, while the server runs."""
+"""Deleting expired inbox entries, sessions and rate counts while the server runs."""
 
 import asyncio
 import random
@@ -16,9 +16,9 @@ _EVERY_SECONDS = 3600
 
 
 async def keep_trimming(database: Database, keep: timedelta) -> None:
-    """Trim about once an hour, without end."""
+    """Trim about once an hour until cancelled."""
     while True:
-        # Not all processes at once, and not each time it is started.
+        # Spreads processes that start together, and does not trim on every restart.
         await asyncio.sleep(_EVERY_SECONDS * random.uniform(0.5, 1))
         try:
             dropped = await retention.trim(database, keep)
@@ -26,6 +26,6 @@ async def keep_trimming(database: Database, keep: timedelta) -> None:
             async with database.connection() as connection:
                 await rates.forget(connection)
         except DatabaseUnavailable as error:
-            log.warning("inboxes were not trimmed", error=str(error))
+            log.warning("inboxes not trimmed", error=str(error))
         else:
-            log.info("trimmed inboxes", entries=dropped, sessions=over)
+            log.info("inboxes trimmed", entries=dropped, sessions=over)

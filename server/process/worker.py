@@ -1,4 +1,4 @@
-"""A serving process that a parent has started, with its orders on standard input."""
+"""A worker process, which its parent starts with its configuration on standard input."""
 
 import asyncio
 import json
@@ -21,48 +21,48 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """What a worker is told: the settings, the socket that it has inherited, and the database."""
+class WorkerConfig:
+    """The configuration of a worker: the settings, the inherited socket, and the database."""
 
     settings: Settings
     listening_fd: int
     database_url: str
 
     def encode(self) -> bytes:
-        """Return one line."""
+        """Return one line of JSON."""
         settings = self.settings.model_dump(mode="json")
-        # Which are shown as stars, but for those who ask.
+        # The dump masks secrets.
         settings |= {
             name: value.get_secret_value() for name, value in self.settings if isinstance(value, SecretStr)
         }
         return json.dumps([settings, self.listening_fd, self.database_url]).encode() + b"\n"
 
     @classmethod
-    def decode(cls, line: bytes) -> "Orders":
-        """Read the line back."""
+    def decode(cls, line: bytes) -> "WorkerConfig":
+        """Parse a line from `encode`."""
         settings, listening_fd, database_url = json.loads(line)
         return cls(Settings(**settings), listening_fd, database_url)
 
 
 def main() -> None:
-    """Serve as ordered until told to stop, or until the parent has ended."""
-    orders = Orders.decode(sys.stdin.buffer.readline())
-    set_up_logging(orders.settings.log_format)
-    listening = socket.socket(fileno=orders.listening_fd)
+    """Serve until a signal arrives or the parent ends."""
+    config = WorkerConfig.decode(sys.stdin.buffer.readline())
+    set_up_logging(config.settings.log_format)
+    listening = socket.socket(fileno=config.listening_fd)
 
     async def work() -> None:
-        await serve(orders.settings, listening, orders.database_url, _announce, _stop_with_parent())
+        await serve(config.settings, listening, config.database_url, _announce, _stop_with_parent())
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
 
 
 def _announce(application: Application) -> None:
-    log.info("a worker serves", pid=os.getpid())
+    log.info("worker started", pid=os.getpid())
 
 
 async def _stop_with_parent() -> None:
-    """Stop as if told to once standard input ends: nobody holds its other end any more."""
+    """Stop like on SIGTERM when the parent ends, which closes standard input."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(
@@ -70,7 +70,7 @@ async def _stop_with_parent() -> None:
     )
     try:
         await reader.read()
-        log.warning("the parent has ended")
+        log.warning("parent process ended")
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         transport.close()

@@ -1,1 +1,1 @@
-"""Ways to sign in: by username in development, and with a provider."""
+"""Signing in: by username for development, and with GitHub or an OpenID provider."""

@@ -1,4 +1,4 @@
-"""Signing in and out over HTTP."""
+"""Signing in by username for development, refreshing tokens, and signing out."""
 
 import structlog
 from starlette.requests import Request
@@ -22,7 +22,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class SignInEndpoints:
-    """The endpoints under /auth."""
+    """The endpoints under /auth that do not involve a provider."""
 
     def __init__(
         self,
@@ -34,7 +34,6 @@ class SignInEndpoints:
         *,
         dev_login: bool,
     ) -> None:
-        """Offer sign-in by name only with `dev_login`."""
         self._database = database
         self._identities = identities
         self._sessions_ended = sessions_ended
@@ -44,7 +43,6 @@ class SignInEndpoints:
         self._time = settings.session_time()
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         return [
             Route("/auth/dev/login", self.log_in_by_name, methods=["POST"]),
             Route("/auth/refresh", self.refresh, methods=["POST"]),
@@ -52,19 +50,19 @@ class SignInEndpoints:
         ]
 
     async def log_in_by_name(self, request: Request) -> Response:
-        """Sign in whoever says to be this user; a name that nobody has makes one."""
+        """Sign in as the named user without a password; create the user if the name is new."""
         if not self._dev_login:
             raise HttpRefusal(
-                404, "NOT_FOUND", "Development sign-in is off: MESSENGER_DEV_LOGIN=on turns it on."
+                404, "NOT_FOUND", "Development sign-in is off. MESSENGER_DEV_LOGIN=on enables it."
             )
         if self._settings.dev_login is None and not is_of_this_machine(request):
             raise HttpRefusal(
                 403,
                 "CROSS_SITE",
-                "Development sign-in takes requests from this machine to localhost only, without a proxy in"
-                " between. The server's operator can open it to everyone with MESSENGER_DEV_LOGIN=on.",
+                "Development sign-in accepts only requests from the server's own machine to localhost, and"
+                " without a proxy. The operator can allow it for everyone with MESSENGER_DEV_LOGIN=on.",
             )
-        self._identities.refuse_cross_site(request)
+        self._identities.reject_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
         body = await read_json_object(request, self._settings.body_limits())
         username = body.get("username")
@@ -79,18 +77,18 @@ class SignInEndpoints:
         return self._signed_in(sign_in)
 
     async def refresh(self, request: Request) -> Response:
-        """Give a new token for the request's, and the session its full time again."""
+        """Replace the request's token with a new one, and extend the session."""
         if "authorization" not in request.headers:
-            self._identities.refuse_cross_site(request)
-        # Only what is looked up is counted: other sites would use up what their visitors' address needs.
+            self._identities.reject_cross_site(request)
+        # Rejected requests are not counted, so that other sites cannot use up the limit of their visitors.
         token = self._identities.token_of(request)
         if token is None:
-            raise unauthenticated("The request has no token: there is nothing to refresh.")
+            raise unauthenticated("The request has no token to refresh.")
         await self._limits.count_sign_in_from(address_of(request))
         try:
             sign_in = await sessions.refresh(self._database, token, self._time)
         except TokenReused as reused:
-            log.warning("a token was used again after its refresh", session=str(reused.session_id))
+            log.warning("refreshed token reused", session=str(reused.session_id))
             self._sessions_ended([reused.session_id])
             raise unauthenticated(str(reused)) from reused
         except Unauthenticated as refusal:
@@ -98,10 +96,10 @@ class SignInEndpoints:
         return self._signed_in(sign_in)
 
     async def log_out(self, request: Request) -> Response:
-        """End the request's session, and its streams."""
+        """End the request's session and its streams."""
         identity = await self._identities.of(request)
         if identity.session is None:
-            raise unauthenticated(identity.refused or "The request has no token: there is nothing to end.")
+            raise unauthenticated(identity.refused or "The request has no session to end.")
         await sessions.end(self._database, identity.session)
         self._sessions_ended([identity.session.id])
         response = Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Signing in with a provider: there, back, and on to where the person came from."""
+"""Signing in with a provider: redirecting there, the callback, and redirecting to the destination."""
 
 import re
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ from server.limits.rate_limits import RateLimits, address_of
 from server.sign_in.destinations import Destination, destination_of
 from server.sign_in.failures import (
     SignInFailure,
-    faulty,
-    is_down,
+    database_unavailable,
+    internal_error,
+    not_configured,
     not_confirmed,
-    not_set_up,
-    not_under_way,
+    not_pending,
     not_verified,
-    turned_down,
-    unable_to_answer,
+    provider_unavailable,
+    rejected_by_provider,
 )
 from server.sign_in.oauth import CodeRefused
 from server.sign_in.pending import Pending, PendingSignIns
@@ -49,7 +49,7 @@ _CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 class ProviderSignIn:
-    """The endpoints of sign-in with a provider, and the exchange of its one-time codes."""
+    """The endpoints of sign-in with a provider, and the exchange of one-time codes for tokens."""
 
     def __init__(
         self,
@@ -64,7 +64,6 @@ class ProviderSignIn:
         public_url: str,
         dev_login: bool,
     ) -> None:
-        """Offer these providers."""
         self._database = database
         self._identities = identities
         self._providers = {provider.id: provider for provider in providers}
@@ -77,7 +76,6 @@ class ProviderSignIn:
         self._time = settings.session_time()
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         return [
             Route("/auth/providers", self.list_providers),
             *(Route(f"/auth/{name}/login", self.log_in) for name in ("github", "oidc")),
@@ -86,7 +84,7 @@ class ProviderSignIn:
         ]
 
     async def list_providers(self, request: Request) -> Response:
-        """Tell a frontend what its sign-in page can offer."""
+        """Return the ways to sign in, for a frontend's sign-in page."""
         return json_response(
             {
                 "providers": [
@@ -102,12 +100,12 @@ class ProviderSignIn:
         )
 
     async def log_in(self, request: Request) -> Response:
-        """Send the person to the provider.
+        """Redirect the browser to the provider.
 
-        That is not counted as a sign-in: any site can have a browser come here, and would use up what the
-        others behind its address need.
+        This does not count as a sign-in attempt, because any site can send browsers here, and would use up
+        the limit of all users behind their address.
         """
-        _refuse_unless_visited(request)
+        _reject_unless_navigation(request)
         destination = destination_of(request, self._settings.redirect_uris)
         try:
             return await self._begin(self._provider(request), destination, request)
@@ -115,30 +113,34 @@ class ProviderSignIn:
             return _page(failure, request, destination)
 
     async def call_back(self, request: Request) -> Response:
-        """Sign in the person who comes back from the provider."""
-        _refuse_unless_visited(request)
+        """Sign in the user who returns from the provider."""
+        _reject_unless_navigation(request)
         pending = self._pending.find(request, _provider_id(request))
         try:
-            response = await self._come_back(self._provider(request), pending, request)
+            response = await self._complete(self._provider(request), pending, request)
         except SignInFailure as failure:
             response = _page(failure, request, pending.destination if pending else None)
             if failure.is_temporary:
-                # Loading the page again is another try.
+                # The sign-in stays pending, so that reloading the page tries again.
                 return response
         if pending is not None:
             self._pending.forget(response, pending)
         return response
 
     async def exchange_code(self, request: Request) -> Response:
-        """Give a frontend the token for its one-time code and the verifier of its challenge."""
-        self._identities.refuse_cross_site(request)
+        """Exchange a frontend's one-time code and code verifier for a token."""
+        self._identities.reject_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
         body = await read_json_object(request, self._settings.body_limits())
         code, verifier = body.get("code"), body.get("code_verifier")
         if not isinstance(code, str) or not isinstance(verifier, str):
             raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"code": "...", "code_verifier": "..."}.')
         if not code.isascii() or not _CODE_VERIFIER.fullmatch(verifier):
-            raise HttpRefusal(400, "BAD_USER_INPUT", "A code verifier has 43 to 128 letters and digits.")
+            raise HttpRefusal(
+                400,
+                "BAD_USER_INPUT",
+                "`code_verifier` must have 43 to 128 letters, digits or `-._~`.",
+            )
         try:
             user = await identities.redeem_code(self._database, code, verifier)
         except Unauthenticated as error:
@@ -156,12 +158,12 @@ class ProviderSignIn:
         try:
             response = _redirect(await provider.authorization_url(secrets))
         except Unavailable as error:
-            raise is_down(provider, error) from error
+            raise provider_unavailable(provider, error) from error
         self._pending.keep(response, request, Pending(provider.id, secrets, destination, is_retry))
         return response
 
-    async def _come_back(self, provider: Provider, pending: Pending | None, request: Request) -> Response:
-        """Finish the sign-in; what goes wrong is a page, because a person waits, not a program."""
+    async def _complete(self, provider: Provider, pending: Pending | None, request: Request) -> Response:
+        """Complete the sign-in; all errors become a `SignInFailure`, because a person sees the response."""
         try:
             if pending is None:
                 return await self._without_pending(request)
@@ -170,15 +172,15 @@ class ProviderSignIn:
         except SignInFailure:
             raise
         except DatabaseUnavailable as error:
-            raise unable_to_answer() from error
+            raise database_unavailable() from error
         except Exception as error:
-            log.exception("the request failed")
-            raise faulty() from error
+            log.exception("request failed")
+            raise internal_error() from error
 
     async def _without_pending(self, request: Request) -> Response:
-        """Let a person go on who is signed in already: the page was loaded again, or twice at once."""
+        """Redirect a user who is already signed in: the callback was reloaded, or loaded twice."""
         if await self._identities.session_of_cookie(request) is None:
-            raise not_under_way(without_cookies="cookie" not in request.headers)
+            raise not_pending(without_cookies="cookie" not in request.headers)
         return _redirect("/")
 
     async def _count(self, request: Request) -> None:
@@ -192,20 +194,20 @@ class ProviderSignIn:
     def _provider(self, request: Request) -> Provider:
         provider = self._providers.get(_provider_id(request))
         if provider is None:
-            raise not_set_up()
+            raise not_configured()
         return provider
 
     async def _finish(self, provider: Provider, pending: Pending, request: Request) -> Response:
-        """Let the person go on, signed in; a frontend of another origin has a code to exchange first."""
+        """Redirect to the destination: with a session cookie, or to another frontend with a code."""
         destination = pending.destination
         try:
             user = await self._identify(provider, pending, request.query_params)
         except CodeRefused as error:
-            log.warning("the provider did not take its code", provider=provider.id, error=str(error))
+            log.warning("authorization code rejected", provider=provider.id, error=str(error))
             if pending.is_retry:
                 raise not_confirmed(provider) from error
-            # Most likely an earlier request has used the code, and the browser did not wait for its answer.
-            # The provider knows the person by now, and sends them back at once.
+            # Most likely an earlier request has used the code, and the browser did not wait for its response.
+            # The provider recognizes the user by now, and redirects back immediately.
             return await self._begin(provider, destination, request, is_retry=True)
         if destination.code_challenge is not None:
             code = await identities.make_code(self._database, user, destination.code_challenge)
@@ -215,7 +217,7 @@ class ProviderSignIn:
             self._database, user, self._time, request.headers.get("user-agent")
         )
         if before is not None:
-            # Its cookie is about to be replaced: nobody could end it any more.
+            # Its cookie is about to be replaced, after which the user could not end it by signing out.
             await sessions.end(self._database, before)
             self._sessions_ended([before.id])
         response = _redirect(destination.address)
@@ -223,22 +225,24 @@ class ProviderSignIn:
         return response
 
     async def _identify(self, provider: Provider, pending: Pending, given: QueryParams) -> User:
-        """Return whom the provider vouches for.
+        """Return the user whom the provider has authenticated.
 
         Raises:
-            SignInFailure: nobody.
-            CodeRefused: the provider does not take the code.
+            SignInFailure: the sign-in failed; its texts are for the user.
+            CodeRefused: the provider rejects the code.
         """
         try:
             await provider.check_issuer(given.get("iss"))
             if "error" in given or not given.get("code"):
-                raise turned_down(provider, given.get("error", ""), given.get("error_description", ""))
+                raise rejected_by_provider(
+                    provider, given.get("error", ""), given.get("error_description", "")
+                )
             found = await provider.identify(pending.secrets, given["code"])
             user = await identities.user_for(self._database, found.issuer, found.subject, found.profile)
         except Unavailable as error:
-            raise is_down(provider, error) from error
+            raise provider_unavailable(provider, error) from error
         except (TokenNotTrusted, SubjectRefused) as error:
-            log.warning("a sign-in was not believed", provider=provider.id, error=str(error))
+            log.warning("sign-in rejected", provider=provider.id, error=str(error))
             raise not_verified(provider) from error
         log.info("signed in", provider=provider.id, user=str(user.id))
         return user
@@ -249,7 +253,7 @@ def _page(failure: SignInFailure, request: Request, destination: Destination | N
     if failure.status == 404:
         links = {}
     if destination is not None and destination.code_challenge is not None:
-        # It has a challenge of its own for each try: only there can the sign-in begin again.
+        # The frontend makes a new challenge for each attempt, so only it can start the sign-in again.
         links = {f"Back to {urlsplit(destination.address).netloc}": destination.address}
     elif destination is not None and links:
         links["Sign in again"] += "?" + urlencode({"next": destination.address})
@@ -259,20 +263,23 @@ def _page(failure: SignInFailure, request: Request, destination: Destination | N
     return page
 
 
-def _refuse_unless_visited(request: Request) -> None:
-    """Accept a request by which a person's browser shows the page.
+def _reject_unless_navigation(request: Request) -> None:
+    """Reject requests that are not a user's navigation, as these neither start nor complete a sign-in.
 
     Raises:
-        HttpRefusal: a page's script sent it, or a program that looks ahead: it neither begins nor ends a
-            sign-in.
+        HttpRefusal: a script sent the request, or a browser or program prefetches the page.
     """
     if request.method == "HEAD":
-        raise HttpRefusal(405, "BAD_USER_INPUT", "Sign-in is only by GET.", {"allow": "GET"})
+        raise HttpRefusal(405, "BAD_USER_INPUT", "Open the sign-in page with GET.", {"allow": "GET"})
     purposes = [request.headers.get(name, "") for name in ("sec-purpose", "purpose", "x-purpose", "x-moz")]
     if any(purpose.startswith(("prefetch", "prerender", "preview")) for purpose in map(str.lower, purposes)):
-        raise HttpRefusal(400, "BAD_USER_INPUT", "Sign-in cannot be prefetched: go there instead.")
+        raise HttpRefusal(
+            400, "BAD_USER_INPUT", "The sign-in page cannot be prefetched. Navigate to it instead."
+        )
     if request.headers.get("sec-fetch-mode", "navigate") != "navigate":
-        raise HttpRefusal(400, "BAD_USER_INPUT", "Sign-in is a page: have the browser go there.")
+        raise HttpRefusal(
+            400, "BAD_USER_INPUT", "The sign-in page cannot be fetched by a script. Navigate to it instead."
+        )
 
 
 def _provider_id(request: Request) -> str:

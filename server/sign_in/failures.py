@@ -1,4 +1,4 @@
-"""Why a sign-in with a provider has not worked, in words for the person who waits."""
+"""Failed sign-ins with a provider, with texts for the user."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(slots=True)
 class SignInFailure(Exception):
-    """Why a sign-in has not worked, for the person."""
+    """A sign-in failed; the texts are for the user."""
 
     title: str
     text: str
@@ -26,54 +26,54 @@ class SignInFailure(Exception):
         return self.status in {429, 500, 503}
 
 
-def faulty() -> SignInFailure:
-    """Return the failure for a fault of ours."""
+def internal_error() -> SignInFailure:
+    """Return the failure for an unexpected exception."""
     return SignInFailure(
-        "Something went wrong here",
-        "It is this server's fault, and nobody was signed in. Please try again; if it happens again, tell"
-        " whoever runs the server what stands at the end of this page.",
+        "Something went wrong",
+        "You have not been signed in, because of an error on this server. Please try again. If the problem"
+        " persists, send the request ID below to the administrator of this server.",
         500,
     )
 
 
-def unable_to_answer() -> SignInFailure:
-    """Return the failure while our database does not answer."""
+def database_unavailable() -> SignInFailure:
+    """Return the failure while the database does not answer."""
     return SignInFailure(
-        "You could not be signed in just now",
-        "The server has a problem of its own that should pass soon. Please try again in a few minutes.",
+        "Sign-in is temporarily unavailable",
+        "This server cannot reach its database. Please try again in a few minutes.",
         503,
     )
 
 
-def not_set_up() -> SignInFailure:
-    """Return the failure for a provider that we have not been set up for."""
+def not_configured() -> SignInFailure:
+    """Return the failure for a provider that this server does not offer."""
     return SignInFailure(
-        "There is no such sign-in here",
-        "This server has not been set up for it. Choose another way to sign in.",
+        "This way to sign in is not available",
+        "This server does not offer it. Choose another way to sign in.",
         404,
     )
 
 
-def not_under_way(*, without_cookies: bool) -> SignInFailure:
-    """Return the failure for a way back from a sign-in that this browser does not know."""
+def not_pending(*, without_cookies: bool) -> SignInFailure:
+    """Return the failure for a callback without a pending sign-in in this browser."""
     if without_cookies:
         return SignInFailure(
             "Your browser sent no cookies",
-            "Cookies are needed to sign in: allow them for this site, then sign in again in this browser. If"
-            " they are allowed already, this sign-in was started in another browser, or has taken more than"
-            " ten minutes.",
+            "Signing in requires cookies. Allow them for this site, then sign in again in this browser. If"
+            " they are already allowed, this sign-in was started in another browser, or took more than ten"
+            " minutes.",
             400,
         )
     return SignInFailure(
         "This sign-in has expired",
-        "It took more than ten minutes, was started in another browser, or was finished before. Nothing has"
-        " happened to your account: please sign in again.",
+        "It took more than ten minutes, was started in another browser, or was already completed. Your"
+        " account has not changed. Please sign in again.",
         400,
     )
 
 
 def not_confirmed(provider: Provider) -> SignInFailure:
-    """Return the failure for a provider that does not take its code."""
+    """Return the failure for a provider that rejects its own code."""
     return SignInFailure(
         f"{provider.name} did not confirm the sign-in",
         "It may have taken too long. Please sign in again.",
@@ -82,36 +82,38 @@ def not_confirmed(provider: Provider) -> SignInFailure:
 
 
 def not_verified(provider: Provider) -> SignInFailure:
-    """Return the failure for an answer that is not proven to be the provider's."""
+    """Return the failure for a response whose origin or recipient cannot be verified."""
     return SignInFailure(
         "This sign-in could not be verified",
-        f"What came back does not prove that it is from {provider.name} and meant for you, so nobody"
-        " was signed in. Please try again; if it happens again, tell whoever runs this server.",
+        f"You have not been signed in, because the response could not be verified to come from"
+        f" {provider.name} and to be meant for you. Please try again. If the problem persists, contact the"
+        " administrator of this server.",
         502,
     )
 
 
-def turned_down(provider: Provider, error: str, description: str) -> SignInFailure:
-    """Return the failure for an error that the provider sent back."""
+def rejected_by_provider(provider: Provider, error: str, description: str) -> SignInFailure:
+    """Return the failure for an error that the provider reported."""
     if error == "access_denied":
         return SignInFailure(
             "You have not been signed in",
-            f"{provider.name} was told not to let us know who you are. Sign in again if that was a mistake.",
+            f"Access to your {provider.name} account was denied. If that was a mistake, sign in again.",
             403,
         )
-    log.warning("the provider turned a sign-in down", provider=provider.id, error=error, why=description)
+    log.warning("sign-in rejected by provider", provider=provider.id, error=error, description=description)
     return SignInFailure(
         f"{provider.name} could not sign you in",
-        "It did not say who you are. Please try again; if it happens again, tell whoever runs this server.",
+        f"{provider.name} reported an error. Please try again. If the problem persists, contact the"
+        " administrator of this server.",
         502,
     )
 
 
-def is_down(provider: Provider, error: Unavailable) -> SignInFailure:
+def provider_unavailable(provider: Provider, error: Unavailable) -> SignInFailure:
     """Return the failure for a provider that does not answer."""
-    log.warning("a provider does not answer", provider=provider.id, error=str(error))
+    log.warning("provider not available", provider=provider.id, error=str(error))
     return SignInFailure(
         f"{provider.name} does not answer",
-        "It may be down for a moment, or out of this server's reach. Please try again in a few minutes.",
+        "It may be down, or not reachable from this server. Please try again in a few minutes.",
         503,
     )

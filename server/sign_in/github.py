@@ -12,28 +12,26 @@ from server.sign_in.provider import Identified, Secrets
 
 
 class GitHub:
-    """github.com, or an Enterprise Server of one's own."""
+    """github.com, or a GitHub Enterprise Server."""
 
     id = "github"
     name = "GitHub"
 
     def __init__(self, url: str, client_id: str, client_secret: str, redirect_uri: str) -> None:
-        """Speak for the OAuth app of that id."""
         self._url = url.rstrip("/")
-        # Without a scope GitHub tells what everybody may see, which is all we want to know.
+        # Without a scope, GitHub returns the public profile, which is sufficient.
         self._grant = CodeGrant(client_id, client_secret, redirect_uri, None, "client_secret_post")
 
     async def authorization_url(self, of: Secrets) -> str:
-        """Return GitHub's page that asks the person."""
         return self._grant.authorization_url(
             f"{self._url}/login/oauth/authorize", state=of.state, code_verifier=of.code_verifier
         )
 
     async def check_issuer(self, issuer: str | None) -> None:
-        """Accept every answer: GitHub names no issuer, and answers come to an address of its own."""
+        """Accept every response: GitHub does not send an issuer, and has a callback address of its own."""
 
     async def identify(self, of: Secrets, code: str) -> Identified:
-        """Return whose account it is, by the number that stays when the name changes."""
+        """Return the account, by its numeric ID, which stays the same when the login changes."""
         token = await self._grant.exchange(f"{self._url}/login/oauth/access_token", code, of.code_verifier)
         user = await get_json(
             f"{_api_url(self._url)}/user",
@@ -44,7 +42,7 @@ class GitHub:
             },
         )
         if not isinstance(user.get("id"), int):
-            raise Unavailable("GitHub's answer holds no user id")
+            raise Unavailable("GitHub's response does not contain a user ID")
         names = [name for key in ("login", "name") if isinstance(name := user.get(key), str)]
         picture = user.get("avatar_url")
         return Identified(

@@ -3,7 +3,7 @@
 https://www.rfc-editor.org/rfc/rfc6749#section-4.1 and https://www.rfc-editor.org/rfc/rfc7636
 """
 
-# Authlib has no types: what comes out of it is given one here.
+# Authlib has no types; this module adds them to its results.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from typing import Any, cast
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from server.auth.outbound import TLS, Unavailable, patience
+from server.auth.outbound import TLS, Unavailable, unavailable_on_failure
 
 
 class CodeRefused(Exception):
-    """The provider does not take the code: used already, expired, or not ours."""
+    """The provider rejected the code, which was already used, has expired, or belongs to another client."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeGrant:
-    """A client as the provider knows it."""
+    """This server as a client of the provider."""
 
     client_id: str
     client_secret: str | None
@@ -32,7 +32,7 @@ class CodeGrant:
     def authorization_url(
         self, endpoint: str, *, state: str, code_verifier: str, nonce: str | None = None
     ) -> str:
-        """Return where to send the person's browser."""
+        """Return the URL to redirect the browser to."""
         more = {} if nonce is None else {"nonce": nonce}
         url, _ = self._client().create_authorization_url(
             endpoint, state=state, code_verifier=code_verifier, **more
@@ -40,16 +40,16 @@ class CodeGrant:
         return url
 
     async def exchange(self, endpoint: str, code: str, code_verifier: str) -> dict[str, Any]:
-        """Return what the provider gives for the code: tokens.
+        """Exchange the code for tokens, among them an `access_token`.
 
         Raises:
-            CodeRefused: it gives none for this code.
-            Unavailable: it does not answer as it should.
+            CodeRefused: the provider rejects the code.
+            Unavailable: the provider does not answer, or its response is not usable.
         """
         try:
-            # Authlib's class is one of httpx2's, which pyright cannot see.
+            # Authlib's client is an httpx2 client, which pyright cannot see.
             client: Any = self._client()
-            async with patience(endpoint), client:
+            async with unavailable_on_failure(endpoint), client:
                 token: object = await client.fetch_token(
                     endpoint, grant_type="authorization_code", code=code, code_verifier=code_verifier
                 )
@@ -57,7 +57,7 @@ class CodeGrant:
             raise CodeRefused(f"{error.error}: {error.description}") from error
         tokens = cast("dict[str, Any]", token) if isinstance(token, dict) else {}
         if not isinstance(tokens.get("access_token"), str):
-            raise Unavailable(f"{endpoint}: the answer holds no access token")
+            raise Unavailable(f"{endpoint}: the response does not contain an access token")
         return tokens
 
     def _client(self) -> AsyncOAuth2Client:

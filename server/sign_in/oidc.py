@@ -3,7 +3,7 @@
 https://openid.net/specs/openid-connect-core-1_0.html and openid-connect-discovery-1_0.html
 """
 
-# Authlib has no types: what comes out of it is given one here.
+# Authlib has no types; this module adds them to its results.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
@@ -29,14 +29,14 @@ _RETRY_SECONDS = 3
 
 
 class OpenIdProvider:
-    """A provider that is found by its issuer."""
+    """An OpenID provider, whose endpoints are discovered from its issuer."""
 
     id = "oidc"
 
     def __init__(
         self, issuer: str, name: str, client_id: str, client_secret: str | None, redirect_uri: str
     ) -> None:
-        """Be the client of that id; nothing is asked of the provider before somebody signs in."""
+        """Send no requests to the provider before the first sign-in."""
         self.name = name
         self._issuer = issuer
         self._client_id = client_id
@@ -48,11 +48,9 @@ class OpenIdProvider:
         self._keys = JsonWebKeys(self._fetch_keys)
 
     async def aclose(self) -> None:
-        """Give up what is being fetched."""
         await self._keys.aclose()
 
     async def authorization_url(self, of: Secrets) -> str:
-        """Return the provider's page that asks the person."""
         metadata = await self._discover()
         return self._grant(metadata).authorization_url(
             _endpoint(metadata, "authorization_endpoint"),
@@ -62,18 +60,18 @@ class OpenIdProvider:
         )
 
     async def check_issuer(self, issuer: str | None) -> None:
-        """Accept an answer that names this provider, or none where it does not say that it names itself.
+        """Accept this provider's issuer, or none if its metadata does not announce the parameter `iss`.
 
-        Authlib's client does not look at it: https://www.rfc-editor.org/rfc/rfc9207#section-2.4.
+        Authlib's client does not check it: https://www.rfc-editor.org/rfc/rfc9207#section-2.4.
         """
         metadata = await self._discover()
         if issuer is None and not metadata.get("authorization_response_iss_parameter_supported"):
             return
         if issuer != self._issuer:
-            raise TokenNotTrusted(f"the answer is from {issuer!r}, not from {self._issuer!r}")
+            raise TokenNotTrusted(f"the response is from {issuer!r}, not from {self._issuer!r}")
 
     async def identify(self, of: Secrets, code: str) -> Identified:
-        """Return whom the ID token names, with what it or the userinfo endpoint tells of them."""
+        """Return the subject of the ID token, with the profile in it or from the userinfo endpoint."""
         metadata = await self._discover()
         tokens = await self._grant(metadata).exchange(
             _endpoint(metadata, "token_endpoint"), code, of.code_verifier
@@ -82,11 +80,11 @@ class OpenIdProvider:
         subject = str(claims["sub"])
         if not profile_of(claims).names and "userinfo_endpoint" in metadata:
             bearer = {"authorization": f"Bearer {tokens['access_token']}"}
-            told = await get_json(_endpoint(metadata, "userinfo_endpoint"), bearer)
-            # https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse: of somebody else, maybe.
-            if told.get("sub") != subject:
-                raise TokenNotTrusted("the userinfo endpoint speaks of another subject")
-            claims = told
+            user_info = await get_json(_endpoint(metadata, "userinfo_endpoint"), bearer)
+            # Required by https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse
+            if user_info.get("sub") != subject:
+                raise TokenNotTrusted("the userinfo endpoint returned another subject")
+            claims = user_info
         return Identified(self._issuer, subject, profile_of(claims))
 
     async def _claims_of_id_token(
@@ -94,7 +92,7 @@ class OpenIdProvider:
     ) -> Mapping[str, Any]:
         id_token = tokens.get("id_token")
         if not isinstance(id_token, str):
-            raise TokenNotTrusted("there is no ID token")
+            raise TokenNotTrusted("the response does not contain an ID token")
         named = metadata.get("id_token_signing_alg_values_supported")
         algorithms = cast("list[str]", named) if isinstance(named, list) else ["RS256"]
         header, claims = await self._keys.claims_of(id_token, algorithms)
@@ -115,10 +113,10 @@ class OpenIdProvider:
         return claims
 
     async def _discover(self) -> dict[str, Any]:
-        """Return what the provider says of itself, asked at most once an hour.
+        """Return the provider's metadata, which is fetched at most once an hour.
 
-        It is asked once at a time, however many people begin to sign in, and not right after a failure.
-        What it said before is good until it answers again.
+        Concurrent sign-ins share one request, and there is a pause after a failed one. Cached metadata stays
+        valid while the provider does not answer.
         """
         async with self._discovering:
             now = time.monotonic()
@@ -139,7 +137,7 @@ class OpenIdProvider:
     async def _fetch_metadata(self) -> dict[str, Any]:
         found = await get_json(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != self._issuer:
-            raise Unavailable(f"{self._issuer} says to be {found.get('issuer')!r}")
+            raise Unavailable(f"the metadata of {self._issuer} names the issuer {found.get('issuer')!r}")
         return found
 
     async def _fetch_keys(self) -> dict[str, Any]:
@@ -165,5 +163,5 @@ class OpenIdProvider:
 def _endpoint(metadata: Mapping[str, Any], name: str) -> str:
     url = metadata.get(name)
     if not isinstance(url, str):
-        raise Unavailable(f"the provider names no {name}")
+        raise Unavailable(f"the provider's metadata does not contain {name}")
     return url

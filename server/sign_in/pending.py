@@ -1,10 +1,10 @@
-"""What a sign-in must remember while the person is at the provider: state, nonce, PKCE's verifier.
+"""Pending sign-ins: state, nonce and code verifier while the user is at the provider.
 
-It goes with their browser, in a cookie that only this server can read: sealed, out of reach of scripts, good
-for ten minutes. Kept in the database instead, anyone could fill that without an account.
+They are kept in the browser, in an encrypted cookie that scripts cannot read and that is valid for ten
+minutes. In the database, anyone could create an unlimited number of them without an account.
 
-Each sign-in has a cookie of its own, named for its state, so two tabs at a provider do not disturb each
-other. A browser keeps a handful; the oldest make room.
+Each pending sign-in has its own cookie, named by a hash of its state, so tabs do not interfere with each
+other. A browser keeps at most five; the oldest are deleted.
 """
 
 import time
@@ -23,15 +23,15 @@ from server.sign_in.provider import Secrets
 from server.sign_in.seal import Seal
 
 _SECONDS = 600
-_MOST = 5
-# Proxies take 8 kB for a header, which holds other cookies too, and browsers 4 kB for a cookie.
-_MOST_BYTES = 4000
-_MOST_BYTES_EACH = 3800
+_MAX_PENDING = 5
+# Proxies accept a header of 8 kB, which contains other cookies too, and browsers a cookie of 4 kB.
+_MAX_BYTES = 4000
+_MAX_COOKIE_BYTES = 3800
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A sign-in while the person is at the provider; `is_retry` if it follows one that came to nothing."""
+    """A pending sign-in; `is_retry` if it follows one whose code the provider rejected."""
 
     provider: str
     secrets: Secrets
@@ -41,16 +41,16 @@ class Pending:
 
 
 class PendingSignIns:
-    """The sign-ins that a browser has under way, in its cookies."""
+    """The pending sign-ins of a browser, in its cookies."""
 
     def __init__(self, seal: Seal, *, secure: bool) -> None:
-        """Seal the cookies; `secure` ones come back by https only."""
+        """Encrypt the cookies with `seal`; browsers send `secure` ones over https only."""
         self._seal = seal
         self._secure = secure
         self._prefix = "__Host-messenger-sign-in-" if secure else "messenger-sign-in-"
 
     def find(self, request: Request, provider: str) -> Pending | None:
-        """Return the sign-in with that provider whose state the request has brought back."""
+        """Return the pending sign-in with this provider that belongs to the request's state."""
         state = request.query_params.get("state", "")
         pending = self._opened(cookie_of(request, self._name_for(state)) or "")
         if pending is None or (pending.provider, pending.secrets.state) != (provider, state):
@@ -58,18 +58,18 @@ class PendingSignIns:
         return pending
 
     def keep(self, response: Response, request: Request, pending: Pending) -> None:
-        """Have the browser remember the sign-in, and forget the oldest where there are too many.
+        """Set the cookie of the sign-in, and delete the oldest ones if there are too many.
 
         Raises:
-            HttpRefusal: 400, what it has to remember is more than a browser keeps.
+            HttpRefusal: 400, the cookie would be larger than browsers accept.
         """
         name, value = self._name_for(pending.secrets.state), self._seal.close(asdict(pending), _SECONDS)
-        if len(value) > _MOST_BYTES_EACH:
-            raise HttpRefusal(400, "BAD_USER_INPUT", "The address to go on to is too long: shorten it.")
+        if len(value) > _MAX_COOKIE_BYTES:
+            raise HttpRefusal(400, "BAD_USER_INPUT", "The address to return to is too long. Shorten it.")
         kept, size = 1, len(name) + len(value)
         for other, other_size in self._others(request):
             size += other_size
-            if kept < _MOST and size <= _MOST_BYTES:
+            if kept < _MAX_PENDING and size <= _MAX_BYTES:
                 kept += 1
             else:
                 self._delete(response, other)
@@ -80,27 +80,27 @@ class PendingSignIns:
             path="/",
             secure=self._secure,
             httponly=True,
-            # The way back from the provider is a link from another site.
+            # The redirect back from the provider is a navigation from another site.
             samesite="lax",
         )
 
     def forget(self, response: Response, pending: Pending) -> None:
-        """Have the browser forget the sign-in: it is over."""
+        """Delete the cookie of a completed sign-in."""
         self._delete(response, self._name_for(pending.secrets.state))
 
     def _others(self, request: Request) -> Generator[tuple[str, int]]:
-        """Yield the cookies of other sign-ins and their sizes, the newest first; what is not good, last."""
+        """Yield the cookies of other sign-ins with their sizes, newest first and invalid ones last."""
         found = [(name, value) for name, value in cookies_of(request) if name.startswith(self._prefix)]
         begun = {name: pending.begun for name, value in found if (pending := self._opened(value))}
         for name, value in sorted(found, key=lambda cookie: begun.get(cookie[0], 0), reverse=True):
-            yield name, len(name) + len(value) if name in begun else _MOST_BYTES
+            yield name, len(name) + len(value) if name in begun else _MAX_BYTES
 
     def _opened(self, value: str) -> Pending | None:
         opened = self._seal.open(value)
         try:
             return None if opened is None else _pending_of(opened)
         except (KeyError, TypeError):
-            # Sealed by another version of this program.
+            # Written by another version of the server.
             return None
 
     def _delete(self, response: Response, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What signs people in for us: the shape that GitHub and OpenID providers share."""
+"""The protocol that GitHub and OpenID providers implement."""
 
 import secrets
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from resolvers.identities import Profile
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What only this browser's sign-in and we know, besides what the provider is told of it.
+    """The secrets of one sign-in.
 
-    `state` comes back with the browser, `nonce` inside the ID token; `code_verifier` proves to the provider
-    that its code has come to who asked for it.
+    `state` returns in the callback, and `nonce` in the ID token. `code_verifier` proves to the provider that
+    its code reached the client that requested it.
     """
 
     state: str
@@ -21,13 +21,13 @@ class Secrets:
 
     @classmethod
     def make(cls) -> "Secrets":
-        """Return new ones, 256 random bits each."""
+        """Return new secrets of 256 random bits each."""
         return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(32))
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Whom a provider vouches for: its URL, the subject by which it knows them, and their profile."""
+    """The result of a sign-in: the provider's URL, its identifier for the user, and the user's profile."""
 
     issuer: str
     subject: str
@@ -35,20 +35,20 @@ class Identified:
 
 
 class Provider(Protocol):
-    """Somebody who knows people and tells us who they are."""
+    """An identity provider."""
 
     @property
     def id(self) -> str:
-        """The word in our own addresses."""
+        """The provider's part of this server's paths, such as `github`."""
         ...
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name on the sign-in page."""
         ...
 
     async def authorization_url(self, of: Secrets) -> str:
-        """Return where to send the person's browser.
+        """Return the URL of the provider's sign-in page.
 
         Raises:
             Unavailable: the provider does not answer.
@@ -56,20 +56,20 @@ class Provider(Protocol):
         ...
 
     async def check_issuer(self, issuer: str | None) -> None:
-        """Accept an answer by who says to have sent it (RFC 9207), before anything else in it is believed.
+        """Check the parameter `iss` of a callback (RFC 9207), before its other parameters are used.
 
         Raises:
-            TokenNotTrusted: it is not from this provider.
+            TokenNotTrusted: the callback is not from this provider.
             Unavailable: the provider does not answer.
         """
         ...
 
     async def identify(self, of: Secrets, code: str) -> Identified:
-        """Return who has signed in, for the code that the browser brought.
+        """Return who signed in, for the code in the callback.
 
         Raises:
-            CodeRefused: the provider does not take the code.
-            TokenNotTrusted: what it answers is not signed by it, or not meant for this sign-in.
-            Unavailable: it does not answer as it should.
+            CodeRefused: the provider rejects the code.
+            TokenNotTrusted: the ID token is not signed by the provider, or not meant for this sign-in.
+            Unavailable: the provider does not answer, or its response is not usable.
         """
         ...

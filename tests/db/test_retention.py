@@ -74,7 +74,7 @@ async def test_old_entries_go_and_a_reader_behind_them_is_told(own_database: str
             await ada.sends("new", to=conversation)
             await ages(database, old, AGE)
             done = run(tmp_path, "trim", database_url=own_database)
-            assert done.stdout == "900 inbox entries have been dropped.\n", done
+            assert done.stdout == "900 inbox entries deleted.\n", done
             assert await kept(database) == 2
             async with grace.listening(after=start) as stream:
                 assert code(await stream.answer()) == "CURSOR_EXPIRED"

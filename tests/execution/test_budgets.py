@@ -29,7 +29,7 @@ def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_there_is_more():
         budget.take(100)
     # Ten fields a second are added, and fifty are missing.
     assert refused.value.retry_after_seconds == 5
-    assert "600 fields a minute" in str(refused.value)
+    assert "600 fields per minute" in str(refused.value)
     budget.take(40)
 
 

@@ -37,7 +37,7 @@ class Server:
         output, connection = await asyncio.open_unix_connection(self.parent)
         connection.write(self.order.encode())
         self.pid = int(await output.readline())
-        # "The messenger is at http://localhost:PORT"
+        # "The messenger is running at http://localhost:PORT"
         said = (await output.readline()).decode()
         # Only now is there somebody to kill: no signal goes to the process before.
         self._life = asyncio.create_task(_until_the_end(output, connection))

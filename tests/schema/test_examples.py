@@ -167,7 +167,7 @@ class Talk:
             her_id = select(users.c.id).where(users.c.username == self.ada.username).scalar_subquery()
             ended = update(sessions).where(sessions.c.user_id == her_id)
             await connection.execute(ended.values(revoked_at=sessions.c.created_at))
-        await self.terminal.shows("! UNAUTHENTICATED: Your session has ended: sign in again.")
+        await self.terminal.shows("! UNAUTHENTICATED: Your session has ended. Sign in again.")
         await self.terminal.ends()
 
 

@@ -112,10 +112,10 @@ async def test_axe_finds_nothing_on_any_page(
         await expect(window.message("on its way")).to_contain_text("Sending…")
         await passes("conversation")
         await window.goes_to("/profile")
-        await expect(window.page.get_by_text("this one")).to_be_visible()
+        await expect(window.page.get_by_text("(this session)")).to_be_visible()
         await passes("profile")
         await window.goes_to("/conversations/nowhere")
-        await expect(window.heading("There is no such conversation")).to_be_visible()
+        await expect(window.heading("Conversation not found")).to_be_visible()
         await passes("no such conversation")
 
 

@@ -140,7 +140,7 @@ async def test_who_finds_no_way_to_sign_in_is_told_so(
     with running_server(tmp_path, database_url=cluster.url(), dev_login="off") as server:
         ada = Visitor(await (await browser.new_context()).new_page(), server)
         await ada.arrives()
-        await expect(ada.page.get_by_text("No way to sign in has been set up")).to_be_visible()
+        await expect(ada.page.get_by_text("This server has no sign-in configured")).to_be_visible()
         await expect(ada.page.get_by_label("Username")).not_to_be_visible()
         assert ada.complaints == []
         await ada.page.context.close()

@@ -145,11 +145,11 @@ async def test_a_deep_link_waits_for_the_sign_in(window: Window, pair: Pair):
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     await window.sees("for Ada")
     await window.goes_to(f"/conversations/{NodeType.CONVERSATION.encode(uuid4())}")
-    await expect(window.heading("There is no such conversation")).to_be_visible()
-    await window.page.get_by_role("link", name="To your conversations").click()
+    await expect(window.heading("Conversation not found")).to_be_visible()
+    await window.page.get_by_role("link", name="Go to your conversations").click()
     await expect(window.heading("Choose a conversation")).to_be_visible()
     await window.page.go_back()
-    await expect(window.heading("There is no such conversation")).to_be_visible()
+    await expect(window.heading("Conversation not found")).to_be_visible()
 
 
 async def test_the_sign_in_offers_what_is_set_up(

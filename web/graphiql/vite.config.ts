@@ -1,15 +1,15 @@
 import { defineConfig } from 'vite';
 
 export default defineConfig({
-  // The page itself is answered at /graphql, so its assets need absolute addresses.
+  // The page is served at /graphql, so its assets need absolute URLs.
   base: '/graphiql/',
   build: {
     outDir: '../../server/static/graphiql',
-    // Vite empties a folder outside its own only when told to.
+    // By default, Vite does not empty a folder outside of its root.
     emptyOutDir: true,
-    // The editor is one large chunk by nature, loaded once and cached by its hash.
+    // The editor is one large chunk, which is loaded once and cached by its hash.
     chunkSizeWarningLimit: 5000,
-    // React's libraries mark what runs in a browser; all of this does.
+    // React's libraries mark client modules with a directive, which is irrelevant here.
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
 });

@@ -7,7 +7,7 @@ import { defineConfig, type Plugin } from 'vite';
 
 const built = join(import.meta.dirname, '../../server/static/messenger');
 
-/** Puts a compressed copy beside each asset, so that the server compresses nothing. */
+/** Writes compressed copies of each asset, so that the server does not have to compress them. */
 function precompressed(): Plugin {
   return {
     name: 'precompressed',
@@ -26,18 +26,18 @@ function precompressed(): Plugin {
 export default defineConfig({
   plugins: [react(), precompressed()],
   resolve: {
-    // The client that resumes lies in graphql/, and finds its library here.
+    // graphql/client/resuming.ts imports this library, which is installed here.
     dedupe: ['graphql-sse'],
   },
   build: {
     outDir: built,
-    // Vite empties a folder outside its own only when told to.
+    // By default, Vite does not empty a folder outside of its root.
     emptyOutDir: true,
-    // An asset inlined as a data: address would need a place in the page's policy.
+    // The page's Content-Security-Policy does not allow assets that are inlined as data: URLs.
     assetsInlineLimit: 0,
   },
   server: {
-    // `npm run dev` with a messenger running.
+    // For `npm run dev`, with a messenger server running.
     proxy: { '^/(graphql|auth)': process.env['MESSENGER_URL'] ?? 'http://localhost:8000' },
   },
 });

@@ -146,13 +146,13 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         answer = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
         assert answer["data"]["viewer"] == {"username": "john"}
         assert answer["data"]["conversations"]["pageInfo"] == {"hasNextPage": True}
-        assert run(tmp_path, "sign-out", "John").stdout == "1 sessions have ended.\n"
-        assert run(tmp_path, "sign-out", "john").stdout == "0 sessions have ended.\n"
+        assert run(tmp_path, "sign-out", "John").stdout == "1 sessions ended.\n"
+        assert run(tmp_path, "sign-out", "john").stdout == "0 sessions ended.\n"
     # And without a server, they run the database themselves.
     assert run(tmp_path, "migrate").returncode == 0
     for command in ("token", "sign-out"):
         unknown = run(tmp_path, command, "nobody-has-this-name")
-        complaint = "messenger: nobody is called 'nobody-has-this-name'\n"
+        complaint = "messenger: there is no user named 'nobody-has-this-name'\n"
         assert (unknown.returncode, unknown.stderr) == (1, complaint)
 
 
@@ -161,18 +161,18 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
     [
         ({"port": "http"}, "MESSENGER_PORT is wrong: "),
         ({"port": "70000"}, "MESSENGER_PORT is wrong: "),
-        ({"public_url": "chat.example.com"}, "MESSENGER_PUBLIC_URL is wrong: write it like https://"),
-        ({"database_url": "mysql://x"}, "MESSENGER_DATABASE_URL is wrong: write it like postgresql://"),
+        ({"public_url": "chat.example.com"}, "MESSENGER_PUBLIC_URL is wrong: it must be an http or https"),
+        ({"database_url": "mysql://x"}, "MESSENGER_DATABASE_URL is wrong: it must look like postgresql://"),
         (
             {"broadcast_url": "unix:///run/is-not-there"},
-            "MESSENGER_BROADCAST_URL is wrong: name a folder that exists",
+            "MESSENGER_BROADCAST_URL is wrong: it must be the absolute path of an existing folder",
         ),
-        ({"broadcast_url": "unix://."}, "MESSENGER_BROADCAST_URL is wrong: name a folder that exists"),
+        ({"broadcast_url": "unix://."}, "MESSENGER_BROADCAST_URL is wrong: it must be the absolute path"),
         (
             {"broadcast_url": "unix://" + "/." * 50},
-            "MESSENGER_BROADCAST_URL is wrong: a socket's folder may have a path of 80 bytes",
+            "MESSENGER_BROADCAST_URL is wrong: the path of the folder must not exceed 80 bytes",
         ),
-        ({"allowed_origins": "https://a.example,b"}, "MESSENGER_ALLOWED_ORIGINS is wrong: 'b' is no origin"),
+        ({"allowed_origins": "https://a.example,b"}, "MESSENGER_ALLOWED_ORIGINS is wrong: 'b' is not an"),
         ({"heartbeat_seconds": "16"}, "MESSENGER_HEARTBEAT_SECONDS is wrong: "),
         ({"dev_login": "perhaps"}, "MESSENGER_DEV_LOGIN is wrong: "),
         *(
@@ -194,19 +194,19 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         ),
         (
             {"trusted_proxies": "10.0.0.1,proxy"},
-            "MESSENGER_TRUSTED_PROXIES is wrong: 'proxy' is no address or",
+            "MESSENGER_TRUSTED_PROXIES is wrong: 'proxy' is not an address or",
         ),
-        ({"secret_key": "short"}, "MESSENGER_SECRET_KEY is wrong: give at least 32 random characters"),
+        ({"secret_key": "short"}, "MESSENGER_SECRET_KEY is wrong: it must have at least 32 random"),
         (
             {"github_client_id": "x"},
-            "MESSENGER_GITHUB_CLIENT_SECRET is missing: with MESSENGER_GITHUB_CLIENT_ID",
+            "MESSENGER_GITHUB_CLIENT_SECRET is missing: MESSENGER_GITHUB_CLIENT_ID requires it",
         ),
         ({"oidc_issuer": "https://id.example"}, "MESSENGER_OIDC_CLIENT_ID is missing: "),
-        ({"oidc_issuer": "http://id.example"}, "MESSENGER_OIDC_ISSUER is wrong: write it like https://"),
+        ({"oidc_issuer": "http://id.example"}, "MESSENGER_OIDC_ISSUER is wrong: it must be an https URL"),
         ({"github_url": "https://a:b@github.example"}, "MESSENGER_GITHUB_URL is wrong: "),
         (
             {"oidc_issuer": "https://id.example", "oidc_client_id": "x", "database_url": "postgresql://x"},
-            "MESSENGER_SECRET_KEY is missing: with MESSENGER_OIDC_ISSUER it has to be set (`openssl rand",
+            "MESSENGER_SECRET_KEY is missing: MESSENGER_OIDC_ISSUER requires it (`openssl rand",
         ),
         (
             {"host": "192.0.2.1", "public_url": "http://x", "database_url": "postgresql://x"},

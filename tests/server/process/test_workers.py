@@ -112,7 +112,7 @@ async def test_ctrl_c_stops_the_workers_and_all_leave_cleanly(tmp_path: Path):
 
 def test_memory_is_no_broadcaster_for_several_workers(tmp_path: Path):
     with (
-        pytest.raises(AssertionError, match="MESSENGER_BROADCAST_URL is wrong: memory:// serves one worker"),
+        pytest.raises(AssertionError, match="MESSENGER_BROADCAST_URL is wrong: memory:// works with one"),
         running_server(tmp_path, workers="2", broadcast_url="memory://"),
     ):
         pass

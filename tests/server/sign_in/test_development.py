@@ -53,7 +53,7 @@ async def start_that_fails(folder: Path, **settings: str) -> str:
 @pytest.mark.parametrize("dev_login", ["", "on", "off"])
 async def test_a_server_for_other_machines_needs_a_public_url(tmp_path: Path, host: str, dev_login: str):
     line = await start_that_fails(tmp_path, host=host, port="0", dev_login=dev_login)
-    assert line.startswith(f"messenger: MESSENGER_PUBLIC_URL is missing: with MESSENGER_HOST={host} ")
+    assert line.startswith(f"messenger: MESSENGER_PUBLIC_URL is missing: MESSENGER_HOST={host} ")
     # It stops before it does anything else.
     assert not (tmp_path / ".messenger").exists()
 

@@ -3,15 +3,15 @@ import { type FormEvent, useEffect, useState } from 'react';
 import { execute } from './fetcher';
 import { type Answer, errorMessage, failure, postJson, readAnswer } from './http';
 
-/** Which ways to sign in the server offers, as it says at /auth/providers. */
+/** The ways to sign in, from /auth/providers. */
 interface Ways {
   providers: readonly { id: string; name: string; loginUrl: string }[];
   devLogin: boolean;
 }
 
-/** Says who is signed in; signs in, with a provider or by name for development, and out. */
+/** Shows who is signed in. Signs in, with a provider or by username for development, and out. */
 export function SignInBar() {
-  // undefined until the server has said, null for nobody.
+  // undefined until the server has answered, null if no user is signed in.
   const [username, setUsername] = useState<string | null>();
   const [ways, setWays] = useState<Ways>();
   const [problem, setProblem] = useState<string>();
@@ -37,7 +37,7 @@ export function SignInBar() {
     void loadWays();
   }, []);
 
-  /** Sends a sign-in or sign-out, then asks anew who is signed in: the cookie decides. */
+  /** Sends a sign-in or sign-out, then fetches the viewer again, as the cookie has changed. */
   async function send(url: string, body: object) {
     setBusy(true);
     try {
@@ -62,13 +62,13 @@ export function SignInBar() {
       <strong>Messenger API</strong>
       <span role="status">
         {username === undefined
-          ? 'Asking who is signed in…'
+          ? 'Loading…'
           : username === null
-            ? 'Nobody is signed in.'
+            ? 'Not signed in'
             : `Signed in as ${username}`}
       </span>
       {username === null && ways && !ways.devLogin && ways.providers.length === 0 && (
-        <span>No way to sign in has been set up; a token goes in the headers, below.</span>
+        <span>This server has no sign-in configured. Put a token into the headers below.</span>
       )}
       {username === null &&
         ways?.providers.map(({ id, name, loginUrl }) => (

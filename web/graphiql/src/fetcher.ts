@@ -15,7 +15,7 @@ export const fetcher = ((params: Params, options?: { headers?: Headers }) =>
     ? subscribe(params, options?.headers)
     : execute(params, options?.headers)) as Fetcher;
 
-/** A query or mutation. Never throws: what went wrong is the result. */
+/** Executes a query or mutation. Never throws; failures are returned as errors in the result. */
 export async function execute(params: Params, headers?: Headers): Promise<Answer> {
   try {
     const response = await postJson(endpoint, params, {
@@ -30,14 +30,14 @@ export async function execute(params: Params, headers?: Headers): Promise<Answer
 
 function isSubscription({ query, operationName }: Params): boolean {
   try {
-    // Parsed here because the document that GraphiQL hands over lags behind fast typing.
+    // Parsed here because the document that GraphiQL provides lags behind fast typing.
     return getOperationAST(parse(query), operationName)?.operation === 'subscription';
   } catch {
-    return false; // A syntax error: the server says what it is.
+    return false; // A syntax error, which the server reports.
   }
 }
 
-/** Each event of a subscription; one that fails has what went wrong as its last. */
+/** Yields the events of a subscription; if it fails, the last one contains the errors. */
 function subscribe(
   { query, variables, operationName }: Params,
   headers: Headers = {},
@@ -48,9 +48,9 @@ function subscribe(
     url: endpoint,
     credentials: 'same-origin',
     headers,
-    // A silent reconnect would leave out what happened in between; a developer should see the break.
+    // A silent reconnect would skip events in between; developers should see the interruption.
     retryAttempts: 0,
-    // Kept because the client's error does not tell what the server answered.
+    // Kept because the client's error does not contain the server's response.
     fetchFn: async (...request: Parameters<typeof fetch>) => (response = await fetch(...request)),
   });
   const events = client.iterate({ query, variables, ...(operationName && { operationName }) });
@@ -60,7 +60,7 @@ function subscribe(
     return { done: false, value };
   }
   return {
-    // By hand, as a generator would let a stop wait for the next event.
+    // Not a generator, because stopping one would wait for the next event.
     [Symbol.asyncIterator]: () => ({
       next: () => events.next().catch(lastWord),
       async return() {

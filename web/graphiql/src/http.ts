@@ -1,24 +1,24 @@
-/** What GraphQL over HTTP and this server's own endpoints answer, as far as this page looks. */
+/** The parts of responses from GraphQL and the other endpoints that this page uses. */
 export interface Answer {
   data?: Record<string, unknown> | null;
   errors?: readonly { message: string }[];
   error?: { code: string; message: string };
 }
 
-/** Reads a response as JSON; whatever else it is (a proxy's page, say) becomes an error to show. */
+/** Reads a response as JSON; anything else, such as a proxy's page, becomes an error. */
 export async function readAnswer(response: Response): Promise<Answer> {
   const text = await response.text();
   try {
     const body: unknown = JSON.parse(text);
     if (typeof body === 'object' && body !== null) return body;
   } catch {
-    // Not JSON: told below.
+    // Not JSON, reported below.
   }
   const status = `${response.status} ${response.statusText}`.trim();
-  return failure(`The server answered ${status}, not JSON: ${text.slice(0, 500) || '(nothing)'}`);
+  return failure(`The server answered ${status} without JSON: ${text.slice(0, 500) || '(empty)'}`);
 }
 
-/** A failure in the shape of a GraphQL response, so that it is shown where results are. */
+/** Wraps a failure in a GraphQL response, so that it is shown with the results. */
 export function failure(reason: unknown): Answer {
   return { errors: [{ message: reason instanceof Error ? reason.message : String(reason) }] };
 }

@@ -1,4 +1,4 @@
-// The workers come first: the editor looks for them as soon as it is made.
+// The workers must be imported first, because the editor looks for them when it is created.
 import 'graphiql/setup-workers/vite';
 import 'graphiql/style.css';
 import './style.css';
@@ -20,7 +20,7 @@ createRoot(root).render(
     <main>
       <GraphiQL
         fetcher={fetcher}
-        // Shown to whoever has no tabs of their own in this browser yet.
+        // Shown to users who have not opened tabs in this browser yet.
         defaultTabs={[{ query: examples }]}
       />
     </main>

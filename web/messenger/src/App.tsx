@@ -1,9 +1,9 @@
-/** Who is signed in decides what is shown, at every address. */
+/** Shows the sign-in page or the messenger, at every path, depending on whether a user is signed in. */
 import { useEffect, useRef, useState } from 'react';
 import { Provider } from 'urql';
 
 import { Session, SessionProvider, type Start } from './client/session.ts';
-import { hearTabs } from './client/tabs.ts';
+import { listenToTabs } from './client/tabs.ts';
 import { backOff } from './client/waiting.ts';
 import { Messenger } from './Messenger.tsx';
 import { SignIn } from './pages/SignIn.tsx';
@@ -16,9 +16,9 @@ type State =
   | { kind: 'signed in'; session: Session; hasSignedIn: boolean };
 
 interface Attempt {
-  /** Sessions that end as soon as they begin do not follow one another faster than that. */
+  /** Wait before starting, in case sessions end as soon as they start. */
   pauses?: boolean;
-  /** The server has just accepted a sign-in from here. */
+  /** The server has just accepted a sign-in from this page. */
   afterSignIn?: boolean;
 }
 
@@ -55,9 +55,12 @@ export function App() {
     };
   }, [attempt]);
 
-  // Another tab has found out who is signed in.
+  // Start again when a user signs in in another tab.
   const waits = state.kind === 'signed out' || state.kind === 'failed';
-  useEffect(() => (waits ? hearTabs((said) => said.kind === 'viewer' && said.id !== null && again()) : undefined), [waits]);
+  useEffect(() => {
+    if (!waits) return undefined;
+    return listenToTabs((message) => message.kind === 'viewer' && message.id !== null && again());
+  }, [waits]);
 
   if (state.kind === 'starting') return <Starting />;
   if (state.kind === 'failed') return <CannotStart problem={state.problem} tryAgain={again} />;
@@ -70,7 +73,7 @@ export function App() {
       />
     );
   return (
-    // What was shown for one session is not carried over to the next.
+    // The key discards the components' state when another session starts.
     <SessionProvider key={state.session.id} value={state.session}>
       <Provider value={state.session.client}>
         <Messenger hasSignedIn={state.hasSignedIn} onSignedOut={again} />
@@ -87,7 +90,7 @@ function after(before: State, session: Session, start: Start, attempt: Attempt):
     return { kind: 'signed out', wasSignedIn, cookieIsMissing: attempt.afterSignIn ?? false };
   }
   if (before.kind === 'signed in' && start.isTemporary) {
-    // The page stays, and what is written there is kept for the next session.
+    // Keep showing the page, with what the user has typed, until the next session starts.
     before.session.connected.set(false);
     return before;
   }

@@ -1,4 +1,4 @@
-/** The frame around everything, for somebody signed in: the conversations, and the page of the address. */
+/** The frame for a signed-in user: the list of conversations, and the page for the current path. */
 import { useEffect, useRef, useState } from 'react';
 import { useQuery } from 'urql';
 
@@ -61,8 +61,8 @@ const broken = (problem: string) => <BrokenPage problem={problem} />;
 function Nothing({ atHome }: { atHome: boolean }) {
   return (
     <div className="notice">
-      <h1>{atHome ? 'Choose a conversation' : 'There is no such page'}</h1>
-      <p>{atHome ? 'Or find somebody to write to.' : <Link href="/">To your conversations</Link>}</p>
+      <h1>{atHome ? 'Choose a conversation' : 'Page not found'}</h1>
+      <p>{atHome ? 'Or search for someone to chat with.' : <Link href="/">Go to your conversations</Link>}</p>
     </div>
   );
 }
@@ -70,17 +70,17 @@ function Nothing({ atHome }: { atHome: boolean }) {
 function OfflineLine() {
   const online = useOnline();
   const connected = useStore(useSession().connected);
-  // A server that restarts is back before anybody needs to know.
+  // Do not show the line while a server restarts.
   const away = useSettled(!online || !connected, 1500, (is) => !is || !online);
   return (
     <p className="offline" role="status">
       {away && (online ? 'The server cannot be reached. ' : 'You are offline. ')}
-      {away && 'What you write will be sent as soon as possible.'}
+      {away && 'Messages will be sent when the connection is back.'}
     </p>
   );
 }
 
-/** Tells screen readers what others write; the messages themselves are not a live region, as history is in it too. */
+/** Announces new messages to screen readers. The list itself is not a live region, because it loads history too. */
 function Announcements() {
   const session = useSession();
   const [heard, setHeard] = useState<Arrived[]>([]);
@@ -102,7 +102,7 @@ function Announcements() {
 function useTitle(path: string): void {
   const unread = useUnread();
   const open = conversationIn(path);
-  // The page of the conversation asks for the same, which makes one request.
+  // urql deduplicates this query with that of the conversation's page.
   const [{ data }] = useQuery({
     query: ConversationDocument,
     variables: { id: open ?? '' },
@@ -115,7 +115,7 @@ function useTitle(path: string): void {
   }, [unread, name]);
 }
 
-/** Some browsers let only service workers notify. */
+/** Some browsers allow only service workers to show notifications. */
 function notify(title: string, options: NotificationOptions): Notification | undefined {
   try {
     return new Notification(title, options);
@@ -124,7 +124,7 @@ function notify(title: string, options: NotificationOptions): Notification | und
   }
 }
 
-/** Notifies of messages while none of the tabs is looked at, if the person has allowed it in the profile. */
+/** Shows notifications for messages while no tab is attended, if the user has turned them on in the profile. */
 function useNotifications(): void {
   const session = useSession();
   const shown = useRef(new Set<Notification>());
@@ -132,7 +132,7 @@ function useNotifications(): void {
     () =>
       session.listen(async ({ mine, author, content, conversation }) => {
         if (mine || !notifies() || (await isAnyTabAttended())) return;
-        // The same tag from another tab takes its place, and so does a newer message.
+        // A notification with the same tag, from another tab or for a newer message, replaces it.
         const notification = notify(author.username, { body: content, tag: conversation.id });
         if (!notification) return;
         shown.current.add(notification);

@@ -1,6 +1,6 @@
 /**
- * What browsers of 2022 and 2023 lack of the platform that this client uses. Import this before everything else.
- * A browser that cannot even read the script keeps showing what `index.html` says about that.
+ * Polyfills for browsers of 2022 and 2023. Import this module before everything else. A browser that cannot parse
+ * the script keeps showing the notice in `index.html`.
  */
 AbortSignal.any ??= (signals: Iterable<AbortSignal>): AbortSignal => {
   const any = new AbortController();

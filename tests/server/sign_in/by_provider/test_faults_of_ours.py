@@ -47,7 +47,7 @@ async def test_a_fault_of_ours_is_a_page_with_the_id_that_is_in_the_log(
     login = f"http://localhost:{own_server.port}/auth/github/login"
     async with own_database.without("identities"):
         page = await browser.goes_to(login)
-    assert problem(page, 500) == "Something went wrong here"
+    assert problem(page, 500) == "Something went wrong"
     request_id = page.headers["x-request-id"]
     assert request_id in page.text
     assert "identities" not in page.text
@@ -62,7 +62,7 @@ async def test_without_its_database_the_server_asks_for_another_try(
 ):
     async with own_database.away():
         page = await browser.goes_to(f"http://localhost:{own_server.port}/auth/github/login")
-    assert problem(page, 503) == "You could not be signed in just now"
+    assert problem(page, 503) == "Sign-in is temporarily unavailable"
     assert 'href="/auth/github/login?' in page.text
     # Loading the page again is a try, too.
     await browser.goes_to(str(page.url))

@@ -120,7 +120,7 @@ async def test_no_e_mail_address_is_asked_for_missed_or_kept(
 
 async def test_a_provider_that_is_not_set_up_is_told_in_words(http: httpx.AsyncClient):
     for path in ("/auth/github/login", "/auth/oidc/callback"):
-        assert problem(await http.get(path), 404) == "There is no such sign-in here"
+        assert problem(await http.get(path), 404) == "This way to sign in is not available"
 
 
 def signed_with(key: Any, **header: Any) -> Callable[[Issuer], None]:

@@ -1,10 +1,10 @@
-/** Whether the person looks at any of the browser's tabs, which a lock tells that ends with its page. */
+/** Whether the user attends to any tab of this browser. Each attended tab holds a shared lock until it closes. */
 import { isAttended, watchAttention } from '../parts/attention.ts';
 
 const ATTENDED = 'messenger-attended';
 
 export function showWhetherAttended(): void {
-  if (!('locks' in navigator)) return; // Nor are there notifications then, which this is for.
+  if (!('locks' in navigator)) return; // Only notifications need this, and such browsers do not have them either.
   let leave: (() => void) | undefined;
   const update = (attended: boolean) => {
     if (!attended) {
@@ -12,7 +12,7 @@ export function showWhetherAttended(): void {
       leave = undefined;
     } else if (!leave) {
       const untilLeft = new Promise<void>((resolve) => (leave = resolve));
-      // Denied where the browser stores nothing for this site.
+      // Rejected if the browser does not store data for this site.
       navigator.locks.request(ATTENDED, { mode: 'shared' }, () => untilLeft).catch(() => {});
     }
   };

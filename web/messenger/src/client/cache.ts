@@ -1,4 +1,4 @@
-/** The normalised cache: how pages become one list, and where a message goes that comes live. */
+/** The normalised cache: how pages are merged into one list, and where live messages are inserted. */
 import type { Exchange } from '@urql/core';
 import { type Cache, cacheExchange, type Resolver } from '@urql/exchange-graphcache';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
@@ -6,12 +6,12 @@ import { relayPagination } from '@urql/exchange-graphcache/extras';
 import type { MessageCreatedSubscription } from '../generated/graphql.ts';
 
 /**
- * What has come live is kept in lists of its own beside the pages that were fetched: a page that was asked for
- * before and is answered after an event cannot overwrite it. Order is that of events and pages, never that of times:
- * a server's clock may be set back.
+ * Live messages are kept in lists of their own, so that a page that was requested before an event and arrives after it
+ * does not overwrite them. The order is that of events and pages and not of timestamps, as a server's clock may be set
+ * back.
  */
 const ARRIVED = 'arrived';
-/** Those of a conversation's arrived messages that came when pages of it were there: they are after these. */
+/** Messages of a conversation that arrived when pages of it had been loaded, so they come after these pages. */
 const ARRIVED_AFTER_PAGES = 'arrivedAfterPages';
 
 export function makeCache(): Exchange {
@@ -35,7 +35,7 @@ export function makeCache(): Exchange {
   });
 }
 
-/** Puts it last in the list, where it may have been before. */
+/** Moves the item to the end of the list, or appends it. */
 function arrive(cache: Cache, owner: string, list: string, key: string): void {
   const others = arrivedIn(cache, owner, list).filter((each) => each !== key);
   cache.link(owner, list, [...others, key]);
@@ -45,7 +45,7 @@ function arrivedIn(cache: Cache, owner: string, list = ARRIVED): string[] {
   return (cache.resolve(owner, list) as string[] | null | undefined) ?? [];
 }
 
-/** What a list shows of the pages' nodes and those that have arrived since. */
+/** Merges the nodes of pages with the arrived ones into one list. */
 type Order = (fetched: string[], arrived: string[], cache: Cache, owner: string) => string[];
 
 function pagesAnd(edgeType: string, inOrder: Order): Resolver {
@@ -59,20 +59,20 @@ function pagesAnd(edgeType: string, inOrder: Order): Resolver {
   };
 }
 
-/** Conversations: each event moves one to the top, as it does on the server. */
+/** For conversations: each event moves its conversation to the top, as on the server. */
 const latestFirst: Order = (fetched, arrived) => {
   const moved = new Set(arrived);
   return [...[...arrived].reverse(), ...fetched.filter((key) => !moved.has(key))];
 };
 
-/** Messages: the pages, which are without gaps, and after their last what has arrived since. */
+/** For messages: the pages, which have no gaps, followed by what has arrived after the last of them. */
 const thenArrived: Order = (fetched, arrived, cache, conversation) => {
   const inPages = new Set(fetched);
   const place = arrived.findLastIndex((key) => inPages.has(key));
   if (place >= 0) return [...fetched, ...arrived.slice(place + 1)];
   const [first] = fetched;
   if (first === undefined) return arrived;
-  // None of them is on a page: they came after the last, or long before the first while no page was there.
+  // No arrived message is on a page. They came after the last page, or long before the first one was loaded.
   const certain = new Set(arrivedIn(cache, conversation, ARRIVED_AFTER_PAGES));
   const createdAt = (key: string) => cache.resolve(key, 'createdAt') as string;
   return [...fetched, ...arrived.filter((key) => certain.has(key) || createdAt(key) >= createdAt(first))];

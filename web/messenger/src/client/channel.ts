@@ -1,29 +1,29 @@
-/** A BroadcastChannel between the tabs of this browser, or silence where the browser has none or denies it. */
-export interface Channel<Said> {
-  /** Whether other tabs can hear this one. */
+/** A BroadcastChannel between the tabs of this browser; does nothing if the browser does not provide one. */
+export interface Channel<Message> {
+  /** Whether other tabs receive what this one sends. */
   readonly works: boolean;
-  say(said: Said): void;
-  hear(hear: (said: Said) => void): () => void;
+  post(message: Message): void;
+  listen(listener: (message: Message) => void): () => void;
   close(): void;
 }
 
-export function openChannel<Said>(name: string): Channel<Said> {
+export function openChannel<Message>(name: string): Channel<Message> {
   let channel: BroadcastChannel;
   try {
     channel = new BroadcastChannel(name);
   } catch {
-    return { works: false, say() {}, hear: () => () => {}, close() {} };
+    return { works: false, post() {}, listen: () => () => {}, close() {} };
   }
   let open = true;
   return {
     works: true,
-    say(said) {
-      if (open) channel.postMessage(said);
+    post(message) {
+      if (open) channel.postMessage(message);
     },
-    hear(hear) {
-      const heard = ({ data }: MessageEvent<Said>) => hear(data);
-      channel.addEventListener('message', heard);
-      return () => channel.removeEventListener('message', heard);
+    listen(listener) {
+      const onMessage = ({ data }: MessageEvent<Message>) => listener(data);
+      channel.addEventListener('message', onMessage);
+      return () => channel.removeEventListener('message', onMessage);
     },
     close() {
       open = false;

@@ -1,4 +1,4 @@
-/** What a user has begun to write in each conversation and not sent, in localStorage beside the unsent messages. */
+/** The user's draft in each conversation, in localStorage. */
 import { parsed, store, stored, storedKeys, unstore, watchStorage } from './storage.ts';
 
 interface Draft {
@@ -6,8 +6,8 @@ interface Draft {
   at: number;
 }
 
-const MOST = 100;
-const LONGEST = 10_000;
+const MAX_DRAFTS = 100;
+const MAX_LENGTH = 10_000;
 
 export class Drafts {
   readonly #prefix: string;
@@ -20,16 +20,16 @@ export class Drafts {
     return textIn(stored(this.#prefix + conversationId));
   }
 
-  /** Keeps the text, as far as it is not too long; an empty one is forgotten. */
+  /** Stores the draft, truncated if it is too long; deletes it if the text is empty. */
   set(conversationId: string, text: string): void {
     const key = this.#prefix + conversationId;
     if (!text) return unstore(key);
     const isNew = stored(key) === null;
-    store(key, JSON.stringify({ text: text.slice(0, LONGEST), at: Date.now() } satisfies Draft));
+    store(key, JSON.stringify({ text: text.slice(0, MAX_LENGTH), at: Date.now() } satisfies Draft));
     if (isNew) this.#forgetOldest();
   }
 
-  /** Calls back when another tab has changed the draft. */
+  /** Calls back when another tab changes the draft. */
   watch(conversationId: string, changed: (text: string) => void): () => void {
     const place = this.#prefix + conversationId;
     return watchStorage(place, (key, value) => key === place && changed(textIn(value)));
@@ -41,9 +41,9 @@ export class Drafts {
 
   #forgetOldest(): void {
     const keys = storedKeys(this.#prefix);
-    if (keys.length <= MOST) return;
+    if (keys.length <= MAX_DRAFTS) return;
     const at = (key: string) => parsed<Draft>(stored(key))?.at ?? 0;
-    for (const key of keys.sort((one, other) => at(one) - at(other)).slice(0, keys.length - MOST)) unstore(key);
+    for (const key of keys.sort((one, other) => at(one) - at(other)).slice(0, keys.length - MAX_DRAFTS)) unstore(key);
   }
 }
 

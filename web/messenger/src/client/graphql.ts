@@ -1,4 +1,4 @@
-/** urql, put together: the normalised cache, queries that are tried again, and subscriptions over the shared stream. */
+/** The urql client: the normalised cache, retries of queries, and subscriptions over the shared stream. */
 import {
   Client,
   type CombinedError,
@@ -14,22 +14,22 @@ import { makeCache } from './cache.ts';
 
 interface Options {
   forwardSubscription: SubscriptionForwarder;
-  /** What each request says besides its operation. */
+  /** The headers of each request. */
   headers(): Record<string, string>;
-  /** The server no longer knows who this is. */
+  /** The session has ended. */
   onSignedOut(): void;
-  /** Something answered 401 without saying more, such as a proxy. */
+  /** A response has the status 401 but no error code, so it may be a proxy's. */
   onUnauthorized(): void;
 }
 
-/** A context for queries whose caller decides itself whether to try again. */
+/** A context for queries that are not retried, because the caller decides that. */
 export const ONCE = { triesOnce: true };
 
 export function makeClient({ forwardSubscription, headers, onSignedOut, onUnauthorized }: Options): Client {
   return new Client({
     url: '/graphql',
     preferGetMethod: false,
-    fetch: impatientFetch,
+    fetch: fetchWithTimeout,
     fetchOptions: () => ({ headers: headers() }),
     exchanges: [
       mapExchange({
@@ -39,7 +39,7 @@ export function makeClient({ forwardSubscription, headers, onSignedOut, onUnauth
         },
       }),
       makeCache(),
-      // Mutations are not sent again from here: messages are by the outbox, and with the rest the person decides.
+      // Mutations are not retried here: the outbox retries messages, and users repeat other actions themselves.
       retryExchange({
         maxNumberAttempts: Infinity,
         maxDelayMs: 5000,
@@ -51,14 +51,14 @@ export function makeClient({ forwardSubscription, headers, onSignedOut, onUnauth
   });
 }
 
-/** A client that asks as this one does, but whose answers do not go into the cache. */
+/** A client that sends the same requests, but does not cache their results. */
 export function withoutCache(client: Client): Client {
   const { context } = client.createRequestOperation('query', createRequest('{ __typename }', {}));
   const { url, fetch, fetchOptions, preferGetMethod } = context;
   return new Client({ url, fetch, fetchOptions, preferGetMethod, exchanges: [fetchExchange] });
 }
 
-/** Whether the same request may well succeed in a moment. */
+/** Whether the same request may succeed in a moment. */
 export function isTemporary(error: CombinedError): boolean {
   if (hasCode(error, 'UNAVAILABLE') || hasCode(error, 'RATE_LIMITED')) return true;
   const status = statusOf(error) ?? 0;
@@ -66,7 +66,7 @@ export function isTemporary(error: CombinedError): boolean {
   return error.networkError !== undefined && !(status >= 400 && status < 500);
 }
 
-/** The HTTP status of the answer, if there was one. */
+/** The HTTP status of the response, if there was one. */
 export function statusOf(error: CombinedError): number | undefined {
   return (error.response as Response | undefined)?.status;
 }
@@ -75,17 +75,17 @@ export function hasCode(error: CombinedError | undefined, code: string): boolean
   return error?.graphQLErrors.some(({ extensions }) => extensions['code'] === code) ?? false;
 }
 
-/** What to tell the person of an error. */
+/** The text that the user sees for an error. */
 export function messageOf(error: CombinedError): string {
   if (!error.networkError) return error.graphQLErrors[0]?.message ?? error.message;
   const status = statusOf(error);
   if (status === undefined) return 'The server cannot be reached.';
-  if (status < 400) return 'The answer is not from the messenger. Is there a sign-in page of the network in between?';
-  return status < 500 ? `The request was rejected (HTTP ${status}).` : `The server has a problem (HTTP ${status}).`;
+  if (status < 400) return 'The response is not from Messenger. Your network may require you to sign in first.';
+  return status < 500 ? `The request was rejected (HTTP ${status}).` : `The server reported an error (HTTP ${status}).`;
 }
 
-/** A request over a connection that has died in a sleep would wait for minutes. */
-const impatientFetch: typeof fetch = (input, init) => {
+/** Times out after 20 seconds. Otherwise a request on a connection that died while the device slept takes minutes. */
+const fetchWithTimeout: typeof fetch = (input, init) => {
   const limit = AbortSignal.timeout(20_000);
   return fetch(input, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, limit]) : limit });
 };

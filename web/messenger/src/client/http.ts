@@ -1,4 +1,4 @@
-/** The endpoints under /auth. Who is signed in is in a cookie that no script can read. */
+/** The endpoints under /auth. The session is in a cookie that scripts cannot read. */
 
 export interface Provider {
   id: string;
@@ -6,18 +6,18 @@ export interface Provider {
   loginUrl: string;
 }
 
-export interface WaysIn {
+export interface SignInOptions {
   providers: Provider[];
   devLogin: boolean;
 }
 
-export async function waysIn(): Promise<WaysIn> {
+export async function fetchSignInOptions(): Promise<SignInOptions> {
   const response = await fetch('/auth/providers');
   if (!response.ok) throw new Error(`The server answered ${response.status}.`);
-  return (await response.json()) as WaysIn;
+  return (await response.json()) as SignInOptions;
 }
 
-/** Signs in by name alone, for development; returns why it did not work. */
+/** Signs in by username, for development; returns an error message if it fails. */
 export function signInAs(username: string): Promise<string | undefined> {
   return post('/auth/dev/login', { username });
 }
@@ -33,7 +33,7 @@ async function post(url: string, body: object): Promise<string | undefined> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
-    // Somebody who is signed out already is where they want to be.
+    // Signing out succeeds if the session has already ended.
     if (response.ok || (url === '/auth/logout' && response.status === 401)) return undefined;
     const answer = (await response.json()) as { error?: { message?: string } };
     return answer.error?.message ?? `The server answered ${response.status}.`;

@@ -1,4 +1,4 @@
-/** A new UUID; browsers have their own for pages that came by HTTPS or from this machine. */
+/** A new UUID. Browsers provide `randomUUID` only on pages from HTTPS or localhost. */
 export function newKey(): string {
   if ('randomUUID' in crypto) return crypto.randomUUID();
   const bytes = (crypto as Crypto).getRandomValues(new Uint8Array(16));

@@ -1,31 +1,31 @@
 /**
- * One tab of this browser at a time leads, under each name: by a Web Lock, by a lease in localStorage where there are no
- * locks (a page by plain HTTP from another machine), or by itself where the browser has neither.
+ * Leader election between the tabs of this browser, under a name: with a Web Lock, or with a lease in localStorage on
+ * pages without locks (by plain HTTP from another machine). In browsers with neither, each tab leads.
  *
- * Two tabs may lead for a moment: when a lease is contended for, or when one has been put to sleep and the other takes
- * over. What they do has to be harmless when done twice.
+ * Two tabs may lead for a moment: when they contend for a lease, or when one takes over from a tab that is suspended.
+ * What a leader does has to be harmless when it is done twice.
  */
 import { holdLease, leasesWork } from './leases.ts';
 
 export interface Contest {
-  /** Takes the lead from a tab that does not answer; nothing when this one leads. */
+  /** Takes the lead from another tab; does nothing if this one leads. */
   take(): void;
-  /** Resolves when the work is done, or the signal has been given. */
+  /** Resolves when the work is done, or the signal is aborted. */
   readonly done: Promise<void>;
 }
 
 export interface ContestOptions {
-  /** A visible tab that has waited this long takes the lead: the other one is asleep. */
+  /** A visible tab that has waited this long takes the lead, as the other one must be suspended. */
   patienceMs?: number;
-  /** What leads cannot be shared with other tabs, so each does it by itself, while it is visible. */
+  /** Do not elect a leader: each tab works for itself while it is visible. */
   isAlone?: boolean;
 }
 
 type Hold = (name: string, steal: boolean, end: AbortSignal, lead: () => Promise<void>) => Promise<void>;
 
 /**
- * Waits for the lead, and then works until the work is done or `end` is given: the signal was, or another tab took the
- * lead. After that one, this tab waits for the lead again.
+ * Waits for the lead, and then calls `work`. Its signal `end` is aborted when `signal` is, or when another tab takes
+ * the lead; in that case this tab waits for the lead again.
  */
 export function contend(
   name: string,
@@ -62,7 +62,7 @@ export function contend(
       try {
         await hold(name, steal, end, lead);
       } catch (reason) {
-        // An AbortError says that we gave up waiting, or that another tab took the lead.
+        // An AbortError means that the wait was aborted, or that another tab took the lead.
         if (!(reason instanceof DOMException && reason.name === 'AbortError')) {
           if (hold === holdNothing) throw reason;
           hold = hold === holdLock && leasesWork() ? holdLease : holdNothing;

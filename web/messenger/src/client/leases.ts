@@ -1,15 +1,15 @@
 /**
- * A lock between tabs for pages without Web Locks: a record in localStorage that its holder renews. Others take a record
- * that has run out. When two write it at the same time, the one whose name stays in it holds it.
+ * A lock between tabs for pages without Web Locks: a record in localStorage that its holder renews. Other tabs take an
+ * expired record. When two tabs write it at the same time, the last one holds it.
  */
 import { newKey } from './keys.ts';
 import { stored, tryToStore, unstore } from './storage.ts';
 
 const LEASE_MS = 5000;
 const RENEW_MS = 1500;
-/** Browsers run the timers of a hidden tab once a minute: the holder may be one, and so may we. */
+/** Browsers run the timers of hidden tabs once a minute, and both this tab and the holder may be hidden. */
 const HIDDEN_MS = 70_000;
-/** For the browser to show a record that was written in one process to another. */
+/** How long a browser may take to propagate a record to its other processes. */
 const SETTLE_MS = 60;
 
 export function leasesWork(): boolean {
@@ -22,8 +22,8 @@ export function leasesWork(): boolean {
 const PREFIX = 'messenger-lease-';
 
 /**
- * Waits for the lease and then leads. Throws an AbortError when another tab has taken the lease, or `end` is given
- * before this one has it.
+ * Waits for the lease and then leads. Throws an AbortError if another tab takes the lease, or `end` is aborted before
+ * this one has it.
  */
 export async function holdLease(
   name: string,
@@ -74,12 +74,12 @@ const holderIn = (record: string | null) => record?.split(' ')[0];
 function isFree(record: string | null): boolean {
   const until = Number(record?.split(' ')[1]);
   const left = until - Date.now();
-  // One that lasts too long is from before the clock was set back.
+  // A lease that ends too far in the future is from before the clock was set back.
   if (!(left < 2 * LEASE_MS)) return true;
   return left < (document.visibilityState === 'visible' ? 0 : LEASE_MS - HIDDEN_MS);
 }
 
-/** Waits until another tab changes the record, the time is over, or the end. */
+/** Waits until another tab changes the record, the time has passed, or `end` is aborted. */
 function change(key: string, end: AbortSignal, milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

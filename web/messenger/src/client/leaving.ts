@@ -3,8 +3,8 @@ import { isDurable } from './storage.ts';
 import type { Unconfirmed } from './unsent.ts';
 
 /**
- * Has the browser ask before the page is left while a message waits to be sent, or one that has failed would be lost
- * with the tab. It listens only then, since a page that does is not kept for the back button.
+ * Makes the browser ask before the page is left while a message waits to be sent, or a failed one would be lost with
+ * the tab. It listens only then, because browsers do not keep pages with this listener in the back/forward cache.
  */
 export function askBeforeLeaving(items: Store<readonly Unconfirmed[]>): () => void {
   const ask = (event: BeforeUnloadEvent) => event.preventDefault();

@@ -1,7 +1,7 @@
 /**
- * Sends what the viewer has written. It is shown at once, and sent until there is an answer: its idempotency key makes
- * one message of it however often it is sent. Each conversation has a lane of its own, in which messages are sent one
- * after the other, by one tab of the browser at a time. A message that is refused is marked, and the next one goes on.
+ * Sends the viewer's messages. A message is shown immediately, and sent until the server answers; its idempotency key
+ * prevents duplicates. In each conversation, messages are sent one after the other, by one tab of the browser at a
+ * time. A rejected message is marked, and the next one is sent.
  */
 import type { Client, CombinedError } from '@urql/core';
 
@@ -14,11 +14,11 @@ import { type Unconfirmed, UnsentMessages } from './unsent.ts';
 import { Turns } from './turns.ts';
 import { backOff } from './waiting.ts';
 
-/** A request that fails so often, while another one is answered each time, fails because of its message. */
-const MOST_FAILURES = 5;
-const MOST_WAITING = 500;
-const LANES_AT_ONCE = 3;
-/** Longer than a request may take: a tab that holds a lane and gets no further is asleep. */
+/** A request that fails this often, while another one succeeds each time, fails because of its message. */
+const MAX_FAILURES = 5;
+const MAX_WAITING = 500;
+const MAX_CONCURRENT = 3;
+/** Longer than a request may take, so a tab that makes no progress for this long is suspended. */
 const ASLEEP_MS = 30_000;
 
 export class Outbox {
@@ -27,8 +27,9 @@ export class Outbox {
   readonly #client: Client;
   readonly #viewerId: string;
   readonly #closed = new AbortController();
-  readonly #lanes = new Set<string>();
-  readonly #turns = new Turns(LANES_AT_ONCE);
+  /** The conversations in which this tab sends, or waits to send. */
+  readonly #sending = new Set<string>();
+  readonly #turns = new Turns(MAX_CONCURRENT);
   readonly #ends: (() => void)[];
   #waiting = new AbortController();
 
@@ -43,12 +44,12 @@ export class Outbox {
 
   add(conversationId: string, content: string): void {
     const item = { key: newKey(), conversationId, content, createdAt: new Date().toISOString() };
-    if (this.items.get().filter(({ state }) => state === 'waiting').length < MOST_WAITING)
+    if (this.items.get().filter(({ state }) => state === 'waiting').length < MAX_WAITING)
       this.#unsent.add({ ...item, state: 'waiting' });
     else this.#unsent.add({ ...item, state: 'failed', problem: 'Too many messages are waiting to be sent.' });
   }
 
-  /** Sends one that failed again, now as the newest. */
+  /** Sends a failed message again, as the newest one. */
   retry(key: string): void {
     const item = this.#unsent.get(key);
     if (item?.state !== 'failed') return;
@@ -56,22 +57,22 @@ export class Outbox {
     this.#unsent.add({ ...again, state: 'waiting' });
   }
 
-  /** Takes back one that has not been sent. One whose request is under way may have been. */
+  /** Discards an unsent message. If its request is running, it may be sent nevertheless. */
   discard(key: string): void {
     this.#unsent.discard(key);
   }
 
-  /** The message with this key has come as an event, maybe before the answer. */
+  /** Marks a message as sent, because its event has arrived, possibly before the response. */
   confirm(key: string, messageId: string): void {
     this.#unsent.settle(key, messageId);
   }
 
-  /** Forgets everything, for the next user of this browser. */
+  /** Deletes all messages, so that the next user of this browser does not find them. */
   clear(): void {
     this.#unsent.clear();
   }
 
-  /** Tries again now: the server is there. */
+  /** Retries immediately, because the server is reachable again. */
   wake(): void {
     this.#waiting.abort();
     this.#waiting = new AbortController();
@@ -84,22 +85,22 @@ export class Outbox {
 
   #sendAll(): void {
     for (const { state, conversationId } of this.items.get())
-      if (state === 'waiting' && !this.#lanes.has(conversationId)) void this.#send(conversationId);
+      if (state === 'waiting' && !this.#sending.has(conversationId)) void this.#send(conversationId);
   }
 
   #next(conversationId: string): Unconfirmed | undefined {
     return this.items.get().find((item) => item.state === 'waiting' && item.conversationId === conversationId);
   }
 
-  /** Sends what waits in the conversation, when no other tab does. */
+  /** Sends the waiting messages of the conversation once no other tab does. */
   async #send(conversationId: string): Promise<void> {
-    this.#lanes.add(conversationId);
+    this.#sending.add(conversationId);
     const name = `messenger-outbox-${this.#viewerId}-${conversationId}`;
     await contend(name, this.#closed.signal, (end) => this.#sendInOrder(conversationId, end), {
       patienceMs: ASLEEP_MS,
     }).done;
-    this.#lanes.delete(conversationId);
-    // Something may have been added at the last moment.
+    this.#sending.delete(conversationId);
+    // A message may have been added in the meantime.
     if (!this.#closed.signal.aborted && this.#next(conversationId)) void this.#send(conversationId);
   }
 
@@ -131,26 +132,26 @@ export class Outbox {
       this.#unsent.put({ ...now, state: 'sent', messageId: message.id });
       return true;
     }
-    // Signed out: it waits for the same user to return.
+    // Signed out: the message waits until the same user signs in again.
     if (error && hasCode(error, 'UNAUTHENTICATED')) return false;
     if (error && isTemporary(error)) {
       const failures = (now.failures ?? 0) + 1;
-      if (isCounted && failures < MOST_FAILURES) this.#unsent.put({ ...now, failures });
-      if (!isCounted || failures < MOST_FAILURES) return false;
+      if (isCounted && failures < MAX_FAILURES) this.#unsent.put({ ...now, failures });
+      if (!isCounted || failures < MAX_FAILURES) return false;
     }
-    const problem = data?.createMessage.userErrors[0]?.message ?? (error ? messageOf(error) : 'It was refused.');
+    const problem = data?.createMessage.userErrors[0]?.message ?? (error ? messageOf(error) : 'The server rejected it.');
     this.#unsent.put({ ...now, state: 'failed', problem });
     return true;
   }
 
-  /** Whether the server answers another request about the conversation. */
+  /** Whether the server answers another query about the conversation. */
   async #isAnswered(id: string): Promise<boolean> {
     const { error } = await this.#client.query(UnreadDocument, { id }, { requestPolicy: 'network-only', ...ONCE });
     return !error || !isTemporary(error);
   }
 }
 
-/** Whether the failure may be due to what the message says: a firewall can cut the connection instead of answering. */
+/** Whether the content of the message may be the cause: a firewall may close the connection instead of answering. */
 function isOfTheMessage(error: CombinedError): boolean {
   return error.networkError !== undefined && isTemporary(error) && ![408, 425, 429, 503].includes(statusOf(error) ?? 0);
 }

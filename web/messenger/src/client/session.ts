@@ -1,4 +1,4 @@
-/** Somebody signed in, from the first query to the last event. */
+/** The session of a signed-in user, from the first query to the last event. */
 import type { Client } from '@urql/core';
 import { createContext, useContext } from 'react';
 
@@ -15,16 +15,16 @@ import { newKey } from './keys.ts';
 import { askBeforeLeaving } from './leaving.ts';
 import { Outbox } from './outbox.ts';
 import { SharedStream } from './shared-stream.ts';
-import { hearTabs, sayToTabs } from './tabs.ts';
+import { listenToTabs, postToTabs } from './tabs.ts';
 
 export type Arrived = MessageCreatedSubscription['messageCreated']['message'];
 
-/** Long enough away for what other devices have read to be asked for. */
+/** A tab that was hidden for longer than this asks what other devices have read in the meantime. */
 const AWAY_MS = 20_000;
-/** How often a tab that somebody looks at makes sure of the one that has the stream. */
+/** How often a visible tab checks that the tab with the stream is responsive. */
 const CHECK_MS = 5000;
 
-/** The result of a start. `isTemporary`: the same may well succeed in a moment. */
+/** The result of starting a session. If the failure `isTemporary`, another attempt may succeed in a moment. */
 export type Start =
   | { kind: 'signed in' }
   | { kind: 'signed out' }
@@ -40,12 +40,12 @@ export class Session {
   #outbox: Outbox | undefined;
   #drafts: Drafts | undefined;
   #viewer: UserFieldsFragment | undefined;
-  /** How often events or marks have changed what is unread: an answer from before the last of them may be outdated. */
+  /** How often events or read marks have changed unread counts. A response that spans a change may be outdated. */
   changes = 0;
   #over = false;
   #checking = false;
 
-  /** `onOver` is called once, when this is no longer right: begin another. */
+  /** `onOver` is called once, when the session has ended and another one should be started. */
   constructor(onOver: () => void) {
     this.#onOver = onOver;
     this.client = makeClient({
@@ -61,18 +61,17 @@ export class Session {
   }
 
   get viewer(): UserFieldsFragment {
-    if (!this.#viewer) throw new Error('Nobody is signed in.');
+    if (!this.#viewer) throw new Error('No user is signed in.');
     return this.#viewer;
   }
 
   get outbox(): Outbox {
-    if (!this.#outbox) throw new Error('Nobody is signed in.');
+    if (!this.#outbox) throw new Error('No user is signed in.');
     return this.#outbox;
   }
 
-  /** What was begun in each conversation and not sent. */
   get drafts(): Drafts {
-    if (!this.#drafts) throw new Error('Nobody is signed in.');
+    if (!this.#drafts) throw new Error('No user is signed in.');
     return this.#drafts;
   }
 
@@ -80,16 +79,16 @@ export class Session {
     return this.#stream.connected;
   }
 
-  /** Finds out who is signed in; if there is a viewer, everything runs. */
+  /** Fetches the viewer. If a user is signed in, subscribes to events and starts sending. */
   async start(): Promise<Start> {
     const { data, error } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only', ...ONCE });
     const isSignedOut = hasCode(error, 'UNAUTHENTICATED') || (!error && data?.viewer === null);
     if (!isSignedOut && (error || !data?.viewer)) {
-      const problem = error ? messageOf(error) : 'The server gave an answer without data.';
+      const problem = error ? messageOf(error) : 'The server sent a response without data.';
       return { kind: 'failed', problem, isTemporary: !error || isTemporary(error) };
     }
     if (this.#over) return { kind: 'signed out' };
-    sayToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
+    postToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
     if (isSignedOut || !data?.viewer) return { kind: 'signed out' };
     this.#viewer = data.viewer;
     this.#drafts = new Drafts(data.viewer.id);
@@ -97,7 +96,7 @@ export class Session {
     const listening = this.client
       .subscription(MessageCreatedDocument, { after: data.inboxCursor })
       .subscribe(({ data: event, error, hasNext }) => {
-        // An expired cursor, say: everything is fetched anew.
+        // For example, the cursor has expired: the next session fetches everything again.
         if (error || !hasNext) this.end();
         else if (event) this.#arrived(event.messageCreated.message);
       });
@@ -105,11 +104,11 @@ export class Session {
       () => listening.unsubscribe(),
       askBeforeLeaving(outbox.items),
       this.connected.watch(() => this.connected.get() && outbox.wake()),
-      hearTabs((said) => {
-        if (said.kind === 'viewer' && said.id !== this.viewer.id) this.end();
-        if (said.kind === 'read')
+      listenToTabs((message) => {
+        if (message.kind === 'viewer' && message.id !== this.viewer.id) this.end();
+        if (message.kind === 'read')
           void this.client
-            .query(UnreadDocument, { id: said.conversationId }, { requestPolicy: 'network-only' })
+            .query(UnreadDocument, { id: message.conversationId }, { requestPolicy: 'network-only' })
             .toPromise();
       }),
       this.#watchReturns(),
@@ -117,13 +116,13 @@ export class Session {
     return { kind: 'signed in' };
   }
 
-  /** Calls the listener with each message that comes, the viewer's own too, after the cache has it. */
+  /** Calls the listener with each message that arrives, including the viewer's own, after the cache is updated. */
   listen(listener: (message: Arrived) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends it; whoever began it is told, so as to begin another. */
+  /** Closes the session and calls `onOver`. */
   end(): void {
     if (this.#over) return;
     this.close();
@@ -158,7 +157,7 @@ export class Session {
     };
     const timer = setInterval(() => document.visibilityState === 'visible' && this.#stream.checkLeader(), CHECK_MS);
     const onOnline = () => this.#stream.look();
-    // Out of the browser's back/forward cache, where other tabs were not heard.
+    // The page comes from the back/forward cache, where it missed what other tabs sent.
     const onShow = ({ persisted }: PageTransitionEvent) => persisted && this.end();
     document.addEventListener('visibilitychange', onVisible);
     addEventListener('online', onOnline);
@@ -171,7 +170,7 @@ export class Session {
     };
   }
 
-  /** Asks whether the viewer is still signed in; if not, the answer ends the session. */
+  /** Checks whether the viewer is still signed in; if not, the response ends the session. */
   async #checkViewer(): Promise<void> {
     if (this.#checking) return;
     this.#checking = true;
@@ -179,12 +178,12 @@ export class Session {
     this.#checking = false;
   }
 
-  /** Fetches what another device may have read, and makes sure that no event is missing here. */
+  /** Fetches what other devices may have read, and checks that this tab has not missed an event. */
   async #compare(): Promise<void> {
     const before = this.changes;
     const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
     if (!data || this.#over) return;
-    // An event came meanwhile, and the answer may be older than that.
+    // An event has arrived in the meantime, and the response may be older.
     if (before !== this.changes) return this.#compare();
     const end = data.inboxCursor;
     const timer = setTimeout(() => this.#stream.hasSeen(end) || this.end(), 10_000);
@@ -192,7 +191,7 @@ export class Session {
   }
 }
 
-/** The server rejects a request whose cookie is another user's by now, who has signed in in another tab. */
+/** With this header, the server rejects requests after another user has signed in in another tab. */
 const speaksFor = (viewerId: string) => ({ 'messenger-viewer': viewerId });
 
 const SessionContext = createContext<Session | undefined>(undefined);
@@ -200,6 +199,6 @@ export const SessionProvider = SessionContext.Provider;
 
 export function useSession(): Session {
   const session = useContext(SessionContext);
-  if (!session) throw new Error('There is no session here.');
+  if (!session) throw new Error('useSession must be used within a SessionProvider.');
   return session;
 }

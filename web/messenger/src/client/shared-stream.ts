@@ -1,9 +1,9 @@
 /**
- * One event stream for all tabs of a browser. The tab that leads has the stream, and passes each result on by
- * BroadcastChannel. When it goes away, another tab takes the lead, and goes on from the last cursor that it has seen
- * itself; so does a tab that somebody looks at when the leader is asleep, as phones do with tabs in the background. That is
- * simpler than single connection mode, where every tab has a connection again, and it keeps the tabs in step: they get
- * the same results. A result that comes twice around a change of leader is dropped here.
+ * One event stream for all tabs of a browser. The leading tab has the stream, and sends each result to the others over
+ * a BroadcastChannel. When it closes, another tab takes the lead, and resumes from the last cursor that it has seen
+ * itself. A visible tab also takes the lead when the leader is suspended, as phones do with tabs in the background.
+ * This is simpler than single connection mode, in which every tab needs a connection, and all tabs get the same
+ * results. A result that arrives twice when the leader changes is dropped here.
  */
 import type { ExecutionResult, RequestParams, Sink } from 'graphql-sse';
 
@@ -16,26 +16,26 @@ import { backOff } from './waiting.ts';
 
 type Result = ExecutionResult<Record<string, unknown>, Record<string, unknown>>;
 
-type Said =
+type StreamMessage =
   | { kind: 'result'; viewer: string; result: Result }
-  /** With the cursor of the last result that the leader has passed on. */
+  /** With the cursor of the last result that the leader has sent. */
   | { kind: 'connected'; connected: boolean; cursor?: string | undefined }
   | { kind: 'is it connected?' }
   | { kind: 'look' };
 
 export class SharedStream {
-  /** Whether events come in at the moment, as far as is known. */
+  /** Whether the stream is connected, as far as this tab knows. */
   readonly connected = new Store(true);
-  readonly #channel = openChannel<Said>('messenger-stream');
-  /** What other tabs said before this one knew whose events it wants: part of it is after its first cursor. */
-  readonly #early: Said[] = [];
+  readonly #channel = openChannel<StreamMessage>('messenger-stream');
+  /** What other tabs sent before `subscribe` was called; some of it comes after the first cursor. */
+  readonly #early: StreamMessage[] = [];
   readonly #seen = new Set<string>();
   #missedEarly = false;
-  #hear = (said: Said): void => {
-    if (this.#early.length < REMEMBERED) this.#early.push(said);
+  #receive = (message: StreamMessage): void => {
+    if (this.#early.length < REMEMBERED) this.#early.push(message);
     else this.#missedEarly = true;
   };
-  /** There while this tab leads. */
+  /** Set while this tab leads. */
   #reconnect: (() => void) | undefined;
   #contest: Contest | undefined;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
@@ -43,10 +43,10 @@ export class SharedStream {
   #behindSince: number | undefined;
 
   constructor() {
-    this.#channel.hear((said) => this.#hear(said));
+    this.#channel.listen((message) => this.#receive(message));
   }
 
-  /** Passes on what comes for the viewer after the cursor in the variables; once in the life of this object. */
+  /** Subscribes to the viewer's events after the cursor in the variables. Call it only once per object. */
   subscribe(
     viewer: string,
     request: RequestParams,
@@ -66,31 +66,31 @@ export class SharedStream {
       sink.next(result);
     };
 
-    this.#hear = (said) => {
-      if (said.kind === 'result' && said.viewer === viewer) pass(said.result);
-      else if (said.kind === 'look') this.#reconnect?.();
-      else if (said.kind === 'is it connected?' && this.#reconnect) this.#sayConnected(this.connected.get());
-      else if (said.kind === 'connected') {
+    this.#receive = (message) => {
+      if (message.kind === 'result' && message.viewer === viewer) pass(message.result);
+      else if (message.kind === 'look') this.#reconnect?.();
+      else if (message.kind === 'is it connected?' && this.#reconnect) this.#postConnected(this.connected.get());
+      else if (message.kind === 'connected') {
         clearTimeout(this.#unanswered);
-        this.connected.set(said.connected);
-        this.#compare(said.connected ? said.cursor : undefined);
+        this.connected.set(message.connected);
+        this.#compare(message.connected ? message.cursor : undefined);
       }
     };
     if (typeof after === 'string') this.#remember(after);
-    for (const said of this.#early.splice(0)) this.#hear(said);
+    for (const message of this.#early.splice(0)) this.#receive(message);
 
-    /** Leads until the signal. */
+    /** Keeps the stream open until `end` is aborted. */
     const lead = (end: AbortSignal) => {
       const client = createResumingClient({
         url: '/graphql',
         headers: () => headers,
         fetch: async (...asked) => {
           const response = await fetch(...asked);
-          if (response.ok && !end.aborted) this.#sayConnected(true);
+          if (response.ok && !end.aborted) this.#postConnected(true);
           return response;
         },
         wait: (failures) => {
-          if (!end.aborted) this.#sayConnected(false);
+          if (!end.aborted) this.#postConnected(false);
           return backOff(failures, end);
         },
       });
@@ -103,7 +103,7 @@ export class SharedStream {
           { ...request, variables: { ...request.variables, after } },
           {
             next: (result) => {
-              this.#say({ kind: 'result', viewer, result });
+              this.#post({ kind: 'result', viewer, result });
               pass(result);
             },
             error: (reason) => mine === current && sink.error(reason),
@@ -114,7 +114,7 @@ export class SharedStream {
       let disconnect = connect();
       clearTimeout(this.#unanswered);
       this.#reconnect = () => {
-        if (performance.now() - since < 1000) return; // All tabs ask for it at the same time.
+        if (performance.now() - since < 1000) return; // All tabs request it at the same time.
         current = Symbol();
         disconnect();
         disconnect = connect();
@@ -132,7 +132,7 @@ export class SharedStream {
         end.addEventListener('abort', () => resolve());
       });
 
-    if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too much has come before the start.')));
+    if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too many events arrived before the subscription started.')));
     else
       this.#contest = contend(`messenger-stream-${viewer}`, stopped.signal, leading, {
         isAlone: !this.#channel.works || !('locks' in navigator || leasesWork()),
@@ -142,45 +142,45 @@ export class SharedStream {
     return () => stopped.abort();
   }
 
-  /** Makes sure that whoever leads is awake, and tries to connect if nothing is; else this tab takes the lead. */
+  /** Checks that the leading tab responds, and makes it reconnect if necessary; otherwise takes the lead. */
   checkLeader(): void {
     if (this.#reconnect || !this.#contest) return;
-    // In the background its own next attempt may be a minute away.
-    if (!this.connected.get()) this.#say({ kind: 'look' });
-    this.#say({ kind: 'is it connected?' });
+    // In the background, the leader's own next attempt may be a minute away.
+    if (!this.connected.get()) this.#post({ kind: 'look' });
+    this.#post({ kind: 'is it connected?' });
     clearTimeout(this.#unanswered);
     this.#unanswered = setTimeout(() => {
       if (!this.#reconnect && document.visibilityState === 'visible') this.#contest?.take();
     }, ASLEEP_MS);
   }
 
-  /** Whether the event with this cursor has been here, or the place was where everything began. */
+  /** Whether this tab has seen the event with this cursor, or started from this cursor. */
   hasSeen(cursor: string): boolean {
     return this.#seen.has(cursor);
   }
 
-  /** Connects anew: after a sleep, a dead connection would be noticed late. */
+  /** Reconnects, because a connection that died while the device slept would be noticed late. */
   look(): void {
     if (this.#reconnect) this.#reconnect();
-    else this.#say({ kind: 'look' });
+    else this.#post({ kind: 'look' });
   }
 
   close(): void {
     this.#channel.close();
   }
 
-  #say(said: Said): void {
-    this.#channel.say(said);
+  #post(message: StreamMessage): void {
+    this.#channel.post(message);
   }
 
-  #sayConnected(connected: boolean): void {
+  #postConnected(connected: boolean): void {
     this.connected.set(connected);
-    this.#say({ kind: 'connected', connected, cursor: this.#lastSeen });
+    this.#post({ kind: 'connected', connected, cursor: this.#lastSeen });
   }
 
   /**
-   * A browser may drop what is said to a tab that sleeps. A tab that does not have the leader's last result takes the lead,
-   * and gets what it misses from the server. At its start it may be ahead of the leader, for a moment.
+   * Browsers may drop what is sent to a suspended tab. A tab that lacks the leader's last result takes the lead, and
+   * gets what it has missed from the server. For a moment after its start, it may be ahead of the leader.
    */
   #compare(cursor: string | undefined): void {
     if (cursor === undefined || this.#seen.has(cursor)) this.#behindSince = undefined;
@@ -200,9 +200,9 @@ export class SharedStream {
 }
 
 const REMEMBERED = 1000;
-/** Less than the time between two looks at the leader. */
+/** Less than the time between two checks of the leader. */
 const BEHIND_MS = 3000;
-/** A leader answers at once, even in the background. */
+/** A leader answers immediately, even in the background. */
 const ASLEEP_MS = 4000;
 
 function cursorOf(result: Result): string | undefined {

@@ -1,15 +1,15 @@
 /**
- * localStorage, shared by the tabs of this browser. Where it is denied, missing or full, values are kept in memory for
- * the life of the tab, and `isDurable` turns false.
+ * localStorage, which the tabs of this browser share. If it is denied, missing or full, values are kept in memory until
+ * the tab closes, and `isDurable` becomes false.
  */
 import { Store } from './store.ts';
 
-/** Whether everything that was written so far outlives the tab. */
+/** Whether everything that was stored so far outlives the tab. */
 export const isDurable = new Store(true);
 
 const memory = new Map<string, string>();
 
-/** Null where the browser denies it (by an exception or by null) or does not have it. */
+/** Null if the browser denies access (with an exception or with null) or does not have it. */
 function area(): Storage | null {
   try {
     return window.localStorage ?? null;
@@ -18,7 +18,7 @@ function area(): Storage | null {
   }
 }
 
-/** Returns whether the value is stored where other tabs see it, and survives this one. */
+/** Returns whether the value is stored in localStorage, where other tabs see it. */
 export function tryToStore(key: string, value: string): boolean {
   try {
     const storage = area();
@@ -55,7 +55,7 @@ export function unstore(key: string): void {
   try {
     area()?.removeItem(key);
   } catch {
-    // Then there is nothing to remove.
+    // There is nothing to remove.
   }
 }
 
@@ -64,12 +64,12 @@ export function storedKeys(prefix: string): string[] {
   try {
     for (const key of Object.keys(area() ?? {})) keys.add(key);
   } catch {
-    // Then there are none.
+    // There are no keys.
   }
   return [...keys].filter((key) => key.startsWith(prefix));
 }
 
-/** Calls back when another tab has stored or removed a value under a key with this prefix. */
+/** Calls back when another tab stores or removes a value under a key with this prefix. */
 export function watchStorage(prefix: string, changed: (key: string, value: string | null) => void): () => void {
   const onStorage = ({ key, newValue }: StorageEvent) => {
     if (key?.startsWith(prefix)) changed(key, newValue);
@@ -78,7 +78,7 @@ export function watchStorage(prefix: string, changed: (key: string, value: strin
   return () => removeEventListener('storage', onStorage);
 }
 
-/** Reads a stored JSON object; what is missing or damaged is undefined. */
+/** Parses a stored JSON object; undefined if it is missing or damaged. */
 export function parsed<T extends object>(json: string | null): Partial<T> | undefined {
   try {
     const value: unknown = JSON.parse(json ?? 'null');

@@ -1,13 +1,13 @@
-/** What the tabs of a browser tell each other, besides the events of their common stream. */
+/** What the tabs of a browser send each other, in addition to the events of the shared stream. */
 import { openChannel } from './channel.ts';
 
-export type Said =
-  /** Who is signed in: a tab that believes otherwise looks again. */
+export type TabMessage =
+  /** Who is signed in. A tab with another user restarts its session. */
   | { kind: 'viewer'; id: string | null }
-  /** The conversation has been read here. */
+  /** The conversation has been read in this tab. */
   | { kind: 'read'; conversationId: string };
 
-const channel = openChannel<Said>('messenger-tabs');
+const channel = openChannel<TabMessage>('messenger-tabs');
 
-export const sayToTabs = channel.say;
-export const hearTabs = channel.hear;
+export const postToTabs = channel.post;
+export const listenToTabs = channel.listen;

@@ -1,4 +1,4 @@
-/** At most so many at once; the others wait, in order. */
+/** A semaphore: at most `atOnce` tasks run at a time, and the others wait in order. */
 export class Turns {
   #free: number;
   readonly #waiting: (() => void)[] = [];

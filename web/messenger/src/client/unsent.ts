@@ -1,7 +1,6 @@
 /**
- * The messages that a user has written and the server has not confirmed, in localStorage: every tab of the user shows
- * them, any tab can send, retry or discard them, and they outlive all tabs. Each is stored under a key of its own, so
- * that tabs do not overwrite each other's.
+ * The user's messages that the server has not confirmed, in localStorage. Every tab shows them, any tab can send, retry
+ * or discard them, and they outlive all tabs. Each has a key of its own, so that tabs do not overwrite each other's.
  */
 import { parsed, store, stored, storedKeys, unstore, watchStorage } from './storage.ts';
 import { Store } from './store.ts';
@@ -14,15 +13,15 @@ export interface Unconfirmed {
   createdAt: string;
   /** Messages of a conversation are sent in this order. */
   place: number;
-  /** `sent`: the server has it; it is shown here until it comes with the events, in its place. */
+  /** `sent`: the server has stored it; it is shown here until its event arrives. */
   state: 'waiting' | 'failed' | 'sent';
   problem?: string;
   messageId?: string;
-  /** How often the request failed although the server could be reached. */
+  /** How often the request failed although the server was reachable. */
   failures?: number;
 }
 
-/** How many messages that have been sent are remembered until they are seen among the others. */
+/** How many sent messages are kept until their events arrive. */
 const SENT_KEPT = 50;
 
 export class UnsentMessages {
@@ -36,7 +35,7 @@ export class UnsentMessages {
     this.items = new Store(inOrder(found.filter((item) => item !== undefined)));
     // A tab that closed between the answer and the event leaves these behind.
     for (const { key, state } of this.items.get()) if (state === 'sent') this.discard(key);
-    this.#unwatch = watchStorage(this.#prefix, (key, value) => this.#hear(key, value));
+    this.#unwatch = watchStorage(this.#prefix, (key, value) => this.#apply(key, value));
   }
 
   add(item: Omit<Unconfirmed, 'place'>): void {
@@ -55,7 +54,7 @@ export class UnsentMessages {
     this.#show(item);
   }
 
-  /** The event has shown the message: other tabs have it as well. */
+  /** Removes a message whose event has arrived from localStorage; other tabs get the event too. */
   settle(key: string, messageId: string): void {
     const item = this.get(key);
     if (!item) return;
@@ -73,20 +72,20 @@ export class UnsentMessages {
     this.items.set([]);
   }
 
-  /** Reads what another tab has stored or removed, of which the browser may not have told this one yet. */
+  /** Reads what another tab has stored or removed, as its event may not have arrived in this tab yet. */
   refresh(key: string): void {
-    this.#hear(this.#prefix + key, stored(this.#prefix + key));
+    this.#apply(this.#prefix + key, stored(this.#prefix + key));
   }
 
   close(): void {
     this.#unwatch();
   }
 
-  #hear(place: string, value: string | null): void {
+  #apply(place: string, value: string | null): void {
     const item = this.#read(place, value);
     if (item) return this.#show(item);
     const key = place.slice(this.#prefix.length);
-    // The end of one that was sent is no reason to hide it before its event is here.
+    // A sent message that another tab removes stays visible until its event arrives here.
     this.items.set(this.items.get().filter((each) => each.key !== key || each.state === 'sent'));
   }
 

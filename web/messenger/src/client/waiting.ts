@@ -1,4 +1,4 @@
-/** Waits longer after each failure, by chance, up to some seconds; the browser's `online` ends it early. */
+/** Exponential backoff with jitter, up to ten seconds; ends early when the browser comes online. */
 export function backOff(failures: number, signal?: AbortSignal): Promise<void> {
   const longest = Math.min(LONGEST_MS, 500 * 2 ** failures);
   return new Promise((resolve) => {

@@ -5,7 +5,7 @@ import { hasKeyboard } from '../parts/hooks.ts';
 import { isOfInputMethod } from '../parts/input-method.ts';
 import { hasVisibleText } from '../parts/text.ts';
 
-const LONGEST = 480;
+const MAX_CHARACTERS = 480;
 
 interface Props {
   field: RefObject<HTMLTextAreaElement | null>;
@@ -14,22 +14,22 @@ interface Props {
   send: (text: string) => void;
 }
 
-/** Enter sends and Shift+Enter begins a line; on a phone Enter begins a line, and the button sends. */
+/** Enter sends, and Shift+Enter starts a new line. On a phone Enter starts a new line, and the button sends. */
 export function Composer({ field, conversationId, name, send }: Props) {
   const id = useId();
   const { drafts } = useSession();
   const [text, setText] = useState(() => drafts.get(conversationId));
   const normalised = normalise(text);
-  const left = LONGEST - [...normalised].length;
+  const left = MAX_CHARACTERS - [...normalised].length;
 
-  // Browsers that do not know `field-sizing`.
+  // For browsers without `field-sizing`.
   useLayoutEffect(() => {
     if (!field.current || CSS.supports('field-sizing', 'content')) return;
     field.current.style.height = 'auto';
     field.current.style.height = `${field.current.scrollHeight + 2}px`;
   }, [text]);
 
-  // Written or sent in another tab, while nobody writes here.
+  // Show changes from another tab, unless the user is writing in this one.
   useEffect(
     () => drafts.watch(conversationId, (typed) => document.hasFocus() || setText(typed)),
     [drafts, conversationId],
@@ -82,7 +82,7 @@ export function Composer({ field, conversationId, name, send }: Props) {
   );
 }
 
-/** As the server does: single spaces, no empty lines. What is shown at once is then what will be stored. */
+/** Normalizes the text like the server does (single spaces, no empty lines), so it is shown as it will be stored. */
 function normalise(text: string): string {
   return text
     .split(/\r\n|[\n\r\v\f\u0085\u2028\u2029]/)

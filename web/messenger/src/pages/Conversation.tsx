@@ -1,4 +1,4 @@
-/** One conversation: its history, what comes and what is on its way, and the field to write in. */
+/** One conversation: its messages, including unconfirmed ones, and the composer. */
 import { useEffect, useRef } from 'react';
 import { useQuery } from 'urql';
 
@@ -21,10 +21,10 @@ export function ConversationPage({ id }: { id: string }) {
   if (data || error)
     return (
       <div className="notice">
-        <h1>{data ? 'There is no such conversation' : 'This conversation cannot be shown'}</h1>
+        <h1>{data ? 'Conversation not found' : 'This conversation cannot be shown'}</h1>
         <p>{error && messageOf(error)}</p>
         <p>
-          <Link href="/">To your conversations</Link>
+          <Link href="/">Go to your conversations</Link>
         </p>
       </div>
     );
@@ -47,7 +47,7 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
       conversationId === conversation.id && (messageId === undefined || !stored.has(messageId)),
   );
 
-  // Whoever comes here by keyboard may write at once; others hear where they are.
+  // With a keyboard, users can write immediately; otherwise, screen readers announce the heading.
   const heading = useRef<HTMLHeadingElement>(null);
   const field = useRef<HTMLTextAreaElement>(null);
   useEffect(() => (hasKeyboard() ? field : heading).current?.focus({ preventScroll: true }), []);

@@ -1,4 +1,4 @@
-/** The conversations, newest first, and the search that starts one. */
+/** The list of conversations, newest first, and the search that starts one. */
 import { useEffect, useRef } from 'react';
 import { useClient, useQuery } from 'urql';
 
@@ -17,9 +17,9 @@ import { ShortTime } from '../parts/time.tsx';
 import { Search } from './Search.tsx';
 
 interface Props {
-  /** The conversation beside it. */
+  /** The ID of the open conversation. */
   open: string | undefined;
-  /** Whoever has just signed in, or comes back from a page, goes on from here. */
+  /** Whether to focus the heading, after signing in or returning from a page. */
   takesFocus: boolean;
 }
 
@@ -42,7 +42,7 @@ export function Home({ open, takesFocus }: Props) {
       <Search />
       <div className="scroller" tabIndex={-1}>
         {conversations.length === 0 ? (
-          <p className="empty">You have no conversations yet: find somebody by their name.</p>
+          <p className="empty">You have no conversations yet. Search for someone to start one.</p>
         ) : (
           <ul className="conversations">
             {conversations.map((conversation) => (
@@ -89,7 +89,7 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
   );
 }
 
-/** All that is loaded, in the server's order, and the cursor of the next page if there is one. */
+/** The loaded conversations, in the server's order, and the cursor of the next page if there is one. */
 export function useConversations(): { conversations: ConversationFieldsFragment[]; next: string | undefined } {
   const [{ data }] = useQuery({ query: InboxDocument });
   const page = data?.conversations.pageInfo;
@@ -99,7 +99,7 @@ export function useConversations(): { conversations: ConversationFieldsFragment[
   };
 }
 
-/** Who is signed in, as they are called now. */
+/** The signed-in user, with their current name and picture. */
 export function useViewer() {
   const session = useSession();
   const [{ data }] = useQuery({ query: InboxDocument });

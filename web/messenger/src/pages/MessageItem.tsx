@@ -8,15 +8,15 @@ import { useHasLasted } from '../parts/hooks.ts';
 import { MessageText } from '../parts/MessageText.tsx';
 import { TimeOfDay } from '../parts/time.tsx';
 
-/** What has been on its way for so long may be taken back. */
+/** A message that has been waiting for this long can be discarded. */
 const TAKES_LONG_MS = 1500;
 
 interface Props {
   message: MessageFieldsFragment;
   name: string;
-  /** The next is somebody else's. */
+  /** Whether the next message has another author. */
   endsTurn: boolean;
-  /** Those who hear it are always told. */
+  /** Whether the time is visible; screen readers always announce it. */
   showsTime: boolean;
   mark: string | undefined;
 }
@@ -38,7 +38,7 @@ export const MessageItem = memo(function MessageItem({ message, name, endsTurn, 
   );
 });
 
-/** One message that cannot be rendered does not take the others with it. */
+/** Contains rendering errors of a single message. */
 function Shown({ children }: { children: ReactNode }) {
   return (
     <ErrorBoundary instead={() => <p className="details problem">This message cannot be shown.</p>}>
@@ -47,7 +47,7 @@ function Shown({ children }: { children: ReactNode }) {
   );
 }
 
-/** A message that the viewer has written and the events have not shown yet. */
+/** A message of the viewer whose event has not arrived yet. */
 export function UnconfirmedItem({ item: { key, content, createdAt, state, problem } }: { item: Unconfirmed }) {
   const { outbox } = useSession();
   const takesLong = useHasLasted(state === 'waiting', TAKES_LONG_MS);

@@ -18,9 +18,9 @@ interface Props {
   name: string;
 }
 
-/** How far from its end a list counts as being at its end, in pixels. */
+/** How close to its end a list must be scrolled to count as being at its end, in pixels. */
 const CLOSE = 60;
-/** Messages that follow one another within this time show it once, at the last of them. */
+/** Messages that follow each other within this time show the time only on the last of them. */
 const SOON_MS = 5 * 60_000;
 
 export function Messages({ conversation, messages, unconfirmed, name }: Props) {
@@ -32,7 +32,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
 
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
-  // What one sends is seen, wherever one was.
+  // Sending a message scrolls to it from anywhere.
   const newest = unconfirmed.at(-1)?.key;
   const shown = useRef(new Set(unconfirmed.map(({ key }) => key)));
   useLayoutEffect(() => {
@@ -53,7 +53,7 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
             }
           />
         )}
-        {count === 0 && <p className="empty">Nothing has been written yet. Say hello to <bdi>{name}</bdi>.</p>}
+        {count === 0 && <p className="empty">No messages yet. Say hello to <bdi>{name}</bdi>.</p>}
         {byDay(messages).map((day) => (
           <Day key={day.key} messages={day.messages} name={name} lastRead={lastRead} />
         ))}
@@ -103,7 +103,7 @@ function Day({ messages, name, lastRead }: DayProps) {
 }
 
 function isSoonAfter(message: MessageFieldsFragment, next: MessageFieldsFragment | undefined): boolean {
-  // Of a server whose clock was set back, the next may be older.
+  // The next message may be older if the server's clock was set back.
   return next !== undefined && Math.abs(Date.parse(next.createdAt) - Date.parse(message.createdAt)) < SOON_MS;
 }
 
@@ -113,7 +113,7 @@ interface DayOfMessages {
   messages: MessageFieldsFragment[];
 }
 
-/** Groups them by their date in the reader's zone. Their order stays: a date comes again after a clock was set back. */
+/** Groups messages by date in the user's time zone. A date may appear twice if the server's clock was set back. */
 function byDay(messages: MessageFieldsFragment[]): DayOfMessages[] {
   const days: DayOfMessages[] = [];
   const times = new Map<string, number>();
@@ -131,8 +131,8 @@ function byDay(messages: MessageFieldsFragment[]): DayOfMessages[] {
 }
 
 /**
- * Keeps what one looks at in its place: the end at the end, the rest while earlier messages come above it, and where
- * one was reading when Back or Forward comes to it again.
+ * Keeps the scroll position: at the end when messages arrive, in place when earlier messages are loaded above, and
+ * where the user was reading when they return with Back or Forward.
  */
 function useScrolling(ids: string[]) {
   const [first] = ids;
@@ -176,7 +176,7 @@ function useScrolling(ids: string[]) {
       stays.current = element.scrollHeight - element.scrollTop - element.clientHeight < CLOSE;
       setAtEnd(stays.current);
     };
-    // A keyboard that opens or a window that changes does not move the end away.
+    // Stay at the end when a keyboard opens or the window is resized.
     const observer = new ResizeObserver(() => {
       if (stays.current) toEnd();
       before.current.height = element.scrollHeight;

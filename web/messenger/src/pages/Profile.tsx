@@ -1,4 +1,4 @@
-/** The viewer's name and picture, where they are signed in, and what else is theirs to decide. */
+/** The viewer's name and picture, notifications, and sessions. */
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useMutation, useQuery } from 'urql';
 
@@ -31,10 +31,10 @@ export function Profile({ onSignedOut }: { onSignedOut: () => void }) {
       <Notifications />
       <Sessions />
       <SignOut onSignedOut={onSignedOut} />
-      {/* The server tells whether it has that page. */}
+      {/* The server sets this attribute if it serves GraphiQL. */}
       {'graphiql' in document.documentElement.dataset && (
         <p className="aside">
-          For developers: <a href="/graphql">GraphiQL</a>, a page to try the API on.
+          For developers: explore the API with <a href="/graphql">GraphiQL</a>.
         </p>
       )}
     </article>
@@ -120,7 +120,7 @@ function Field({ label, name, value, problem, ...rest }: FieldProps) {
 
 const NOTIFY = 'messenger-notify';
 
-/** Whether to notify: the person has asked for it here, and the browser lets us. */
+/** Whether the user has turned notifications on, and the browser allows them. */
 export function notifies(): boolean {
   return 'Notification' in window && Notification.permission === 'granted' && stored(NOTIFY) === 'on';
 }
@@ -140,12 +140,12 @@ function Notifications() {
   return (
     <section aria-labelledby="notifications">
       <h2 id="notifications">Notifications</h2>
-      <p>Of messages that come while you look elsewhere, as long as a tab with the messenger is open.</p>
+      <p>Get notified of new messages while you are in another tab or window. A tab with Messenger must be open.</p>
       <button type="button" className="button" aria-pressed={on} onClick={() => void turn()}>
         {on ? 'Turn notifications off' : 'Turn notifications on'}
       </button>
       <p role="status" className="problem">
-        {refused && 'Your browser does not allow it: its settings for this site do.'}
+        {refused && 'Your browser blocks notifications. Allow them for this site in its settings.'}
       </p>
     </section>
   );
@@ -171,7 +171,7 @@ function Sessions() {
           <li key={id}>
             <p>
               <strong dir="auto">{programIn(userAgent)}</strong>
-              {current && ' – this one'}
+              {current && ' (this session)'}
               <br />
               <small>
                 Since <Moment at={createdAt} />
@@ -215,9 +215,9 @@ function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
   const [problem, setProblem] = useState<string>();
   async function leave() {
     if (unsent && !asks) return setAsks(true);
-    const refused = await signOut();
-    setProblem(refused);
-    if (refused) return;
+    const failure = await signOut();
+    setProblem(failure);
+    if (failure) return;
     outbox.clear();
     drafts.clear();
     onSignedOut();

@@ -7,7 +7,7 @@ import { Avatar } from '../parts/Avatar.tsx';
 import { useSettled } from '../parts/hooks.ts';
 import { conversationPath, navigate } from '../parts/router.tsx';
 
-/** Finds people by how their name starts, and opens the conversation with one. */
+/** Searches users by the beginning of their name, and opens the conversation with one. */
 export function Search() {
   const id = useId();
   const [text, setText] = useState('');
@@ -19,13 +19,13 @@ export function Search() {
     requestPolicy: 'cache-and-network',
   });
   const [opening, open] = useMutation(OpenConversationDocument);
-  /** Why the conversation with this name could not be opened; it goes when the text changes. */
+  /** Why the conversation could not be opened; cleared when the text changes. */
   const [problem, setProblem] = useState('');
-  /** Enter was pressed before the answer for this text had come. */
+  /** Whether Enter was pressed, and waits for the response for this text. */
   const [entered, setEntered] = useState(false);
   const latestText = useRef(text);
   const typed = text.trim().toLowerCase();
-  // What was found for another text is shown as far as it goes with this one.
+  // Results for the previous text are shown as far as they match this one.
   const people = (typed && data?.searchUsers.filter(({ username }) => username.toLowerCase().startsWith(typed))) || [];
   const isAnswered = search === text.trim() && operation?.variables['search'] === search;
 
@@ -38,18 +38,18 @@ export function Search() {
 
   async function write(username: string) {
     const { data: opened, error: failed } = await open({ input: { username } });
-    // Whoever has typed something else meanwhile no longer waits for this.
+    // The user has typed something else in the meantime.
     if (latestText.current !== text) return;
     const conversation = opened?.createConversation.conversation;
     if (!conversation) {
-      const [refused] = opened?.createConversation.userErrors ?? [];
-      return setProblem(refused?.message ?? (failed ? messageOf(failed) : ''));
+      const [userError] = opened?.createConversation.userErrors ?? [];
+      return setProblem(userError?.message ?? (failed ? messageOf(failed) : ''));
     }
     change('');
     navigate(conversationPath(conversation.id));
   }
 
-  /** Enter takes the first, which is the one with exactly that name if there is one, once the answer has come. */
+  /** Enter opens the first result, which is the exact match if there is one, once the response has arrived. */
   useEffect(() => {
     if (!entered || !isAnswered) return;
     setEntered(false);
@@ -69,7 +69,7 @@ export function Search() {
     if (problem) return problem;
     if (!search || !isAnswered) return '';
     if (error) return messageOf(error);
-    return people.length === 0 ? 'No user has a name that starts like this.' : '';
+    return people.length === 0 ? 'No users found.' : '';
   }
 
   return (

@@ -1,37 +1,37 @@
-/** What somebody sees whom the server does not know, at every address: they stay there once they are signed in. */
+/** The sign-in page, which is shown at every path and does not change it. */
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 
-import { type Provider, signInAs, type WaysIn, waysIn } from '../client/http.ts';
+import { fetchSignInOptions, type Provider, signInAs, type SignInOptions } from '../client/http.ts';
 import { backOff } from '../client/waiting.ts';
 import { Avatar } from '../parts/Avatar.tsx';
 
-/** Those whom `messenger seed` makes; to sign in with a name that nobody has makes somebody. */
+/** Some of the users that `messenger seed` creates. Signing in with a new name creates a user too. */
 const PEOPLE = ['john', 'jane', 'ada', 'alan', 'grace', 'linus', 'margaret', 'radia'];
 
 interface Props {
   wasSignedIn: boolean;
-  /** The server has accepted a sign-in from here, and the next request came without its cookie. */
+  /** The server accepted a sign-in from this page, but the browser did not send its cookie afterwards. */
   cookieIsMissing: boolean;
   onSignedIn: () => void;
 }
 
 export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
-  const ways = useWaysIn();
+  const ways = useSignInOptions();
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
-  const isUnderWay = useRef(false);
+  const isPending = useRef(false);
   useEffect(() => void (document.title = 'Sign in · Messenger'), []);
 
   async function enterAs(username: string) {
-    // The second click of a double click comes before the buttons are disabled.
-    if (isUnderWay.current) return;
-    isUnderWay.current = true;
+    // The second click of a double click arrives before the buttons are disabled.
+    if (isPending.current) return;
+    isPending.current = true;
     setBusy(true);
-    const refused = await signInAs(username);
-    isUnderWay.current = false;
+    const failure = await signInAs(username);
+    isPending.current = false;
     setBusy(false);
-    setProblem(refused);
-    if (!refused) onSignedIn();
+    setProblem(failure);
+    if (!failure) onSignedIn();
   }
 
   return (
@@ -61,11 +61,11 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
               </li>
             ))}
           </ul>
-          <SomebodyElse busy={busy} problem={problem} enterAs={enterAs} />
+          <OtherUser busy={busy} problem={problem} enterAs={enterAs} />
         </section>
       )}
       {ways && !ways.devLogin && ways.providers.length === 0 && (
-        <p>No way to sign in is set up on this server. Its operator can add one as docs/deployment.md describes.</p>
+        <p>This server has no sign-in configured. Its administrator can add one as described in docs/deployment.md.</p>
       )}
     </main>
   );
@@ -80,13 +80,13 @@ function ProviderLink({ provider }: { provider: Provider }) {
   );
 }
 
-interface SomebodyElseProps {
+interface OtherUserProps {
   busy: boolean;
   problem: string | undefined;
   enterAs: (username: string) => Promise<void>;
 }
 
-function SomebodyElse({ busy, problem, enterAs }: SomebodyElseProps) {
+function OtherUser({ busy, problem, enterAs }: OtherUserProps) {
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const name = new FormData(event.currentTarget).get('username');
@@ -116,14 +116,14 @@ function SomebodyElse({ busy, problem, enterAs }: SomebodyElseProps) {
   );
 }
 
-/** Which ways in the server offers; asked until it answers. */
-function useWaysIn(): WaysIn | undefined {
-  const [ways, setWays] = useState<WaysIn>();
+/** The ways to sign in, requested until the server answers. */
+function useSignInOptions(): SignInOptions | undefined {
+  const [ways, setWays] = useState<SignInOptions>();
   useEffect(() => {
     const gone = new AbortController();
     async function ask() {
       for (let failures = 1; !gone.signal.aborted; failures++) {
-        const found = await waysIn().catch(() => undefined);
+        const found = await fetchSignInOptions().catch(() => undefined);
         if (found) return gone.signal.aborted || setWays(found);
         await backOff(failures, gone.signal);
       }

@@ -1,4 +1,4 @@
-/** What is shown until it is known who is signed in, and why that cannot be found out. */
+/** Shown until the viewer is known, or why the viewer cannot be fetched. */
 import { useEffect } from 'react';
 
 export function Starting() {

@@ -1,27 +1,27 @@
-/** Where one was reading in a conversation, for when Back or Forward comes to it again. */
+/** Where the user was reading in a conversation, to restore the position after Back or Forward. */
 import { entryKey } from '../parts/router.tsx';
 
 interface Place {
   messageId: string;
-  /** How far below the upper edge of the list it begins, in pixels. */
+  /** The distance of the message from the upper edge of the list, in pixels. */
   below: number;
 }
 
-const KEPT = 'messenger-places';
-const AT_MOST = 50;
+const KEY = 'messenger-places';
+const MAX_PLACES = 50;
 const places = new Map<string, Place>(stored());
 
 export class ReadingPlace {
-  /** The history's entry that is shown when this is made. */
+  /** The history entry that is current when this object is created. */
   readonly #entry = entryKey();
 
-  /** Whether the place is among these messages; then the list is to begin there rather than at its end. */
+  /** Whether the place is among these messages, so that the list starts there and not at its end. */
   isAmong(messageIds: string[]): boolean {
     const place = places.get(this.#entry);
     return place !== undefined && messageIds.includes(place.messageId);
   }
 
-  /** Scrolls the list, which shows these messages, to the place. */
+  /** Scrolls a list that shows these messages to the place. */
   restore(scroller: HTMLElement, messageIds: string[]): void {
     const place = places.get(this.#entry);
     const message = place && itemsIn(scroller)[messageIds.indexOf(place.messageId)];
@@ -35,11 +35,11 @@ export class ReadingPlace {
     places.delete(this.#entry);
     if (item && messageId !== undefined) places.set(this.#entry, { messageId, below: topIn(scroller, item) });
     const [oldest] = places.keys();
-    if (places.size > AT_MOST && oldest !== undefined) places.delete(oldest);
+    if (places.size > MAX_PLACES && oldest !== undefined) places.delete(oldest);
     store();
   }
 
-  /** The list is at its end, and will be when one comes again. */
+  /** Deletes the place, because the list is at its end. */
   forget(): void {
     if (places.delete(this.#entry)) store();
   }
@@ -51,15 +51,15 @@ const topIn = (scroller: HTMLElement, item: Element) =>
 
 function store(): void {
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify([...places]));
+    sessionStorage.setItem(KEY, JSON.stringify([...places]));
   } catch {
-    // Full, or not allowed: then places last as long as the page.
+    // If storage is full or denied, places last as long as the page.
   }
 }
 
 function stored(): [string, Place][] {
   try {
-    return JSON.parse(sessionStorage.getItem(KEPT) ?? '[]') as [string, Place][];
+    return JSON.parse(sessionStorage.getItem(KEY) ?? '[]') as [string, Place][];
   } catch {
     return [];
   }

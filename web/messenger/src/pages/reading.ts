@@ -1,17 +1,17 @@
-/** Marks, both ways: what is in sight here is read, and what the other has read of the viewer's is asked for. */
+/** Read marks: marks what the viewer sees as read, and polls for what others have read. */
 import { useEffect, useRef } from 'react';
 import { useClient } from 'urql';
 
 import { useSession } from '../client/session.ts';
 import { useStore } from '../client/store.ts';
-import { sayToTabs } from '../client/tabs.ts';
+import { postToTabs } from '../client/tabs.ts';
 import { type MessageFieldsFragment, ReadMarksDocument, ReadMessagesDocument } from '../generated/graphql.ts';
 import { useAttended } from '../parts/attention.ts';
 import { useVisible } from '../parts/hooks.ts';
 import type { OpenConversation } from './Conversation.tsx';
 
-const ASK_EVERY_MS = 4000;
-const ASKED_AT_ONCE = 50;
+const POLL_MS = 4000;
+const MAX_IDS = 50;
 
 export function useReading(conversation: OpenConversation, messages: MessageFieldsFragment[], atEnd: boolean): void {
   const attended = useAttended();
@@ -31,18 +31,18 @@ function useMarkRead({ id, unreadCount }: OpenConversation, newest: string | und
     async function mark(upToMessageId: string) {
       const { data } = await client.mutation(ReadMessagesDocument, { input: { conversationId: id, upToMessageId } });
       session.changes++;
-      if (data?.readMessages.conversation) sayToTabs({ kind: 'read', conversationId: id });
-      else if (marked.current === upToMessageId) marked.current = undefined; // Again when the net is back.
+      if (data?.readMessages.conversation) postToTabs({ kind: 'read', conversationId: id });
+      else if (marked.current === upToMessageId) marked.current = undefined; // Try again when the connection is back.
     }
     void mark(newest);
   }, [id, unreadCount, newest, inSight, connected]);
 }
 
-/** There is no event when somebody reads, so it is asked for while it matters: the page is seen, and something unread. */
+/** There is no event for reading, so this polls while the page is visible and the viewer's messages are unread. */
 function useReadMarks(messages: MessageFieldsFragment[], inSight: boolean): void {
   const client = useClient();
-  const ids = messages.flatMap(({ id, mine, readByOthers }) => (mine && !readByOthers ? [id] : [])).slice(-ASKED_AT_ONCE);
-  // Somebody who writes has read what came before.
+  const ids = messages.flatMap(({ id, mine, readByOthers }) => (mine && !readByOthers ? [id] : [])).slice(-MAX_IDS);
+  // A user who answers has read the messages before.
   const answered = messages.findLast(({ mine }) => !mine)?.id;
   const asked = ids.join();
   useEffect(() => {
@@ -50,7 +50,7 @@ function useReadMarks(messages: MessageFieldsFragment[], inSight: boolean): void
     const ask = () =>
       void client.query(ReadMarksDocument, { ids: asked.split(',') }, { requestPolicy: 'network-only' }).toPromise();
     ask();
-    const timer = setInterval(ask, ASK_EVERY_MS);
+    const timer = setInterval(ask, POLL_MS);
     return () => clearInterval(timer);
   }, [inSight, asked, answered]);
 }

@@ -1,4 +1,4 @@
-/** What is unread altogether, and what other devices have read meanwhile: there is no event for that. */
+/** The number of unread messages. There is no event when another device reads, so this polls. */
 import { formatDocument } from '@urql/core';
 import { useEffect, useRef, useState } from 'react';
 
@@ -9,13 +9,13 @@ import { UnreadCountsDocument, UnreadFurtherDocument } from '../generated/graphq
 import { useVisible } from '../parts/hooks.ts';
 import { useConversations } from './Home.tsx';
 
-const ASK_EVERY_MS = 10_000;
-/** Several events in a row are one reason to ask; and what is read at once here is no reason. */
-const SETTLES_MS = 1000;
-const ASKED_AT_ONCE = 100;
-const ASKS_AT_MOST = 5;
+const POLL_MS = 10_000;
+/** Groups events that follow each other, and lets this tab mark a message as read before it asks. */
+const DEBOUNCE_MS = 1000;
+const MAX_IDS = 100;
+const MAX_ATTEMPTS = 5;
 
-/** How many messages are unread, as the title shows it: `25+` for at least so many; empty for none. */
+/** The number of unread messages for the title: `25+` for at least 25, and empty for none. */
 export function useUnread(): string {
   const session = useSession();
   const { conversations, next } = useConversations();
@@ -29,7 +29,7 @@ export function useUnread(): string {
   const total = sum(unread) + beyond;
 
   const latest = useRef<string[]>([]);
-  useEffect(() => void (latest.current = unread.slice(0, ASKED_AT_ONCE).map(({ id }) => id)));
+  useEffect(() => void (latest.current = unread.slice(0, MAX_IDS).map(({ id }) => id)));
   const asksLoaded = inSight && unread.length > 0;
   useEffect(
     () => (asksLoaded ? whileInSight(session, () => askAgain(session, latest.current)) : undefined),
@@ -64,7 +64,7 @@ interface Further {
 
 const sum = (counts: Counted[]) => counts.reduce((total, { unreadCount }) => total + unreadCount, 0);
 
-/** Asks now, on focus, after events and from time to time, one at a time, until what is returned is called. */
+/** Calls `ask` now, on focus, after events and periodically, never concurrently; returns a function that stops it. */
 function whileInSight(session: Session, ask: () => Promise<void>): () => void {
   let asking = false;
   let soon: ReturnType<typeof setTimeout> | undefined;
@@ -74,10 +74,10 @@ function whileInSight(session: Session, ask: () => Promise<void>): () => void {
       if (asking) return;
       asking = true;
       void ask().finally(() => (asking = false));
-    }, SETTLES_MS);
+    }, DEBOUNCE_MS);
   };
   askSoon();
-  const timer = setInterval(askSoon, ASK_EVERY_MS - SETTLES_MS);
+  const timer = setInterval(askSoon, POLL_MS - DEBOUNCE_MS);
   const stopListening = session.listen(askSoon);
   addEventListener('focus', askSoon);
   return () => {
@@ -90,19 +90,19 @@ function whileInSight(session: Session, ask: () => Promise<void>): () => void {
 
 /** Fetches the counts of these conversations into the cache. */
 async function askAgain(session: Session, ids: string[]): Promise<void> {
-  for (let asked = 0; asked < ASKS_AT_MOST; asked++) {
+  for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
     const before = session.changes;
     await session.client.query(UnreadCountsDocument, { ids }, { requestPolicy: 'network-only' });
-    // Unless something has changed meanwhile: the answer may be older than that.
+    // If something has changed in the meantime, the response may be outdated.
     if (before === session.changes) return;
   }
 }
 
-/** Fetches the counts of conversations that are not loaded; they stay out of the list, and so out of the cache. */
+/** Fetches the counts of conversations that are not loaded, without adding these to the cache and so to the list. */
 async function askFurther({ client }: Session): Promise<Further | undefined> {
   const { data } = await withoutCache(client).query(formatDocument(UnreadFurtherDocument), {});
   if (!data) return undefined;
   const counts = data.conversations.edges.map(({ node }) => node);
-  // Where the last is read, those from before it are taken for read too.
+  // If the last conversation is read, older ones are assumed to be read too.
   return { counts, more: data.conversations.pageInfo.hasNextPage && (counts.at(-1)?.unreadCount ?? 0) > 0 };
 }

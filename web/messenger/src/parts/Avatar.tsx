@@ -3,7 +3,7 @@ import { type CSSProperties, useState } from 'react';
 import type { UserFieldsFragment } from '../generated/graphql.ts';
 import { firstCharacter } from './text.ts';
 
-/** Somebody's picture, or the first letter of their name on a colour of its own. Their name stands beside it. */
+/** A user's picture, or the first letter of their name on a colour. Their name must be shown next to it. */
 export function Avatar({ user }: { user: UserFieldsFragment | null }) {
   const [broken, setBroken] = useState<string>();
   const name = user?.username ?? '?';
@@ -25,7 +25,7 @@ export function Avatar({ user }: { user: UserFieldsFragment | null }) {
   );
 }
 
-/** The same for the same name, and far apart for names that differ little. */
+/** Returns the same hue for the same name, and distant hues for similar names. */
 function hueOf(name: string): number {
   let hash = 0;
   for (const letter of name.toLowerCase()) hash = (hash * 31 + letter.charCodeAt(0)) % 65_521;

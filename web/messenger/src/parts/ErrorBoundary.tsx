@@ -2,7 +2,7 @@ import { Component, type ReactNode } from 'react';
 
 interface Props {
   children: ReactNode;
-  /** What is shown instead of children that cannot be rendered. */
+  /** What to show instead of children that cannot be rendered. */
   instead: (problem: string) => ReactNode;
 }
 
@@ -20,13 +20,13 @@ export class ErrorBoundary extends Component<Props, { problem: string | undefine
   }
 }
 
-/** In place of a page, or of everything. */
+/** Replaces a page, or the whole app. */
 export function BrokenPage({ problem }: { problem: string }) {
   return (
     <div className="notice" role="alert">
       <h1>This page cannot be shown</h1>
       <p>{problem}</p>
-      <p>Messages that are not sent yet, and drafts, are kept.</p>
+      <p>Your unsent messages and drafts are kept.</p>
       <p>
         <button type="button" className="button" onClick={() => location.reload()}>
           Reload

@@ -10,7 +10,7 @@ interface Props {
   margin: string;
 }
 
-/** The end of what is loaded: when it comes near, the next page is fetched. */
+/** The end of a list: when it is scrolled near, the next page is fetched. */
 export function LoadMore({ load, margin }: Props) {
   const [loading, setLoading] = useState(false);
   const [problem, setProblem] = useState<string>();
@@ -20,7 +20,7 @@ export function LoadMore({ load, margin }: Props) {
     setLoading(true);
     const { error } = await load();
     setLoading(false);
-    // Without one, the page has come, and this has gone.
+    // Without an error, the page has been added, and this component has been unmounted.
     setProblem(error && messageOf(error));
   }
 

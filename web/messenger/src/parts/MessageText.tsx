@@ -3,7 +3,7 @@ import { memo } from 'react';
 import { addressesIn } from './addresses.ts';
 import { hasVisibleText, isFewEmoji } from './text.ts';
 
-/** A message: plain text with its line breaks, and web addresses as links. */
+/** The text of a message, with its line breaks, and with web addresses as links. */
 export const MessageText = memo(function MessageText({ text }: { text: string }) {
   return (
     <p className={isFewEmoji(text) ? 'text emoji' : 'text'} dir="auto">

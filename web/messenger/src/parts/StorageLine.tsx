@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { isDurable } from '../client/storage.ts';
 import { useStore } from '../client/store.ts';
 
-/** Says, once, that this browser does not keep what is not sent yet. */
+/** Warns that this browser does not keep unsent messages and drafts. */
 export function StorageLine() {
   const durable = useStore(isDurable);
   const [dismissed, setDismissed] = useState(false);
@@ -11,7 +11,7 @@ export function StorageLine() {
     <div className="storage-line" role="status">
       {!durable && !dismissed && (
         <>
-          <p>This browser does not store data for this site: unsent messages and drafts are lost when you close this tab.</p>
+          <p>This browser does not store data for this site. Unsent messages and drafts are lost when you close this tab.</p>
           <button type="button" className="button" onClick={() => setDismissed(true)}>
             OK
           </button>

@@ -1,15 +1,15 @@
-/** Web addresses in a text: where each begins and ends, and how to show it so that it tells where it leads. */
+/** Finds web addresses in a text, and shows them so that they cannot be mistaken for other hosts. */
 
 export interface Address {
-  /** As it stands in the text. */
+  /** The address as it is written in the text. */
   href: string;
-  /** As it is shown: the host as the browser will resolve it, unless it cannot be mistaken for another. */
+  /** The address to show: with the host in ASCII, unless it cannot be mistaken for another host. */
   shown: string;
   index: number;
 }
 
-// Bidirectional controls and characters without a shape end an address, as they could hide or reorder parts of it.
-// So do a backslash, which browsers take for a slash, and the punctuation of scripts that put no spaces around it.
+// Bidirectional controls and invisible characters end an address, as they could hide or reorder parts of it. So do a
+// backslash, which browsers treat like a slash, and the punctuation of scripts that do not put spaces around it.
 const ADDRESS = /https?:\/\/[^\s<>"\\、。，！？；：（）「」『』【】《》\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]+/giu;
 const PARTS = /^(https?:\/\/)([^/?#]*)(.*)$/isu;
 const OPENING = new Map([
@@ -29,7 +29,7 @@ export function addressesIn(text: string): Address[] {
   return found;
 }
 
-/** Removes punctuation that ends the sentence rather than the address, and brackets that were opened before it. */
+/** Removes punctuation that ends the sentence and not the address, and brackets that were opened before it. */
 function trimmed(address: string): string {
   for (;;) {
     const last = address.at(-1)!;
@@ -45,7 +45,7 @@ function isUnopened(address: string, closing: string): boolean {
   return opening !== undefined && count(opening) < count(closing);
 }
 
-/** Undefined for what is no address, or names a user before the host to look like another host. */
+/** Undefined if the text is not a URL, or contains a user name, which could look like another host. */
 function shownAs(address: string): string | undefined {
   const parts = PARTS.exec(address);
   if (!parts || !URL.canParse(address)) return undefined;
@@ -61,8 +61,8 @@ function isUnmistakable(host: string): boolean {
   return /[^\0-\x7f]/.test(name) && SCRIPTS.some((script) => script.test(name));
 }
 
-// Scripts whose letters do not look like Latin ones, as those of Cyrillic, Greek and others do: a host in one of these
-// alone cannot be mistaken for another. All others are shown in ASCII (Punycode).
+// Scripts whose letters do not look like Latin ones, unlike Cyrillic, Greek and others: a host in only one of these
+// cannot be mistaken for another. All other hosts are shown in ASCII (Punycode).
 const SCRIPTS = [
   /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u30fc0-9.-]+$/u,
   ...['Arabic', 'Bengali', 'Devanagari', 'Hangul', 'Hebrew', 'Khmer', 'Tamil', 'Telugu', 'Thai'].map(

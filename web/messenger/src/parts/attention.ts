@@ -1,9 +1,9 @@
-/** Whether somebody looks at this window: it is in sight and has the focus. */
+/** Whether the user attends to this window: it is visible and has the focus. */
 import { useEffect, useState } from 'react';
 
 import { hasKeyboard } from './hooks.ts';
 
-/** A window beside the one in use is in sight, but not read. A phone shows one thing at a time. */
+/** A visible window without focus is not being read. A phone shows only one window, so visibility is sufficient. */
 export const isAttended = () => document.visibilityState === 'visible' && (document.hasFocus() || !hasKeyboard());
 
 export function watchAttention(changed: (attended: boolean) => void): () => void {
@@ -11,7 +11,7 @@ export function watchAttention(changed: (attended: boolean) => void): () => void
   const leave = () => changed(isAttended() && !hasKeyboard());
   document.addEventListener('visibilitychange', look);
   addEventListener('focus', look);
-  // During this event, not all browsers say yet that the focus has gone.
+  // During this event, `document.hasFocus()` is still true in some browsers.
   addEventListener('blur', leave);
   return () => {
     document.removeEventListener('visibilitychange', look);

@@ -1,18 +1,18 @@
-/** The reader's day and time zone, which change under an open page: at midnight, in a sleep, on a journey. */
+/** The user's date and time zone, which change while a page is open: at midnight, during sleep, or when travelling. */
 import { useSyncExternalStore } from 'react';
 
-const LOOKS_EVERY_MS = 20_000;
+const CHECK_MS = 20_000;
 
 const watchers = new Set<() => void>();
 let known = read();
 let stop: (() => void) | undefined;
 
-/** Has the component rendered again when another day begins, or another zone applies. */
+/** Renders the component again when the date or the time zone changes. */
 export function useDay(): string {
   return useSyncExternalStore(watch, () => known);
 }
 
-/** Makes a value again whenever the zone has changed: date formats keep the zone they were made in. */
+/** Recreates a value when the time zone changes, because date formats keep the zone in which they were created. */
 export function perZone<T>(make: () => T): () => T {
   let made = make();
   let madeIn = zone();
@@ -54,8 +54,8 @@ function watch(watcher: () => void): () => void {
 }
 
 function start(): () => void {
-  // A timer until midnight would be late after a sleep, or when the clock is set.
-  const timer = setInterval(look, LOOKS_EVERY_MS);
+  // A timer until midnight would be late after sleep, or when the clock is set.
+  const timer = setInterval(look, CHECK_MS);
   document.addEventListener('visibilitychange', look);
   addEventListener('focus', look);
   look();

@@ -1,6 +1,6 @@
 import { type RefObject, useEffect, useRef, useState } from 'react';
 
-/** A ref for an element; `reached` is called whenever it comes near the visible part of its scroll container. */
+/** Returns a ref for an element; `reached` is called when it is scrolled near the visible part of its container. */
 export function useReached<E extends Element>(reached: () => void, margin = '400px'): RefObject<E | null> {
   const element = useRef<E>(null);
   const latest = useRef(reached);
@@ -17,7 +17,7 @@ export function useReached<E extends Element>(reached: () => void, margin = '400
   return element;
 }
 
-/** The value, once it has been the same for so long; what `atOnce` holds of is not waited for. */
+/** The value, debounced; values for which `atOnce` is true apply immediately. */
 export function useSettled<T>(value: T, milliseconds: number, atOnce: (value: T) => boolean = () => false): T {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
@@ -28,7 +28,7 @@ export function useSettled<T>(value: T, milliseconds: number, atOnce: (value: T)
   return settled;
 }
 
-/** Whether something has been so for this long. */
+/** Whether `is` has been true for this long. */
 export function useHasLasted(is: boolean, milliseconds: number): boolean {
   const [has, setHas] = useState(false);
   useEffect(() => {
@@ -64,5 +64,5 @@ export function useOnline(): boolean {
   return online;
 }
 
-/** Keys and a mouse rather than fingers: then focus may go to a field without a keyboard covering the page. */
+/** Whether the device has a mouse, and so a keyboard: focusing a field then does not open an on-screen keyboard. */
 export const hasKeyboard = () => matchMedia('(pointer: fine)').matches;

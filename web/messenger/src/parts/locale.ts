@@ -1,7 +1,7 @@
-/** The locale of dates and times: the reader's kind of English, as the page is in English. */
+/** The locale of dates and times: the user's variant of English, as the page is in English. */
 export const LOCALE = usable(navigator.languages) ?? usable([navigator.language]) ?? 'en-GB';
 
-/** Browsers hand on what their environment says, such as `C`, `en_US.UTF-8` or nothing at all, which Intl rejects. */
+/** Browsers may return values of their environment that Intl rejects, such as `C`, `en_US.UTF-8`, or nothing. */
 function usable(languages: readonly unknown[] | null | undefined): string | undefined {
   for (const each of languages ?? []) {
     const tag = String(each).replace(/[.@].*$/s, '').replaceAll('_', '-');
@@ -9,7 +9,7 @@ function usable(languages: readonly unknown[] | null | undefined): string | unde
     try {
       return Intl.getCanonicalLocales(tag)[0];
     } catch {
-      // The next may be one.
+      // Try the next one.
     }
   }
   return undefined;

@@ -1,4 +1,4 @@
-/** Addresses: all a page of three kinds needs of a router. */
+/** A minimal router for the three kinds of pages. */
 import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from 'react';
 
 import { newKey } from '../client/keys.ts';
@@ -14,7 +14,7 @@ export function navigate(path: string): void {
   dispatchEvent(new Event(CHANGED));
 }
 
-/** A key of the history's entry that is shown: one address may be several entries. */
+/** A key of the current history entry, as several entries may have the same path. */
 export function entryKey(): string {
   const state = history.state as { entry?: string } | null;
   if (state?.entry) return state.entry;
@@ -34,7 +34,7 @@ function watch(changed: () => void): () => void {
 
 type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { href: string };
 
-/** A link within the app; with a modifier key, the browser opens it as it opens others. */
+/** A link within the app. With a modifier key, the browser handles it. */
 export function Link({ href, ...rest }: LinkProps) {
   function follow(event: MouseEvent<HTMLAnchorElement>) {
     if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
@@ -46,7 +46,7 @@ export function Link({ href, ...rest }: LinkProps) {
 
 export const conversationPath = (id: string) => `/conversations/${encodeURIComponent(id)}`;
 
-/** The conversation that the path is about. */
+/** The ID of the conversation in the path. */
 export function conversationIn(path: string): string | undefined {
   const found = /^\/conversations\/([^/]+)$/.exec(path)?.[1];
   try {

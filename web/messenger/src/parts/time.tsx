@@ -1,4 +1,4 @@
-/** Times in the reader's zone, in the page's language. */
+/** Times in the user's time zone, in English. */
 import { perZone, useDay } from './clock.ts';
 import { LOCALE } from './locale.ts';
 
@@ -13,13 +13,13 @@ const formats = perZone(() => {
   };
 });
 
-/** How many midnights lie between the two, in the reader's zone. */
+/** The number of midnights between the two, in the user's time zone. */
 function daysBetween(earlier: Date, later: Date): number {
   const day = (date: Date) => Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / 86_400_000;
   return day(later) - day(earlier);
 }
 
-/** A day's name for the line above its messages. */
+/** The heading above a day's messages. */
 export function DayName({ of }: { of: string }) {
   useDay();
   return <time dateTime={of.slice(0, 10)}>{dayName(new Date(of), new Date())}</time>;
@@ -32,7 +32,7 @@ function dayName(date: Date, now: Date): string {
   return (date.getFullYear() === now.getFullYear() ? formats().dayAndMonth : formats().shortDate).format(date);
 }
 
-/** The time of day, with the whole date for whoever points at it. */
+/** The time of day, with the full date as a tooltip. */
 export function TimeOfDay({ at, className }: { at: string; className?: string }) {
   useDay();
   const date = new Date(at);
@@ -43,13 +43,13 @@ export function TimeOfDay({ at, className }: { at: string; className?: string })
   );
 }
 
-/** As short as tells when: the time today, the weekday in the last week, or else the date. */
+/** A short form: the time today, the weekday within the last week, or else the date. */
 export function ShortTime({ at }: { at: string }) {
   useDay();
   const { timeOfDay, weekday, shortDate, whole } = formats();
   const date = new Date(at);
   const days = daysBetween(date, new Date());
-  // Around midnight a clock that is a little slow finds messages of tomorrow; one that is days behind shows their date.
+  // If the device's clock is slightly behind, messages around midnight seem to be from tomorrow; show their time.
   const format = days === 0 || days === -1 ? timeOfDay : days > 0 && days < 7 ? weekday : shortDate;
   return (
     <time className="when" dateTime={at} title={whole.format(date)}>

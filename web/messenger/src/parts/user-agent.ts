@@ -1,6 +1,6 @@
 /**
- * Programs by what their User-Agent says. Browsers name each other: those that are built on another one come before it.
- * Brave says that it is Chrome.
+ * Recognizes programs by their User-Agent. Browsers include the names of others, so those that are built on another one
+ * come before it. Brave identifies itself as Chrome.
  */
 const BROWSERS: [RegExp, string][] = [
   [/\bEdg(e|A|iOS)?\//, 'Edge'],
@@ -14,7 +14,7 @@ const BROWSERS: [RegExp, string][] = [
   [/\b(UCBrowser|UCWEB)\b/, 'UC Browser'],
   [/\bWhale\//, 'Whale'],
   [/\bBrave\b/, 'Brave'],
-  // Pages within apps.
+  // In-app browsers.
   [/\bFBA[NV]\//, 'Facebook'],
   [/\bInstagram\b/, 'Instagram'],
   [/\bMicroMessenger\//, 'WeChat'],
@@ -26,7 +26,7 @@ const BROWSERS: [RegExp, string][] = [
   [/\b(MSIE |Trident\/)/, 'Internet Explorer'],
   [/Android.*\bVersion\//, 'Android Browser'],
   [/\bSafari\//, 'Safari'],
-  // WebKit without a browser's name.
+  // WebKit without the name of a browser.
   [/\b(iPhone|iPad|iPod|Macintosh).*AppleWebKit\//, 'An app'],
 ];
 
@@ -37,7 +37,7 @@ const SYSTEMS: [RegExp, string][] = [
   [/Android/, 'Android'],
   [/CrOS/, 'ChromeOS'],
   [/iPhone|iPod/, 'iOS'],
-  // An iPad that asks for pages as for a computer gives itself away by its browsers' names only.
+  // An iPad that requests desktop pages can be recognized only by the names of its browsers.
   [/iPad|Macintosh.*\b(CriOS|FxiOS|EdgiOS|OPT)\//, 'iPadOS'],
   [/Windows/, 'Windows'],
   [/Mac OS X|macOS/, 'macOS'],
@@ -56,11 +56,11 @@ const PROGRAMS: [RegExp, string][] = [
   [/^Dalvik\//, 'An app'],
 ];
 
-/** Desktop apps and programs that are no browsers start with their own name. */
+/** Desktop apps, and programs that start with their own name. */
 const APP_OF_ELECTRON = /like Gecko\) (?:.* )?([\w.-]+)\/\S+ Chrome\/.* Electron\//;
 const OWN_NAME = /^(?!Mozilla\/)([\w.-]{2,40})(?=\/|$)/;
 
-/** What a person would call the program, as far as its User-Agent tells. */
+/** The name of the program and its system, as far as its User-Agent contains them. */
 export function programIn(userAgent: string | null): string {
   if (!userAgent) return 'A program';
   const program = nameOf(userAgent);
