@@ -1,4 +1,4 @@
-"""The pool: its connections come back clean, or are replaced, whatever happens to who uses them."""
+"""The pool: its connections return to it clean, or are replaced, whatever happens while they are in use."""
 
 import asyncio
 import traceback
@@ -36,7 +36,7 @@ async def is_running(database: Database, marker: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=["connection", "snapshot", "transaction"])
-async def test_a_statement_that_is_cancelled_leaves_nothing_behind(
+async def test_a_cancelled_statement_leaves_nothing_behind(
     database: Database, way: Way, caplog: pytest.LogCaptureFixture
 ):
     async with open_database(database.url, pool_size=1) as single:
@@ -66,7 +66,7 @@ async def test_a_statement_that_is_cancelled_leaves_nothing_behind(
     assert caplog.records == []
 
 
-async def test_transactions_cancelled_at_any_moment_are_whole_or_nothing(
+async def test_a_transaction_cancelled_at_any_moment_is_atomic(
     database: Database, caplog: pytest.LogCaptureFixture
 ):
     dice = Random(3)
@@ -84,7 +84,7 @@ async def test_transactions_cancelled_at_any_moment_are_whole_or_nothing(
                 task = asyncio.create_task(halves(number))
                 await asyncio.sleep(dice.uniform(0, 0.004))
                 task.cancel()
-                # Twice, now and then: into the clean-up of the first.
+                # Sometimes cancel a second time, during the clean-up of the first.
                 if dice.random() < 0.3:
                     await asyncio.sleep(0)
                     task.cancel()
@@ -92,7 +92,7 @@ async def test_transactions_cancelled_at_any_moment_are_whole_or_nothing(
                 assert task.cancelled() or task.exception() is None
             async with few.connection() as connection:
                 counts = await connection.fetch("SELECT count(*) FROM halves GROUP BY whole")
-                # Some were cut, and some were not.
+                # Some were cancelled in time, and some were not.
                 assert 0 < len(counts) < 150
                 assert {row[0] for row in counts} == {2}
                 assert not connection.is_in_transaction()
@@ -102,11 +102,11 @@ async def test_transactions_cancelled_at_any_moment_are_whole_or_nothing(
         finally:
             async with database.connection() as connection:
                 await connection.execute("DROP TABLE halves")
-    # The pool has not had to end one for us.
+    # The pool did not have to end a transaction itself.
     assert caplog.records == []
 
 
-async def test_connections_that_the_server_has_closed_are_replaced(database: Database):
+async def test_connections_closed_by_the_server_are_replaced(database: Database):
     async with open_database(database.url, pool_size=2) as few:
         async with few.connection() as one, few.connection() as other:
             pids = [await each.fetchval("SELECT pg_backend_pid()") for each in (one, other)]
@@ -120,7 +120,7 @@ async def test_connections_that_the_server_has_closed_are_replaced(database: Dat
 
 
 @pytest.mark.parametrize("way", WAYS, ids=["connection", "snapshot", "transaction"])
-async def test_a_connection_that_is_lost_in_the_middle_is_an_outage(database: Database, way: Way):
+async def test_a_connection_lost_during_use_counts_as_an_outage(database: Database, way: Way):
     async with open_database(database.url, pool_size=1) as single:
         with pytest.raises(DatabaseUnavailable):
             async with way(single) as connection:
@@ -134,7 +134,7 @@ async def test_a_connection_that_is_lost_in_the_middle_is_an_outage(database: Da
             assert await connection.fetchval("SELECT 1") == 1
 
 
-async def test_who_finds_all_connections_taken_is_told_in_time(
+async def test_acquiring_from_an_exhausted_pool_times_out(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("db.engine._ACQUIRE_SECONDS", 0.2)
@@ -145,7 +145,7 @@ async def test_who_finds_all_connections_taken_is_told_in_time(
                 raise AssertionError("there is one connection, and it is taken")
 
 
-async def test_errors_do_not_tell_what_was_written(database: Database):
+async def test_errors_do_not_contain_the_values_of_statements(database: Database):
     name = f"secret-{uuid4().hex[:12]}"
     async with database.transaction() as connection:
         await users.create(connection, name)
@@ -161,7 +161,7 @@ async def test_errors_do_not_tell_what_was_written(database: Database):
         assert name not in "".join(traceback.format_exception(error))
 
 
-async def test_a_statement_takes_its_values_and_no_others(database: Database):
+async def test_a_statement_rejects_missing_and_unknown_values(database: Database):
     statement = Statement(text("SELECT :one, :other"))
     async with database.connection() as connection:
         for values in ({"one": 1}, {"one": 1, "third": 3}, {"one": 1, "other": 2, "third": 3}):

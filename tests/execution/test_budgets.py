@@ -1,4 +1,4 @@
-"""Budgets: what one user, or one address, may have a process do in a minute."""
+"""Budgets: how much work one user or one address may cause in a process per minute."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ def bucket(per_minute: int) -> TokenBucket:
     return TokenBucket(per_minute, "You have")
 
 
-def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_there_is_more():
+def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_to_retry():
     budget = bucket(600)
     budget.take(400)
     budget.take(150)
@@ -33,7 +33,7 @@ def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_there_is_more():
     budget.take(40)
 
 
-def test_what_is_given_back_can_be_drawn_again_but_a_budget_is_never_more_than_full():
+def test_refunded_work_is_available_again_up_to_a_full_budget():
     budget = bucket(600)
     budget.take(600)
     budget.charge(-500)
@@ -44,7 +44,7 @@ def test_what_is_given_back_can_be_drawn_again_but_a_budget_is_never_more_than_f
         budget.take(100)
 
 
-def test_work_beyond_the_budget_is_paid_for_before_anything_else_begins():
+def test_an_overdrawn_budget_recovers_before_anything_else_begins():
     budget = bucket(600)
     budget.check()
     budget.charge(1200)
@@ -53,7 +53,7 @@ def test_work_beyond_the_budget_is_paid_for_before_anything_else_begins():
     assert 60 <= refused.value.retry_after_seconds <= 61
 
 
-def test_an_operation_larger_than_the_whole_budget_needs_a_full_one():
+def test_an_operation_larger_than_the_whole_budget_needs_a_full_budget():
     budget = bucket(600)
     budget.take(10_000)
     with pytest.raises(RateLimited) as refused:
@@ -61,7 +61,7 @@ def test_an_operation_larger_than_the_whole_budget_needs_a_full_one():
     assert refused.value.retry_after_seconds > 600
 
 
-async def test_events_wait_for_the_budget_in_order_and_not_for_longer_than_ten_seconds():
+async def test_events_wait_for_the_budget_in_order_for_ten_seconds_at_most():
     budget = bucket(6000)
     budget.take(6000)
     done = list[int]()
@@ -78,7 +78,7 @@ async def test_events_wait_for_the_budget_in_order_and_not_for_longer_than_ten_s
     assert 10 <= refused.value.retry_after_seconds <= 20
 
 
-def test_users_and_addresses_have_budgets_of_their_own():
+def test_users_and_addresses_have_separate_budgets():
     budgets = Budgets(load_settings(cost_per_minute_per_user=10, cost_per_minute_per_address=20))
     one, other = uuid4(), uuid4()
     budgets.of(one, "10.0.0.1").take(10)
@@ -93,7 +93,7 @@ def test_users_and_addresses_have_budgets_of_their_own():
         unlimited.of(one, None).take(10)
 
 
-async def test_a_user_s_requests_are_refused_once_their_budget_is_used_up(
+async def test_requests_are_rejected_once_the_user_s_budget_is_used_up(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     settings = {**BEHIND_A_PROXY, "cost_per_minute_per_user": "4000"}
@@ -101,7 +101,7 @@ async def test_a_user_s_requests_are_refused_once_their_budget_is_used_up(
         async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
             page = "{ conversations(first: 100) { edges { node { id } } } }"
-            # What an answer does not come to is given back: none of these pages has an item.
+            # Unused cost is refunded: all of these pages are empty.
             for _ in range(20):
                 await ada.asks(page)
             typename = "{ " + " ".join(f"a{number}: __typename" for number in range(150)) + " }"
@@ -113,7 +113,7 @@ async def test_a_user_s_requests_are_refused_once_their_budget_is_used_up(
             assert await grace.asks("{ viewer { username } }") == {"viewer": {"username": grace.username}}
 
 
-async def test_new_documents_draw_on_the_budget_of_their_address_and_known_ones_do_not(
+async def test_new_documents_are_charged_to_the_address_and_known_ones_are_not(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     settings = {**BEHIND_A_PROXY, "cost_per_minute_per_address": "3000"}
@@ -131,13 +131,13 @@ async def test_new_documents_draw_on_the_budget_of_their_address_and_known_ones_
                         new = {"query": malformed.replace("a ", f"a{number} ")}
                         found.append(is_refused(await http.post("/graphql", json=new)))
             assert found[-1]
-            # What is known costs next to nothing, and others are not concerned.
+            # Known documents cost next to nothing, and other addresses are not affected.
             assert (await http.post("/graphql", json={"query": malformed})).status_code == 200
             elsewhere = {"query": "{ another: __typename }"}
             assert (await http.post("/graphql", json=elsewhere, headers=an_address())).status_code == 200
 
 
-async def test_an_event_that_streams_share_is_drawn_once(
+async def test_an_event_shared_by_streams_is_charged_once(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     settings = {"rate_limits": "on", "cost_per_minute_per_user": "6000"}
@@ -150,7 +150,7 @@ async def test_an_event_that_streams_share_is_drawn_once(
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
             conversation = await ada.opens_conversation_with(grace)
-            # Twenty executions of an event come to more than twice the budget.
+            # Executing an event twenty times would cost more than twice the budget.
             async with asyncio.TaskGroup() as tasks:
 
                 async def hear() -> None:

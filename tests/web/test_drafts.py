@@ -7,7 +7,7 @@ from playwright.async_api import Browser, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import PHONE, Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import PHONE, Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -30,7 +30,7 @@ async def test_a_draft_survives_a_reload_another_conversation_and_the_tab(
         (pair.grace, pair.conversation),
     ):
         await person.sends("hello", to=conversation)
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await window.field.fill("for Grace\nwith care")
@@ -67,7 +67,7 @@ async def test_a_draft_survives_the_end_of_the_session_and_not_the_sign_out(wind
 async def test_a_draft_follows_to_the_tab_in_the_background_and_is_gone_there_when_sent(
     browser: Browser, pair: Pair
 ):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         # A browser without a head gives each page the focus.
         await context.add_init_script("document.hasFocus = () => false")
         here, there = (

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Route, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -94,7 +94,7 @@ async def test_a_page_that_breaks_says_so_and_leaves_the_list(window: Window, pa
 async def test_everything_works_without_storage_for_the_life_of_the_tab(
     browser: Browser, pair: Pair, storage: str, locks: bool
 ):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         await context.add_init_script(storage)
         if not locks:
             await context.add_init_script("delete Navigator.prototype.locks")

@@ -17,7 +17,7 @@ from tests.support.chromium import needs_chromium
 from tests.support.proxy import Proxy, proxy_before
 from tests.support.serving import Server, eventually, running_server
 from tests.support.tables import tables
-from tests.support.web_client import HIDING, Pair, Window, held_back, person_at, put_to_sleep, window_of
+from tests.support.web_client import HIDING, Pair, Window, held_back, browser_context_of, put_to_sleep, window_of
 
 pytestmark = needs_chromium
 
@@ -84,7 +84,7 @@ async def test_a_server_that_restarts_under_an_open_page_is_met_again(
     browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
 ):
     settings = {"database_url": cluster.url(), "session_cache_seconds": "0"}
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         with running_server(tmp_path, **settings) as first:
             port = first.port
             window = Window(await context.new_page(), f"http://localhost:{port}")
@@ -154,7 +154,7 @@ async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, 
 
 async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: Pair, server: Server):
     before = server.metric(STREAMS)
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         leader, other = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),
@@ -194,7 +194,7 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: 
 
 
 async def test_a_leader_that_dies_between_events_leaves_no_gap_and_no_double(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         tabs = [Window(await context.new_page(), pair.origin)]
         await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         written: list[str] = []
@@ -211,7 +211,7 @@ async def test_a_leader_that_dies_between_events_leaves_no_gap_and_no_double(bro
 
 async def test_signing_in_as_somebody_else_in_one_tab_changes_all(browser: Browser, pair: Pair):
     """Without signing out first: the cookie is another person's at once, and so must be what is shown."""
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         of_ada = Window(await context.new_page(), pair.origin)
         await of_ada.signs_in(pair.ada.username)
         response = await context.request.post(
@@ -258,7 +258,7 @@ async def test_a_page_from_another_host_by_plain_http_works_too(
     """There are no locks between tabs then."""
     with running_server(tmp_path, database_url=cluster.url(), dev_login="on") as server:
         origin = f"http://messenger.test:{server.port}"
-        async with person_at(browser) as context:
+        async with browser_context_of(browser) as context:
             tabs = [Window(await context.new_page(), origin) for _ in range(2)]
             await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
             await tabs[1].opens_conversation(pair.conversation)
@@ -291,7 +291,7 @@ async def test_who_talk_at_the_same_time_see_the_same(browser: Browser, pair: Pa
 
 async def test_a_leader_that_is_put_to_sleep_loses_the_lead(browser: Browser, pair: Pair):
     """As phones do with tabs in the background: it holds its lock, and does nothing."""
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         leader, other = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),

@@ -10,7 +10,7 @@ from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.sent_messages import sent_by
 from tests.support.serving import eventually
-from tests.support.web_client import Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -142,7 +142,7 @@ async def test_leaving_is_asked_about_only_while_something_waits(window: Window,
 
 
 async def test_what_is_unsent_when_the_last_tab_closes_is_sent_once_by_the_next(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         first = Window(await context.new_page(), pair.origin)
         await first.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         # The message is stored, and the answer does not come.
@@ -168,7 +168,7 @@ async def test_what_is_unsent_when_the_last_tab_closes_is_sent_once_by_the_next(
 
 
 async def test_tabs_share_what_is_unsent_and_send_it_once(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         one, other = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),
@@ -194,7 +194,7 @@ async def test_tabs_share_what_is_unsent_and_send_it_once(browser: Browser, pair
 
 async def test_two_tabs_that_come_back_together_send_each_message_once(browser: Browser, pair: Pair):
     texts = [f"{number} of 10" for number in range(10)]
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         tabs = [Window(await context.new_page(), pair.origin) for _ in range(3)]
         await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         for tab in tabs[1:]:
@@ -215,7 +215,7 @@ async def test_two_tabs_that_come_back_together_send_each_message_once(browser: 
 
 
 async def test_what_is_unsent_waits_for_its_author_to_sign_in_again(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.field).to_be_visible()
@@ -249,7 +249,7 @@ async def test_what_is_unsent_waits_for_its_author_to_sign_in_again(browser: Bro
 
 async def test_a_tab_never_sends_for_the_user_who_has_signed_in_meanwhile(browser: Browser, pair: Pair):
     """The cookie is the other user's, and this tab has not been told."""
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.field).to_be_visible()

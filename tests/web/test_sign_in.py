@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Request, Route, async_playwright, expect
 
 from tests.support.chromium import CHROMIUM, QUIET, needs_chromium
-from tests.support.web_client import Pair, Window, person_at, window_of
+from tests.support.web_client import Pair, Window, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -21,7 +21,7 @@ INTERNAL = {
 @pytest.fixture
 async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
     """A window of Ada's, who is signed in, with nothing in it yet."""
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         await has_signed_in(Window(await context.new_page(), pair.origin), pair.ada.username)
         await context.pages[0].close()
         yield Window(await context.new_page(), pair.origin)
@@ -124,7 +124,7 @@ async def test_a_double_click_signs_in_once(browser: Browser, pair: Pair):
 
 
 async def test_signing_out_in_one_tab_leaves_nothing_to_write_in_another(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         here, there = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),

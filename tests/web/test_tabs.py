@@ -13,7 +13,7 @@ from db.embedded import Cluster
 from tests.support.chromium import needs_chromium
 from tests.support.sent_messages import sent_by
 from tests.support.serving import Server, eventually, running_server
-from tests.support.web_client import Pair, Window, person_at, put_to_sleep
+from tests.support.web_client import Pair, Window, browser_context_of, put_to_sleep
 
 pytestmark = needs_chromium
 
@@ -52,7 +52,7 @@ async def elsewhere(
     browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
 ) -> AsyncGenerator[Elsewhere]:
     with running_server(tmp_path, database_url=cluster.url(), dev_login="on") as server:
-        async with person_at(browser) as context:
+        async with browser_context_of(browser) as context:
             yield Elsewhere(context, server, pair)
 
 

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Route, expect
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
-from tests.support.web_client import HIDING, PHONE, Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import HIDING, PHONE, Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -85,7 +85,7 @@ async def test_an_answer_from_before_an_event_does_not_hide_what_came(browser: B
 
 
 async def test_a_window_without_the_focus_reads_nothing_and_notifies(browser: Browser, pair: Pair):
-    async with person_at(browser, permissions=["notifications"]) as context:
+    async with browser_context_of(browser, permissions=["notifications"]) as context:
         await context.add_init_script(UNFOCUSING + NOTED)
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at="/profile")
@@ -134,7 +134,7 @@ async def test_a_phone_reads_what_is_in_sight(browser: Browser, pair: Pair):
 async def test_a_window_that_scrolls_back_does_not_unread_what_another_has_read(browser: Browser, pair: Pair):
     for number in range(60):
         await pair.grace.sends(f"number {number}", to=pair.conversation)
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         one = Window(await context.new_page(), pair.origin)
         await one.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await one.is_titled(f"{pair.grace.username} · Messenger")

@@ -21,7 +21,7 @@ from tests.support.people import Person
 from tests.support.serving import running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 from tests.support.tables import tables
-from tests.support.web_client import HIDING, Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import HIDING, Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -218,7 +218,7 @@ async def test_a_session_that_is_ended_elsewhere_ends_here(browser: Browser, pai
 
 
 async def test_it_notifies_only_whom_it_may_and_while_nobody_looks(browser: Browser, pair: Pair):
-    async with person_at(browser, permissions=["notifications"]) as context:
+    async with browser_context_of(browser, permissions=["notifications"]) as context:
         await context.add_init_script(HIDING + NOTED)
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at="/profile")

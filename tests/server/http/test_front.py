@@ -67,7 +67,7 @@ def front(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Generator[Front]:
     program, running = PROXIES[request.param]
-    # Not where everything has to be shown.
+    # In CI, a missing program is a failure.
     if program is None and "CI" not in os.environ:
         pytest.skip(f"there is no {request.param}: apt-get install nginx caddy")
     folder, port = tmp_path_factory.mktemp("front"), free_port()
