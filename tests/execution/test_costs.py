@@ -1,6 +1,6 @@
 """The cost of an operation is at least the size of its answer, whatever lists it asks for."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core does not type what its lists and non-null types wrap.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from typing import Any, cast

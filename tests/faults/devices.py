@@ -1,4 +1,4 @@
-"""Devices: they listen, remember how far they have come, and return whenever they are cut off."""
+"""Devices listen, remember their cursor, and reconnect whenever they are cut off."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from tests.faults.accounts import Account
 from tests.support.people import MESSAGE_CREATED
 
-# What the hint itself answers; the other one asks the database about each message.
+# The first document is served from the hint; the other one queries the database for each message.
 _BARE_MESSAGE_CREATED = """
     subscription ($includeMine: Boolean!) {
         messageCreated(includeMine: $includeMine) { cursor message { id content } }
@@ -23,7 +23,7 @@ _BARE_MESSAGE_CREATED = """
 
 @dataclass(frozen=True)
 class Seen:
-    """A message as a device saw it."""
+    """A message as a device received it."""
 
     id: str
     content: str
@@ -31,7 +31,7 @@ class Seen:
 
 @dataclass(eq=False)
 class Device:
-    """One of a person's devices, and what it has received."""
+    """One of a user's devices, and what it has received."""
 
     account: Account
     doors: Sequence[httpx.AsyncClient]
@@ -45,7 +45,7 @@ class Device:
     _cursor: str = ""
 
     async def listen(self) -> None:
-        """Listen, through one door after another, until an operation is said to be over."""
+        """Listen, through one door after another, until the server completes the operation."""
         self._cursor = self.account.start
         over = False
         while not over:

@@ -1,4 +1,4 @@
-"""Three NATS nodes in a cluster, which can be killed, and parted from each other."""
+"""A cluster of three NATS nodes, which can be killed and partitioned from each other."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
 
 @dataclass
 class Node:
-    """One NATS server. The others reach it through `door` only."""
+    """One NATS server. The others reach it only through `door`."""
 
     name: str
     folder: Path
@@ -29,7 +29,7 @@ class Node:
         return f"nats://127.0.0.1:{self.port}"
 
     async def start(self, others: "list[Node]") -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         routes = ", ".join(f'"nats://127.0.0.1:{other.door.port}"' for other in others)
         configuration = f"""
             server_name: {self.name}
@@ -61,22 +61,22 @@ class Node:
 
 @dataclass
 class NatsCluster:
-    """The nodes."""
+    """The nodes of the cluster."""
 
     nodes: list[Node]
 
     async def start(self, node: Node) -> None:
-        """Start one of them."""
+        """Start one node."""
         await node.start([other for other in self.nodes if other is not node])
 
     def part(self) -> None:
-        """Part the nodes from each other; their clients stay."""
+        """Partition the nodes from each other; their clients stay connected."""
         for node in self.nodes:
             node.door.target = None
             node.door.cut_all()
 
     def join(self) -> None:
-        """Let them find each other again."""
+        """Heal the partition."""
         for node in self.nodes:
             node.door.target = node.route_port
 

@@ -1,4 +1,4 @@
-"""Values that nobody means, in every argument of the schema; and who may pass none."""
+"""Unexpected values in every argument of the schema, and callers without access."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ OTHERS: tuple[Any, ...] = (
 
 
 async def first_of(stream: Any) -> httpx.Response:
-    """Return an answer with what comes first of it: a subscription's does not end by itself."""
+    """Return an answer with the start of its body, because a subscription does not end by itself."""
     async with asyncio.timeout(QUICK_SECONDS), stream as response:
         chunk = await anext(response.aiter_bytes())
         return harmless(httpx.Response(response.status_code, headers=response.headers, content=chunk))
@@ -84,8 +84,8 @@ async def calls(person: Person, call: Call, variables: Mapping[str, Any]) -> htt
     return await first_of(person.http.stream("POST", "/graphql", content=body, headers=headers))
 
 
-async def test_no_value_of_any_argument_does_harm(api: Api, conversation: Conversation):
-    """Half surrogate pairs, NUL, foreign scripts, long texts, wrong types: in every place of the schema."""
+async def test_every_argument_handles_every_value(api: Api, conversation: Conversation):
+    """Lone surrogates, NUL, various scripts, long texts and wrong types, in every place of the schema."""
     limit = asyncio.Semaphore(16)
 
     async def tries(place: Place, value: object) -> None:
@@ -105,7 +105,7 @@ async def test_no_value_of_any_argument_does_harm(api: Api, conversation: Conver
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}], ids=["nobody", "a wrong token"])
-async def test_nobody_is_told_to_sign_in_whatever_they_ask(
+async def test_unauthenticated_callers_are_told_to_sign_in_for_every_call(
     api: Api, conversation: Conversation, headers: dict[str, str]
 ):
     http = conversation.ada.http
@@ -124,7 +124,7 @@ async def test_nobody_is_told_to_sign_in_whatever_they_ask(
     assert asked >= {"viewer", "nodes", "messages", "createMessage", "messageCreated"}
 
 
-async def test_a_stranger_sees_null_by_every_path_to_what_is_not_theirs(
+async def test_a_stranger_gets_null_on_every_path_to_objects_of_others(
     api: Api, conversation: Conversation, signs_in: SignIn
 ):
     eve = await signs_in("eve")
@@ -148,7 +148,7 @@ async def test_a_stranger_sees_null_by_every_path_to_what_is_not_theirs(
     assert tried >= {"node", "nodes", "conversation"}
 
 
-async def test_a_stranger_changes_nothing_by_any_path_to_what_is_not_theirs(
+async def test_a_stranger_cannot_change_objects_of_others_on_any_path(
     api: Api, conversation: Conversation, signs_in: SignIn, database: Database
 ):
     eve = await signs_in("eve")

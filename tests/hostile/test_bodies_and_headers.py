@@ -1,4 +1,4 @@
-"""Bodies that are no JSON, and headers that are hard to read."""
+"""Bodies that are not JSON, and headers that are hard to parse."""
 
 import asyncio
 import json
@@ -37,12 +37,12 @@ from tests.support.people import Person
     ],
     ids=lambda body: repr(body[:40]),
 )
-async def test_a_body_that_is_not_json_is_refused(http: httpx.AsyncClient, body: bytes):
+async def test_a_body_that_is_not_json_is_rejected(http: httpx.AsyncClient, body: bytes):
     response = await sends(http, body)
     assert (response.status_code, codes(response)) == (400, {"BAD_USER_INPUT"})
 
 
-async def test_variables_may_be_as_deep_as_they_like(ada: Person):
+async def test_deeply_nested_variables_are_handled(ada: Person):
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
     for depth in (10, 100, 500, 900):
         ids = json.loads("[" * depth + "]" * depth)
@@ -56,7 +56,7 @@ async def test_variables_may_be_as_deep_as_they_like(ada: Person):
 @pytest.mark.parametrize(
     "encoding", ["gzip", "br", "zstd", "deflate", "x-unknown", "identity, gzip", "gzip, gzip"]
 )
-async def test_a_body_in_an_encoding_is_refused(http: httpx.AsyncClient, encoding: str):
+async def test_an_encoded_body_is_rejected(http: httpx.AsyncClient, encoding: str):
     response = await sends(http, b'{"query": "{ __typename }"}', {"content-encoding": encoding})
     assert (response.status_code, codes(response)) == (415, {"BAD_USER_INPUT"})
 
@@ -79,7 +79,7 @@ async def test_a_body_in_an_encoding_is_refused(http: httpx.AsyncClient, encodin
         "x-request-id",
     ],
 )
-async def test_no_value_of_any_header_does_harm(http: httpx.AsyncClient, name: str):
+async def test_every_header_handles_every_value(http: httpx.AsyncClient, name: str):
     for value in (
         b"",
         b",",
@@ -120,8 +120,8 @@ async def test_no_value_of_any_header_does_harm(http: httpx.AsyncClient, name: s
         assert harmless(login).status_code in {400, 403, 415}
 
 
-async def test_a_cookie_that_is_hard_to_read_takes_no_time(http: httpx.AsyncClient):
-    """The standard library takes seconds to undo as many escapes."""
+async def test_a_cookie_that_is_hard_to_parse_takes_no_time(http: httpx.AsyncClient):
+    """The standard library takes seconds to unescape values of this length."""
     for value in ('"' + "\\" * 60_000 + '"', "\\" * 60_000, "=;" * 30_000):
         async with asyncio.timeout(2):
             headers = {"cookie": f"messenger-session={value}"}

@@ -1,4 +1,4 @@
-"""Deliveries a second, from streams and senders spread over all processes."""
+"""Deliveries per second, with streams and senders distributed over all processes."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ _GROUPS, _PEOPLE, _DEVICES, _MESSAGES = 5, 20, 5, 400
 
 
 async def measure(carrier: Carrier, world: World) -> None:
-    """Fill groups of people with messages and count until all have arrived everywhere."""
+    """Send messages to groups of users, and count until all have arrived everywhere."""
     ports = [server.port for server in world.servers]
     received = 0
     everything = asyncio.Event()
