@@ -19,7 +19,7 @@ from tests.support.tables import tables
 
 
 async def test_john_and_jane_exchange_messages(signs_in: SignIn):
-    """Each sees the other's message as it is sent; what is missed asleep comes on waking, in order, once."""
+    """Each receives the other's messages as they are sent; missed ones arrive later, in order, once."""
     john, jane = await signs_in("john"), await signs_in("jane")
     found = await john.asks("query ($s: String!) { searchUsers(search: $s) { username } }", s=jane.username)
     assert found == {"searchUsers": [{"username": jane.username}]}

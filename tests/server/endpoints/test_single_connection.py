@@ -1,4 +1,4 @@
-"""Single connection mode: one stream for everything, and each request of it at any process."""
+"""Single connection mode: one stream for all operations, and each request may go to any process."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def clients(
 
 @dataclass
 class Reserved:
-    """A reservation of somebody's, whose requests take turns between the processes."""
+    """A user's reservation, whose requests alternate between the processes."""
 
     person: Person
     token: str
@@ -93,14 +93,14 @@ class Reserved:
 
 
 async def comes(stream: Stream, name: str = "next") -> tuple[str, dict[str, Any] | None]:
-    """Return the next event's operation, and its payload."""
+    """Return the operation ID and the payload of the next event."""
     event = await stream.event()
     assert event.event == name, event
     data = json.loads(event.data)
     return data["id"], data.get("payload")
 
 
-async def test_everything_shares_one_stream_wherever_each_request_goes(
+async def test_all_operations_share_one_stream_whichever_process_gets_the_request(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     john, jane = await sign_in(clients[0], "john"), await sign_in(clients[1], "jane")
@@ -131,12 +131,12 @@ async def test_everything_shares_one_stream_wherever_each_request_goes(
         assert await comes(stream, "complete") == ("here", None)
         await john.sends("one listens still", to=conversation)
         assert (await comes(stream))[0] == "there"
-        # The id is free again.
+        # The operation ID is free again.
         await reserved.runs("{ viewer { username } }", "here")
         assert (await comes(stream))[0] == "here"
 
 
-async def test_operations_before_the_stream_opens_lose_nothing(
+async def test_operations_started_before_the_stream_opens_lose_nothing(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     john, jane = await sign_in(clients[0], "john"), await sign_in(clients[1], "jane")
@@ -174,7 +174,7 @@ async def test_a_subscription_resumes_by_cursor_on_another_reservation(
         assert payload["data"]["messageCreated"]["message"]["content"] == "missed"
 
 
-async def test_a_reservation_serves_one_stream_and_is_spent_with_it(
+async def test_a_reservation_is_for_one_stream_and_ends_with_it(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane = await sign_in(clients[0], "jane")
@@ -195,7 +195,7 @@ async def test_a_reservation_serves_one_stream_and_is_spent_with_it(
     assert (await clients[1].get("/graphql", headers=stream_headers)).status_code == 404
 
 
-async def test_a_reservation_is_worthless_to_anybody_else(
+async def test_a_reservation_is_useless_to_other_users(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane, eve = await sign_in(clients[0], "jane"), await sign_in(clients[1], "eve")
@@ -213,7 +213,7 @@ async def test_a_reservation_is_worthless_to_anybody_else(
         pass
 
 
-async def test_what_is_wrong_with_an_operation_is_said_at_once(
+async def test_errors_of_an_operation_are_reported_immediately(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane = await sign_in(clients[0], "jane")
@@ -249,7 +249,7 @@ async def test_the_stream_ends_with_its_session(clients: tuple[httpx.AsyncClient
         assert await comes(stream, "complete") == ("listening", None)
 
 
-async def test_nothing_of_a_stream_stays_in_the_database(
+async def test_an_ended_stream_leaves_nothing_in_the_database(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient], database: Database
 ):
     jane = await sign_in(clients[0], "jane")
@@ -269,7 +269,7 @@ async def test_nothing_of_a_stream_stays_in_the_database(
             pass
 
 
-async def test_no_more_streams_are_reserved_at_once_than_allowed(
+async def test_the_number_of_reserved_streams_is_limited(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane = await sign_in(clients[0], "jane")
@@ -279,7 +279,7 @@ async def test_no_more_streams_are_reserved_at_once_than_allowed(
     assert sorted(response.status_code for response in responses) == [201] * 3 + [429] * 17
 
 
-async def test_what_a_process_that_pauses_is_sent_waits_for_it(
+async def test_operations_for_a_paused_process_wait_for_it(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
     processes: tuple[Server, Server],
     database: Database,
@@ -290,7 +290,7 @@ async def test_what_a_process_that_pauses_is_sent_waits_for_it(
     async with reserved.opened() as stream:
         processes[0].process.send_signal(signal.SIGSTOP)
         try:
-            # As long ago as it would be after half a minute.
+            # Equivalent to half a minute ago.
             await set_back(database, jane, seconds=30)
             reserved.turn = 0
             await reserved.runs("{ viewer { username } }", "who")
@@ -299,7 +299,7 @@ async def test_what_a_process_that_pauses_is_sent_waits_for_it(
         assert await comes(stream) == ("who", {"data": {"viewer": {"username": jane.username}}})
 
 
-async def test_a_stream_whose_reservation_was_swept_ends(
+async def test_a_stream_ends_when_its_reservation_has_been_deleted(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient], database: Database
 ):
     jane = await sign_in(clients[0], "jane")
@@ -317,7 +317,7 @@ async def test_a_stream_whose_reservation_was_swept_ends(
 
 
 async def set_back(database: Database, person: Person, *, seconds: int) -> None:
-    """Have the process that serves the person's stream be silent for so long."""
+    """Pretend that the process that serves the user's stream has been silent for this time."""
     async with tables(database) as connection:
         await connection.execute(
             text("""
