@@ -1,4 +1,4 @@
-"""One server for all tests of signing in with a provider; each makes people of its own."""
+"""One server for all tests of signing in with a provider; each test creates its own users."""
 
 from collections.abc import AsyncGenerator, Generator
 
@@ -45,7 +45,7 @@ def signing(
 
 @pytest.fixture
 def github(signing: Signing) -> Generator[GitHubStandIn]:
-    """GitHub, where somebody new is signed in."""
+    """GitHub, with a new user signed in there."""
     stand_in = signing.github
     stand_in.user = somebody_at_github()
     yield stand_in
