@@ -66,11 +66,9 @@ async def gather_company(database: Database, size: int) -> Company:
             talks.append(Talk(opened, frozenset({one.user_id, other.user_id})))
     # The API only opens conversations of two users; the tables also hold larger ones.
     async with tables(database) as connection:
-        everybody = Talk(new_id(), frozenset(account.user_id for account in accounts))
-        await connection.execute(insert(conversations_table).values(id=everybody.id))
-        members = [
-            {"conversation_id": everybody.id, "user_id": user_id} for user_id in everybody.participants
-        ]
+        all_talk = Talk(new_id(), frozenset(account.user_id for account in accounts))
+        await connection.execute(insert(conversations_table).values(id=all_talk.id))
+        members = [{"conversation_id": all_talk.id, "user_id": user_id} for user_id in all_talk.participants]
         await connection.execute(insert(participants), members)
-        talks.append(everybody)
+        talks.append(all_talk)
     return Company(accounts, talks)

@@ -40,7 +40,7 @@ class Device:
     include_mine: bool
     keeps_cursor: bool = True
     received: list[Seen] = field(default_factory=list[Seen])
-    told_off: list[str] = field(default_factory=list[str])
+    wrong_errors: list[str] = field(default_factory=list[str])
     connections: int = 0
     _cursor: str = ""
 
@@ -65,7 +65,7 @@ class Device:
             if response.status_code == 503:
                 return False
             if response.status_code != 200:
-                self.told_off.append((await response.aread()).decode())
+                self.wrong_errors.append((await response.aread()).decode())
                 return True
             self.connections += 1
             async with aclosing(EventSource(response).aiter_sse()) as events:
@@ -79,7 +79,7 @@ class Device:
         if event.event == "next":
             answer = json.loads(event.data)
             if "errors" in answer:
-                self.told_off.append(event.data)
+                self.wrong_errors.append(event.data)
             else:
                 message = answer["data"]["messageCreated"]["message"]
                 self.received.append(Seen(message["id"], message["content"]))

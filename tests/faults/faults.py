@@ -161,7 +161,7 @@ async def _cut_clients(world: World, dice: Random) -> AsyncGenerator[None]:
         yield
     finally:
         for proxy in world.proxies:
-            proxy.spare()
+            proxy.stop_cutting()
 
 
 CALM = Fault("nothing", _nothing)

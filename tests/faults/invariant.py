@@ -31,7 +31,7 @@ class Breach(Enum):
     REPEATED = "seen more than once by a device"
     DISORDER = "seen in another order than the inbox's"
     PHANTOM = "seen by a device and not in its inbox"
-    TOLD_OFF = "answered with an error that is no outage"
+    WRONG_ERROR = "answered with an error that is not an outage"
     DIED = "a server has ended by itself"
     STUCK = "nothing is acknowledged any more"
 
@@ -106,7 +106,7 @@ def violations(
         *_of_storage(truth, [sent for sender in senders for sent in sender.sent]),
         *_of_inboxes(truth, company.talks),
         *(breach for device, received in seen.items() for breach in _of_device(truth, device, received)),
-        *(Violation(Breach.TOLD_OFF, told) for one in (*senders, *seen) for told in one.told_off),
+        *(Violation(Breach.WRONG_ERROR, error) for one in (*senders, *seen) for error in one.wrong_errors),
     ]
 
 

@@ -47,7 +47,7 @@ TWINS: Sequence[Scene] = (
     Scene("servers killed, devices without cursors", faults.KILLED, _MISSED, _NO_CURSORS),
     Scene("servers rolled, saying complete", _without(faults.ROLLED, "complete_on_shutdown"), _MISSED),
     Scene(
-        "PostgreSQL restarted, nobody woken afterwards",
+        "PostgreSQL restarted, no stream woken afterwards",
         _without(faults.RESTARTED, "stay_deaf", checks=False),
         _MISSED,
         _APART,
@@ -58,20 +58,20 @@ TWINS: Sequence[Scene] = (
         {Breach.LOST, Breach.PHANTOM},
     ),
     Scene(
-        "connections terminated, nobody woken afterwards",
+        "connections terminated, no stream woken afterwards",
         _without(faults.TERMINATED, "stay_deaf", checks=False),
         _MISSED,
         _APART,
     ),
     Scene(
-        "NATS nodes killed, nobody woken afterwards",
+        "NATS nodes killed, no stream woken afterwards",
         _without(faults.NATS_KILLED, "stay_deaf", checks=False),
         _MISSED,
         _APART,
     ),
     Scene("NATS nodes parted, no checks", _without(faults.NATS_PARTED, checks=False), _MISSED, _APART),
     Scene(
-        "peers lost, nobody woken afterwards",
+        "peers lost, no stream woken afterwards",
         _without(faults.PEERS_LOST, "stay_deaf"),
         _MISSED,
         _APART,

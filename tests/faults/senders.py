@@ -44,7 +44,7 @@ class Sender:
     pause_seconds: float = 0.06
     sent: list[Sent] = field(default_factory=list[Sent])
     acknowledged: int = 0
-    told_off: list[str] = field(default_factory=list[str])
+    wrong_errors: list[str] = field(default_factory=list[str])
 
     async def send(self) -> None:
         """Send until stopped; by then the last message is acknowledged or abandoned."""
@@ -82,13 +82,13 @@ class Sender:
         if response.status_code == 503:
             return None
         if not response.headers["content-type"].startswith("application/json"):
-            self.told_off.append(f"{response.status_code} {response.text}")
+            self.wrong_errors.append(f"{response.status_code} {response.text}")
             return None
         answer: dict[str, Any] = response.json()
         codes = [error["extensions"]["code"] for error in answer.get("errors", [])]
         if codes == ["UNAVAILABLE"]:
             return None
         if codes or answer["data"]["createMessage"]["userErrors"]:
-            self.told_off.append(response.text)
+            self.wrong_errors.append(response.text)
             return None
         return answer["data"]["createMessage"]["message"]["id"]

@@ -103,5 +103,5 @@ async def open_world(
             for number in range(servers):
                 tasks.create_task(world.start_server(number))
         for server in world.servers:
-            await server.hears()
+            await server.receives_hints()
         yield world

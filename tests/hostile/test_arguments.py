@@ -12,7 +12,7 @@ import pytest
 from db.engine import Database
 from schema.node import NodeType
 from tests.conftest import SignIn
-from tests.hostile.api import Api, Call, Place, learned_from, named, spelt
+from tests.hostile.api import Api, Call, Place, learned_from, named, spelled
 from tests.hostile.sending import QUICK_SECONDS, Conversation, asks, harmless, sends, stored_in
 from tests.support.people import Person
 
@@ -104,7 +104,9 @@ async def test_every_argument_handles_every_value(api: Api, conversation: Conver
                 tasks.create_task(tries(place, value))
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}], ids=["nobody", "a wrong token"])
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer wrong"}], ids=["no token", "a wrong token"]
+)
 async def test_unauthenticated_callers_are_told_to_sign_in_for_every_call(
     api: Api, conversation: Conversation, headers: dict[str, str]
 ):
@@ -139,7 +141,7 @@ async def test_a_stranger_gets_null_on_every_path_to_objects_of_others(
         assert None not in (own[call.field] if isinstance(own[call.field], list) else [own[call.field]])
         for foreign in (conversation.id, conversation.message):
             for name in places:
-                is_list = spelt(call.arguments[name]["type"]).startswith("[")
+                is_list = spelled(call.arguments[name]["type"]).startswith("[")
                 variables = {**call.good, name: [foreign] if is_list else foreign}
                 response = await asks(eve, call.document, variables)
                 nothing = [None] if is_list else None

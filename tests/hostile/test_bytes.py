@@ -19,7 +19,7 @@ CLOSED = 0
 RAW = {
     "more than the length": (HEAD + b"Content-Length: 5" + END + BODY, {400}),
     "a negative length": (HEAD + b"Content-Length: -1" + END + BODY, {400}),
-    "a length that is no number": (HEAD + b"Content-Length: 0x1b" + END + BODY, {400}),
+    "a length that is not a number": (HEAD + b"Content-Length: 0x1b" + END + BODY, {400}),
     "a length of 23 digits": (HEAD + b"Content-Length: " + b"9" * 23 + END + BODY, {400}),
     "two lengths": (HEAD + b"Content-Length: 27\r\nContent-Length: 28" + END + BODY, {400}),
     "a length and chunks": (
@@ -48,7 +48,7 @@ RAW = {
     ),
     "no host": (b"GET /health/live HTTP/1.1" + END, {400}),
     "two hosts": (GET + b"Host: localhost" + END, {400}),
-    "a target that is no URL": (b"GET http://[ HTTP/1.1\r\nHost: localhost" + END, {400}),
+    "a target that is not a URL": (b"GET http://[ HTTP/1.1\r\nHost: localhost" + END, {400}),
     "a target of another scheme": (b"GET ftp://localhost/health/live HTTP/1.1\r\nHost: x" + END, {400}),
     "bytes in the path that are not ASCII": (b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost" + END, {400}),
     "a path out of the folder": (
@@ -68,8 +68,11 @@ RAW = {
         b"GET /assets/%00 HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip" + END,
         {404},
     ),
-    "escapes that are no UTF-8": (b"GET /%ff%c3%28 HTTP/1.1\r\nHost: localhost" + END, {404}),
-    "a query that is no UTF-8": (b"GET /graphql?query=%ff%00&variables=%c3 HTTP/1.1\r\nHost: x" + END, {400}),
+    "escapes that are not UTF-8": (b"GET /%ff%c3%28 HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "a query that is not UTF-8": (
+        b"GET /graphql?query=%ff%00&variables=%c3 HTTP/1.1\r\nHost: x" + END,
+        {400},
+    ),
     "NUL in a header": (GET + b"Accept: a\x00b" + END, {400}),
     "a folded header": (GET + b"Accept: a\r\n b" + END, {400}),
     "a header without a name": (GET + b": a" + END, {400}),

@@ -98,7 +98,7 @@ TOO_COMPLEX = {
     "201 aliases": selecting(aliases(201)),
     "10,000 aliases": selecting(aliases(10_000)),
     "202 aliases by fragments": "{ ...f ...f } " + fragment("f", "Query", aliases(101)),
-    "201 aliases that nobody uses": "{ __typename } " + fragment("f", "Query", aliases(201)),
+    "201 aliases in an unused fragment": "{ __typename } " + fragment("f", "Query", aliases(201)),
     "201 directives on a field": selecting("__typename " + "@include(if: true) " * 201),
     "201 directives on 201 fields": selecting("__typename @include(if: true) " * 201),
     "201 directives on an operation": "query " + "@a " * 201 + "{ __typename }",
@@ -173,7 +173,7 @@ INVALID = {
     "a fragment in itself by a field": '{ node(id: "x") { ...f } } '
     + fragment("f", "Conversation", "lastMessage { conversation { ...f } }"),
     "an unknown fragment": "{ ...f }",
-    "a fragment that nobody uses": "{ __typename } " + fragment("f", "User", "id " * 300),
+    "an unused fragment": "{ __typename } " + fragment("f", "User", "id " * 300),
     "a fragment twice": "{ ...f } " + fragment("f", "Query", "__typename") * 2,
     "a fragment on something else": "{ ...f } " + fragment("f", "User", "id"),
     "a type definition": "{ __typename } type X { a: Int }",

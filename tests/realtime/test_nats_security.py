@@ -20,7 +20,7 @@ import trustme
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.realtime.test_relays import NATS_SERVER, carries_messages, two_processes
+from tests.realtime.test_relays import NATS_SERVER, assert_messages_cross, two_processes
 from tests.server.process.test_serving import run
 from tests.support.nats_accounts import Accounts
 from tests.support.serving import Server, eventually, running_server
@@ -85,7 +85,7 @@ async def test_hints_travel_over_tls_with_a_private_authority(
         settings = {"broadcast_url": f"tls://127.0.0.1:{port}", "nats_ca_file": str(files.authority)}
         with two_processes(tmp_path, cluster, **settings) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
 async def test_hints_travel_through_a_nats_that_requires_a_certificate(
@@ -100,7 +100,7 @@ async def test_hints_travel_through_a_nats_that_requires_a_certificate(
         }
         with two_processes(tmp_path, cluster, **settings) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
 async def test_hints_travel_through_a_nats_that_requires_credentials(
@@ -115,7 +115,7 @@ async def test_hints_travel_through_a_nats_that_requires_credentials(
         }
         with two_processes(tmp_path, cluster, **settings) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
 async def test_hints_travel_through_a_nats_that_requires_a_token(
@@ -125,7 +125,7 @@ async def test_hints_travel_through_a_nats_that_requires_a_token(
         url = f"nats://t%40ken%2F@127.0.0.1:{port}"
         with two_processes(tmp_path, cluster, broadcast_url=url) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
 async def complaint(cluster: Cluster, folder: Path, lines: str, url: str, **settings: Any) -> dict[str, Any]:

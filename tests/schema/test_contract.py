@@ -41,8 +41,8 @@ def breaking_changes(released: str, current: str) -> list[str]:
 def test_nothing_breaks_the_clients_of_the_released_schema():
     found = breaking_changes((GRAPHQL / "released.graphql").read_text(), Api().sdl())
     assert found == [], (
-        "Clients that are out rely on what these changes take away. Add beside it and deprecate it; or, to"
-        " part with such clients, say so in CHANGELOG.md and copy schema.graphql to released.graphql."
+        "These changes break released clients. Add a new field and deprecate the old one. To break those"
+        " clients on purpose, say so in CHANGELOG.md and copy schema.graphql to released.graphql."
     )
 
 

@@ -123,7 +123,7 @@ class Walk:
                 + " ".join(f"... on {kind.name} {self.below(kind, path)}" for kind in kinds)
                 + " }"
             )
-        assert isinstance(named_type, GraphQLObjectType), f"{named_type} is walked by nobody yet"
+        assert isinstance(named_type, GraphQLObjectType), f"{named_type} is not walked yet"
         selected = ["__typename"]
         for name, definition in named_type.fields.items():
             inner = self._type_of(definition)

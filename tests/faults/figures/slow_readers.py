@@ -47,7 +47,7 @@ async def measure(world: World) -> None:
                 print(
                     f"after {number:4} messages to each: {rss / 1e6:6.0f} MB,"
                     f" {(rss - before) / _READERS / 1e3:.1f} kB a reader, and"
-                    f" {_kernel_bytes() / _READERS / 1e3:.0f} kB in the kernel; somebody else's message took"
+                    f" {_kernel_bytes() / _READERS / 1e3:.0f} kB in the kernel; a reader's message took"
                     f" {(time.monotonic() - started) * 1000:.0f} ms",
                     flush=True,
                 )

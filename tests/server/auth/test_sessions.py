@@ -34,7 +34,7 @@ def server(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
     """A process that caches a verified token for a minute, so what it notices sooner is not looked up."""
-    folder = tmp_path_factory.mktemp("believing")
+    folder = tmp_path_factory.mktemp("caching")
     with running_server(folder, database_url=cluster.url(), session_cache_seconds="60") as running:
         yield running
 
@@ -115,7 +115,7 @@ async def test_users_see_their_own_sessions_and_no_others(http: httpx.AsyncClien
     name = a_name()
     phone = await signs_in(http, name, "A phone")
     laptop = await signs_in(http, name, "x" * 500)
-    await signs_in(http, a_name(), "Somebody else's")
+    await signs_in(http, a_name(), "Another user's")
     found = (await laptop.asks(SESSIONS))["sessions"]
     assert [(each["userAgent"], each["current"]) for each in found] == [("x" * 200, True), ("A phone", False)]
     assert [each["current"] for each in (await phone.asks(SESSIONS))["sessions"]] == [False, True]
@@ -195,7 +195,7 @@ async def test_another_process_notices_an_ended_session_within_seconds(
         assert (await stream.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     end = since_now(seconds=10)
     while await is_signed_in(there):
-        assert datetime.now(UTC) < end, "the other process goes on believing the token"
+        assert datetime.now(UTC) < end, "the other process still accepts the token"
 
 
 async def test_an_expired_session_is_rejected_although_its_token_is_cached(

@@ -201,8 +201,8 @@ async def test_a_reservation_is_useless_to_other_users(
     jane, eve = await sign_in(clients[0], "jane"), await sign_in(clients[1], "eve")
     reserved = await Reserved.by(jane, clients)
     stolen = Reserved(eve, reserved.token, clients)
-    nobody = {HEADER: reserved.token}
-    for headers in (stolen.headers, nobody, {**jane.headers, HEADER: "unknown"}):
+    unauthenticated = {HEADER: reserved.token}
+    for headers in (stolen.headers, unauthenticated, {**jane.headers, HEADER: "unknown"}):
         for client in clients:
             stream = await client.get("/graphql", headers={**headers, "accept": "text/event-stream"})
             post = await client.post("/graphql", headers=headers, json={"query": "{ viewer { id } }"})

@@ -59,7 +59,7 @@ INTROSPECTING = {
     "the schema": "{ __schema { types { name } } }",
     "a type": '{ __type(name: "User") { fields { name } } }',
     "by a fragment": "{ ...f } fragment f on Query { __schema { queryType { name } } }",
-    "beside something else": "{ viewer { id } a: __schema { mutationType { name } } }",
+    "next to another field": "{ viewer { id } a: __schema { mutationType { name } } }",
 }
 
 
@@ -97,7 +97,7 @@ MISTYPED_VARIABLES: dict[str, tuple[str, dict[str, Any]]] = {
         "mutation ($i: UpdateProfileInput!) { updateProfile(input: $i) { user { id } } }",
         {"i": {"usernam": "x"}},
     ),
-    "beside a right one": (
+    "next to a valid one": (
         "mutation ($i: CreateMessageInput!) { createMessage(input: $i) { message { id } } }",
         {"i": {"conversationId": "x", "content": "x", "contnet": "x"}},
     ),

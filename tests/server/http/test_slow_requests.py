@@ -106,7 +106,7 @@ async def test_a_request_that_arrives_too_slowly_is_cut_off(impatient: Server):
 TOO_SLOW_AFTER_AN_ANSWER = {
     "a second head without end": (GET + b"\r\n" + GET + b"X: ", b"a"),
     "empty lines": (GET + b"\r\n", b"\r\n"),
-    "a body that nobody reads": (GET + b"Content-Length: 1000\r\n\r\n", b"a"),
+    "a body that is not read": (GET + b"Content-Length: 1000\r\n\r\n", b"a"),
 }
 
 

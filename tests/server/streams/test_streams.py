@@ -129,7 +129,7 @@ def kernel_bytes(server: Server, client_port: int) -> int:
         _, local, remote, _, queues, *_ = line.split()
         if (int(local.split(":")[1], 16), int(remote.split(":")[1], 16)) == (server.port, client_port):
             return int(queues.split(":")[0], 16)
-    raise AssertionError("there is no such connection")
+    raise AssertionError("there is no connection from that port")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it holds")

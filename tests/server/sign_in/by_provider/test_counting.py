@@ -7,7 +7,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.server.sign_in.by_provider.signing import SECRET_KEY, pending_cookies, problem, somebody_at_github
+from tests.server.sign_in.by_provider.signing import SECRET_KEY, new_github_user, pending_cookies, problem
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
@@ -23,7 +23,7 @@ def counting(
     """Yield the URL of a server that allows two sign-ins per minute and address."""
     port = free_port()
     with (
-        served(GitHubStandIn(somebody_at_github()).app()) as github_url,
+        served(GitHubStandIn(new_github_user()).app()) as github_url,
         running_server(
             tmp_path_factory.mktemp("counting"),
             database_url=cluster.url(),

@@ -8,7 +8,7 @@ import pytest
 
 from db.embedded import Cluster
 from tests.server.graphql.asking import log_lines
-from tests.server.sign_in.by_provider.signing import SECRET_KEY, problem, somebody_at_github, viewer
+from tests.server.sign_in.by_provider.signing import SECRET_KEY, new_github_user, problem, viewer
 from tests.support.browser import Browser
 from tests.support.own_database import OwnDatabase
 from tests.support.serving import Server, free_port, running_server
@@ -27,7 +27,7 @@ async def own_server(
     own_database: OwnDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Server]:
     with (
-        served(GitHubStandIn(somebody_at_github()).app()) as github_url,
+        served(GitHubStandIn(new_github_user()).app()) as github_url,
         running_server(
             tmp_path_factory.mktemp("own"),
             database_url=own_database.url,

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from db.engine import Database
 from db.tables import sessions
-from tests.server.sign_in.by_provider.signing import Signing, somebody_at_github, viewer
+from tests.server.sign_in.by_provider.signing import Signing, new_github_user, viewer
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
@@ -58,7 +58,7 @@ async def test_a_user_who_was_renamed_at_github_is_the_same_user(
 
 async def test_a_name_that_is_taken_gets_a_number(browser: Browser, signing: Signing, github: GitHubStandIn):
     await browser.goes_to(signing.login("github"))
-    github.user = {**somebody_at_github(), "login": github.user["login"].upper(), "name": None}
+    github.user = {**new_github_user(), "login": github.user["login"].upper(), "name": None}
     await browser.goes_to(signing.login("github"))
     named = await viewer(browser.http, signing.url)
     assert named is not None
@@ -83,7 +83,7 @@ async def test_a_session_from_a_provider_is_a_session_like_any_other(
 
 
 async def test_without_a_secret_key_a_private_one_is_generated_once(browser: Browser, tmp_path: Path):
-    github = GitHubStandIn(somebody_at_github())
+    github = GitHubStandIn(new_github_user())
     with served(github.app()) as github_url:
         offered = {
             "github_url": github_url,
