@@ -15,6 +15,7 @@ from db.engine import Database, DatabaseUnavailable, open_database
 from db.inboxes import Delivered, Outgoing, Refused
 from db.records import User
 from tests.conftest import Noted, PersonMaker
+from tests.support.serving import eventually_async
 
 Talk = tuple[UUID, User]
 
@@ -51,11 +52,14 @@ async def held(database: Database, talk: Talk) -> AsyncGenerator[None]:
 
 async def waits(database: Database) -> int:
     """Wait until a process is blocked by a lock, and return its process ID."""
-    async with asyncio.timeout(20), database.connection() as connection:
-        while True:
-            rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            if rows:
-                return rows[0]["pid"]
+    query = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' LIMIT 1"
+    async with database.connection() as connection:
+
+        async def someone_waits() -> bool:
+            return await connection.fetchval(query) is not None
+
+        await eventually_async(someone_waits)
+        return await connection.fetchval(query)
 
 
 async def test_simultaneous_messages_share_a_statement(noted: Noted, talk: Callable[[], Awaitable[Talk]]):
@@ -140,7 +144,7 @@ async def test_a_cancelled_caller_does_not_affect_the_others(
 
 
 async def test_a_locked_conversation_does_not_delay_others(
-    database: Database, talk: Callable[[], Awaitable[Talk]]
+    database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
 ):
     locked, others = await talk(), await talk()
     async with held(database, locked):
@@ -150,12 +154,13 @@ async def test_a_locked_conversation_does_not_delay_others(
             asyncio.create_task(database.deliveries.deliver(saying(str(number), talk)))
             for number, talk in enumerate([locked, others, locked, others], 1)
         ]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert all(isinstance(each, Delivered) for each in await asyncio.gather(sending[1], sending[3]))
-        # Later messages do not wait at all.
+        # Later messages do not wait at all: if they did, this would make them wait for too long.
+        monkeypatch.setattr("db.deliveries._DO_NOT_WAIT", "SET LOCAL lock_timeout = '10s'")
         later = asyncio.create_task(database.deliveries.deliver(saying("5", locked)))
-        async with asyncio.timeout(1):
-            for number in range(10):
+        async with asyncio.timeout(8):
+            for number in range(3):
                 assert isinstance(await database.deliveries.deliver(saying(str(number), others)), Delivered)
         assert not later.done()
     outcomes = await asyncio.gather(first, sending[0], sending[2], later, return_exceptions=True)
@@ -168,7 +173,7 @@ async def test_a_message_to_a_locked_conversation_becomes_unavailable(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
     locked = await talk()
-    async with held(database, locked), asyncio.timeout(10):
+    async with held(database, locked), asyncio.timeout(25):
         with pytest.raises(DatabaseUnavailable):
             await database.deliveries.deliver(saying("in vain", locked))
     assert isinstance(await database.deliveries.deliver(saying("again", locked)), Delivered)
@@ -190,7 +195,7 @@ async def test_a_batch_that_loses_a_deadlock_is_retried(
         )
         await waits(database)
         await connection.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", one[0])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert all(isinstance(each, Delivered) for each in await sending)
     assert await inbox_of(database, one[1]) == ["one"]
     assert await inbox_of(database, other[1]) == ["other"]

@@ -16,6 +16,7 @@ from db.inboxes import Delivered, Outgoing
 from db.migrations import configuration, migrate
 from db.tables import inbox_epoch, metadata
 from db.urls import sqlalchemy_url
+from tests.support.serving import eventually_async
 from tests.support.tables import tables
 
 
@@ -83,8 +84,10 @@ async def test_messages_can_be_sent_while_an_index_is_built_and_an_interrupted_b
 
 
 async def has_index(database: Database, *, is_valid: bool) -> None:
-    async with asyncio.timeout(20), database.connection() as connection:
-        while is_valid is not await connection.fetchval(
-            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('inbox_entries_message_id_idx')"
-        ):
-            pass
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('inbox_entries_message_id_idx')"
+    async with database.connection() as connection:
+
+        async def is_so() -> bool:
+            return await connection.fetchval(query) is is_valid
+
+        await eventually_async(is_so)

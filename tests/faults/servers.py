@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.parent import Order
+from tests.support.serving import eventually
 
 _START_SECONDS = 40
 # Longer than a server takes to shut down.
@@ -48,9 +49,9 @@ class Server:
 
     async def receives_hints(self) -> None:
         """Wait until it receives hints."""
-        async with asyncio.timeout(_START_SECONDS):
-            while not re.search("listening for hints|connected to NATS", await asyncio.to_thread(self.log)):
-                pass
+        await eventually(
+            lambda: re.search("listening for hints|connected to NATS", self.log()) is not None, _START_SECONDS
+        )
 
     def has_ended(self) -> bool:
         """Return whether it has ended by itself."""

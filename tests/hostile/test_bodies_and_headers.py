@@ -9,6 +9,7 @@ import pytest
 
 from tests.hostile.sending import QUICK_SECONDS, asks, codes, harmless, sends
 from tests.support.people import Person
+from tests.support.serving import Server
 
 
 @pytest.mark.parametrize(
@@ -120,10 +121,11 @@ async def test_every_header_handles_every_value(http: httpx.AsyncClient, name: s
         assert harmless(login).status_code in {400, 403, 415}
 
 
-async def test_a_cookie_that_is_hard_to_parse_takes_no_time(http: httpx.AsyncClient):
+async def test_a_cookie_that_is_hard_to_parse_takes_little_time(http: httpx.AsyncClient, server: Server):
     """The standard library takes seconds to unescape values of this length."""
     for value in ('"' + "\\" * 60_000 + '"', "\\" * 60_000, "=;" * 30_000):
-        async with asyncio.timeout(2):
-            headers = {"cookie": f"messenger-session={value}"}
-            response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+        before = server.cpu_seconds()
+        headers = {"cookie": f"messenger-session={value}"}
+        response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
         assert response.json() == {"data": {"__typename": "Query"}}
+        assert server.cpu_seconds() - before < 0.5

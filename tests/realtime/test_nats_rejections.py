@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,7 +20,7 @@ from realtime.subscribers import Subscribers
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, running_nats
 from tests.server.streams.test_long_streams import hint
-from tests.support.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, free_port, running_server
 
 
 @contextmanager
@@ -35,8 +34,7 @@ def configured_nats(configuration: Path) -> Generator[subprocess.Popen[bytes]]:
 async def test_a_rejected_nats_client_is_replaced_and_receives_all_hints_again(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+    port = free_port()
     configuration = tmp_path / "nats.conf"
 
     def allow(connections: int) -> None:

@@ -5,7 +5,6 @@ it carries hints for authorized servers, or the log says why not.
 
 import asyncio
 import json
-import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, assert_messages_cross, two_processes
 from tests.server.process.test_serving import run
 from tests.support.nats_accounts import Accounts
-from tests.support.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, free_port, running_server
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def certificates(folder: Path) -> Files:
 @contextmanager
 def configured_nats(folder: Path, text: str) -> Generator[int]:
     """Run a NATS server with this configuration until the block ends; yield its port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+    port = free_port()
     configuration = folder / "nats.conf"
     configuration.write_text(f"listen: 127.0.0.1:{port}\n{text}")
     with (

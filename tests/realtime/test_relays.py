@@ -3,7 +3,6 @@
 payloads fit, and hints arrive unchanged.
 """
 
-import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -25,7 +24,7 @@ from realtime.hints import Hint
 from realtime.relays.postgres import MAX_PAYLOAD_BYTES, pack
 from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
-from tests.support.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, free_port, running_server
 
 NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
 
@@ -33,9 +32,7 @@ NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
 @contextmanager
 def running_nats(folder: Path, *options: str) -> Generator[int]:
     """Run a NATS server and yield its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     with (folder / "nats.log").open("wb") as log:
         process = subprocess.Popen(
             [NATS_SERVER, "-a", "127.0.0.1", "-p", str(port), *options], stdout=log, stderr=log

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -27,11 +26,6 @@ def recipe(program: str) -> str:
     found = re.search(rf"^```{program.lower()}\n(.*?)^```", DEPLOYMENT.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def substituted(text: str, changes: dict[str, str]) -> str:

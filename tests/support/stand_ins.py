@@ -36,6 +36,7 @@ def served(app: ASGIApp) -> Generator[str]:
         end = time.monotonic() + 20
         while not server.started:
             assert time.monotonic() < end, "the stand-in does not start"
+            time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:

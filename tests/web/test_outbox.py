@@ -104,6 +104,7 @@ async def test_an_outage_never_marks_a_message_as_failed(window: Window, pair: P
         while attempts < 9:
             # Browsers fire this event when the network has changed, and the page retries immediately.
             await window.page.evaluate("dispatchEvent(new Event('online'))")
+            await asyncio.sleep(0.05)
     await expect(window.message("patient")).to_contain_text("Sending…")
     await window.page.unroute_all(behavior="wait")
     await is_sent(window, "patient")

@@ -98,9 +98,7 @@ async def test_a_window_without_focus_marks_nothing_as_read_and_notifies(browser
         await pair.grace.sends("beside another window", to=pair.conversation)
         await window.sees("focused", "beside another window")
         await window.is_titled(f"(1) {pair.grace.username} · Messenger")
-        async with asyncio.timeout(20):
-            while not await window.page.evaluate("notified.length"):
-                pass
+        await window.page.wait_for_function("notified.length")
         assert await window.page.evaluate("notified") == ["beside another window"]
         assert await unread(pair.ada, pair.conversation) == 1
         await window.page.evaluate("comeBack()")

@@ -227,9 +227,7 @@ async def test_it_notifies_only_with_permission_and_while_hidden(browser: Browse
         await window.is_titled("(1) Profile · Messenger")
         await window.page.get_by_role("button", name="Turn notifications on").click()
         await pair.grace.sends("while hidden", to=pair.conversation)
-        async with asyncio.timeout(20):
-            while not await window.page.evaluate("notified.length"):
-                pass
+        await window.page.wait_for_function("notified.length")
         await window.page.evaluate("show()")
         await pair.grace.sends("while looked at", to=pair.conversation)
         await window.is_titled("(3) Profile · Messenger")

@@ -19,7 +19,7 @@ from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import two_processes
 from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
-from tests.support.serving import Server
+from tests.support.serving import Server, eventually_async
 from tests.support.tables import tables
 
 HEADER = "x-graphql-event-stream-token"
@@ -189,9 +189,7 @@ async def test_a_reservation_is_for_one_stream_and_ends_with_it(
     async def is_spent() -> bool:
         return (await reserved.posts("{ viewer { id } }", "late")).status_code == 404
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await is_spent():
-            pass
+    await eventually_async(is_spent)
     assert (await clients[1].get("/graphql", headers=stream_headers)).status_code == 404
 
 
@@ -264,9 +262,7 @@ async def test_an_ended_stream_leaves_nothing_in_the_database(
             """)
             return await connection.scalar(query, {"name": jane.username}) == 0
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await is_empty():
-            pass
+    await eventually_async(is_empty)
 
 
 async def test_the_number_of_reserved_streams_is_limited(

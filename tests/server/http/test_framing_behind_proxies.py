@@ -17,8 +17,8 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.server.http.test_framing import OFFERS, Answered, answers_in, post, query_named
-from tests.support.front import CADDY, NGINX, free_port, running_caddy, running_nginx
-from tests.support.serving import running_server
+from tests.support.front import CADDY, NGINX, running_caddy, running_nginx
+from tests.support.serving import free_port, running_server
 
 PATIENCE_SECONDS = 60
 PROXIES = {

@@ -23,9 +23,9 @@ from server.config.settings import Settings
 from tests.conftest import sign_in
 from tests.realtime.test_relays import two_processes
 from tests.server.endpoints.test_single_connection import Reserved, comes
-from tests.support.front import CADDY, NGINX, free_port, recipe, running_caddy, running_nginx
+from tests.support.front import CADDY, NGINX, recipe, running_caddy, running_nginx
 from tests.support.people import MESSAGE_CREATED, PATIENCE_SECONDS, Person
-from tests.support.serving import Server, eventually
+from tests.support.serving import Server, eventually, free_port
 
 PROXIES = {"nginx": (NGINX, running_nginx), "Caddy": (CADDY, running_caddy)}
 AT_ONCE_SECONDS = 1

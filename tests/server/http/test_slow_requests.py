@@ -14,10 +14,10 @@ from db.engine import Database
 from tests.conftest import sign_in
 from tests.support.serving import Server, eventually, running_server
 
-READ_SECONDS = 2
-# Between two bytes, and until an end that is due is there.
+READ_SECONDS = 3
 TRICKLE_SECONDS = 0.05
-GRACE_SECONDS = 3
+# The time in which a connection that is due to close must be closed, however busy the machine is.
+GRACE_SECONDS = 20
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -61,10 +61,10 @@ async def answer_while_sending(
 ) -> tuple[bytes, float]:
     """Send `first`, then `trickling` repeatedly; return the answer, and the seconds until it ends."""
     async with connected(server) as (reader, writer):
+        started = time.monotonic()
         writer.write(first)
         for _ in range(answers_before):
             await reader.readuntil(b'{"status":"live"}')
-        started = time.monotonic()
         sending = asyncio.create_task(trickle(writer, trickling)) if trickling else None
         try:
             async with asyncio.timeout(READ_SECONDS + GRACE_SECONDS):
@@ -123,11 +123,13 @@ async def test_a_slow_request_after_an_answer_is_cut_off_too(impatient: Server):
 async def test_a_slow_request_within_the_limit_is_answered(impatient: Server):
     async with connected(impatient) as (reader, writer), asyncio.timeout(2 * READ_SECONDS + GRACE_SECONDS):
         # Head and body each have their own limit; together they take longer than either may.
+        now = asyncio.get_running_loop().time
         for part in (HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY), BODY):
+            started = now()
             pieces = [part[at : at + 8] for at in range(0, len(part), 8)]
-            for piece in pieces:
+            for number, piece in enumerate(pieces, 1):
                 writer.write(piece)
-                await asyncio.sleep(0.6 * READ_SECONDS / len(pieces))
+                await asyncio.sleep(started + 0.6 * READ_SECONDS * number / len(pieces) - now())
         assert (await reader.readuntil(b'"Query"}}')).startswith(b"HTTP/1.1 200 ")
 
 
@@ -154,7 +156,7 @@ async def test_many_slow_connections_do_not_delay_other_clients(impatient: Serve
     try:
         for _, writer in opened:
             writer.write(HEAD + b"Content-Length: 1000\r\n\r\n")
-        async with httpx.AsyncClient(base_url=impatient.url, timeout=5) as http:
+        async with httpx.AsyncClient(base_url=impatient.url, timeout=30) as http:
             assert (await http.post("/graphql", json={"query": "{ __typename }"})).status_code == 200
         async with asyncio.timeout(READ_SECONDS + GRACE_SECONDS):
             answers = await asyncio.gather(*(reader.read() for reader, _ in opened))

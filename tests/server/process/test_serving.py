@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import httpx
@@ -39,7 +38,8 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
 async def test_on_sigterm_streams_end_without_complete_and_requests_finish(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    with running_server(tmp_path, database_url=cluster.url()) as server:
+    # If the server waited for the streams, it would not end in time.
+    with running_server(tmp_path, database_url=cluster.url(), shutdown_seconds="300") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             ada = await sign_in(http, "ada")
             streams = [ada.listening() for _ in range(20)]
@@ -54,7 +54,6 @@ async def test_on_sigterm_streams_end_without_complete_and_requests_finish(
             )
             in_progress = "messenger_http_requests_in_progress"
             await eventually(lambda: server.metric(in_progress) == 22)
-            started = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             for stream in opened:
                 with pytest.raises(StreamOver):
@@ -64,8 +63,7 @@ async def test_on_sigterm_streams_end_without_complete_and_requests_finish(
             writer.write(body[5:])
             answer = await asyncio.wait_for(reader.read(), 20)
             assert ada.username.encode() in answer
-            assert await asyncio.to_thread(server.process.wait, 20) == 0
-            assert time.monotonic() - started < 10
+            assert await asyncio.to_thread(server.process.wait, 30) == 0
             writer.close()
             for stream in streams:
                 await stream.__aexit__(None, None, None)
@@ -75,14 +73,15 @@ async def test_on_sigterm_streams_end_without_complete_and_requests_finish(
 async def test_shutdown_does_not_wait_longer_than_configured_for_requests(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    with running_server(tmp_path, database_url=cluster.url(), shutdown_seconds="1") as server:
+    limits = {"shutdown_seconds": "1", "read_timeout_seconds": "300"}
+    with running_server(tmp_path, database_url=cluster.url(), **limits) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
         writer.write(b"Content-Length: 100\r\n\r\n{")
         in_progress = "messenger_http_requests_in_progress"
         await eventually(lambda: server.metric(in_progress) == 2)
         server.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(server.process.wait, 10) == 0
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
         writer.close()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -99,13 +98,11 @@ async def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path):
 
 
 async def test_ctrl_c_stops_all_workers_cleanly(tmp_path: Path):
-    with running_server(tmp_path, workers="2") as server:
+    with running_server(tmp_path, workers="2", shutdown_seconds="300") as server:
         await both_listen(server)
         children = processes_of(server)
-        started = time.monotonic()
         os.kill(server.process.pid, signal.SIGINT)
-        assert await asyncio.to_thread(server.process.wait, 20) == 0
-        assert time.monotonic() - started < 10
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
         assert not any(child.is_running() for child in children)
     assert [line for line in server.log() if line["level"] == "error"] == []
 
