@@ -1,1 +1,1 @@
-"""Measuring speed: the messenger beside a floor, in turns, as a ratio."""
+"""The benchmark: the messenger, its peers and floors, measured in turns and compared as ratios."""

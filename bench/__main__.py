@@ -53,8 +53,8 @@ def main(
     only: Annotated[str, typer.Option(help="Only comparisons with this in their name.")] = "",
     output: Annotated[Path | None, typer.Option(help="Where to save the run.", show_default=False)] = None,
 ) -> None:
-    """Measure the messenger beside its peers and floors; print tables and save the run as JSON."""
-    signal.signal(signal.SIGTERM, _leave)
+    """Measure the messenger, its peers and the floors; print tables and save the run as JSON."""
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     begun, made_at = time.monotonic(), datetime.now(UTC)
     scale = _QUICK if quick else Scale(Span(0.25, seconds))
     cores = Cores.of_this_machine()
@@ -64,11 +64,13 @@ def main(
             raise typer.BadParameter(f"no comparison has {only!r} in its name", param_hint="--only")
         warming = partial(warm_up, population, scale)
         try:
-            compared, failure = measure_in_turns(stage, chosen, 1 if quick else rounds, warming, _tell)
+            compared, failure = measure_in_turns(
+                stage, chosen, 1 if quick else rounds, warming, _show_progress
+            )
         except PeersMissing as missing:
             raise SystemExit(str(missing)) from None
     run = Run(made_at, time.monotonic() - begun, scale.span, cores, compared)
-    _tell("")
+    _show_progress("")
     if compared:
         print(table(run))
     if reached := targets(run):
@@ -82,7 +84,7 @@ def main(
 
 
 def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:
-    """Return how much is stored."""
+    """Return how much data is stored."""
     pairs = max(scale.users, *scale.idle, *scale.callers) // 2
     if quick:
         return Sizes(pairs, [100], [100])
@@ -93,17 +95,17 @@ def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:
 
 @contextmanager
 def _stage(cores: Cores, sizes: Sizes) -> Generator[tuple[Stage, Population]]:
-    """Start what all need; end it when the block ends, however it does."""
-    # We only wait while something is measured, so what we start, PostgreSQL, is to inherit this.
+    """Start what all subjects share, and end it when the block ends, whatever the reason."""
+    # PostgreSQL inherits this from us. This process only waits during a measurement.
     pin(cores.database)
-    # Servers and load generator have ten thousand connections, and they inherit this too.
+    # Servers and the load generator hold ten thousand connections each, and inherit this limit too.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="messenger-bench-")))
-        # PostgreSQL runs as another user when we are root.
+        # As root, PostgreSQL runs as another user.
         folder.chmod(0o711)
-        _tell("filling the database")
+        _show_progress("filling the database")
         cluster = stack.enter_context(embedded.running(folder / "data"))
         databases = Databases(cluster.socket_dir)
         template = databases.make_template()
@@ -113,13 +115,13 @@ def _stage(cores: Cores, sizes: Sizes) -> Generator[tuple[Stage, Population]]:
         yield Stage(folder, cores, databases, cluster.process.pid, load), population
 
 
-def _tell(what: str) -> None:
-    """Say what is going on, to people at a terminal."""
+def _show_progress(what: str) -> None:
+    """Show progress to a user at a terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
-def _leave(signum: int, frame: FrameType | None) -> None:
+def _exit_on_signal(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
 

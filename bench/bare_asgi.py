@@ -1,7 +1,7 @@
-"""The floor below delivery: an ASGI application that only passes on what it is sent.
+"""The floor below delivery: an ASGI application that only forwards what is posted to it.
 
-What is posted to a path goes out as an event on every stream that is open on the path, made once and
-written to each. uvicorn runs it with the messenger's own options.
+A body posted to a path goes out as an event on every stream that is open on that path. The event is built
+once and written to each stream. uvicorn runs the application with the messenger's own options.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bench.processes import announce, listening_socket
 
-# What every good answer that is measured holds.
+# Every successful answer that the benchmark measures contains this.
 ANSWER = b'{"data":{"createdAt":null}}'
 
 _JSON_HEAD: Message = {
@@ -29,13 +29,13 @@ _STREAM_HEAD: Message = {
 
 
 class BareApplication:
-    """Streams by path, and what writes to them."""
+    """Streams by path, and the requests that write to them."""
 
     def __init__(self) -> None:
         self._streams: defaultdict[str, set[Send]] = defaultdict(set)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Open a stream for a GET, pass on the body of a POST."""
+        """Open a stream for a GET; forward the body of a POST."""
         streams = self._streams[scope["path"]]
         if scope["method"] == "GET":
             await send(_STREAM_HEAD)
@@ -67,7 +67,7 @@ async def _body(receive: Receive) -> bytes:
 
 def _serve() -> None:
     listening = listening_socket()
-    # As in server/process/serving.py.
+    # The same options as in server/process/serving.py.
     config = uvicorn.Config(
         BareApplication(),
         loop="none",

@@ -1,7 +1,7 @@
-"""The floor below the bare application: the same without ASGI and without HTTP, on sockets alone.
+"""The floor below the bare application: the same service on plain sockets, without ASGI and HTTP parsing.
 
-It takes what comes in one piece for a request. So it is no server; it tells how much the load generator
-could take from one.
+It takes each received chunk for one whole request, so it is not a real server. It shows how much load the
+load generator can produce.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _STREAM = _HEAD % (b"text/event-stream", b"transfer-encoding: chunked") + b"3\r\
 
 
 class Connection(asyncio.Protocol):
-    """A client's connection: a stream once it has sent a GET, a caller otherwise."""
+    """A client's connection: a stream after a GET, otherwise a caller."""
 
     def __init__(self, streams: defaultdict[bytes, set[asyncio.Transport]]) -> None:
         self._streams = streams

@@ -1,4 +1,4 @@
-"""What is compared: subjects that are given the same work."""
+"""The comparisons: subjects that are given the same work."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ from bench.subjects import (
 
 _PAGE = 25
 _SERVERS = (MESSENGER, YOGA, YOGA_ONE_STATEMENT, MERCURIUS, STRAWBERRY)
-# For what createMessage makes no difference to.
+# The subjects of comparisons that createMessage does not affect.
 _READERS = (MESSENGER, YOGA, MERCURIUS, STRAWBERRY)
-# Mercurius' subscriptions are WebSockets.
+# Subscriptions in Mercurius use WebSockets.
 _STREAMERS = (MESSENGER, YOGA, STRAWBERRY)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything."""
+    """The size of every part of a run."""
 
     span: Span
     callers: Sequence[int] = (1, 16, 64)
@@ -48,10 +48,10 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The job that each of the subjects, by name, is given in turns.
+    """A job that every named subject performs in turn.
 
-    `alone` says that each is started for it and ended after it, and how often that is done at most;
-    otherwise they stay for all comparisons of a round. `cold` ones have done nothing before.
+    With `alone`, each subject is started for this comparison and ended after it, in at most that many rounds.
+    Otherwise the subjects keep running for all comparisons of a round. `cold` comparisons are not warmed up.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
-    """Return those of an ordinary run."""
+    """Return the comparisons of an ordinary run."""
     make = _Maker(population, scale)
     one_user, users = scale.streams_of_one, scale.users
     return [
@@ -80,7 +80,7 @@ def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
 
 
 def warm_up(population: Population, scale: Scale, subject: Subject) -> Sequence[Job]:
-    """Return what a subject does before it is measured: a compiler has to have seen what is often done."""
+    """Return the work that warms a subject up, so that just-in-time compilers have seen the hot paths."""
     if not isinstance(subject.speech, GraphQL) or subject.address == NOWHERE:
         return ()
     make = _Maker(population, scale)
@@ -93,7 +93,7 @@ def warm_up(population: Population, scale: Scale, subject: Subject) -> Sequence[
 
 
 def growth(population: Population, scale: Scale) -> Sequence[Comparison]:
-    """Return those that show how each grows with what is stored."""
+    """Return the comparisons that show how performance changes with the amount of stored data."""
     make = _Maker(population, scale)
     return [
         *(make.page_of_conversations(length) for length in population.busy),
@@ -104,7 +104,7 @@ def growth(population: Population, scale: Scale) -> Sequence[Comparison]:
 
 
 class _Maker:
-    """Makes comparisons of one population at one scale."""
+    """Builds the comparisons for one population at one scale."""
 
     def __init__(self, population: Population, scale: Scale) -> None:
         self._population = population
@@ -112,9 +112,9 @@ class _Maker:
         self._span = scale.span
 
     def create_message(self, callers: int) -> Comparison:
-        """Let each caller write in a conversation of its own; the floors are SQL and HTTP alone."""
+        """Have each caller write to a conversation of its own; the floors are SQL alone and HTTP alone."""
         pairs = self._population.pairs[:callers]
-        # So many are answered in bursts.
+        # With more callers, answers come in bursts, so the span is longer.
         span = self._span.twice() if callers > 16 else self._span
 
         def job(name: str, subject: Subject) -> Job:
@@ -127,7 +127,7 @@ class _Maker:
         return Comparison(f"createMessage, {_counted(callers, 'caller')}", (*floors, *_SERVERS), job)
 
     def page_of_conversations(self, length: int) -> Comparison:
-        """Read the first page of a list; the floor is the SQL for what the page shows."""
+        """Read the first page of a list; the floor is the SQL that reads what the page shows."""
         viewer = self._population.busy[length]
 
         def job(name: str, subject: Subject) -> Job:
@@ -139,7 +139,7 @@ class _Maker:
         return Comparison(f"page of {_PAGE} of {length:,} conversations", (SQL, *_READERS), job)
 
     def page_of_messages(self, length: int) -> Comparison:
-        """Read the newest page of a conversation; the floor is the SQL for what the page shows."""
+        """Read the newest page of a conversation; the floor is the SQL that reads what the page shows."""
         pair = self._population.talkative[length]
 
         def job(name: str, subject: Subject) -> Job:
@@ -151,7 +151,7 @@ class _Maker:
         return Comparison(f"page of {_PAGE} of {length:,} messages", (SQL, *_READERS), job)
 
     def create_message_after(self, length: int) -> Comparison:
-        """Write, one after the other, in a conversation and to inboxes that are so long already."""
+        """Write messages one after the other to a conversation and inboxes that already have this length."""
         pair = self._population.talkative[length]
 
         def job(name: str, subject: Subject) -> Job:
@@ -162,7 +162,7 @@ class _Maker:
         return Comparison(f"createMessage after {length:,} messages", (SQL, *_SERVERS), job)
 
     def deliveries_to_one(self, what: str, document: str, streams: int) -> Comparison:
-        """Have one person listen on all the streams, and four callers write to them."""
+        """Open all streams for one user, while four callers write to that user."""
         pair = self._population.pairs[0]
 
         def job(_name: str, subject: Subject) -> Job:
@@ -174,29 +174,29 @@ class _Maker:
         return Comparison(f"{what}, {streams:,} streams of one user", (*floors, *_STREAMERS), job)
 
     def deliveries_to_many(self, name: str, subjects: Sequence[str] = (BARE_ASGI, *_STREAMERS)) -> Comparison:
-        """Have everybody listen on a stream of their own, and sixteen callers write to them in turn."""
+        """Open one stream for every user, while sixteen callers write to the users in turn."""
         return Comparison(name, subjects, self._deliveries_to_many)
 
     def _deliveries_to_many(self, _name: str, subject: Subject) -> Job:
-        writers = self._everybody()
+        writers = self._both_directions()
         openings = [subject.speech.listen(pair.other, documents.MESSAGE_CREATED) for pair in writers]
-        callers = _shared_out([subject.speech.write(pair, CONTENT) for pair in writers], 16)
+        callers = _distributed([subject.speech.write(pair, CONTENT) for pair in writers], 16)
         return Deliveries(subject.address, subject.pids, callers, self._span, openings, 1)
 
     def latency_to_many(self, name: str) -> Comparison:
-        """Send at fixed rates to everybody in turn, who have a stream each."""
-        writers = self._everybody()
+        """Send at fixed rates to all users in turn, with one stream each."""
+        writers = self._both_directions()
 
         def job(_name: str, subject: Subject) -> Job:
             openings = [subject.speech.listen(pair.other, documents.MESSAGE_CREATED) for pair in writers]
-            callers = _shared_out([subject.speech.write(pair, SENT_AT + "~") for pair in writers], 16)
+            callers = _distributed([subject.speech.write(pair, SENT_AT + "~") for pair in writers], 16)
             span = self._span.twice()
             return Latency(subject.address, subject.pids, callers, span, openings, 1, self._scale.rates)
 
         return Comparison(name, (BARE_ASGI, *_STREAMERS), job)
 
     def latency_to_one(self, name: str) -> Comparison:
-        """Send at fixed rates to one person, who has many streams."""
+        """Send at fixed rates to one user with many streams."""
         streams, rates = self._scale.streams_of_one, self._scale.rates_to_one
         pair = self._population.pairs[0]
 
@@ -209,7 +209,7 @@ class _Maker:
         return Comparison(name, (BARE_ASGI, *_STREAMERS), job)
 
     def idle_streams(self, name: str) -> Comparison:
-        """Open a stream for each of many users, and leave them."""
+        """Open a stream for each of many users, and leave them idle."""
         count = max(self._scale.idle)
         pairs = self._population.pairs[: count // 2]
         listeners = [person for pair in pairs for person in (pair.one, pair.other)]
@@ -229,7 +229,7 @@ class _Maker:
         return Comparison(name, (BARE_ASGI, *_STREAMERS), job, alone=2, cold=True)
 
     def resuming(self, length: int) -> Comparison:
-        """Come back to an inbox that is so long, a page behind its end; no peer has one."""
+        """Resume in an inbox of this length, one page before its end. The peers have no equivalent."""
         reader = self._population.talkative[length].other
 
         def job(_name: str, subject: Subject) -> Job:
@@ -241,7 +241,7 @@ class _Maker:
         return Comparison(f"coming back {_PAGE} behind an inbox of {length:,} messages", (MESSENGER,), job)
 
     def two_workers(self) -> Sequence[Comparison]:
-        """Give the messenger two workers on two cores; the other subject is itself with one."""
+        """Run the messenger with two workers on two cores, compared with one worker."""
         both = (MESSENGER, TWO_WORKERS)
         written = self.create_message(max(self._scale.callers))
         return [
@@ -249,8 +249,8 @@ class _Maker:
             Comparison("two workers: createMessage and delivery", both, self._deliveries_to_many, alone=3),
         ]
 
-    def _everybody(self) -> Sequence[Pair]:
-        """Return the pairs both ways, so that as many hear as there are users."""
+    def _both_directions(self) -> Sequence[Pair]:
+        """Return the pairs in both directions, so that every user receives messages."""
         pairs = self._population.pairs[: self._scale.users // 2]
         return [*pairs, *(pair.turned() for pair in pairs)]
 
@@ -264,6 +264,6 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _shared_out(requests: Sequence[bytes], callers: int) -> Sequence[Sequence[bytes]]:
-    """Deal the requests to the callers, at least one to each."""
+def _distributed(requests: Sequence[bytes], callers: int) -> Sequence[Sequence[bytes]]:
+    """Distribute the requests over the callers, at least one to each."""
     return [requests[number % len(requests) :: callers] for number in range(callers)]

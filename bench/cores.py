@@ -1,4 +1,4 @@
-"""Which process runs on which core, so that what is measured and what measures do not share one."""
+"""Assigns processes to cores, so that the load generator and the subject do not share one."""
 
 import os
 import sys
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Sets of cores; each None where processes cannot be pinned, or there is only one core.
+    """Sets of cores; each is None if processes cannot be pinned or the machine has one core.
 
-    The subjects, messenger, peers and floors alike, have one core in turns and each to itself. PostgreSQL
-    works on `database`, which is the load generator's core where there are only two. Two workers have `two`:
-    cores of their own where there are four, or else all of them.
+    The subjects (messenger, peers and floors) run on one core in turns, and each has it to itself. PostgreSQL
+    runs on `database`; on a machine with two cores, the load generator shares that core. Two workers run on
+    `two`: cores of their own on a machine with four, otherwise all cores.
     """
 
     subject: frozenset[int] | None = None
@@ -23,7 +23,7 @@ class Cores:
 
     @classmethod
     def of_this_machine(cls) -> "Cores":
-        """Share out the cores that this process may use."""
+        """Divide the cores that this process may use."""
         if sys.platform != "linux":
             return cls()
         subject, *others = available = sorted(os.sched_getaffinity(0))
@@ -48,14 +48,14 @@ class Cores:
 
 
 def pin(cores: frozenset[int] | None) -> None:
-    """Keep this process, and what it starts from now on, on these cores."""
+    """Pin this process, and those that it starts from now on, to these cores."""
     if sys.platform == "linux" and cores is not None:
         os.sched_setaffinity(0, cores)
 
 
 @contextmanager
 def pinning(cores: frozenset[int] | None) -> Generator[None]:
-    """Have what is started in the block stay on these cores, with every thread that it will have."""
+    """Pin the processes that are started in the block, with all their threads, to these cores."""
     before = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else None
     pin(cores)
     try:

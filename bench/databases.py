@@ -1,4 +1,4 @@
-"""Databases for one server each: copies of one that is filled once."""
+"""One database for each server, copied from a template that is filled once."""
 
 import asyncio
 from collections.abc import Generator, Mapping
@@ -15,37 +15,37 @@ TEMPLATE = "population"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is."""
+    """The location of a database."""
 
     socket_dir: Path
     name: str
 
     @property
     def url(self) -> str:
-        """The address as libpq and asyncpg read it."""
+        """The address as a URL that libpq and asyncpg accept."""
         return f"postgresql://postgres@/{self.name}?{urlencode({'host': str(self.socket_dir)})}"
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The same as the variables that libpq's relatives go by."""
+        """The address as the environment variables that libpq clients read."""
         return {"PGHOST": str(self.socket_dir), "PGUSER": "postgres", "PGDATABASE": self.name}
 
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """The databases of one PostgreSQL."""
+    """The databases of one PostgreSQL server."""
 
     socket_dir: Path
     _numbers: "count[int]" = field(default_factory=count)
 
     def make_template(self) -> Address:
-        """Make the database that the others are copies of; nobody may be connected to it when they are."""
+        """Create the template; nothing may be connected to it while it is copied."""
         self._execute(f"CREATE DATABASE {TEMPLATE}")
         return Address(self.socket_dir, TEMPLATE)
 
     @contextmanager
     def fresh(self) -> Generator[Address]:
-        """Have a copy until the block ends, with nothing left for PostgreSQL to write."""
+        """Yield the address of a fresh copy, flushed to disk, and drop it when the block ends."""
         name = f"run_{next(self._numbers)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy", "CHECKPOINT")
         try:

@@ -1,4 +1,4 @@
-"""The GraphQL documents that clients send, to the messenger and its peers alike."""
+"""The GraphQL documents that clients send to the messenger and to its peers."""
 
 CREATE_MESSAGE = """
     mutation ($input: CreateMessageInput!) {
@@ -37,7 +37,7 @@ MESSAGES = """
         }
     }
 """
-# Of this, everything is in what is published; for the other the database is read as well.
+# The published event contains everything that this document asks for; the next one also needs the database.
 MESSAGE_CREATED = "subscription { messageCreated { cursor message { id content createdAt mine } } }"
 MESSAGE_WITH_UNREAD = """
     subscription {

@@ -1,4 +1,4 @@
-"""The floors below the API: the SQL alone, through asyncpg, on as many connections as a server has."""
+"""The floors below the API: the SQL alone, through asyncpg, on as many connections as a server uses."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ Once = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Sql(ABC):
-    """What all floors of SQL have in common."""
+    """The common part of all SQL floors."""
 
     url: str
     pids: Mapping[str, int]
@@ -30,7 +30,7 @@ class Sql(ABC):
     span: Span
 
     async def run(self) -> Measured:
-        """Do it once."""
+        """Run for one span and return what was measured."""
         connections = [await asyncpg.connect(self.url) for _ in range(min(self.callers, _CONNECTIONS))]
         tally = Tally()
         try:
@@ -44,7 +44,7 @@ class Sql(ABC):
 
     @abstractmethod
     async def prepare(self, connection: Connection, number: int) -> Once:
-        """Return what is done over and over on that connection, its statements prepared."""
+        """Prepare statements on the connection, and return the function that is called repeatedly."""
 
 
 async def _repeat(once: Once, tally: Tally) -> None:
@@ -55,12 +55,12 @@ async def _repeat(once: Once, tally: Tally) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DeliverSql(Sql):
-    """Stores messages and appends them to inboxes, as createMessage does; each caller has a conversation."""
+    """Stores messages and appends them to inboxes, as createMessage does; one conversation per caller."""
 
     pairs: Sequence[Pair]
 
     async def prepare(self, connection: Connection, number: int) -> Once:
-        """Return how one message is stored."""
+        """Return a function that stores one message."""
         store = await connection.prepare(statements.DELIVER)
         pair = self.pairs[number]
         return lambda: store.fetch(pair.conversation_id, pair.one.user_id, uuid7(), CONTENT)
@@ -68,13 +68,13 @@ class DeliverSql(Sql):
 
 @dataclass(frozen=True, slots=True)
 class ConversationsSql(Sql):
-    """Reads a page of conversations, the others in them, and their last messages."""
+    """Reads a page of conversations with the other participants and the last messages."""
 
     viewer: Person
     size: int
 
     async def prepare(self, connection: Connection, number: int) -> Once:
-        """Return how one page is read."""
+        """Return a function that reads one page."""
         recent = await connection.prepare(statements.RECENT_CONVERSATIONS)
         others = await connection.prepare(statements.OTHERS_IN)
         last_messages = await connection.prepare(statements.LAST_MESSAGES)
@@ -90,13 +90,13 @@ class ConversationsSql(Sql):
 
 @dataclass(frozen=True, slots=True)
 class MessagesSql(Sql):
-    """Reads a conversation, a page of its messages, and their authors."""
+    """Reads a conversation and a page of its messages with their authors."""
 
     pair: Pair
     size: int
 
     async def prepare(self, connection: Connection, number: int) -> Once:
-        """Return how one page is read."""
+        """Return a function that reads one page."""
         conversations = await connection.prepare(statements.CONVERSATIONS_BY_ID)
         messages = await connection.prepare(statements.NEWEST_MESSAGES)
         users = await connection.prepare(statements.USERS_BY_ID)

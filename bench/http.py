@@ -1,4 +1,4 @@
-"""The load generator's end of HTTP/1.1: as little work as possible for each call and each event."""
+"""The load generator's HTTP/1.1 client, with as little work per call and per event as possible."""
 
 import asyncio
 import json
@@ -16,23 +16,23 @@ from bench.waiting import Trouble
 Address = tuple[str, int]
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-# Servers close a connection that is not used for five seconds, perhaps just as a request is on its way.
+# Servers close a connection that has been idle for five seconds, possibly while a request is in transit.
 _KEPT_SECONDS = 3
-# Of Linux; Python has no name for it before 3.12.
+# A Linux socket option that Python names only from 3.12 on.
 _IP_BIND_ADDRESS_NO_PORT = 24
-# So many streams from each address of the loopback network: a port is used once for each.
+# The number of streams from each loopback address, since each stream takes a port.
 _STREAMS_OF_AN_ADDRESS = 5_000
 _OPENED_AT_ONCE = 64
-# How long a client waits that is asked to come again, each time.
+# The delay before each retry after a 503.
 _COME_AGAIN_SECONDS = (1, 1, 2, 4, 8)
 
 
 class Unexpected(Exception):
-    """The server answered something else than what the bench measures."""
+    """The server answered with something other than the expected response."""
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: object = None) -> bytes:
-    """Return the bytes of a request, with `body` as JSON."""
+    """Return the bytes of a request, with `body` encoded as JSON."""
     content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
     lines = [
         f"{method} {path} HTTP/1.1",
@@ -45,7 +45,7 @@ def request(method: str, path: str, headers: Mapping[str, str], body: object = N
 
 
 class Caller(asyncio.Protocol):
-    """A keep-alive connection with at most one call under way."""
+    """A keep-alive connection with at most one call in progress."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Caller(asyncio.Protocol):
         trouble: Trouble,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        """Send the requests in turn, each when told to; `answered` is called after each good answer."""
+        """Send one request for each `call`, in turn; `answered` is called after each successful answer."""
         self._address = address
         self._requests: Iterator[bytes] = cycle(requests)
         self._answered = answered
@@ -68,24 +68,23 @@ class Caller(asyncio.Protocol):
         self._given_up: asyncio.Future[None] | None = None
 
     async def connect(self) -> None:
-        """Open the connection."""
         await asyncio.get_running_loop().create_connection(lambda: self, *self._address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def call(self, fill_in: Callable[[bytes], bytes] | None = None) -> None:
-        """Send the next request; `fill_in` puts something into it."""
+        """Send the next request; `fill_in` may change its content."""
         content = next(self._requests)
         if fill_in is not None:
             content = fill_in(content)
         self._is_waiting = True
         if self._transport is None or time.monotonic() - self._answered_at > _KEPT_SECONDS:
-            self._tasks.create_task(self._call_anew(content))
+            self._tasks.create_task(self._call_again(content))
         else:
             self._transport.write(content)
 
-    async def _call_anew(self, content: bytes) -> None:
+    async def _call_again(self, content: bytes) -> None:
         if self._transport is not None:
             self._given_up = asyncio.get_running_loop().create_future()
             self._transport.abort()
@@ -105,7 +104,7 @@ class Caller(asyncio.Protocol):
             self._received = received
             return
         self._received = b""
-        # Every answer that is measured tells when messages were made.
+        # Every answer that is measured contains creation times.
         good = length is not None and received.startswith(b"HTTP/1.1 200 ") and b'"createdAt"' in received
         if not good or b'"errors"' in received:
             self._trouble.report(Unexpected(received.decode()))
@@ -123,13 +122,12 @@ class Caller(asyncio.Protocol):
             self._trouble.report(Unexpected(f"a connection was lost: {exc}"))
 
     def close(self) -> None:
-        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
 
 class Stream(asyncio.Protocol):
-    """A response of Server-Sent Events; `on_data` gets what comes after its head, as it comes."""
+    """A response of Server-Sent Events; `on_data` receives the data after the head as it arrives."""
 
     def __init__(self, opening: bytes, on_data: Callable[["Stream", bytes], None], trouble: Trouble) -> None:
         self.opening = opening
@@ -148,7 +146,7 @@ class Stream(asyncio.Protocol):
         if self._is_live:
             self._on_data(self, data)
         elif data.startswith(b"HTTP/1.1 200 "):
-            # What is sent once the head has come is delivered.
+            # Data after the response head is passed to `on_data`.
             self._is_live = True
             self.opened.set_result(True)
             self._on_data(self, data)
@@ -163,7 +161,7 @@ class Stream(asyncio.Protocol):
             self._trouble.report(Unexpected(f"a stream was lost: {exc}"))
 
     def cut(self) -> None:
-        """Go away."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -189,17 +187,17 @@ async def calling(
 
 
 class Streams:
-    """Streams that are open, and those that were."""
+    """Open streams, and those that have been cut."""
 
     def __init__(self, address: Address, on_data: Callable[[Stream, bytes], None], trouble: Trouble) -> None:
-        """Open none yet."""
+        """Start without any stream."""
         self._address = address
         self._on_data = on_data
         self._trouble = trouble
         self.open: list[Stream] = []
 
     async def add(self, openings: Sequence[bytes]) -> None:
-        """Open a stream for each of the requests; all are live when it returns."""
+        """Open a stream for each of the requests; all are live when this returns."""
         room = asyncio.Semaphore(_OPENED_AT_ONCE)
         loop = asyncio.get_running_loop()
         already = len(self.open)
@@ -226,7 +224,7 @@ class Streams:
         connecting = socket.socket()
         try:
             connecting.setblocking(False)
-            # Left to choose a port now, the kernel goes through thousands that are taken.
+            # If the kernel chose the port here, it would search through thousands that are in use.
             if sys.platform == "linux":
                 connecting.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             connecting.bind((host, 0))
@@ -237,7 +235,7 @@ class Streams:
         return connecting
 
     def cut(self) -> None:
-        """Cut all of them at once."""
+        """Abort all streams at once."""
         self._trouble.is_over = True
         for stream in self.open:
             stream.cut()

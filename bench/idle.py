@@ -1,4 +1,4 @@
-"""Streams that wait: what each costs in memory, and how they come back when all are cut at once."""
+"""Idle streams: the memory of each, and how they reconnect after all are cut at once."""
 
 import asyncio
 import re
@@ -26,16 +26,17 @@ _EVENT_ID = re.compile(rb"(?:^|\n)id: ([^\n]+)\n")
 
 
 def memory_each(streams: int) -> str:
-    """Return the unit of the memory that each of so many streams takes."""
+    """Return the unit for the memory of one of this many streams."""
     return f"KB each of {streams:,}"
 
 
 @dataclass(frozen=True, slots=True)
 class IdleStreams:
-    """Opens one stream for each user, in steps; then cuts all, has each sent a message, and opens all again.
+    """Opens one stream per user, in steps; cuts all, sends every user a message, and reopens all.
 
-    The messages are stored while nobody is connected, as if by another process. A server that `resumes` is
-    done when each stream has had its message; the others are when all are back.
+    The messages are stored while nothing is connected, as if another process had stored them. For a server
+    that `resumes`, the job ends when every stream has received its message; for the others, when all streams
+    are open again.
     """
 
     address: Address
@@ -47,15 +48,15 @@ class IdleStreams:
     resumes: bool
 
     async def run(self) -> Measured:
-        """Do it once.
+        """Run once.
 
         Raises:
-            TimeoutError: streams do not open or messages do not come.
+            TimeoutError: Streams did not open or messages did not arrive.
         """
         trouble, cursors = Trouble(), _Cursors()
         server = psutil.Process(self.pids[SERVER])
         streams = Streams(self.address, cursors.note, trouble)
-        # So that what is made once for all of them is there.
+        # Warms up what all streams share.
         await streams.add(self.openings[:_FIRST_STREAMS])
         await calm([server.pid])
         before = _resident(server)
@@ -96,7 +97,7 @@ class IdleStreams:
         return figures
 
     async def _write_to_all(self) -> None:
-        """Have everybody sent a message."""
+        """Send every user a message."""
         places = [place for pair in self.pairs for place in (pair, pair.turned())]
 
         async def write(some: Sequence[Pair]) -> None:
@@ -115,22 +116,22 @@ class IdleStreams:
 
 
 class _Cursors:
-    """The id of the last event of each stream, by the request that opened it."""
+    """The last event ID of each stream, by the request that opened it."""
 
     def __init__(self) -> None:
         self._last: dict[bytes, bytes] = {}
 
     def note(self, stream: Stream, data: bytes) -> None:
-        """Look for ids in what has come."""
+        """Find event IDs in received data."""
         for event_id in _EVENT_ID.findall(data):
             self._last[stream.opening] = event_id
 
     def resumed(self, opening: bytes) -> bytes:
-        """Return the request that goes on where the stream was."""
+        """Return the request that resumes the stream."""
         head, _, body = opening.partition(b"\r\n\r\n")
         return head + b"\r\nlast-event-id: " + self._last[opening] + b"\r\n\r\n" + body
 
 
 def _resident(server: psutil.Process) -> int:
-    """Return the memory that the server and its workers hold, in bytes."""
+    """Return the resident memory of the server and its workers, in bytes."""
     return sum(process.memory_info().rss for process in (server, *server.children()))

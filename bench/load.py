@@ -1,4 +1,4 @@
-"""The load: what callers and listeners do to a server, over HTTP."""
+"""The load: what callers and listeners do to a server over HTTP."""
 
 import re
 import time
@@ -15,21 +15,21 @@ from bench.waiting import Trouble, calm
 
 SERVER = "subject"
 
-# Stands for the time in the requests of `Latency`, which puts it in when it sends one.
+# A placeholder for the time in the requests of `Latency`, which replaces it when it sends them.
 SENT_AT = "0" * 20
 _SENT_AT = re.compile(rb'"(\d{20})~')
-# A server that takes longer is not given a higher rate.
+# A server with a higher latency is not tested at a higher rate.
 _TOO_LONG_MS = 1_000
 
 
 def percentile(number: int, per_second: float) -> str:
-    """Return the unit of a percentile of the time from sender to receiver, at that rate."""
+    """Return the unit for a percentile of the delivery time at that rate."""
     return f"p{number} ms at {per_second:g}/s"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What all loads have in common: one sequence of requests a caller, who sends them in turn."""
+    """The common part of all loads: one sequence of requests per caller, sent in turn."""
 
     address: Address
     pids: Mapping[str, int]
@@ -39,10 +39,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Calls(Load):
-    """Callers who send the next request when the last is answered; counts the answers."""
+    """Callers that send the next request once the last one is answered; counts the answers."""
 
     async def run(self) -> Measured:
-        """Do it once."""
         tally, trouble = Tally(), Trouble()
         free: list[Caller] = []
 
@@ -57,14 +56,14 @@ class Calls(Load):
             for caller in callers:
                 caller.call()
             measured = await rate_of(tally, self.span, self.pids, trouble.sleep)
-            # Nothing is left to do for the server while the next one is measured.
+            # Let the server finish before the next one is measured.
             await trouble.until(lambda: len(free) == len(callers))
         return measured
 
 
 @dataclass(frozen=True, slots=True)
 class Listening(Load):
-    """A load with streams open: each message arrives on `fan_out` of them."""
+    """A load with open streams: each message arrives on `fan_out` of them."""
 
     openings: Sequence[bytes]
     fan_out: int
@@ -74,15 +73,15 @@ class Listening(Load):
 class Deliveries(Listening):
     """Messages sent at saturation; counts the events that arrive.
 
-    As many messages are under way as there are callers: only when the events of one have arrived is another
-    sent. So the rate is one that lasts, and no stream falls behind for good.
+    There are as many messages in transit as callers: the next is sent only once all events of one have
+    arrived. So the rate is sustainable, and no stream falls further and further behind.
     """
 
     async def run(self) -> Measured:
-        """Do it once.
+        """Run once.
 
         Raises:
-            TimeoutError: events are missing.
+            TimeoutError: Events are missing.
         """
         arrived, trouble = Tally(), Trouble()
         sent = 0
@@ -115,18 +114,18 @@ class Deliveries(Listening):
 
 @dataclass(frozen=True, slots=True)
 class Latency(Listening):
-    """Messages sent at fixed rates, one after the other; the time from there until each has arrived.
+    """Messages sent at fixed rates; measures the time until each has arrived on every stream.
 
-    It runs from when a message is due, also where it has to wait for a caller who is free.
+    The time starts when a message is due, even if it has to wait for a free caller.
     """
 
     rates: Sequence[float]
 
     async def run(self) -> Measured:
-        """Do it once.
+        """Run once.
 
         Raises:
-            TimeoutError: a message has not arrived.
+            TimeoutError: A message has not arrived.
         """
         trouble = Trouble()
         sender = _Sender(self.fan_out, trouble)
@@ -153,7 +152,7 @@ class Latency(Listening):
 async def _listening(
     load: Listening, on_data: Callable[[Stream, bytes], None], trouble: Trouble
 ) -> AsyncGenerator[None]:
-    """Keep the load's streams open; before and after that, let the server come to rest."""
+    """Keep the load's streams open; before and after, wait for the server to become idle."""
     streams = Streams(load.address, on_data, trouble)
     try:
         await streams.add(load.openings)
@@ -170,7 +169,7 @@ def _percentiles(milliseconds: Sequence[float], when: str) -> dict[str, float]:
 
 
 class _Sender:
-    """Has whichever caller is free send the next message, and sees when it arrives."""
+    """Sends each message through a free caller, and notes when it arrives."""
 
     def __init__(self, fan_out: int, trouble: Trouble) -> None:
         self.free: deque[Caller] = deque()
@@ -178,20 +177,20 @@ class _Sender:
         self._trouble = trouble
         self._due: deque[int] = deque()
         self._sent = 0
-        # How many messages are kept under way.
+        # The number of messages in transit.
         self._kept_up = 0
         self._milliseconds: list[float] = []
-        # What an event that has come in part began with, by stream.
+        # The start of an event that has arrived only in part, by stream.
         self._rests: dict[Stream, bytes] = {}
 
     def answered(self, caller: Caller) -> None:
-        """Have a caller free again."""
+        """Mark a caller as free again."""
         self.free.append(caller)
         self._send_due()
         self._keep_up()
 
     def arrive(self, stream: Stream, data: bytes) -> None:
-        """Note that messages have arrived: each says when it was due."""
+        """Record the messages that have arrived; each contains the time when it was due."""
         now = time.perf_counter_ns()
         received = self._rests.pop(stream, b"") + data
         for due in _SENT_AT.findall(received):
@@ -202,7 +201,7 @@ class _Sender:
         self._keep_up()
 
     async def send(self, per_second: float, seconds: float) -> list[float]:
-        """Send for a while; return how long each message was on its way to each stream, in milliseconds."""
+        """Send for a while; return the delivery time of each message on each stream, in milliseconds."""
         self._milliseconds = []
         self._sent = 0
         begun = time.perf_counter()
@@ -214,7 +213,7 @@ class _Sender:
         return self._milliseconds
 
     async def saturate(self, under_way: int, seconds: float) -> list[float]:
-        """Send the next as soon as one has arrived everywhere; return the same as `send`."""
+        """Send the next message once one has arrived everywhere; return the same as `send`."""
         self._milliseconds = []
         self._sent = 0
         self._kept_up = under_way

@@ -1,4 +1,4 @@
-"""What a round measures: figures, and how busy the processes were meanwhile."""
+"""What a round measures: figures, and the CPU use of the processes."""
 
 import asyncio
 import time
@@ -15,8 +15,9 @@ PER_SECOND = "a second"
 class Measured:
     """One round of one subject.
 
-    `figures` go by their unit. `cpu` is the time that each process took, in cores: 1.0 is one core all the
-    time. `others` in it is what other programs took of the whole machine: much of it makes a round worthless.
+    `figures` are keyed by their unit. `cpu` is the CPU time of each process in cores: 1.0 is one core all the
+    time. Its entry `others` is the share of all other programs on the machine; if it is large, discard the
+    round.
     """
 
     figures: Mapping[str, float]
@@ -24,35 +25,33 @@ class Measured:
 
 
 class Job(Protocol):
-    """Something that a worker measures."""
+    """A measurement that a worker can perform."""
 
-    async def run(self) -> Measured:
-        """Do it once."""
-        ...
+    async def run(self) -> Measured: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How long a job measures, and how long it runs before, so that everything is under way."""
+    """How long a job measures, and how long it runs before that, so that the load is steady."""
 
     warm_up_seconds: float
     seconds: float
 
     def twice(self) -> "Span":
-        """Return a span that measures twice as long."""
+        """Return a span that measures for twice as long."""
         return Span(self.warm_up_seconds, self.seconds * 2)
 
 
 class CpuWatch:
-    """How busy processes are from here on, each with its children."""
+    """The CPU use of processes from now on, each with its children."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
-        """Watch processes, by the names under which they are reported."""
+        """Watch processes, keyed by the names under which they are reported."""
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
         self._before = self._seconds()
 
     def shares(self) -> dict[str, float]:
-        """Return the cores that each process has used since, and `others` all the rest of the machine."""
+        """Return the cores used by each process since then, and by `others`: the rest of the machine."""
         passed = {name: after - self._before[name] for name, after in self._seconds().items()}
         elapsed = passed.pop("clock")
         machine = passed.pop("machine")
@@ -67,7 +66,7 @@ class CpuWatch:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    """Return the time that the process and its children have had, those that have ended included."""
+    """Return the CPU time of the process and its children, ended ones included."""
     own = process.cpu_times()
     total = own.user + own.system + own.children_user + own.children_system
     for child in process.children():
@@ -81,7 +80,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted; those who go on by themselves stop when it is `over`."""
+    """A count; independent tasks stop once it is `over`."""
 
     count: int = 0
     over: bool = False
@@ -93,11 +92,11 @@ async def rate_of(
     pids: Mapping[str, int],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Measured:
-    """Return how fast the tally grows, over the span or more until it does; then it is over."""
+    """Return how fast the tally grows over the span, or over longer if it has not grown; then end it."""
     await sleep(span.warm_up_seconds)
     watch = CpuWatch(pids)
     started, before = time.perf_counter(), tally.count
-    while tally.count == before:  # no polling: one span is enough, but for a stalled machine
+    while tally.count == before:  # not polling: one span is enough unless the machine stalls
         await sleep(span.seconds)
     rate = (tally.count - before) / (time.perf_counter() - started)
     cpu = watch.shares()

@@ -10,12 +10,12 @@ _PROGRAM = str(Path(sys.executable).parent / "messenger")
 
 
 def command(workers: int) -> list[str]:
-    """Return how it is started, with its default settings but for what `environment` says."""
+    """Return the command that starts it with default settings except for `environment`."""
     return [_PROGRAM, "serve", "--workers", str(workers)]
 
 
 def environment(database_url: str) -> Mapping[str, str]:
-    """Return the variables that it is started with: a free port, the database, and no rate limits."""
+    """Return its environment: a free port, the database, and no rate limits."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")},
         "MESSENGER_PORT": "0",
@@ -25,5 +25,5 @@ def environment(database_url: str) -> Mapping[str, str]:
 
 
 def migrate(database_url: str) -> None:
-    """Make the tables."""
+    """Create the tables."""
     subprocess.run([_PROGRAM, "migrate"], env=environment(database_url), check=True, capture_output=True)

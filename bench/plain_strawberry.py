@@ -1,8 +1,8 @@
-"""A peer: the part of the messenger's API that is measured, on plain Strawberry as its documentation has it.
+"""A peer: the measured part of the messenger's API in plain Strawberry, built as its documentation says.
 
-Its ASGI application on uvicorn, its data loaders, its caches of parsed and validated documents, and its
-Server-Sent Events. createMessage is an ordinary transaction, without an inbox. It does what the peers on
-Node do, statement by statement.
+It uses Strawberry's ASGI application on uvicorn, its data loaders, its caches of parsed and validated
+documents, and its Server-Sent Events. createMessage is an ordinary transaction without an inbox, with the
+same statements as the peers on Node.
 """
 
 import asyncio
@@ -35,24 +35,24 @@ MAX_CONTENT_CHARS = 480
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
-# Made once: the caches are in them.
+# Created once, because the extensions hold the caches.
 _PARSED = ParserCache(maxsize=100)
 _VALIDATED = ValidationCache(maxsize=100)
 
 
 class PubSub:
-    """What is published to a user goes to a queue of each of their subscriptions."""
+    """What is published to a user goes into the queue of each of their subscriptions."""
 
     def __init__(self) -> None:
         self._queues: defaultdict[UUID, set[asyncio.Queue[asyncpg.Record]]] = defaultdict(set)
 
     def publish(self, user_id: UUID, message: asyncpg.Record) -> None:
-        """Hand a message to whoever listens."""
+        """Put a message into the queues of the user's subscriptions."""
         for queue in self._queues[user_id]:
             queue.put_nowait(message)
 
     async def subscribe(self, user_id: UUID) -> AsyncGenerator[asyncpg.Record, None]:
-        """Yield what is published from now on."""
+        """Yield the messages that are published from now on."""
         queue: asyncio.Queue[asyncpg.Record] = asyncio.Queue()
         self._queues[user_id].add(queue)
         try:
@@ -63,7 +63,7 @@ class PubSub:
 
 
 class Context:
-    """Who asks, and the loaders of one request."""
+    """The viewer, and the data loaders of one request."""
 
     def __init__(self, pool: Pool, pub_sub: PubSub, viewer: asyncpg.Record) -> None:
         self.pool = pool
@@ -72,7 +72,7 @@ class Context:
         self.users = DataLoader(load_fn=self._load_users)
         self.others = DataLoader(load_fn=self._load_others)
         self.last_messages = DataLoader(load_fn=self._load_last_messages)
-        # Not kept: a subscription's context lives on, and unread counts change.
+        # Not cached: a subscription's context lives on, and unread counts change.
         self.conversations = DataLoader(load_fn=self._load_conversations, cache=False)
 
     async def _load_users(self, ids: Sequence[UUID]) -> Sequence[asyncpg.Record]:
@@ -303,7 +303,7 @@ class Subscription:
 
 
 class Application(GraphQL[Context, None]):
-    """Strawberry's ASGI application, which knows who asks."""
+    """Strawberry's ASGI application with authentication."""
 
     def __init__(self, pool: Pool) -> None:
         schema = strawberry.Schema(

@@ -1,4 +1,4 @@
-"""The command that draws a saved run: `python -m bench.plots RESULT.json`."""
+"""The command that plots a saved run: `python -m bench.plots RESULT.json`."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from bench.measuring import PER_SECOND, Measured
 from bench.report import chosen_rounds
 from bench.rounds import Compared
 
-# By subject, a value for each place on the x axis.
+# By subject, a value for each position on the x axis.
 Series = Mapping[str, Mapping[float, float]]
 Find = Callable[[Sequence[Compared]], Series]
 
@@ -25,7 +25,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture of how figures of several comparisons hang together."""
+    """A plot that relates the figures of several comparisons."""
 
     file_name: str
     title: str
@@ -34,7 +34,7 @@ class Plot:
 
 
 def _rates(names: str) -> Find:
-    """Find how many a second there are, against the number in the comparison's name."""
+    """Find the rate per second for each number in a comparison's name."""
 
     def find(run: Sequence[Compared]) -> Series:
         series: defaultdict[str, dict[float, float]] = defaultdict(dict)
@@ -49,7 +49,7 @@ def _rates(names: str) -> Find:
 
 
 def _latencies(names: str, percentile: int) -> Find:
-    """Find a percentile of the time from sender to receiver, against the rate in the figure's unit."""
+    """Find a percentile of the delivery time for each rate in a figure's unit."""
 
     def find(run: Sequence[Compared]) -> Series:
         series: defaultdict[str, dict[float, float]] = defaultdict(dict)
@@ -111,7 +111,7 @@ _PLOTS = (
 
 @app.command()
 def main(result: Annotated[Path, typer.Argument(help="A saved run.", exists=True, dir_okay=False)]) -> None:
-    """Draw a run as SVG files beside it: how much against how many, how long against how often."""
+    """Draw a run as SVG files next to it: throughput by number, and latency by rate."""
     run = [
         Compared(
             each["name"],
@@ -122,7 +122,7 @@ def main(result: Annotated[Path, typer.Argument(help="A saved run.", exists=True
     for plot in _PLOTS:
         series = plot.find(run)
         places = sorted({place for values in series.values() for place in values})
-        # A line has two ends.
+        # A line needs two points.
         if len(places) > 1:
             path = result.with_name(f"{result.stem}-{plot.file_name}.svg")
             path.write_bytes(_drawn(plot, series, places))
@@ -146,7 +146,7 @@ def _drawn(plot: Plot, series: Series, places: Sequence[float]) -> bytes:
         title=plot.title,
         x_title=plot.x_title,
         logarithmic=True,
-        # No script, which would come from somebody's server.
+        # Without the script, which would be loaded from another server.
         js=(),
         width=900,
         height=500,

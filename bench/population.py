@@ -1,4 +1,4 @@
-"""The people and conversations that a run works with, written into a database of their own."""
+"""The users and conversations of a run, written to a database of their own."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from uuid import UUID
 import asyncpg
 from uuid_utils.compat import uuid7
 
-# The last character stands nowhere else in what a server sends: who looks for it finds each message once.
+# The last character occurs nowhere else in what a server sends, so a search for it finds each message once.
 MARK = b"~"
 CONTENT = "The build is green again. I had to pin one dependency, the one we never wanted to ~"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody signed in."""
+    """A user who is signed in."""
 
     user_id: UUID
     token: str
@@ -26,20 +26,20 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two people, and the conversation that they have."""
+    """Two users and their conversation."""
 
     one: Person
     other: Person
     conversation_id: UUID
 
     def turned(self) -> "Pair":
-        """Return the same two the other way round."""
+        """Return the same pair with author and recipient exchanged."""
         return Pair(self.other, self.one, self.conversation_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many pairs there are, how many conversations the busy have, how many messages the talkative."""
+    """The number of pairs, of conversations of the busy users, and of messages of the talkative pairs."""
 
     pairs: int
     conversations: Sequence[int]
@@ -48,9 +48,9 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Pairs who have not written yet; people by how many conversations they have, pairs by messages.
+    """Pairs without messages, users by their number of conversations, and pairs by their number of messages.
 
-    The inbox of a talkative pair's second is as long as their conversation.
+    For a talkative pair, the inbox of the second user is as long as the conversation.
     """
 
     pairs: Sequence[Pair]
@@ -59,7 +59,7 @@ class Population:
 
 
 async def settle(url: str, sizes: Sizes) -> Population:
-    """Fill a database that has only been migrated, and have PostgreSQL count what is in it."""
+    """Fill a migrated database, and have PostgreSQL update its statistics."""
     rows = _Rows()
     pairs = [rows.pair(f"{number}") for number in range(sizes.pairs)]
     talkative: dict[int, Pair] = {}
@@ -76,7 +76,7 @@ async def settle(url: str, sizes: Sizes) -> Population:
     connection = await asyncpg.connect(url)
     try:
         await rows.write(connection)
-        # So that plans stay the same during a run.
+        # Keeps plans the same during a run.
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
@@ -85,7 +85,7 @@ async def settle(url: str, sizes: Sizes) -> Population:
 
 @dataclass(slots=True)
 class _Rows:
-    """What is to be written, as the API would have left it."""
+    """Rows to write, in the state in which the API would have left them."""
 
     users: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     sessions: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
@@ -98,7 +98,7 @@ class _Rows:
     positions: dict[UUID, int] = field(default_factory=dict[UUID, int])
 
     def person(self, name: str) -> Person:
-        """Have somebody, signed in for a day."""
+        """Add a user who is signed in for a day."""
         person = Person(uuid7(), secrets.token_urlsafe(32))
         self.users.append((person.user_id, name))
         token_hash = sha256(person.token.encode()).hexdigest()
@@ -108,12 +108,12 @@ class _Rows:
         return person
 
     def pair(self, name: str) -> Pair:
-        """Have two people with an empty conversation."""
+        """Add two users with an empty conversation."""
         one, other = self.person(f"one-{name}"), self.person(f"other-{name}")
         return Pair(one, other, self.conversation(one, other))
 
     def conversation(self, one: Person, other: Person) -> UUID:
-        """Have an empty conversation of these two."""
+        """Add an empty conversation of these two."""
         conversation_id = uuid7()
         pair_key = ":".join(sorted((str(one.user_id), str(other.user_id))))
         self.conversations[conversation_id] = [pair_key, 0]
@@ -122,7 +122,7 @@ class _Rows:
         return conversation_id
 
     def messages(self, pair: Pair, count: int) -> None:
-        """Have the first of the pair write, and nobody read it."""
+        """Add messages by the first user of the pair that the second has not read."""
         conversation = self.conversations[pair.conversation_id]
         for _ in range(count):
             message_id = uuid7()
@@ -135,7 +135,7 @@ class _Rows:
         self.participants[pair.conversation_id, pair.one.user_id][0] = conversation[1]
 
     async def write(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Copy everything into the database."""
+        """Copy all rows to the database."""
         tables: Sequence[tuple[str, str, Sequence[tuple[Any, ...]]]] = [
             ("users", "id username", self.users),
             ("inboxes", "user_id last_position", list(self.positions.items())),

@@ -1,4 +1,4 @@
-"""The processes of a run, each ended by its id when its block ends."""
+"""The processes of a run; each is ended by its process ID when its block ends."""
 
 import json
 import os
@@ -19,9 +19,9 @@ from bench.measuring import Job, Measured
 CHECKOUT = Path(__file__).parent.parent
 
 
-# How many connections wait for a server to accept them.
+# The listen backlog.
 _BACKLOG = 2048
-# In the line that says where a server listens, without spaces.
+# Marks the log line with a server's address. Its JSON has no spaces.
 _SERVING = '"event":"serving"'
 _START_SECONDS = 30
 
@@ -31,7 +31,7 @@ class DidNotStart(Exception):
 
 
 class WorkerFailed(Exception):
-    """A job did not come to its end; the message is the worker's traceback."""
+    """A job failed; the message is the worker's traceback."""
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def running(
             env=environment,
             cwd=folder,
             pass_fds=pass_fds,
-            # Ctrl-C is for the bench, which then ends this one.
+            # Ctrl-C is for the benchmark, which then ends this process.
             process_group=0,
         )
     try:
@@ -79,10 +79,10 @@ def serving(
     environment: Mapping[str, str] = os.environ,
     folder: Path = CHECKOUT,
 ) -> Generator[tuple[int, tuple[str, int]]]:
-    """Run a server that logs where it listens, as `announce` does; yield its process id and address.
+    """Run a server that logs its address as `announce` does; yield its process ID and address.
 
     Raises:
-        DidNotStart: it does not.
+        DidNotStart: The server did not start.
     """
     with (
         log_path.open("wb") as log_file,
@@ -92,7 +92,7 @@ def serving(
 
 
 def _address(process: subprocess.Popen[bytes], log_path: Path) -> tuple[str, int]:
-    """Wait for the line of the log that says where the server is."""
+    """Wait for the log line with the server's address."""
     end = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         for line in log_path.read_text().splitlines(keepends=True):
@@ -110,29 +110,28 @@ def listening_socket() -> socket.socket:
 
 
 def announce(listening: socket.socket) -> None:
-    """Say on standard error where a server listens."""
+    """Write a server's address to standard error."""
     host, port = listening.getsockname()
     line = json.dumps({"event": "serving", "listening": f"http://{host}:{port}"})
     print(line, file=sys.stderr, flush=True)
 
 
 class Worker:
-    """A process that does one job after the other."""
+    """A process that performs jobs one after the other."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        """Give jobs to a running `bench.worker`."""
+        """Send jobs to a running `bench.worker`."""
         self._process = process
 
     @property
     def pid(self) -> int:
-        """The process's id."""
         return self._process.pid
 
     def do(self, job: Job) -> Measured:
-        """Have a job done, and wait for it.
+        """Perform a job and wait for its result.
 
         Raises:
-            WorkerFailed: it was not.
+            WorkerFailed: The job failed.
         """
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None

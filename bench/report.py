@@ -1,4 +1,4 @@
-"""What a run found: a table to read, and JSON to keep."""
+"""The results of a run: tables to read, and JSON to keep."""
 
 import json
 import platform
@@ -31,9 +31,9 @@ _HEAD = (
 )
 _TARGETS_HEAD = ("to reach", "of", "against", "factor", "came to", "at its limit")
 
-# What other programs may take of the machine, in cores, while a round is measured that counts.
+# A round counts as quiet if other programs used at most this many cores of the machine.
 _QUIET_CORES = 0.2
-# A process that takes so much of its core has no more to give.
+# A process that uses this much of its core is at its limit.
 _BUSY_CORES = 0.9
 
 
@@ -49,15 +49,15 @@ class Run:
 
 
 def table(run: Run) -> str:
-    """Return the run's medians, lowest and highest rounds and ratios as a Markdown table.
+    """Return the medians, extremes and ratios of the run as a Markdown table.
 
-    Only quiet rounds count, where a comparison has any.
+    Only quiet rounds count, if a comparison has any.
     """
     return _table(_HEAD, [row for compared in run.compared for row in _rows(compared, run.cores)])
 
 
 def targets(run: Run) -> str:
-    """Return what was to be reached, and what of it was, as a Markdown table; empty where nothing was."""
+    """Return the targets and whether they were met as a Markdown table; empty if no target was measured."""
     compared_by_name = {compared.name: compared for compared in run.compared}
     rows = [
         _target_row(target, compared_by_name[target.comparison], run.cores)
@@ -123,11 +123,11 @@ def _rows(compared: Compared, cores: Cores) -> Iterator[tuple[str, ...]]:
                 what,
                 how_quiet,
                 subject,
-                f"{_middle(figures, _figure)} {unit}",
-                "" if subject == MESSENGER or not ratios else _middle(ratios, _ratio),
+                f"{_median(figures, _figure)} {unit}",
+                "" if subject == MESSENGER or not ratios else _median(ratios, _ratio),
                 _cpu_each(of_subject, "subject") if unit == PER_SECOND else "",
                 _cpu_each(of_subject, "load") if unit == PER_SECOND else "",
-                # All figures of a job were measured at the same time.
+                # All figures of a job were measured over the same time.
                 _cpu(of_subject) if is_first else "",
                 _limit(of_subject, cores) if is_first else "",
             )
@@ -135,7 +135,7 @@ def _rows(compared: Compared, cores: Cores) -> Iterator[tuple[str, ...]]:
 
 
 def chosen_rounds(compared: Compared) -> Rounds:
-    """Return the quiet rounds, or all where there is none: they are better than nothing."""
+    """Return the quiet rounds, or all rounds if none was quiet."""
     quiet = _quiet_rounds(compared)
     if not quiet:
         return compared.rounds
@@ -143,7 +143,7 @@ def chosen_rounds(compared: Compared) -> Rounds:
 
 
 def _quiet_rounds(compared: Compared) -> Sequence[int]:
-    """Return the rounds that no other program has disturbed; whatever they gave, they count."""
+    """Return the rounds that no other program disturbed, whatever their results."""
     return [
         number
         for number, subjects in enumerate(zip(*compared.rounds.values(), strict=True))
@@ -152,7 +152,7 @@ def _quiet_rounds(compared: Compared) -> Sequence[int]:
 
 
 def _limit(rounds: Sequence[Measured], cores: Cores) -> str:
-    """Say which processes had no more to give; nothing where all have waited, for a disk or a clock."""
+    """Return the processes that were at their limit; empty if all waited for a disk or a clock."""
     busy = {name: median(each.cpu[name] for each in rounds) for name in rounds[0].cpu}
     at_limit = [name for name in ("subject", "load", "PostgreSQL") if busy.get(name, 0) >= _BUSY_CORES]
     together = busy.get("load", 0) + busy["PostgreSQL"]
@@ -161,7 +161,7 @@ def _limit(rounds: Sequence[Measured], cores: Cores) -> str:
     return ", ".join(at_limit)
 
 
-def _middle(values: Sequence[float], show: Callable[[float], str]) -> str:
+def _median(values: Sequence[float], show: Callable[[float], str]) -> str:
     if len(values) == 1:
         return show(values[0])
     return f"{show(median(values))} ({show(min(values))} to {show(max(values))})"
@@ -199,7 +199,7 @@ def _node_version() -> str | None:
 
 
 def _versions() -> Mapping[str, str]:
-    """Return the versions of what the messenger and its peers are made of."""
+    """Return the versions of the messenger's and its peers' components."""
     ours = {name: version(name) for name in ("strawberry-graphql", "uvicorn", "uvloop", "asyncpg")}
     lock = PEERS_FOLDER / "package-lock.json"
     locked: Mapping[str, Mapping[str, Mapping[str, str]]] = json.loads(lock.read_text())
@@ -208,7 +208,7 @@ def _versions() -> Mapping[str, str]:
 
 
 def _revision() -> str | None:
-    """Return the commit that was measured, marked where the checkout has changes; None outside of Git."""
+    """Return the commit that was measured, marked if the checkout has changes; None outside Git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Streams that go on where they were: how fast a reader of a long inbox is where it left off."""
+"""Resuming streams: how fast a reader of a long inbox continues from its cursor."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from resolvers.cursors import InboxCursor
 
 @dataclass(frozen=True, slots=True)
 class Resuming:
-    """Opens streams over and over, `behind` messages before the end of somebody's inbox.
+    """Opens streams repeatedly, `behind` messages before the end of a user's inbox.
 
-    Counts those that have had these messages.
+    Counts the streams that have received these messages.
     """
 
     address: Address
@@ -30,10 +30,10 @@ class Resuming:
     database_url: str
 
     async def run(self) -> Measured:
-        """Do it once.
+        """Run once.
 
         Raises:
-            TimeoutError: messages do not come.
+            TimeoutError: Messages did not arrive.
         """
         head, _, body = self.opening.partition(b"\r\n\r\n")
         opening = head + b"\r\nlast-event-id: " + await self._cursor() + b"\r\n\r\n" + body

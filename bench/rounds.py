@@ -1,4 +1,4 @@
-"""Measuring in turns, so that whatever else the machine does meets all subjects alike."""
+"""Measures subjects in turns, so that other load on the machine affects all of them alike."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,10 +25,11 @@ def measure_in_turns(
     warm_up: Callable[[Subject], Sequence[Job]],
     tell: Callable[[str], None],
 ) -> tuple[Sequence[Compared], WorkerFailed | DidNotStart | None]:
-    """Measure every subject of every comparison once a round, those of a comparison one after the other.
+    """Measure every subject of every comparison once a round, one subject right after the other.
 
-    Returns what was measured, up to the first failure, and that. Every round starts its subjects afresh and
-    warms them up; only one of them has anything to do at a time. Every second round goes the other way round.
+    Returns what was measured up to the first failure, and that failure. Every round starts its subjects
+    afresh and warms them up. Only one of them is under load at a time. Every second round uses the reverse
+    order.
     """
     measured: dict[str, dict[str, list[Measured]]] = {
         each.name: {name: [] for name in each.subjects} for each in comparisons

@@ -1,4 +1,4 @@
-"""How a server is spoken to: the requests of its clients, made once and sent often."""
+"""The requests of a server's clients, encoded once and sent often."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,45 +12,43 @@ from schema.node import NodeType
 
 
 class Speech(Protocol):
-    """The requests by which the first of a pair writes and somebody listens."""
+    """The requests to write as the first user of a pair, and to listen as any user."""
 
     @property
     def resumes(self) -> bool:
-        """Whether a stream that was lost goes on where it was."""
+        """Whether an interrupted stream resumes without losing events."""
         ...
 
     def write(self, pair: Pair, content: str) -> bytes:
-        """Have the first of the pair write to the other."""
+        """Return the request to write from the first user of the pair to the second."""
         ...
 
     def listen(self, person: Person, document: str) -> bytes:
-        """Open a stream of somebody's messages."""
+        """Return the request to subscribe to a user's messages."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class GraphQL:
-    """Speaks to the messenger or, `plain_ids`, to a peer, whose ids are the database's."""
+    """Requests to the messenger or, with `plain_ids`, to a peer, which uses the database's IDs."""
 
     plain_ids: bool
     resumes: bool
 
     def write(self, pair: Pair, content: str) -> bytes:
-        """Have the first of the pair write to the other."""
         given = {"conversationId": self._conversation(pair.conversation_id), "content": content}
         return _post(pair.one, documents.CREATE_MESSAGE, {"input": given})
 
     def page_of_conversations(self, person: Person, size: int) -> bytes:
-        """Ask for somebody's most recent conversations."""
+        """Return the request for a user's most recent conversations."""
         return _post(person, documents.CONVERSATIONS, {"first": size})
 
     def page_of_messages(self, pair: Pair, size: int) -> bytes:
-        """Ask, as the second of the pair, for the newest messages."""
+        """Return the request for the newest messages, as the second user of the pair."""
         given = {"id": self._conversation(pair.conversation_id), "last": size}
         return _post(pair.other, documents.MESSAGES, given)
 
     def listen(self, person: Person, document: str) -> bytes:
-        """Open a stream of somebody's messages."""
         return _post(person, document, {}, accept="text/event-stream")
 
     def _conversation(self, key: UUID) -> str:
@@ -58,21 +56,21 @@ class GraphQL:
 
 
 class Bare:
-    """Speaks to the bare servers, which pass on what they are given: an event like the messenger's."""
+    """Requests to the bare servers, which forward what they receive: an event like the messenger's."""
 
     resumes = False
 
     def write(self, pair: Pair, content: str) -> bytes:
-        """Have an event sent to the second of the pair."""
+        """Return the request to send an event to the second user of the pair."""
         return request("POST", f"/{pair.other.user_id}", {}, _event_like(pair, content))
 
     def listen(self, person: Person, document: str) -> bytes:
-        """Open a stream of what is posted for somebody."""
+        """Return the request to open a stream of what is posted for the user."""
         return request("GET", f"/{person.user_id}", {})
 
 
 def _event_like(pair: Pair, content: str) -> object:
-    """Return what an event of MESSAGE_CREATED carries, in its shape and size."""
+    """Return what an event of MESSAGE_CREATED contains, with the same shape and size."""
     message = {
         "id": NodeType.MESSAGE.encode(pair.conversation_id),
         "content": content,

@@ -1,4 +1,4 @@
-"""The SQL of the floors and of the peer on Strawberry; that of the peers on Node is in `peers/`."""
+"""The SQL of the floors and of the Strawberry peer; the SQL of the Node peers is in `peers/`."""
 
 SESSION = """
     SELECT users.id, users.username, users.avatar_url
@@ -6,7 +6,7 @@ SESSION = """
     WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > now()
 """
 
-# createMessage with an inbox: what the messenger has to do for each message, as one statement.
+# createMessage with an inbox: what the messenger has to do for each message, in one statement.
 DELIVER = """
     WITH conversation AS (
         UPDATE conversations SET last_seq = last_seq + 1
@@ -72,7 +72,7 @@ LAST_MESSAGES = """
     JOIN messages ON messages.conversation_id = wanted.conversation_id AND messages.seq = wanted.seq
 """
 
-# A conversation, a page of its messages, and their authors.
+# A conversation and a page of its messages with their authors.
 CONVERSATIONS_BY_ID = """
     SELECT conversations.id, conversations.last_seq, participants.last_position,
            (conversations.last_seq - participants.read_seq)::int AS unread_count

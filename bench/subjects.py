@@ -1,4 +1,4 @@
-"""What is measured: the messenger, its peers, and the floors, each started on a database of its own."""
+"""The subjects: the messenger, its peers and the floors, each started on a database of its own."""
 
 import os
 import shutil
@@ -45,12 +45,12 @@ _PYTHON_PROGRAMS: Mapping[str, tuple[str, Speech]] = {
 
 
 class PeersMissing(Exception):
-    """The peers on Node have not been installed; the message says how."""
+    """The Node peers are not installed; the message says how to install them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Something running that is measured; `address` and `speech` are a server's."""
+    """A running subject; `address` and `speech` belong to a server."""
 
     worker: Worker
     pids: Mapping[str, int]
@@ -61,7 +61,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What all subjects have in common during a run."""
+    """What all subjects share during a run."""
 
     folder: Path
     cores: Cores
@@ -88,12 +88,12 @@ class Stage:
 
 
 def _folder_of(name: str, scratch: Path) -> Path:
-    # The messenger keeps what it makes in the current folder.
+    # The messenger creates its files in the current directory.
     return scratch if name in {MESSENGER, TWO_WORKERS} else CHECKOUT
 
 
 def _how(name: str, database: DatabaseAddress) -> tuple[Sequence[str], Mapping[str, str], Speech]:
-    """Return a server's command, its environment, and how it is spoken to."""
+    """Return a server's command, its environment, and its requests."""
     if name in {MESSENGER, TWO_WORKERS}:
         workers = 2 if name == TWO_WORKERS else 1
         return messenger.command(workers), messenger.environment(database.url), _MESSENGER_SPEECH
@@ -112,6 +112,6 @@ def _node(program: str, *arguments: str) -> Sequence[str]:
 
 
 def node_program() -> str | None:
-    """Return the Node that the peers run on: the virtual environment's, or else the system's."""
+    """Return the Node program for the peers: the virtual environment's, or else the system's."""
     own_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return shutil.which("node", path=own_first)

@@ -1,4 +1,4 @@
-"""What is to be reached, and whether a run reaches it."""
+"""The performance targets, and whether a run meets them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ Rounds = Mapping[str, Sequence[Measured]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A comparison's figure of the messenger as against that of another subject: `factor` times it.
+    """A target for a figure of the messenger: `factor` times that of another subject.
 
-    At least that for rates, at most that where `less` is better. Where `or_limit` is given, it will also do
-    that the messenger comes to so much of what the SQL alone does.
+    It is a minimum for rates, and a maximum if `less` is better. With `or_limit`, the target is also met if
+    the messenger reaches that fraction of the SQL alone.
     """
 
     comparison: str
@@ -29,7 +29,7 @@ class Target:
     or_limit: float | None = None
 
     def verdict(self, rounds: Rounds) -> str:
-        """Say whether the rounds, of this comparison, reach it."""
+        """Return whether the rounds of this comparison meet the target."""
         ratio = median_ratio(rounds, self.unit, self.subject, self.against)
         if ratio is None:
             return "not measured"
@@ -57,13 +57,13 @@ TARGETS: Sequence[Target] = (
 
 
 def median_ratio(rounds: Rounds, unit: str, one: str, other: str) -> float | None:
-    """Return the median of the rounds' ratios; None where there is none."""
+    """Return the median of the rounds' ratios, or None without any."""
     ratios = list(ratios_of(rounds, unit, one, other))
     return median(ratios) if ratios else None
 
 
 def ratios_of(rounds: Rounds, unit: str, one: str, other: str) -> Iterator[float]:
-    """Yield each round's ratio of one subject's figure to the other's, where both have it."""
+    """Yield each round's ratio of one subject's figure to the other's, for rounds that have both."""
     for mine, theirs in zip(rounds.get(one, ()), rounds.get(other, ()), strict=False):
         if unit in mine.figures and theirs.figures.get(unit):
             yield mine.figures[unit] / theirs.figures[unit]

@@ -1,4 +1,4 @@
-"""Waiting while something may go wrong elsewhere."""
+"""Waiting for results while callbacks may fail."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -14,21 +14,21 @@ _CALM_SECONDS = 0.2
 
 
 class Trouble:
-    """What has gone wrong in a callback: those who wait meanwhile raise it."""
+    """The first error of a callback; everything that waits raises it."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
+        """Start without an error."""
         self._error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_over = False
         """Whether connections may end now."""
 
     def report(self, error: Exception) -> None:
-        """Have it raised, if it is the first."""
+        """Record the error, if it is the first."""
         if not self.is_over and not self._error.done():
             self._error.set_exception(error)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so long."""
+        """Sleep for this time."""
         await asyncio.wait({self._error}, timeout=seconds)
         if self._error.done():
             self._error.result()
@@ -37,7 +37,7 @@ class Trouble:
         """Wait for a future, and return its result.
 
         Raises:
-            TimeoutError: it does not come.
+            TimeoutError: The future did not complete in time.
         """
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await asyncio.wait({self._error, future}, return_when=asyncio.FIRST_COMPLETED)
@@ -46,10 +46,10 @@ class Trouble:
         return future.result()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until it is so.
+        """Wait until the condition holds.
 
         Raises:
-            TimeoutError: it never is.
+            TimeoutError: The condition did not hold in time.
         """
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while not condition():
@@ -57,7 +57,7 @@ class Trouble:
 
 
 async def calm(pids: Iterable[int]) -> None:
-    """Wait until the processes have done what there was to do, or ten seconds where they never rest."""
+    """Wait until the processes are idle, for ten seconds at most."""
     processes = [psutil.Process(pid) for pid in pids]
     for _ in range(50):
         before = _cpu_seconds(processes)

@@ -1,4 +1,4 @@
-"""The program of a worker: jobs come in on standard input, what they measured goes out on standard output."""
+"""The worker program: reads jobs from standard input, and writes their results to standard output."""
 
 import asyncio
 import pickle
@@ -27,7 +27,7 @@ def _work() -> None:
             try:
                 answer: Measured | str = runner.run(_done(job))
             except Exception as error:
-                # Many may have met the same trouble.
+                # Several tasks may have raised the same error.
                 told = traceback.TracebackException.from_exception(error, max_group_width=1)
                 answer = "".join(told.format())
             pickle.dump(answer, sys.stdout.buffer)

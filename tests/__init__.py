@@ -1,1 +1,1 @@
-"""Tests against the running program and a real PostgreSQL."""
+"""Tests of the running program with a real PostgreSQL."""

@@ -1,4 +1,4 @@
-"""One PostgreSQL and one server for all tests of a process; each test creates users of its own."""
+"""One PostgreSQL and one server for all tests of a process; each test creates its own users."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
@@ -47,7 +47,7 @@ async def database(cluster: embedded.Cluster) -> AsyncGenerator[Database]:
 
 @pytest.fixture
 async def noted(database: Database) -> AsyncGenerator[Noted]:
-    """The same database over one connection, and the statements that it has executed so far."""
+    """The same database through one connection, and the statements executed on it so far."""
     statements: list[str] = []
 
     def note(executed: LoggedQuery) -> None:
@@ -56,7 +56,7 @@ async def noted(database: Database) -> AsyncGenerator[Noted]:
 
     async with open_database(database.url, pool_size=1) as opened:
         async with opened.connection() as connection:
-            # What a new connection asks once about these types is not counted.
+            # A new connection asks for these types once, which does not count.
             await connection.fetch("SELECT $1::uuid[], $2::bigint[]", [], [])
             connection.add_query_logger(note)
         yield opened, statements
@@ -84,14 +84,14 @@ def server(
 
 @pytest.fixture(scope="session")
 async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    """Speaks to the server without cookies, so that each request says itself whose it is."""
+    """An HTTP client without cookies, so that each request carries its own credentials."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30) as client:
         yield client
 
 
 async def sign_in(http: httpx.AsyncClient, name: str) -> Person:
-    """Sign in somebody new, whose name starts like this."""
+    """Sign in a new user whose name starts with `name`."""
     username = f"{name}-{uuid4().hex[:12]}"
     response = await http.post("/auth/dev/login", json={"username": username})
     http.cookies.clear()
@@ -121,7 +121,7 @@ async def browser() -> AsyncGenerator[Browser]:
 
 @pytest.fixture(scope="session")
 async def generated(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
-    """Generate what frontends generate, once for all processes of this run, and return the folder."""
+    """Run the frontends' code generators once for all processes of this run, and return the folder."""
     done = tmp_path_factory.getbasetemp().parent / f"generated-{testrun_uid}"
     async with AsyncFileLock(f"{done}.lock", timeout=120):
         if not done.exists():

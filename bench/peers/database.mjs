@@ -1,11 +1,11 @@
-// PostgreSQL for the peers that run on Node: the pool, and who is signed in.
-// The address comes in PGHOST, PGUSER and PGDATABASE, which pg reads.
+// PostgreSQL for the Node peers: the pool, and authentication.
+// pg reads the address from PGHOST, PGUSER and PGDATABASE.
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 
 export const pool = new pg.Pool({ max: 10 })
 
-// pg prepares a statement that has a name once on each connection.
+// pg prepares a named statement once per connection.
 export const statement = (name, text) => (values, client = pool) =>
   client.query({ name, text, values }).then((result) => result.rows)
 

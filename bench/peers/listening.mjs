@@ -1,4 +1,4 @@
-// Tells the bench where a peer listens, and ends it when it is told to.
+// Reports a peer's address to the benchmark, and exits on SIGTERM.
 import { pool } from './database.mjs'
 
 export function announce(port) {

@@ -1,4 +1,4 @@
-// The API on Mercurius, compiled by its JIT; createMessage is one statement.
+// The API on Mercurius with its JIT compiler; createMessage is one statement.
 import Fastify from 'fastify'
 import mercurius from 'mercurius'
 import { viewerOf } from './database.mjs'

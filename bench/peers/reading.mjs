@@ -1,4 +1,4 @@
-// The statements that pages are read with: one each for a page, and one for what all its rows show.
+// The statements for pages: one for each page, and one for the related objects of all its rows.
 import { statement } from './database.mjs'
 
 export const recentConversations = statement(

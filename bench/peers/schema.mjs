@@ -1,11 +1,11 @@
-// The part of the messenger's API that is measured, by the same names, and how rows become its types.
+// The measured part of the messenger's API, with the same names, and the mapping from rows to its types.
 import { readFileSync } from 'node:fs'
 
 export const typeDefs = readFileSync(new URL('schema.graphql', import.meta.url), 'utf8')
 
 const MAX_CONTENT_CHARS = 480
 
-// What a message may not be; null when all is well.
+// Returns why a message is invalid, or null if it is valid.
 export function refusal(content) {
   if (!content) return { code: 'BLANK', message: 'Write something.', path: ['input', 'content'] }
   if (content.length > MAX_CONTENT_CHARS) {

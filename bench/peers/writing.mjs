@@ -1,5 +1,5 @@
-// createMessage, without an inbox: as an ordinary transaction, and as one statement.
-// Both return the stored row with the ids of who takes part, or nothing where the author does not.
+// createMessage without an inbox: as an ordinary transaction, and as one statement.
+// Both return the stored row with the participants' IDs, or nothing if the author is not a participant.
 import { v7 as newId } from 'uuid'
 import { pool, statement } from './database.mjs'
 

@@ -1,1 +1,1 @@
-"""Tests of the database: statements, the pool, migrations, the embedded PostgreSQL."""
+"""Tests of the database: statements, the pool, migrations and the embedded PostgreSQL."""

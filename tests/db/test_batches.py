@@ -1,4 +1,4 @@
-"""Messages that are stored together come out as if each had been stored by itself, one after the other."""
+"""Messages that are stored in a batch have the same outcomes as if each had been stored by itself."""
 
 import asyncio
 from collections import Counter
@@ -23,7 +23,7 @@ PEOPLE = 5
 
 @dataclass(frozen=True)
 class Said:
-    """A message by numbers: of its author, conversation and key. The conversation may not exist."""
+    """A message as indexes of its author, conversation and key. The conversation may not exist."""
 
     author: int
     talk: int
@@ -32,7 +32,7 @@ class Said:
 
 @dataclass(frozen=True)
 class World:
-    """People, and conversations of some of them."""
+    """Users, and conversations between some of them."""
 
     people: Sequence[UUID]
     talks: Sequence[UUID]
@@ -44,7 +44,7 @@ class World:
         return Outgoing(talk, self.people[said.author], content, key)
 
     def told(self, outcome: Delivered | Refused) -> object:
-        """Return the outcome in numbers that do not depend on this world's ids."""
+        """Return the outcome as indexes, which do not depend on this world's IDs."""
         if isinstance(outcome, Refused):
             return outcome
         message = outcome.message
@@ -80,7 +80,7 @@ async def one_by_one(connection: Connection, batch: Sequence[Outgoing]) -> list[
 
 
 async def everything(connection: Connection, world: World) -> list[object]:
-    """Return all that is stored of a world, in its numbers."""
+    """Return everything that is stored of a world, as indexes."""
     entries = await connection.fetch(
         """
         SELECT array_position($1, user_id), position, array_position($2, conversation_id), seq,
@@ -115,7 +115,7 @@ batches = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(groups_of_people, batches)
-async def test_a_batch_is_the_same_messages_one_by_one(
+async def test_a_batch_equals_the_same_messages_one_by_one(
     database: Database, groups: list[frozenset[int]], said: list[list[Said]]
 ):
     async with database.connection() as connection:
@@ -129,7 +129,7 @@ async def test_a_batch_is_the_same_messages_one_by_one(
                 expected = await one_by_one(connection, [apart.outgoing(*pair) for pair in pairs])
                 outgoing = [together.outgoing(*pair) for pair in pairs]
                 if len(batch) == 1:
-                    # Alone it would end this transaction when its key is used.
+                    # On its own, it would end this transaction when its key is already used.
                     outcomes = await one_by_one(connection, outgoing)
                 else:
                     outcomes = await inboxes.deliver_all(connection, outgoing)
@@ -139,8 +139,8 @@ async def test_a_batch_is_the_same_messages_one_by_one(
             await transaction.rollback()
 
 
-async def test_many_writers_leave_no_hole_and_no_deadlock(database: Database):
-    """Two processes write in batches, and others by themselves, all in the same conversations."""
+async def test_concurrent_writers_cause_no_gaps_and_no_deadlocks(database: Database):
+    """Two processes write batches, and other tasks write single messages, all to the same conversations."""
     dice = Random(7)
     groups = [frozenset(pair) for pair in combinations(range(PEOPLE), 2)]
     groups += [frozenset(dice.sample(range(PEOPLE), size)) for size in (3, 4, 5, 5)]
@@ -178,7 +178,7 @@ async def test_many_writers_leave_no_hole_and_no_deadlock(database: Database):
             stored[each.author, each.key] += isinstance(outcome, Delivered)
         elif is_permitted:
             assert isinstance(outcome, Delivered)
-    # Of those who used a key, one in whichever batch was first.
+    # Of the messages with the same key, only the first is stored, whichever batch that is in.
     assert set(stored.values()) == {1}
     delivered = [outcome for outcome in outcomes if isinstance(outcome, Delivered)]
     async with database.connection() as connection:

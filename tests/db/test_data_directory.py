@@ -1,4 +1,4 @@
-"""The data directory is closed to the other users of the machine."""
+"""Other users of the machine have no access to the data directory."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ def mode_of(path: Path) -> int:
 
 
 def assert_closed(data_dir: Path) -> None:
-    """As root, the server's own user passes through the folder, by its group."""
+    """When started as root, the server's own user may pass through the folder by its group."""
     assert mode_of(data_dir) == (0o710 if os.geteuid() == 0 else 0o700)
     if os.geteuid() == 0:
         assert data_dir.stat().st_gid == pwd.getpwnam("messenger-postgres").pw_gid
@@ -41,14 +41,14 @@ def careless_umask():
 
 
 @pytest.mark.usefixtures("careless_umask")
-def test_what_is_made_is_for_its_owner_only(tmp_path: Path):
+def test_new_files_are_accessible_to_their_owner_only(tmp_path: Path):
     data_dir = tmp_path / "new"
     with embedded.running(data_dir):
         secret_key(load_settings(data_dir=data_dir))
         assert_closed(data_dir)
 
 
-def test_a_data_directory_that_was_open_is_closed(tmp_path: Path):
+def test_an_accessible_data_directory_is_restricted(tmp_path: Path):
     data_dir = tmp_path / "new"
     with embedded.running(data_dir):
         secret_key(load_settings(data_dir=data_dir))
@@ -61,7 +61,7 @@ def test_a_data_directory_that_was_open_is_closed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o1777])
-def test_a_folder_with_other_things_in_it_keeps_its_mode(tmp_path: Path, mode: int):
+def test_a_folder_with_other_files_keeps_its_mode(tmp_path: Path, mode: int):
     data_dir = tmp_path / "shared"
     data_dir.mkdir()
     (data_dir / "something else").touch()
@@ -72,13 +72,13 @@ def test_a_folder_with_other_things_in_it_keeps_its_mode(tmp_path: Path, mode: i
         assert mode_of(data_dir / "postgres") == 0o700
 
 
-def test_the_folder_of_a_socket_that_is_elsewhere_is_closed(tmp_path: Path):
+def test_a_separate_socket_folder_is_restricted(tmp_path: Path):
     with embedded.running(tmp_path / ("long" * 30)) as cluster:
         assert cluster.socket_dir.parent != tmp_path
         assert mode_of(cluster.socket_dir) == 0o700
 
 
-def test_nothing_listens_on_tcp_and_nobody_is_trusted_there(tmp_path: Path):
+def test_postgresql_does_not_listen_on_tcp_or_trust_tcp_clients(tmp_path: Path):
     with embedded.running(tmp_path) as cluster:
         rules = [
             line.split()
@@ -92,7 +92,7 @@ def test_nothing_listens_on_tcp_and_nobody_is_trusted_there(tmp_path: Path):
 
 
 def can_as_nobody(attempt: Callable[[], object]) -> bool:
-    """Say whether another user may do it."""
+    """Return whether another user can perform the action."""
     nobody = pwd.getpwnam("nobody")
     child = os.fork()
     if child == 0:
@@ -122,10 +122,10 @@ def connect(path: Path) -> None:
         client.connect(str(path))
 
 
-# Not where everything has to be shown.
+# In CI, a missing prerequisite is a failure.
 @pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="only root can be another user")
 @pytest.mark.parametrize("is_shared", [False, True], ids=["its own folder", "a folder with other things"])
-def test_another_user_can_neither_read_lock_nor_stop_anything(tmp_path: Path, is_shared: bool):
+def test_another_user_cannot_read_lock_or_stop_anything(tmp_path: Path, is_shared: bool):
     data_dir = tmp_path / "data"
     if is_shared:
         data_dir.mkdir()
@@ -135,7 +135,7 @@ def test_another_user_can_neither_read_lock_nor_stop_anything(tmp_path: Path, is
     control.touch(0o644)
     with embedded.running(data_dir) as cluster:
         secret_key(load_settings(data_dir=data_dir))
-        # It is not the folders above that keep them out.
+        # The folders above are not what keeps them out.
         assert can_as_nobody(lambda: lock(control))
         assert is_shared == can_as_nobody(lambda: list(data_dir.iterdir()))
         for name in FILES:

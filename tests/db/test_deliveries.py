@@ -1,4 +1,4 @@
-"""Messages handed in at the same time share a statement, and each has an outcome of its own."""
+"""Messages that are submitted together share a statement, and each has its own outcome."""
 
 import asyncio
 import os
@@ -11,10 +11,11 @@ import pytest
 from asyncpg import CheckViolationError
 
 from db import conversations, inboxes
-from db.engine import Database, DatabaseUnavailable, open_database
+from db.engine import SERVER_SETTINGS, Database, DatabaseUnavailable, open_database
 from db.inboxes import Delivered, Outgoing, Refused
 from db.records import User
 from tests.conftest import Noted, PersonMaker
+from tests.support.serving import eventually_async
 
 Talk = tuple[UUID, User]
 
@@ -43,19 +44,22 @@ async def inbox_of(database: Database, user: User) -> list[str]:
 
 @asynccontextmanager
 async def held(database: Database, talk: Talk) -> AsyncGenerator[None]:
-    """Keep whoever writes in the conversation waiting for as long as the block runs."""
+    """Lock the conversation, so that messages to it wait until the block ends."""
     async with database.transaction() as connection:
         await connection.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", talk[0])
         yield
 
 
 async def waits(database: Database) -> int:
-    """Wait until somebody waits for a lock, and return their process."""
-    async with asyncio.timeout(20), database.connection() as connection:
-        while True:
-            rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            if rows:
-                return rows[0]["pid"]
+    """Wait until a process is blocked by a lock, and return its process ID."""
+    query = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' LIMIT 1"
+    async with database.connection() as connection:
+
+        async def someone_waits() -> bool:
+            return await connection.fetchval(query) is not None
+
+        await eventually_async(someone_waits)
+        return await connection.fetchval(query)
 
 
 async def test_simultaneous_messages_share_a_statement(noted: Noted, talk: Callable[[], Awaitable[Talk]]):
@@ -70,13 +74,13 @@ async def test_simultaneous_messages_share_a_statement(noted: Noted, talk: Calla
         assert outcome.message.content == str(number)
         assert outcome.message.seq == number // 3 + 1
         assert outcome.positions[talks[number % 3][1].id] == number // 3 + 1
-    # More than go into one statement.
+    # More than fit into one statement.
     statements.clear()
     await asyncio.gather(*(database.deliveries.deliver(saying("more", talks[0])) for _ in range(200)))
     assert 200 / 64 <= len(statements) <= 5
 
 
-async def test_what_is_wrong_with_one_message_is_nothing_to_the_others(
+async def test_an_invalid_message_does_not_affect_the_others(
     database: Database, talk: Callable[[], Awaitable[Talk]], person: PersonMaker
 ):
     good, eve, key = await talk(), await person("eve"), uuid4()
@@ -95,7 +99,7 @@ async def test_what_is_wrong_with_one_message_is_nothing_to_the_others(
         return_exceptions=True,
     )
     assert isinstance(outcomes[1], CheckViolationError)
-    # What people write is not logged with the error.
+    # The error is logged without the content of messages.
     assert "xxx" not in f"{outcomes[1]} {outcomes[1].__cause__}"
     assert outcomes[2:5] == [Refused.NO_CONVERSATION, Refused.KEY_USED, Refused.NO_CONVERSATION]
     assert isinstance(outcomes[0], Delivered)
@@ -103,7 +107,7 @@ async def test_what_is_wrong_with_one_message_is_nothing_to_the_others(
     assert await inbox_of(database, good[1]) == ["one", "two"]
 
 
-async def test_a_race_for_a_key_costs_the_others_nothing(
+async def test_a_race_for_an_idempotency_key_does_not_affect_the_others(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
     ours, others, key = await talk(), await talk(), uuid4()
@@ -121,7 +125,9 @@ async def test_a_race_for_a_key_costs_the_others_nothing(
     assert await inbox_of(database, others[1]) == ["hello"]
 
 
-async def test_a_caller_who_goes_takes_nobody_along(database: Database, talk: Callable[[], Awaitable[Talk]]):
+async def test_a_cancelled_caller_does_not_affect_the_others(
+    database: Database, talk: Callable[[], Awaitable[Talk]]
+):
     ours = await talk()
     async with held(database, ours):
         first = asyncio.create_task(database.deliveries.deliver(saying("begun", ours)))
@@ -133,54 +139,59 @@ async def test_a_caller_who_goes_takes_nobody_along(database: Database, talk: Ca
             each.cancel()
         await asyncio.wait((first, gone))
     assert isinstance(await stays, Delivered)
-    # What had been begun is stored, though nobody is told.
+    # The statement had begun, so its message is stored, although the caller is gone.
     assert await inbox_of(database, ours[1]) == ["begun", "stays"]
 
 
-async def test_a_locked_conversation_does_not_hold_up_others(
-    database: Database, talk: Callable[[], Awaitable[Talk]]
+async def test_a_locked_conversation_does_not_delay_others(
+    database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
 ):
+    # Waiting for the lock takes much longer than anything else here.
+    monkeypatch.setattr("db.engine.SERVER_SETTINGS", {**SERVER_SETTINGS, "lock_timeout": "6000"})
     locked, others = await talk(), await talk()
-    async with held(database, locked):
-        first = asyncio.create_task(database.deliveries.deliver(saying("0", locked)))
-        await waits(database)
-        sending = [
-            asyncio.create_task(database.deliveries.deliver(saying(str(number), talk)))
-            for number, talk in enumerate([locked, others, locked, others], 1)
-        ]
-        async with asyncio.timeout(5):
-            assert all(isinstance(each, Delivered) for each in await asyncio.gather(sending[1], sending[3]))
-        # From now on they do not wait at all.
-        later = asyncio.create_task(database.deliveries.deliver(saying("5", locked)))
-        async with asyncio.timeout(1):
-            for number in range(10):
-                assert isinstance(await database.deliveries.deliver(saying(str(number), others)), Delivered)
-        assert not later.done()
-    outcomes = await asyncio.gather(first, sending[0], sending[2], later, return_exceptions=True)
+    async with open_database(database.url, pool_size=5) as patient:
+        deliver = patient.deliveries.deliver
+        async with held(database, locked):
+            first = asyncio.create_task(deliver(saying("0", locked)))
+            await waits(database)
+            sending = [
+                asyncio.create_task(deliver(saying(str(number), talk)))
+                for number, talk in enumerate([locked, others, locked, others], 1)
+            ]
+            async with asyncio.timeout(20):
+                delivered = await asyncio.gather(sending[1], sending[3])
+            assert all(isinstance(each, Delivered) for each in delivered)
+            # Later messages do not wait at all.
+            later = asyncio.create_task(deliver(saying("5", locked)))
+            async with asyncio.timeout(5):
+                for number in range(3):
+                    assert isinstance(await deliver(saying(str(number), others)), Delivered)
+            assert not later.done()
+        outcomes = await asyncio.gather(first, sending[0], sending[2], later, return_exceptions=True)
     stored = [each.message.content for each in outcomes if isinstance(each, Delivered)]
     assert "5" in stored
     assert await inbox_of(database, locked[1]) == stored
 
 
-async def test_a_message_to_a_locked_conversation_is_unavailable_after_a_while(
+async def test_a_message_to_a_locked_conversation_becomes_unavailable(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
     locked = await talk()
-    async with held(database, locked), asyncio.timeout(10):
+    async with held(database, locked), asyncio.timeout(25):
         with pytest.raises(DatabaseUnavailable):
             await database.deliveries.deliver(saying("in vain", locked))
     assert isinstance(await database.deliveries.deliver(saying("again", locked)), Delivered)
     assert await inbox_of(database, locked[1]) == ["again"]
 
 
-async def test_a_batch_that_is_a_deadlocks_victim_is_stored_nevertheless(
+async def test_a_batch_that_loses_a_deadlock_is_retried(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
     one, other = await talk(), await talk()
     async with database.transaction() as connection:
-        # The batch is to look for a deadlock first, and to be its victim.
+        # The batch checks for deadlocks sooner than the other process, so it becomes the victim.
         await connection.execute("SET LOCAL deadlock_timeout = '20s'")
-        # As a user's removal does: first an inbox, then what senders have locked before it.
+        # Like the removal of a user: first an inbox, then what the senders have locked before it.
         await connection.execute("SELECT FROM inboxes WHERE user_id = $1 FOR UPDATE", one[1].id)
         sending = asyncio.gather(
             database.deliveries.deliver(saying("one", one)),
@@ -188,13 +199,13 @@ async def test_a_batch_that_is_a_deadlocks_victim_is_stored_nevertheless(
         )
         await waits(database)
         await connection.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", one[0])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert all(isinstance(each, Delivered) for each in await sending)
     assert await inbox_of(database, one[1]) == ["one"]
     assert await inbox_of(database, other[1]) == ["other"]
 
 
-async def test_what_is_said_in_a_conversation_is_stored_in_the_order_in_which_it_came(
+async def test_messages_of_a_conversation_are_stored_in_order_of_arrival(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
     talks = [await talk() for _ in range(8)]
@@ -204,7 +215,7 @@ async def test_what_is_said_in_a_conversation_is_stored_in_the_order_in_which_it
         assert await inbox_of(database, ours[1]) == [content for content, each in said if each == ours]
 
 
-async def test_who_finds_too_many_waiting_is_told_so_at_once(
+async def test_a_full_queue_rejects_messages_immediately(
     database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("db.deliveries._MOST_WAITING", 2)
@@ -224,7 +235,7 @@ async def test_who_finds_too_many_waiting_is_told_so_at_once(
     assert await inbox_of(database, ours[1]) == ["begun", "0", "1"]
 
 
-async def test_nobody_waits_for_ever(
+async def test_waiting_for_a_delivery_times_out(
     database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("db.deliveries._PATIENCE_SECONDS", 0.05)
@@ -238,7 +249,7 @@ async def test_nobody_waits_for_ever(
         assert [type(each) for each in outcomes] == [DatabaseUnavailable] * 2
 
 
-async def test_all_who_wait_hear_that_the_connection_is_lost(
+async def test_a_lost_connection_fails_all_waiting_messages(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
     ours = await talk()
@@ -256,7 +267,7 @@ async def test_all_who_wait_hear_that_the_connection_is_lost(
     assert isinstance(await database.deliveries.deliver(saying("found", ours)), Delivered)
 
 
-async def test_a_database_that_is_not_heard_of_holds_up_others_for_a_while_only(
+async def test_a_silent_database_delays_other_messages_only_until_the_time_limit(
     database: Database, talk: Callable[[], Awaitable[Talk]], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("db.deliveries._STATEMENT_SECONDS", 0.2)
@@ -275,7 +286,7 @@ async def test_a_database_that_is_not_heard_of_holds_up_others_for_a_while_only(
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_what_was_handed_in_is_stored_before_the_end(
+async def test_submitted_messages_are_stored_before_shutdown(
     database: Database, talk: Callable[[], Awaitable[Talk]]
 ):
     ours = await talk()

@@ -1,4 +1,4 @@
-"""The PostgreSQL that comes along: it starts, keeps its data, and never outlives its owner."""
+"""The embedded PostgreSQL starts, keeps its data, and never outlives its owner."""
 
 import os
 import signal
@@ -31,17 +31,17 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come true in time"
-        os.sched_yield()
+        time.sleep(0.005)
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Say whether it runs no more; a container's first process may leave a zombie's entry standing."""
+    """Return whether it has ended; in a container, the first process may leave a zombie."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @contextmanager
 def owner_of(data_dir: Path) -> Generator[tuple[subprocess.Popen[str], psutil.Process]]:
-    """Run another process that owns the data directory, and say which server it started."""
+    """Run another process that owns the data directory, and yield both it and its server."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, str(data_dir)],
         stdin=subprocess.PIPE,
@@ -51,14 +51,14 @@ def owner_of(data_dir: Path) -> Generator[tuple[subprocess.Popen[str], psutil.Pr
     ) as owner:
         assert owner.stdout is not None
         try:
-            # A line of the log may come first.
+            # A log line may come first.
             started = next(line for line in owner.stdout if line.startswith("server "))
             yield owner, psutil.Process(int(started.split()[1]))
         finally:
             owner.kill()
 
 
-async def test_data_outlives_a_stop_and_a_start(tmp_path: Path):
+async def test_data_survives_a_restart(tmp_path: Path):
     with embedded.running(tmp_path) as cluster:
         async with open_database(cluster.url()) as database, tables(database) as connection:
             await connection.execute(text("CREATE TABLE kept AS SELECT 42 AS answer"))
@@ -68,7 +68,7 @@ async def test_data_outlives_a_stop_and_a_start(tmp_path: Path):
             assert await connection.scalar(text("SELECT answer FROM kept")) == 42
 
 
-def test_the_server_goes_when_its_owner_is_killed_and_another_may_start_at_once(tmp_path: Path):
+def test_the_server_ends_with_its_killed_owner_and_another_can_start_immediately(tmp_path: Path):
     with owner_of(tmp_path) as (owner, server):
         owner.kill()
         with embedded.running(tmp_path) as cluster:
@@ -76,7 +76,7 @@ def test_the_server_goes_when_its_owner_is_killed_and_another_may_start_at_once(
             assert has_ended(server)
 
 
-def test_a_second_owner_is_refused_by_name(tmp_path: Path):
+def test_a_second_owner_is_rejected_with_a_reason(tmp_path: Path):
     with owner_of(tmp_path) as (owner, _):
         expected = f"process {owner.pid} uses the data in {tmp_path}: stop it, or set MESSENGER_DATA_DIR"
         with (
@@ -86,7 +86,7 @@ def test_a_second_owner_is_refused_by_name(tmp_path: Path):
             pass
 
 
-def test_ctrl_c_reaches_the_owner_and_not_the_server(tmp_path: Path):
+def test_ctrl_c_reaches_the_owner_but_not_the_server(tmp_path: Path):
     with owner_of(tmp_path) as (owner, server):
         assert os.getpgid(server.pid) != os.getpgid(owner.pid)
         os.killpg(owner.pid, signal.SIGINT)
@@ -95,14 +95,14 @@ def test_ctrl_c_reaches_the_owner_and_not_the_server(tmp_path: Path):
     assert "received fast shutdown request" in (tmp_path / "postgres.log").read_text()
 
 
-def test_a_path_too_long_for_a_socket_will_do(tmp_path: Path):
+def test_a_path_too_long_for_a_socket_works(tmp_path: Path):
     with embedded.running(tmp_path / ("long" * 30)) as cluster:
         socket_dir = cluster.socket_dir
         assert (socket_dir / ".s.PGSQL.5432").exists()
     assert not socket_dir.exists()
 
 
-def test_the_data_of_another_version_is_refused_and_kept(tmp_path: Path):
+def test_data_of_another_version_is_rejected_and_kept(tmp_path: Path):
     with embedded.running(tmp_path):
         pass
     (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
@@ -114,7 +114,7 @@ def test_the_data_of_another_version_is_refused_and_kept(tmp_path: Path):
     assert (tmp_path / "postgres" / "base").exists()
 
 
-def test_a_first_start_that_was_cut_short_is_made_good(tmp_path: Path):
+def test_an_interrupted_first_start_is_repeated(tmp_path: Path):
     (tmp_path / "postgres.unfinished").mkdir()
     (tmp_path / "postgres.unfinished" / "PG_VERSION").touch()
     with embedded.running(tmp_path) as cluster:

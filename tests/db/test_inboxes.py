@@ -1,4 +1,4 @@
-"""Delivering into inboxes: dense, ordered, once, and without a deadlock."""
+"""Delivery into inboxes has no gaps, keeps the order, happens once, and does not deadlock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,9 @@ async def inbox_of(database: Database, user: User, *, after: int = 0) -> list[tu
     return [(entry.position, entry.message.content) for entry in entries]
 
 
-async def test_a_message_enters_the_inbox_of_every_participant(database: Database, person: PersonMaker):
+async def test_a_message_is_delivered_to_the_inbox_of_every_participant(
+    database: Database, person: PersonMaker
+):
     ada, grace = await person("ada"), await person("grace")
     conversation, _ = await opens(database, ada, grace)
     await sends(database, ada, conversation, "hello")
@@ -49,7 +51,9 @@ async def test_a_message_enters_the_inbox_of_every_participant(database: Databas
     assert await inbox_of(database, ada, after=1) == [(2, "hello yourself")]
 
 
-async def test_sending_reads_up_to_ones_own_message(database: Database, person: PersonMaker):
+async def test_sending_marks_the_conversation_as_read_up_to_that_message(
+    database: Database, person: PersonMaker
+):
     ada, grace = await person("ada"), await person("grace")
     conversation, _ = await opens(database, ada, grace)
     await sends(database, ada, conversation, "one")
@@ -69,7 +73,9 @@ async def test_a_stranger_cannot_send(database: Database, person: PersonMaker):
     assert await inbox_of(database, ada) == []
 
 
-async def test_twenty_openings_from_both_sides_are_one_conversation(database: Database, person: PersonMaker):
+async def test_opening_twenty_times_from_both_sides_creates_one_conversation(
+    database: Database, person: PersonMaker
+):
     ada, grace = await person("ada"), await person("grace")
     opened = await asyncio.gather(
         *(opens(database, *pair) for pair in ((ada, grace), (grace, ada)) for _ in range(10))
@@ -80,7 +86,9 @@ async def test_twenty_openings_from_both_sides_are_one_conversation(database: Da
         assert len(await conversations.participants_of(connection, [opened[0][0]])) == 2
 
 
-async def test_twenty_repeats_of_an_idempotency_key_are_one_message(database: Database, person: PersonMaker):
+async def test_twenty_requests_with_one_idempotency_key_create_one_message(
+    database: Database, person: PersonMaker
+):
     ada, grace = await person("ada"), await person("grace")
     conversation, _ = await opens(database, ada, grace)
     key = uuid4()
@@ -96,9 +104,7 @@ async def test_twenty_repeats_of_an_idempotency_key_are_one_message(database: Da
     assert (first.seq, first.content) == (1, "once")
 
 
-async def test_everybody_writing_to_everybody_at_once_leaves_dense_inboxes(
-    database: Database, person: PersonMaker
-):
+async def test_concurrent_messages_between_all_users_leave_no_gaps(database: Database, person: PersonMaker):
     people = [await person(f"p{number}") for number in range(6)]
     pairs = [(one, other, (await opens(database, one, other))[0]) for one, other in combinations(people, 2)]
     sending = [
@@ -114,7 +120,7 @@ async def test_everybody_writing_to_everybody_at_once_leaves_dense_inboxes(
         assert len({content for _, content in entries}) == 60
 
 
-async def test_groups_of_the_same_people_written_at_once_do_not_deadlock(
+async def test_concurrent_messages_to_overlapping_groups_do_not_deadlock(
     database: Database, person: PersonMaker
 ):
     people = [await person(f"p{number}") for number in range(6)]
@@ -129,10 +135,10 @@ async def test_groups_of_the_same_people_written_at_once_do_not_deadlock(
         assert [position for position, _ in await inbox_of(database, user)] == list(range(1, 121))
 
 
-async def test_a_reader_never_finds_a_lower_position_after_a_higher_one(
+async def test_a_reader_never_sees_a_lower_position_after_a_higher_one(
     database: Database, person: PersonMaker
 ):
-    """A position is held back until those before it are committed, in whichever conversation they are."""
+    """A position is withheld until all lower positions are committed, in whichever conversation they are."""
     ada = await person("ada")
     friends = [await person(f"friend{number}") for number in range(5)]
     rooms = [(friend, (await opens(database, friend, ada))[0]) for friend in friends]
@@ -149,7 +155,7 @@ async def test_a_reader_never_finds_a_lower_position_after_a_higher_one(
 
 
 @pytest.mark.parametrize("content", ["", "x" * 481])
-async def test_the_database_itself_refuses_content_out_of_bounds(
+async def test_the_database_rejects_content_of_invalid_length(
     database: Database, person: PersonMaker, content: str
 ):
     ada, grace = await person("ada"), await person("grace")

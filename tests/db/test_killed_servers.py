@@ -1,4 +1,4 @@
-"""After a kill -9 of everything the embedded PostgreSQL starts again, and never beside a living one."""
+"""After kill -9 of all its processes, the embedded PostgreSQL starts again, but never next to a live one."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from db.engine import open_database
 from tests.db.test_embedded_postgres import OWNER, eventually, has_ended
 from tests.support.tables import tables
 
-# The parent of whoever loses theirs, as a container's first process is, which never asks how they ended.
+# The parent of orphaned processes, as a container's first process is: it never reaps them.
 UNREAPING = """
 import ctypes, subprocess, sys
 assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 @contextmanager
 def owner_without_init(data_dir: Path) -> Generator[psutil.Process]:
-    """Run an owner of the data directory whose processes nobody reaps, and yield its server."""
+    """Run an owner of the data directory whose processes are never reaped, and yield its server."""
     with subprocess.Popen(
         [sys.executable, "-c", UNREAPING, OWNER, str(data_dir)],
         stdin=subprocess.PIPE,
@@ -49,7 +49,7 @@ def owner_without_init(data_dir: Path) -> Generator[psutil.Process]:
 
 
 def kill_everything(server: psutil.Process) -> None:
-    """Kill the server, its processes and its owner, the server first, so that it cannot clean up."""
+    """Kill the server, its processes and its owner, the server first, so that nothing can clean up."""
     owner = server.parent()
     assert owner is not None
     for process in (server, *server.children(), owner):
@@ -57,7 +57,7 @@ def kill_everything(server: psutil.Process) -> None:
     eventually(lambda: has_ended(server) and has_ended(owner))
 
 
-async def test_it_starts_again_while_the_killed_server_is_a_zombie(tmp_path: Path):
+async def test_it_starts_while_the_killed_server_is_a_zombie(tmp_path: Path):
     with owner_without_init(tmp_path) as server:
         async with open_database(embedded.url_in_use(tmp_path) or "") as database, tables(database) as kept:
             await kept.execute(text("CREATE TABLE kept AS SELECT 42 AS answer"))
@@ -72,8 +72,8 @@ async def test_it_starts_again_while_the_killed_server_is_a_zombie(tmp_path: Pat
             assert server.status() == psutil.STATUS_ZOMBIE
 
 
-def test_it_starts_when_another_living_process_has_got_the_number(tmp_path: Path):
-    """Here even another PostgreSQL's, which goes on."""
+def test_it_starts_when_another_process_has_the_same_process_id(tmp_path: Path):
+    """Even when that process is another PostgreSQL, which keeps running."""
     with embedded.running(tmp_path / "one") as other:
         with embedded.running(tmp_path / "two"):
             pass
@@ -90,7 +90,7 @@ def test_it_starts_when_another_living_process_has_got_the_number(tmp_path: Path
 
 
 @pytest.mark.parametrize("left", ["", "\n", "nonsense\n", "99999999\n"])
-def test_it_starts_with_a_lock_file_that_was_cut_short(tmp_path: Path, left: str):
+def test_it_starts_with_a_truncated_lock_file(tmp_path: Path, left: str):
     with embedded.running(tmp_path):
         pass
     lock_file = tmp_path / "postgres" / "postmaster.pid"
@@ -101,11 +101,11 @@ def test_it_starts_with_a_lock_file_that_was_cut_short(tmp_path: Path, left: str
         assert cluster.process.poll() is None
 
 
-def test_it_does_not_start_beside_a_living_process_of_the_killed_server(tmp_path: Path):
+def test_it_does_not_start_while_a_process_of_the_killed_server_is_alive(tmp_path: Path):
     with owner_without_init(tmp_path) as server:
         eventually(lambda: len(server.children()) > 2)
         [writer] = [each for each in server.children() if "background writer" in " ".join(each.cmdline())]
-        # It does not notice that its server has gone.
+        # A stopped process does not notice that its server is gone.
         writer.suspend()
         owner = server.parent()
         assert owner is not None

@@ -1,4 +1,4 @@
-"""Migrations go up and down, agree with the tables, and may be started by many at once."""
+"""Migrations can be applied, reverted, and started by many processes at once; they match the tables."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,6 +16,7 @@ from db.inboxes import Delivered, Outgoing
 from db.migrations import configuration, migrate
 from db.tables import inbox_epoch, metadata
 from db.urls import sqlalchemy_url
+from tests.support.serving import eventually_async
 from tests.support.tables import tables
 
 
@@ -34,14 +35,14 @@ def tables_in(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names()) - {"alembic_version"}
 
 
-async def test_eight_processes_may_migrate_at_once(cluster: Cluster, empty_database: Database):
+async def test_eight_processes_can_migrate_at_once(cluster: Cluster, empty_database: Database):
     await asyncio.gather(*(migrate(empty_database) for _ in range(8)))
     async with tables(empty_database) as connection:
         assert await connection.run_sync(tables_in) == set(metadata.tables)
         assert await connection.scalar(select(func.count()).select_from(inbox_epoch)) == 1
 
 
-async def test_migrations_go_down_and_up_again_and_leave_no_drift(empty_database: Database):
+async def test_migrations_can_be_reverted_and_reapplied_without_drift(empty_database: Database):
     await migrate(empty_database)
     config = configuration()
 
@@ -49,10 +50,10 @@ async def test_migrations_go_down_and_up_again_and_leave_no_drift(empty_database
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert tables_in(connection) == set()
-        # A migration begins and ends its own transactions.
+        # A migration manages its own transactions.
         connection.rollback()
         command.upgrade(config, "head")
-        # Raises when the tables and the migrations differ.
+        # Raises if the tables and the migrations differ.
         command.check(config)
 
     engine = create_async_engine(sqlalchemy_url(empty_database.url), poolclass=NullPool)
@@ -60,7 +61,7 @@ async def test_migrations_go_down_and_up_again_and_leave_no_drift(empty_database
         await connection.run_sync(down_up_and_check)
 
 
-async def test_messages_are_sent_while_an_index_is_built_and_an_interrupted_build_is_resumed(
+async def test_messages_can_be_sent_while_an_index_is_built_and_an_interrupted_build_is_resumed(
     empty_database: Database,
 ):
     await migrate(empty_database, "0005")
@@ -83,8 +84,10 @@ async def test_messages_are_sent_while_an_index_is_built_and_an_interrupted_buil
 
 
 async def has_index(database: Database, *, is_valid: bool) -> None:
-    async with asyncio.timeout(20), database.connection() as connection:
-        while is_valid is not await connection.fetchval(
-            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('inbox_entries_message_id_idx')"
-        ):
-            pass
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('inbox_entries_message_id_idx')"
+    async with database.connection() as connection:
+
+        async def is_so() -> bool:
+            return await connection.fetchval(query) is is_valid
+
+        await eventually_async(is_so)

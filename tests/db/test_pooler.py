@@ -1,4 +1,4 @@
-"""PostgreSQL behind a pooler in transaction mode, where no two transactions need share a connection."""
+"""PostgreSQL behind a pooler in transaction mode, where each transaction may use another connection."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ from tests.support.serving import eventually, running_server
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
 
 pytestmark = pytest.mark.skipif(
-    # Not where everything has to be shown.
+    # In CI, a missing program is a failure.
     PGBOUNCER is None and "CI" not in os.environ,
     reason="there is no PgBouncer: apt-get install pgbouncer",
 )
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 
 @contextmanager
 def running_pgbouncer(folder: Path, cluster: Cluster) -> Generator[int]:
-    """Pool that server's connections, two for each database, by transaction; yield the port."""
+    """Run PgBouncer with two connections per database, pooled by transaction; yield its port."""
     assert PGBOUNCER is not None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -47,7 +47,7 @@ def running_pgbouncer(folder: Path, cluster: Cluster) -> Generator[int]:
         pool_mode = transaction
         default_pool_size = 2
     """)
-    # It refuses to run as root, and its pool's owner has to reach the server's socket.
+    # It refuses to run as root, and its user must be able to reach the server's socket.
     user = pwd.getpwuid(cluster.socket_dir.stat().st_uid).pw_name if os.geteuid() == 0 else None
     configuration.chmod(0o644)
     with (folder / "pgbouncer.log").open("wb") as log:
@@ -61,7 +61,7 @@ def running_pgbouncer(folder: Path, cluster: Cluster) -> Generator[int]:
         process.wait(20)
 
 
-async def test_messages_are_sent_and_heard_through_a_pooler(cluster: Cluster, tmp_path: Path):
+async def test_messages_are_sent_and_received_through_a_pooler(cluster: Cluster, tmp_path: Path):
     name = f"pooled_{uuid4().hex}"
     engine = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
@@ -71,7 +71,7 @@ async def test_messages_are_sent_and_heard_through_a_pooler(cluster: Cluster, tm
         folder.chmod(0o755)
     with running_pgbouncer(tmp_path, cluster) as port:
         url = f"postgresql://postgres@127.0.0.1:{port}/{name}"
-        # Hints are heard on a connection of their own, past the pooler.
+        # Hints use a connection of their own that bypasses the pooler.
         direct = cluster.url(name).replace("postgresql+asyncpg", "postgresql")
         with running_server(
             tmp_path, database_url=url, database_pooler="on", workers="2", broadcast_url=direct

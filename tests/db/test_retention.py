@@ -1,4 +1,4 @@
-"""How long an inbox keeps its entries, and what becomes of a reader who comes later."""
+"""How long inboxes keep their entries, and what happens to a reader who returns later."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -30,7 +30,7 @@ KEEP = timedelta(days=30)
 
 @pytest.fixture
 async def own_database(cluster: Cluster) -> AsyncGenerator[str]:
-    """A database that a test may trim without taking from others."""
+    """A database that a test can trim without affecting others."""
     name = f"trimmed_{uuid4().hex}"
     engine = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
@@ -40,7 +40,7 @@ async def own_database(cluster: Cluster) -> AsyncGenerator[str]:
 
 
 async def ages(database: Database, conversation_messages: list[str], by: timedelta) -> None:
-    """Have the messages of these contents been sent that much earlier."""
+    """Set back the creation time of these messages."""
     async with tables(database) as connection:
         await connection.execute(
             update(messages)
@@ -58,7 +58,9 @@ def code(answer: dict[str, list[dict[str, dict[str, str]]]]) -> str:
     return answer["errors"][0]["extensions"]["code"]
 
 
-async def test_old_entries_go_and_a_reader_behind_them_is_told(own_database: str, tmp_path: Path):
+async def test_old_entries_are_trimmed_and_a_reader_behind_them_gets_an_error(
+    own_database: str, tmp_path: Path
+):
     with running_server(tmp_path, database_url=own_database) as server:
         async with (
             httpx.AsyncClient(base_url=server.url, timeout=30) as http,
@@ -80,7 +82,7 @@ async def test_old_entries_go_and_a_reader_behind_them_is_told(own_database: str
                 assert code(await stream.answer()) == "CURSOR_EXPIRED"
             async with grace.listening(after=middle) as heard:
                 assert await heard.contents(1) == ["new"]
-            # The messages themselves are all there.
+            # The messages themselves are all kept.
             query = """
                 query ($id: ID!) {
                     conversation(id: $id) { messages(first: 1) { edges { node { content } } } }
@@ -93,7 +95,7 @@ async def test_old_entries_go_and_a_reader_behind_them_is_told(own_database: str
                 assert code(await stream.answer()) == "CURSOR_EXPIRED"
 
 
-async def test_trimming_while_people_write_and_read_disturbs_nobody(own_database: str, tmp_path: Path):
+async def test_trimming_does_not_disturb_concurrent_readers_and_writers(own_database: str, tmp_path: Path):
     with running_server(tmp_path, database_url=own_database) as server:
         async with (
             httpx.AsyncClient(base_url=server.url, timeout=30) as http,
@@ -116,7 +118,8 @@ async def test_trimming_while_people_write_and_read_disturbs_nobody(own_database
                 seen: list[str] = []
                 dropped = 0
                 while len(seen) < 6 * 15:
-                    # What she has heard is old at once; what she has not is never taken from her.
+                    # What she has received becomes old immediately; what she has not received is never
+                    # trimmed.
                     seen += await heard.contents(10)
                     await ages(database, seen[-10:], AGE)
                     dropped += await retention.trim(database, KEEP)
@@ -126,11 +129,11 @@ async def test_trimming_while_people_write_and_read_disturbs_nobody(own_database
                 young = messages.c.created_at > datetime.now(UTC) - KEEP
                 query = select(func.count()).select_from(inbox_entries.join(messages)).where(young)
                 assert (await connection.execute(query)).scalar_one() == 6 * 15 * 2
-            # Her own inbox at the least, of which all was old.
+            # At least her own inbox, where everything was old.
             assert dropped >= 6 * 15
 
 
-async def test_one_process_trims_at_a_time(own_database: str):
+async def test_only_one_process_trims_at_a_time(own_database: str):
     async with open_database(own_database) as database:
         await migrate(database)
         async with database.transaction() as connection:
@@ -140,6 +143,6 @@ async def test_one_process_trims_at_a_time(own_database: str):
         async with database.transaction() as connection:
             long_ago = datetime.now(UTC) - AGE
             assert await trim_batch(connection, before=long_ago, after=UUID(int=0)) is not None
-            # That transaction is another process at it.
+            # That transaction stands for another process that is trimming.
             assert await retention.trim(database, timedelta(0)) == 0
         assert await retention.trim(database, timedelta(0)) == 2

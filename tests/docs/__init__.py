@@ -1,1 +1,1 @@
-"""Tests of the documentation: what it says is so."""
+"""Tests that the documentation is correct."""

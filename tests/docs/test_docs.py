@@ -1,4 +1,4 @@
-"""The documentation names only what exists: headings, files, settings, commands, metrics, log events."""
+"""The documentation only names what exists: headings, files, settings, commands, metrics and log events."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,9 +23,9 @@ PAGES = [
 CURRENT_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
 CODE = ("execution", "schema", "plans", "resolvers", "realtime", "db", "server")
 FOLDERS = (*CODE, "alembic", "bench", "docs", "graphql", "tests", "web")
-# Made by commands, and not part of a clone.
+# Created by commands, and not part of a clone.
 GENERATED = ("bench/results", "server/static", "graphql/generated")
-# A variable of the web client's development server, which is no setting.
+# A variable of the web client's development server, not a setting.
 OTHER_VARIABLES = {"MESSENGER_URL"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -36,7 +36,7 @@ each_current_page = pytest.mark.parametrize(
 
 @each_page
 def test_relative_links_lead_to_files_and_headings_that_exist(page: Path):
-    broken = [target for target in links(page) if not leads_somewhere(target, page)]
+    broken = [target for target in links(page) if not target_exists(target, page)]
     assert broken == []
 
 
@@ -66,14 +66,14 @@ def test_named_commands_exist(page: Path):
     assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-def test_the_reference_of_settings_is_current():
+def test_the_settings_reference_is_current():
     page = ROOT / "docs" / "configuration.md"
     assert page.read_text() == settings_page(), "run: messenger settings > docs/configuration.md"
 
 
 def test_every_metric_is_described():
     described = set(re.findall(r"\| `(messenger_\w+)` \|", (ROOT / "docs" / "operation.md").read_text()))
-    # The client library keeps counters under their names without the suffix.
+    # The client library stores counters under their names without the suffix.
     exported = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in REGISTRY.collect()
@@ -110,14 +110,14 @@ def test_an_index_lists_every_page_of_its_folder(index: str):
 
 
 def links(page: Path) -> Iterator[str]:
-    """Return the targets of the page's links and images that stay in the repository."""
+    """Return the targets of the page's links and images that are in the repository."""
     for token in inline(page):
         target = token.attrs.get("href") or token.attrs.get("src")
         if isinstance(target, str) and not urlsplit(target).scheme:
             yield target
 
 
-def leads_somewhere(target: str, page: Path) -> bool:
+def target_exists(target: str, page: Path) -> bool:
     parts = urlsplit(unquote(target))
     path = (page.parent / parts.path).resolve() if parts.path else page
     if not path.is_relative_to(ROOT) or not path.exists():
@@ -131,7 +131,7 @@ def code_spans(page: Path) -> Iterator[str]:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """Return the anchors of the page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub generates for the page's headings."""
     tokens = parsed(page)
     titles = [tokens[at + 1] for at, token in enumerate(tokens) if token.type == "heading_open"]
     texts = ["".join(child.content for child in title.children or []) for title in titles]

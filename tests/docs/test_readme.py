@@ -1,4 +1,4 @@
-"""The commands in the README work as they are typed."""
+"""The commands in the README work as written."""
 
 import asyncio
 import re
@@ -9,14 +9,14 @@ from tests.support.serving import Server
 README = (ROOT / "README.md").read_text()
 
 
-async def test_its_two_terminals_talk(server: Server):
+async def test_the_two_terminals_exchange_a_message(server: Server):
     listening, writing = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    jane = await typed(listening, server)
+    jane = await running_commands(listening, server)
     try:
         assert jane.stdout is not None
         async with asyncio.timeout(30):
             await jane.stdout.readuntil(b"id: ")
-            john = await typed(writing, server)
+            john = await running_commands(writing, server)
             answer, _ = await john.communicate()
             assert b'"userErrors":[]' in answer
             heard = await jane.stdout.readuntil(b'"author":{"username":"john"}')
@@ -27,10 +27,10 @@ async def test_its_two_terminals_talk(server: Server):
         await jane.wait()
 
 
-async def typed(commands: str, server: Server) -> asyncio.subprocess.Process:
-    """Run the commands in a shell, with this server in the place of the one that `make run` starts."""
+async def running_commands(commands: str, server: Server) -> asyncio.subprocess.Process:
+    """Run the commands in a shell against this server instead of the one that `make run` starts."""
     commands = commands.replace("localhost:8000", f"localhost:{server.port}")
-    # The last command takes the shell's place, so that to end it is to end what was typed.
+    # The last command replaces the shell, so ending that process ends the command.
     head, _, last = commands.rstrip().rpartition("\ncurl ")
     return await asyncio.create_subprocess_exec(
         "bash", "-c", f"{head}\nexec curl -s {last}", stdout=asyncio.subprocess.PIPE

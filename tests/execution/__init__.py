@@ -1,1 +1,1 @@
-"""Tests of how documents are executed, limited and paid for."""
+"""Tests of how documents are executed, limited and charged for."""

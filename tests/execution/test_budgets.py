@@ -1,7 +1,7 @@
-"""Budgets: what one user, or one address, may have a process do in a minute."""
+"""Budgets: how much work one user or one address may cause in a process per minute."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import AsyncGenerator, Generator
 from uuid import uuid4
 
 import httpx
@@ -14,14 +14,14 @@ from server.config.settings import load_settings
 from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
 from tests.server.limits.test_limits import BEHIND_A_PROXY, an_address, is_refused
-from tests.support.serving import running_server
+from tests.support.serving import Server, running_server
 
 
 def bucket(per_minute: int) -> TokenBucket:
     return TokenBucket(per_minute, "You have")
 
 
-def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_there_is_more():
+def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_to_retry():
     budget = bucket(600)
     budget.take(400)
     budget.take(150)
@@ -33,7 +33,7 @@ def test_a_budget_allows_a_minute_s_worth_at_once_and_says_when_there_is_more():
     budget.take(40)
 
 
-def test_what_is_given_back_can_be_drawn_again_but_a_budget_is_never_more_than_full():
+def test_refunded_work_is_available_again_up_to_a_full_budget():
     budget = bucket(600)
     budget.take(600)
     budget.charge(-500)
@@ -44,7 +44,7 @@ def test_what_is_given_back_can_be_drawn_again_but_a_budget_is_never_more_than_f
         budget.take(100)
 
 
-def test_work_beyond_the_budget_is_paid_for_before_anything_else_begins():
+def test_an_overdrawn_budget_recovers_before_anything_else_begins():
     budget = bucket(600)
     budget.check()
     budget.charge(1200)
@@ -53,7 +53,7 @@ def test_work_beyond_the_budget_is_paid_for_before_anything_else_begins():
     assert 60 <= refused.value.retry_after_seconds <= 61
 
 
-def test_an_operation_larger_than_the_whole_budget_needs_a_full_one():
+def test_an_operation_larger_than_the_whole_budget_needs_a_full_budget():
     budget = bucket(600)
     budget.take(10_000)
     with pytest.raises(RateLimited) as refused:
@@ -61,7 +61,7 @@ def test_an_operation_larger_than_the_whole_budget_needs_a_full_one():
     assert refused.value.retry_after_seconds > 600
 
 
-async def test_events_wait_for_the_budget_in_order_and_not_for_longer_than_ten_seconds():
+async def test_events_wait_for_the_budget_in_order_for_ten_seconds_at_most():
     budget = bucket(6000)
     budget.take(6000)
     done = list[int]()
@@ -78,7 +78,7 @@ async def test_events_wait_for_the_budget_in_order_and_not_for_longer_than_ten_s
     assert 10 <= refused.value.retry_after_seconds <= 20
 
 
-def test_users_and_addresses_have_budgets_of_their_own():
+def test_users_and_addresses_have_separate_budgets():
     budgets = Budgets(load_settings(cost_per_minute_per_user=10, cost_per_minute_per_address=20))
     one, other = uuid4(), uuid4()
     budgets.of(one, "10.0.0.1").take(10)
@@ -93,75 +93,81 @@ def test_users_and_addresses_have_budgets_of_their_own():
         unlimited.of(one, None).take(10)
 
 
-async def test_a_user_s_requests_are_refused_once_their_budget_is_used_up(
-    cluster: Cluster, database: Database, tmp_path: Path
-):
-    settings = {**BEHIND_A_PROXY, "cost_per_minute_per_user": "4000"}
-    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
-            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
-            page = "{ conversations(first: 100) { edges { node { id } } } }"
-            # What an answer does not come to is given back: none of these pages has an item.
-            for _ in range(20):
-                await ada.asks(page)
-            typename = "{ " + " ".join(f"a{number}: __typename" for number in range(150)) + " }"
-            found = list[bool]()
-            async with asyncio.timeout(60):
-                while True not in found:
-                    found.append(is_refused(await ada.posts(typename)))
-            assert len(found) > 5
-            assert await grace.asks("{ viewer { username } }") == {"viewer": {"username": grace.username}}
+@pytest.fixture(scope="module")
+def small_budgets(
+    cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    with running_server(
+        tmp_path_factory.mktemp("budgets"),
+        database_url=cluster.url(),
+        cost_per_minute_per_user="4000",
+        cost_per_minute_per_address="3000",
+        **BEHIND_A_PROXY,
+    ) as running:
+        yield running
 
 
-async def test_new_documents_draw_on_the_budget_of_their_address_and_known_ones_do_not(
-    cluster: Cluster, database: Database, tmp_path: Path
-):
-    settings = {**BEHIND_A_PROXY, "cost_per_minute_per_address": "3000"}
+@pytest.fixture
+async def http(small_budgets: Server) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client with an address of its own."""
+    async with httpx.AsyncClient(base_url=small_budgets.url, headers=an_address(), timeout=30) as client:
+        yield client
+
+
+async def test_requests_are_rejected_once_the_user_s_budget_is_used_up(http: httpx.AsyncClient):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    page = "{ conversations(first: 100) { edges { node { id } } } }"
+    # Unused cost is refunded: all of these pages are empty.
+    for _ in range(20):
+        await ada.asks(page)
+    typename = "{ " + " ".join(f"a{number}: __typename" for number in range(150)) + " }"
+    found = list[bool]()
+    async with asyncio.timeout(60):
+        while True not in found:
+            found.append(is_refused(await ada.posts(typename)))
+    assert len(found) > 5
+    assert await grace.asks("{ viewer { username } }") == {"viewer": {"username": grace.username}}
+
+
+async def test_new_documents_are_charged_to_the_address_and_known_ones_are_not(http: httpx.AsyncClient):
     malformed = "{ viewer { id } " + "a " * 1000 + "("
-    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
-            for document in ("{ __typename }", malformed, "{ nothing }"):
-                for _ in range(30):
-                    response = await http.post("/graphql", json={"query": document})
-                    assert response.status_code == 200, response.text
-            found = list[bool]()
-            async with asyncio.timeout(60):
-                for number in range(2000):
-                    if True not in found:
-                        new = {"query": malformed.replace("a ", f"a{number} ")}
-                        found.append(is_refused(await http.post("/graphql", json=new)))
-            assert found[-1]
-            # What is known costs next to nothing, and others are not concerned.
-            assert (await http.post("/graphql", json={"query": malformed})).status_code == 200
-            elsewhere = {"query": "{ another: __typename }"}
-            assert (await http.post("/graphql", json=elsewhere, headers=an_address())).status_code == 200
+    for document in ("{ __typename }", malformed, "{ nothing }"):
+        for _ in range(30):
+            response = await http.post("/graphql", json={"query": document})
+            assert response.status_code == 200, response.text
+    found = list[bool]()
+    async with asyncio.timeout(60):
+        for number in range(2000):
+            if True not in found:
+                new = {"query": malformed.replace("a ", f"a{number} ")}
+                found.append(is_refused(await http.post("/graphql", json=new)))
+    assert found[-1]
+    # Known documents cost next to nothing, and other addresses are not affected.
+    assert (await http.post("/graphql", json={"query": malformed})).status_code == 200
+    elsewhere = {"query": "{ another: __typename }"}
+    assert (await http.post("/graphql", json=elsewhere, headers=an_address())).status_code == 200
 
 
-async def test_an_event_that_streams_share_is_drawn_once(
-    cluster: Cluster, database: Database, tmp_path: Path
-):
-    settings = {"rate_limits": "on", "cost_per_minute_per_user": "6000"}
+async def test_an_event_shared_by_streams_is_charged_once(http: httpx.AsyncClient):
     heavy = """
         subscription { messageCreated { cursor message { content conversation {
             messages(last: 100) { edges { cursor node { id content createdAt mine readByOthers } } }
         } } } }
     """
-    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
-            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
-            conversation = await ada.opens_conversation_with(grace)
-            # Twenty executions of an event come to more than twice the budget.
-            async with asyncio.TaskGroup() as tasks:
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    # Executing an event twenty times would cost more than twice the budget.
+    async with asyncio.TaskGroup() as tasks:
 
-                async def hear() -> None:
-                    async with ada.streaming(heavy) as stream:
-                        begun.release()
-                        answer = await stream.answer()
-                        assert "errors" not in answer, answer
+        async def hear() -> None:
+            async with ada.streaming(heavy) as stream:
+                begun.release()
+                answer = await stream.answer()
+                assert "errors" not in answer, answer
 
-                begun = asyncio.Semaphore(0)
-                for _ in range(20):
-                    tasks.create_task(hear())
-                for _ in range(20):
-                    await begun.acquire()
-                await grace.sends("one", to=conversation)
+        begun = asyncio.Semaphore(0)
+        for _ in range(20):
+            tasks.create_task(hear())
+        for _ in range(20):
+            await begun.acquire()
+        await grace.sends("one", to=conversation)

@@ -1,6 +1,6 @@
-"""The cost of an operation is at least what its answer has, whatever lists it asks for."""
+"""The cost of an operation is at least the size of its answer, whatever lists it asks for."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core does not type what its lists and non-null types wrap.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from typing import Any, cast
@@ -26,14 +26,14 @@ SCHEMA = cast(Schema, API._schema)._schema  # pyright: ignore[reportPrivateUsage
 
 
 def field_count(value: object) -> int:
-    """Return how many fields an answer has."""
+    """Return the number of fields in an answer."""
     if isinstance(value, dict):
         return sum(1 + field_count(each) for each in cast("dict[str, object]", value).values())
     return sum(map(field_count, cast("list[object]", value))) if isinstance(value, list) else 0
 
 
-def test_every_list_of_objects_has_a_size_or_is_a_page():
-    """A list without one would count as a page of a hundred, however long it is."""
+def test_every_list_of_objects_has_a_size_or_is_paged():
+    """A list without a size would count as a page of a hundred, whatever its length."""
     for kind in SCHEMA.type_map.values():
         if not isinstance(kind, GraphQLObjectType) or kind.name.startswith("__"):
             continue
@@ -47,19 +47,19 @@ def test_every_list_of_objects_has_a_size_or_is_a_page():
                 )
 
 
-async def told_cost(http: httpx.AsyncClient, document: str, **headers: str) -> tuple[int, int]:
-    """Return the cost of a document, and how many fields its answer has."""
+async def reported_cost(http: httpx.AsyncClient, document: str, **headers: str) -> tuple[int, int]:
+    """Return the cost of a document, and the number of fields in its answer."""
     body = {"query": document, "extensions": {"cost": True}}
     answer: dict[str, Any] = (await http.post("/graphql", json=body, headers=headers)).json()
     assert "errors" not in answer, answer["errors"][0]
     return answer["extensions"]["cost"]["requested"], field_count(answer["data"])
 
 
-async def test_a_list_costs_what_it_can_hold(http: httpx.AsyncClient, signs_in: SignIn):
+async def test_a_list_costs_as_much_as_its_largest_answer(http: httpx.AsyncClient, signs_in: SignIn):
     ada = await signs_in("ada")
-    assert await told_cost(http, "{ sessions { id createdAt } }", **ada.headers) == (1 + 100 * 2, 1 + 2)
+    assert await reported_cost(http, "{ sessions { id createdAt } }", **ada.headers) == (1 + 100 * 2, 1 + 2)
     document = 'mutation { createConversation(input: {username: ""}) { userErrors { code message } } }'
-    assert await told_cost(http, document, **ada.headers) == (1 + 1 + 2, 1 + 1 + 2)
+    assert await reported_cost(http, document, **ada.headers) == (1 + 1 + 2, 1 + 1 + 2)
 
 
 INTROSPECTION = {
@@ -89,16 +89,16 @@ INTROSPECTION = {
 
 
 @pytest.mark.parametrize("document", INTROSPECTION.values(), ids=INTROSPECTION.keys())
-async def test_an_introspection_costs_at_least_what_its_answer_has(http: httpx.AsyncClient, document: str):
-    cost, count = await told_cost(http, document)
+async def test_an_introspection_costs_at_least_the_size_of_its_answer(http: httpx.AsyncClient, document: str):
+    cost, count = await reported_cost(http, document)
     assert cost >= count
 
 
-async def test_an_introspection_of_everything_does_not_cost_much_more(http: httpx.AsyncClient):
+async def test_the_cost_of_a_full_introspection_is_close_to_its_size(http: httpx.AsyncClient):
     for name in ("all fields and arguments", "enums, inputs, interfaces and unions"):
-        cost, count = await told_cost(http, INTROSPECTION[name])
+        cost, count = await reported_cost(http, INTROSPECTION[name])
         assert cost <= count + 1
-    cost, count = await told_cost(http, INTROSPECTION["as tools do it"])
+    cost, count = await reported_cost(http, INTROSPECTION["as tools do it"])
     assert cost < 4 * count
 
 
@@ -108,7 +108,7 @@ ONE_OF = """{ __schema { types {
 
 
 async def test_wrapping_types_are_not_one_of(http: httpx.AsyncClient):
-    """https://spec.graphql.org/draft/#sec-The-__Type-Type: only input objects have an answer."""
+    """https://spec.graphql.org/draft/#sec-The-__Type-Type: `isOneOf` is only defined for input objects."""
     document = """{ __schema { types {
         kind isOneOf fields { type { kind isOneOf } } inputFields { type { kind isOneOf } }
     } } }"""

@@ -1,4 +1,4 @@
-"""Documents that are not executed are checked once, and what is kept of them is small."""
+"""Rejected documents are validated once, and their cache entries are small."""
 
 import pytest
 from graphql import GraphQLError
@@ -10,8 +10,8 @@ from execution.limits import DocumentTooComplex
 from resolvers.errors import RateLimited
 
 
-class NothingNew(Budget):
-    """A budget that allows no new document."""
+class NoNewDocuments(Budget):
+    """A budget that does not allow new documents."""
 
     def check(self) -> None:
         raise RateLimited("A document is new.", 1)
@@ -26,8 +26,8 @@ class NothingNew(Budget):
         raise AssertionError
 
 
-class Counted(NothingNew):
-    """A budget that notes what is drawn from it."""
+class RecordingBudget(NoNewDocuments):
+    """A budget that records its charges."""
 
     def __init__(self) -> None:
         self.drawn = 0.0
@@ -63,24 +63,24 @@ def rejection(api: Api, text: str, budget: Budget) -> object:
 
 
 @pytest.mark.parametrize("text", REJECTED.values(), ids=REJECTED.keys())
-def test_a_rejected_document_is_checked_once(text: str):
-    api, budget = Api(), Counted()
+def test_a_rejected_document_is_validated_once(text: str):
+    api, budget = Api(), RecordingBudget()
     first = rejection(api, text, budget)
     assert budget.drawn > 0
-    assert rejection(api, text, NothingNew()) == first
+    assert rejection(api, text, NoNewDocuments()) == first
     with pytest.raises(RateLimited):
-        api.prepare(text + " ", NothingNew())
+        api.prepare(text + " ", NoNewDocuments())
 
 
-def test_a_valid_document_is_checked_once():
-    api, budget = Api(), Counted()
+def test_a_valid_document_is_validated_once():
+    api, budget = Api(), RecordingBudget()
     document = api.prepare("{ viewer { id } }", budget)
     assert budget.drawn > 0
-    assert api.prepare("{ viewer { id } }", NothingNew()) is document
+    assert api.prepare("{ viewer { id } }", NoNewDocuments()) is document
 
 
-def test_the_cost_of_variables_of_one_size_is_found_out_once():
-    api, budget = Api(), Counted()
+def test_the_cost_of_variables_of_one_size_is_computed_once():
+    api, budget = Api(), RecordingBudget()
     document = "query ($first: Int!) { conversations(first: $first) { edges { cursor } } }"
 
     def cost(first: int, budget: Budget) -> int:
@@ -90,20 +90,20 @@ def test_the_cost_of_variables_of_one_size_is_found_out_once():
     drawn = budget.drawn
     assert cost(8, budget) == 2 + 8
     assert budget.drawn > drawn
-    assert cost(7, NothingNew()) == 2 + 7
+    assert cost(7, NoNewDocuments()) == 2 + 7
     with pytest.raises(RateLimited):
-        cost(9, NothingNew())
+        cost(9, NoNewDocuments())
 
 
-def test_rejected_documents_do_not_displace_valid_ones():
+def test_rejected_documents_do_not_evict_valid_ones():
     api = Api()
     document = api.prepare("{ viewer { id } }")
     for number in range(2000):
         assert api.prepare(f"{{ nothing{number} {'__typename ' * 50} }}").errors
-    assert api.prepare("{ viewer { id } }", NothingNew()) is document
+    assert api.prepare("{ viewer { id } }", NoNewDocuments()) is document
 
 
-def test_an_error_that_is_kept_refers_to_nothing_large():
+def test_a_cached_error_does_not_reference_large_objects():
     for text in ("{ nothing }", "{ viewer { id } } {"):
         api = Api()
         try:

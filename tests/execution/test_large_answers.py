@@ -1,4 +1,4 @@
-"""Answers and events are bounded in bytes, in errors and in fields."""
+"""Answers and events are limited in bytes, errors and fields."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -30,7 +30,7 @@ async def small(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """Speak to a server whose answers have at most 50 kB."""
+    """A client of a server that limits answers to 50 kB."""
     settings = {"max_answer_bytes": str(MAX_BYTES), "plans": request.param}
     with running_server(tmp_path_factory.mktemp("small"), database_url=cluster.url(), **settings) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
@@ -42,7 +42,7 @@ def codes(answer: dict[str, Any]) -> list[str]:
 
 
 async def with_picture(http: httpx.AsyncClient) -> tuple[Person, str]:
-    """Return a user whose picture's address is as long as it may be, and their ID."""
+    """Return a user with the longest possible picture URL, and their ID."""
     ada = await sign_in(http, "ada")
     url = "https://example.com/".ljust(2000, "x")
     assert (await ada.asks(UPDATE, url=url))["updateProfile"]["userErrors"] == []
@@ -52,7 +52,7 @@ async def with_picture(http: httpx.AsyncClient) -> tuple[Person, str]:
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on User { %s } } }"
 
 
-async def test_an_answer_over_its_bytes_is_refused_and_one_within_is_not(small: httpx.AsyncClient):
+async def test_an_answer_over_the_limit_is_rejected_and_one_within_it_is_not(small: httpx.AsyncClient):
     ada, own_id = await with_picture(small)
     names = " ".join(f"a{number}: avatarUrl" for number in range(20))
     within = await ada.posts(NODES % names, ids=[own_id])
@@ -70,7 +70,7 @@ async def test_long_names_in_a_document_count_too(small: httpx.AsyncClient):
     assert codes(answer) == ["TOO_COMPLEX"]
 
 
-async def test_what_json_escapes_counts_as_it_is_written(small: httpx.AsyncClient):
+async def test_escaped_characters_count_as_their_escapes(small: httpx.AsyncClient):
     ada, grace = await sign_in(small, "ada"), await sign_in(small, "grace")
     conversation = await ada.opens_conversation_with(grace)
     # A control character takes six bytes: 400 characters are stored, and 2,395 bytes are written.
@@ -82,7 +82,7 @@ async def test_what_json_escapes_counts_as_it_is_written(small: httpx.AsyncClien
     assert codes(await ada.answer(document, ids=[message["id"]] * 22)) == ["TOO_COMPLEX"]
 
 
-async def test_an_event_over_its_bytes_is_told_and_the_stream_goes_on(small: httpx.AsyncClient):
+async def test_an_event_over_the_limit_becomes_an_error_and_the_stream_continues(small: httpx.AsyncClient):
     (ada, _), grace = await with_picture(small), await sign_in(small, "grace")
     conversation = await ada.opens_conversation_with(grace)
     names = " ".join(f"a{number}: avatarUrl" for number in range(30))
@@ -102,7 +102,7 @@ async def test_an_event_over_its_bytes_is_told_and_the_stream_goes_on(small: htt
     assert last["data"]["messageCreated"]["message"]["content"] == "small again"
 
 
-async def test_a_subscription_whose_events_could_be_large_is_refused(small: httpx.AsyncClient):
+async def test_a_subscription_whose_events_could_be_too_large_is_rejected(small: httpx.AsyncClient):
     ada = await sign_in(small, "ada")
     document = """subscription { messageCreated { message { conversation {
         a: messages(last: 100) { edges { node { id content mine createdAt } } }
@@ -118,7 +118,7 @@ async def test_a_subscription_whose_events_could_be_large_is_refused(small: http
     own = {**ada.headers, "x-graphql-event-stream-token": reservation}
     response = await small.post("/graphql/stream", json=asked, headers=own)
     assert (response.status_code, codes(response.json())) == (400, ["TOO_COMPLEX"])
-    # A query may have as many.
+    # A query may ask for as many.
     assert codes(await ada.answer("{ conversations(first: 100) { edges { node { id } } } }")) == []
 
 
@@ -126,7 +126,7 @@ async def test_a_subscription_whose_events_could_be_large_is_refused(small: http
     "url",
     ["https://a/" + "\N{GRINNING FACE}", "https://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example/"],
 )
-async def test_a_picture_s_address_is_ascii_and_the_error_says_how_to_write_it(
+async def test_a_picture_url_must_be_ascii_and_the_error_says_how_to_encode_it(
     small: httpx.AsyncClient, url: str
 ):
     ada = await sign_in(small, "ada")
@@ -149,7 +149,7 @@ async def failing(
         yield server, own
 
 
-async def test_of_many_faults_one_is_logged_with_its_traceback_and_a_hundred_are_listed(
+async def test_of_many_errors_one_traceback_is_logged_and_a_hundred_are_listed(
     failing: tuple[Server, OwnDatabase],
 ):
     server, own = failing

@@ -1,4 +1,4 @@
-"""What queries cost: as many statements for many rows as for one, and no transaction without need."""
+"""The statements of queries: as many for many rows as for one, and a transaction only when needed."""
 
 import asyncio
 from uuid import uuid4
@@ -19,8 +19,8 @@ from tests.support.tables import tables
 API = Api()
 
 
-async def somebody_with_conversations(database: Database, count: int) -> User:
-    """Make a user with that many conversations of one message each."""
+async def user_with_conversations(database: Database, count: int) -> User:
+    """Create a user with this many conversations of one message each."""
     async with database.transaction() as connection:
         viewer = await users.create(connection, f"popular-{uuid4().hex[:12]}")
     async with tables(database) as connection:
@@ -49,11 +49,9 @@ async def somebody_with_conversations(database: Database, count: int) -> User:
 
 
 @pytest.mark.parametrize("count", [1, 30, 300])
-async def test_a_page_of_conversations_costs_three_statements_however_many_there_are(
-    noted: Noted, count: int
-):
+async def test_a_page_of_conversations_takes_three_statements_at_any_size(noted: Noted, count: int):
     database, statements = noted
-    viewer = await somebody_with_conversations(database, count)
+    viewer = await user_with_conversations(database, count)
     statements.clear()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
         answer = await API.execute(API.operation(CONVERSATIONS, None, {}, "a request"), context)
@@ -75,11 +73,11 @@ SHOWN_BY_A_LIST = """
 """
 
 
-async def test_what_a_list_shows_costs_one_statement_and_no_transaction(
+async def test_a_field_of_a_list_takes_one_statement_and_no_transaction(
     noted: Noted, monkeypatch: pytest.MonkeyPatch
 ):
     database, statements = noted
-    viewer = await somebody_with_conversations(database, 30)
+    viewer = await user_with_conversations(database, 30)
     monkeypatch.setattr(Database, "snapshot", None)
     statements.clear()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
@@ -97,25 +95,25 @@ async def test_what_a_list_shows_costs_one_statement_and_no_transaction(
         "{ ...it } fragment it on Query { conversations { edges { node { messages { __typename } } } } }",
     ],
 )
-async def test_what_takes_several_statements_is_read_from_one_snapshot(
+async def test_queries_with_several_statements_read_from_one_snapshot(
     noted: Noted, query: str, monkeypatch: pytest.MonkeyPatch
 ):
     database, _ = noted
-    viewer = await somebody_with_conversations(database, 3)
+    viewer = await user_with_conversations(database, 3)
     monkeypatch.setattr(Database, "connection", None)
     async with Context(database, Broadcaster(), viewer=viewer) as context:
         answer = await API.execute(API.operation(query, None, {}, "a request"), context)
     assert "errors" not in answer
 
 
-async def test_nothing_is_read_for_a_request_that_is_over(noted: Noted):
+async def test_nothing_is_read_for_a_finished_request(noted: Noted):
     database, statements = noted
-    viewer = await somebody_with_conversations(database, 1)
+    viewer = await user_with_conversations(database, 1)
     statements.clear()
     others = asyncio.all_tasks()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
         context.loaders.users.load(viewer.id)
-    # The loader makes tasks, one of which makes another.
+    # The loader creates tasks, and one of them creates another.
     for _ in range(2):
         await asyncio.sleep(0)
         while tasks := asyncio.all_tasks() - others:
@@ -123,7 +121,7 @@ async def test_nothing_is_read_for_a_request_that_is_over(noted: Noted):
     assert (statements, database.pool_use()[1]) == ([], 0)
 
 
-async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted: Noted, signs_in: SignIn):
+async def test_a_page_of_messages_takes_as_many_statements_as_one_message(noted: Noted, signs_in: SignIn):
     database, statements = noted
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
@@ -152,5 +150,5 @@ async def test_a_page_of_messages_costs_as_many_statements_as_one_message(noted:
             answer = await API.execute(API.operation(query, None, variables, "a request"), context)
         assert "errors" not in answer
         costs.append(len(statements))
-    # The conversation, its messages, their authors, who has read how far, and the viewer's keys.
+    # The conversation, its messages, their authors, the read marks, and the viewer's keys.
     assert costs[1] <= 5

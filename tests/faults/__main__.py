@@ -1,7 +1,7 @@
-"""The long run: rounds of random faults at once, until the time is up; then a table.
+"""The long run: rounds with random simultaneous faults until the time is up, then a table.
 
-`python -m tests.faults --minutes 10`; or a single scene again as a test has played it, by `--scene` and
-`--seed`.
+`python -m tests.faults --minutes 10`. With `--scene` and `--seed`, a single scene is played again as in a
+test.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _LONG = Conduct(blows=4, people=5, patience_seconds=30)
 
 @dataclass
 class Tally:
-    """What the rounds of a fault have come to."""
+    """The results of the rounds with one fault."""
 
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
 
@@ -49,7 +49,7 @@ _HEAD = "fault                    rounds  messages  deliveries median s   most s
 
 
 async def play_until(harness: Harness, options: argparse.Namespace) -> bool:
-    """Play rounds until the time is up; say whether the invariant held."""
+    """Play rounds until the time is up; return whether the invariant held."""
     tallies: dict[str, Tally] = {}
     end = time.monotonic() + options.minutes * 60
     seed = options.seed
@@ -68,7 +68,7 @@ async def play_until(harness: Harness, options: argparse.Namespace) -> bool:
 
 
 def _choose(names: Sequence[str], dice: Random) -> Sequence[Fault]:
-    """Return the faults of these names, or one to three that go together, whose checks make up for others."""
+    """Return the faults of these names, or one to three random ones that go together, with their checks."""
     chosen = [fault for fault in FAULTS if fault.name in names] or dice.sample(FAULTS, dice.randint(1, 3))
     if RESTARTED in chosen and CRASHED in chosen:
         chosen.remove(CRASHED)
@@ -77,7 +77,7 @@ def _choose(names: Sequence[str], dice: Random) -> Sequence[Fault]:
 
 
 async def play_scene(harness: Harness, options: argparse.Namespace) -> bool:
-    """Play one scene; say whether it went as it must."""
+    """Play one scene; return whether its outcome was as expected."""
     scene = SCENES[options.scene]
     outcome = await harness.play([scene.fault], options.seed, scene.conduct)
     print(outcome)
@@ -85,7 +85,7 @@ async def play_scene(harness: Harness, options: argparse.Namespace) -> bool:
 
 
 async def main() -> bool:
-    """Do as the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--fault", action="append", default=[], choices=[fault.name for fault in FAULTS])

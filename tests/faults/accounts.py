@@ -1,4 +1,4 @@
-"""The people of a round, made in the database itself, so that set-up cannot fail with what is tested."""
+"""The users of a round, created directly in the database, so that faults cannot break the set-up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ A_DAY = SessionTime(timedelta(days=1), timedelta(days=1))
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody signed in, and the cursor of their empty inbox."""
+    """A user who is signed in, and the cursor of their empty inbox."""
 
     user_id: UUID
     token: str
@@ -32,7 +32,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Talk:
-    """A conversation, and who takes part in it."""
+    """A conversation and its participants."""
 
     id: UUID
     participants: frozenset[UUID]
@@ -40,7 +40,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Company:
-    """People who all know each other: a conversation for each two, and one of all."""
+    """Users who all know each other, with a conversation for each pair and one for all."""
 
     accounts: Sequence[Account]
     talks: Sequence[Talk]
@@ -50,7 +50,7 @@ class Company:
 
 
 async def gather_company(database: Database, size: int) -> Company:
-    """Make people whom nobody has met before."""
+    """Create new users."""
     accounts: list[Account] = []
     for _ in range(size):
         async with database.transaction() as connection:
@@ -64,13 +64,11 @@ async def gather_company(database: Database, size: int) -> Company:
         for one, other in combinations(accounts, 2):
             opened, _ = await conversations.open_pair(connection, one.user_id, other.user_id)
             talks.append(Talk(opened, frozenset({one.user_id, other.user_id})))
-    # The API opens conversations of two only; the tables hold larger ones.
+    # The API only opens conversations of two users; the tables also hold larger ones.
     async with tables(database) as connection:
-        everybody = Talk(new_id(), frozenset(account.user_id for account in accounts))
-        await connection.execute(insert(conversations_table).values(id=everybody.id))
-        members = [
-            {"conversation_id": everybody.id, "user_id": user_id} for user_id in everybody.participants
-        ]
+        all_talk = Talk(new_id(), frozenset(account.user_id for account in accounts))
+        await connection.execute(insert(conversations_table).values(id=all_talk.id))
+        members = [{"conversation_id": all_talk.id, "user_id": user_id} for user_id in all_talk.participants]
         await connection.execute(insert(participants), members)
-        talks.append(everybody)
+        talks.append(all_talk)
     return Company(accounts, talks)

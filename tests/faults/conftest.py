@@ -1,4 +1,4 @@
-"""The rounds of this run, some of them played at the same time: they wait more than they work."""
+"""The rounds of this run; some of them are played at the same time, because they mostly wait."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ _NONE = SimpleNamespace(params={})
 
 @dataclass
 class Rounds:
-    """Plays scenes, each once, as soon as there is room."""
+    """Plays each scene once, as soon as there is capacity."""
 
     harness: Harness
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_A_TIME))
@@ -34,7 +34,7 @@ class Rounds:
         self.outcomes[scene.name] = asyncio.create_task(self._play(scene))
 
     async def _play(self, scene: Scene) -> Outcome:
-        """Play a fault once; where the invariant has to break, by chance, in one of some rounds."""
+        """Play a fault once; if the invariant has to break by chance, repeat the round a few times."""
         outcome = await self._round(scene)
         for _ in range(_MORE_ROUNDS if scene.expected else 0):
             if scene.is_as_expected(outcome):
@@ -50,7 +50,7 @@ class Rounds:
 
 @pytest.fixture(scope="session")
 async def rounds(request: pytest.FixtureRequest) -> AsyncGenerator[Rounds]:
-    """Begin the rounds of all tests that were asked for."""
+    """Begin the rounds of all collected tests."""
     scenes = [
         scene
         for item in request.session.items

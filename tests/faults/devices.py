@@ -1,4 +1,4 @@
-"""Devices: they listen, remember how far they have come, and return whenever they are cut off."""
+"""Devices listen, remember their cursor, and reconnect whenever they are cut off."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from tests.faults.accounts import Account
 from tests.support.people import MESSAGE_CREATED
 
-# What the hint itself answers; the other one asks the database about each message.
+# The first document is served from the hint; the other one queries the database for each message.
 _BARE_MESSAGE_CREATED = """
     subscription ($includeMine: Boolean!) {
         messageCreated(includeMine: $includeMine) { cursor message { id content } }
@@ -23,7 +23,7 @@ _BARE_MESSAGE_CREATED = """
 
 @dataclass(frozen=True)
 class Seen:
-    """A message as a device saw it."""
+    """A message as a device received it."""
 
     id: str
     content: str
@@ -31,7 +31,7 @@ class Seen:
 
 @dataclass(eq=False)
 class Device:
-    """One of a person's devices, and what it has received."""
+    """One of a user's devices, and what it has received."""
 
     account: Account
     doors: Sequence[httpx.AsyncClient]
@@ -40,12 +40,12 @@ class Device:
     include_mine: bool
     keeps_cursor: bool = True
     received: list[Seen] = field(default_factory=list[Seen])
-    told_off: list[str] = field(default_factory=list[str])
+    wrong_errors: list[str] = field(default_factory=list[str])
     connections: int = 0
     _cursor: str = ""
 
     async def listen(self) -> None:
-        """Listen, through one door after another, until an operation is said to be over."""
+        """Listen, through one door after another, until the server completes the operation."""
         self._cursor = self.account.start
         over = False
         while not over:
@@ -65,7 +65,7 @@ class Device:
             if response.status_code == 503:
                 return False
             if response.status_code != 200:
-                self.told_off.append((await response.aread()).decode())
+                self.wrong_errors.append((await response.aread()).decode())
                 return True
             self.connections += 1
             async with aclosing(EventSource(response).aiter_sse()) as events:
@@ -79,7 +79,7 @@ class Device:
         if event.event == "next":
             answer = json.loads(event.data)
             if "errors" in answer:
-                self.told_off.append(event.data)
+                self.wrong_errors.append(event.data)
             else:
                 message = answer["data"]["messageCreated"]["message"]
                 self.received.append(Seen(message["id"], message["content"]))

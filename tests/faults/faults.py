@@ -1,4 +1,4 @@
-"""The faults. A blow breaks something when it is entered, and mends it when it is left."""
+"""The faults. A blow breaks something when its context is entered, and repairs it when it exits."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ Blow = Callable[[World, Random], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """What breaks: by blows while the servers run, by sabotage inside them, or both."""
+    """What breaks: blows from outside while the servers run, sabotage inside them, or both."""
 
     name: str
     blow: Blow
@@ -30,19 +30,19 @@ class Fault:
 
 
 def carrier_for(faults: Iterable[Fault]) -> Carrier | None:
-    """Return what has to carry the hints, where one of the faults is about that."""
+    """Return the carrier of hints that one of the faults requires, or None."""
     for fault in faults:
         if fault.carrier is not None:
             return fault.carrier
     return None
 
 
-# Where nothing but hints may tell of a message: a check would make up for any that is lost.
+# Only hints may announce a message here, because a check would make up for lost ones.
 NO_CHECKS = {"inbox_check_seconds": "3600"}
 
 
 def with_checks(fault: Fault) -> Fault:
-    """Return the fault as it is where another one may lose hints."""
+    """Return the fault with inbox checks on, for use together with one that may lose hints."""
     return replace(fault, settings={})
 
 
@@ -53,7 +53,7 @@ async def _nothing(world: World, dice: Random) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def _kill_servers(world: World, dice: Random) -> AsyncGenerator[None]:
-    with _taking(world, dice.randint(1, len(world.servers))) as victims:
+    with _reserving(world, dice.randint(1, len(world.servers))) as victims:
         await asyncio.gather(*(world.servers[number].kill() for number in victims))
         try:
             yield
@@ -63,7 +63,7 @@ async def _kill_servers(world: World, dice: Random) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def _roll_servers(world: World, dice: Random) -> AsyncGenerator[None]:
-    with _taking(world, 1) as victims:
+    with _reserving(world, 1) as victims:
         await asyncio.gather(*(world.servers[number].stop() for number in victims))
         try:
             yield
@@ -72,8 +72,8 @@ async def _roll_servers(world: World, dice: Random) -> AsyncGenerator[None]:
 
 
 @contextmanager
-def _taking(world: World, most: int) -> Generator[Sequence[int]]:
-    """Take the busiest servers, so that it hurts, of those that no other fault has taken."""
+def _reserving(world: World, most: int) -> Generator[Sequence[int]]:
+    """Reserve up to `most` servers that no other fault has reserved, those with the most clients first."""
     victims: list[int] = []
     while len(victims) < most and (number := world.busiest()) is not None:
         victims.append(number)
@@ -112,7 +112,7 @@ _TERMINATE = text("""
 async def _terminate_connections(world: World, dice: Random) -> AsyncGenerator[None]:
     async def terminate() -> None:
         while True:
-            # Another fault may have taken the database away.
+            # Another fault may have stopped the database.
             with suppress(DatabaseUnavailable):
                 async with tables(world.database) as connection:
                     await connection.execute(_TERMINATE)
@@ -129,7 +129,7 @@ async def _terminate_connections(world: World, dice: Random) -> AsyncGenerator[N
 @asynccontextmanager
 async def _kill_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
     assert world.nats is not None
-    # The last server's node, and others by chance: that server at least hears nothing for a moment.
+    # The last server's node and a random selection of the others, so that at least that server misses hints.
     last = world.nats.nodes[(len(world.servers) - 1) % 3]
     others = [node for node in world.nats.nodes if node is not last]
     victims = [last, *dice.sample(others, dice.randint(0, 2))]
@@ -143,7 +143,7 @@ async def _kill_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _part_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
+async def _partition_nats_nodes(world: World, dice: Random) -> AsyncGenerator[None]:
     assert world.nats is not None
     world.nats.part()
     try:
@@ -161,7 +161,7 @@ async def _cut_clients(world: World, dice: Random) -> AsyncGenerator[None]:
         yield
     finally:
         for proxy in world.proxies:
-            proxy.spare()
+            proxy.stop_cutting()
 
 
 CALM = Fault("nothing", _nothing)
@@ -183,7 +183,7 @@ RESTARTED_WITH_RATES = Fault(
 CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
-NATS_PARTED = Fault("NATS nodes parted", _part_nats_nodes, carrier="nats")
+NATS_PARTED = Fault("NATS nodes parted", _partition_nats_nodes, carrier="nats")
 PEERS_LOST = Fault("peers lost", _nothing, carrier="unix", sabotage=("lose_peers",), settings=NO_CHECKS)
 CUT = Fault("clients cut", _cut_clients, settings=NO_CHECKS)
 DROPPED = Fault("hints dropped", _nothing, sabotage=("drop_hints",))

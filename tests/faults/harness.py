@@ -1,4 +1,4 @@
-"""The harness: builds a world for each round, plays it, and takes the world down."""
+"""The harness: it creates a world for each round, plays the round, and removes the world."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ from tests.faults.world import Carrier, open_world
 
 @dataclass
 class Harness:
-    """What rounds share: the parent of servers, and a PostgreSQL for those that do not break it."""
+    """What rounds share: the parent of the servers, and a PostgreSQL for rounds that do not break it."""
 
     folder: Path
     binaries: Path
@@ -39,7 +39,7 @@ class Harness:
         servers: int = 2,
         carrier: Carrier = "postgresql",
     ) -> Outcome:
-        """Play a round in a world of its own, with that carrier if the faults need no other."""
+        """Play a round in a new world, with this carrier of hints unless the faults require another."""
         dice = Random(seed)
         home = self.folder / f"round-{next(self._numbers)}"
         home.mkdir()
@@ -66,7 +66,7 @@ class Harness:
 
 @asynccontextmanager
 async def open_harness(folder: Path, binaries: Path) -> AsyncGenerator[Harness]:
-    """Set up what rounds share, in a folder whose path is short enough for PostgreSQL's socket."""
+    """Create what rounds share, in a folder whose path is short enough for PostgreSQL's socket."""
     async with AsyncExitStack() as stack:
         template = folder / "template"
         async with (
@@ -82,7 +82,7 @@ async def open_harness(folder: Path, binaries: Path) -> AsyncGenerator[Harness]:
 
 
 async def _write_late(postgres: Postgres) -> None:
-    """Have commits that do not wait for the disk, which ours do, be lost in a crash for certain."""
+    """Flush late, so that a crash certainly loses commits that do not wait for the disk, unlike ours."""
     connection = await asyncpg.connect(postgres.url)
     await connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
     await connection.close()

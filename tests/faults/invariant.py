@@ -1,7 +1,7 @@
-"""The invariant: what was acknowledged is stored once and seen once, in order, by every device; and no more.
+"""The invariant: an acknowledged message is stored once, and every device sees it once, in order.
 
-What was not acknowledged is stored once or not at all, and seen accordingly. The positions of an inbox are
-1, 2, 3, ... without holes.
+A message without acknowledgement is stored once or not at all, and seen accordingly. Nothing else is stored
+or seen. The positions of an inbox are 1, 2, 3, ... without gaps.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from tests.support.tables import tables
 
 
 class Breach(Enum):
-    """The ways to break the promise."""
+    """The ways to violate the invariant."""
 
     LOST = "acknowledged and not stored"
     STORED_TWICE = "stored more than once"
@@ -31,14 +31,14 @@ class Breach(Enum):
     REPEATED = "seen more than once by a device"
     DISORDER = "seen in another order than the inbox's"
     PHANTOM = "seen by a device and not in its inbox"
-    TOLD_OFF = "answered with an error that is no outage"
+    WRONG_ERROR = "answered with an error that is not an outage"
     DIED = "a server has ended by itself"
     STUCK = "nothing is acknowledged any more"
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One breach, and where."""
+    """One violation, and where it happened."""
 
     breach: Breach
     where: str
@@ -59,7 +59,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the database holds of a company's talk: all messages by seq, and each inbox by position."""
+    """What the database contains of a company's conversations: messages by seq, and inboxes by position."""
 
     messages: Sequence[Stored]
     inboxes: Mapping[UUID, Sequence[tuple[int, Stored]]]
@@ -78,7 +78,7 @@ _ENDS = text("SELECT user_id, last_position FROM inboxes WHERE user_id = ANY(:id
 
 
 async def read_truth(database: Database, company: Company) -> Truth:
-    """Read it in one snapshot."""
+    """Read everything in one snapshot."""
     people = [account.user_id for account in company.accounts]
     async with tables(database) as connection:
         rows = await connection.execute(_MESSAGES, {"ids": [talk.id for talk in company.talks]})
@@ -101,12 +101,12 @@ async def read_truth(database: Database, company: Company) -> Truth:
 def violations(
     truth: Truth, company: Company, senders: Sequence[Sender], seen: Mapping[Device, Sequence[Seen]]
 ) -> list[Violation]:
-    """Return every breach of the invariant in what the devices had seen before the truth was read."""
+    """Return every violation in what the devices had seen before the truth was read."""
     return [
         *_of_storage(truth, [sent for sender in senders for sent in sender.sent]),
         *_of_inboxes(truth, company.talks),
         *(breach for device, received in seen.items() for breach in _of_device(truth, device, received)),
-        *(Violation(Breach.TOLD_OFF, told) for one in (*senders, *seen) for told in one.told_off),
+        *(Violation(Breach.WRONG_ERROR, error) for one in (*senders, *seen) for error in one.wrong_errors),
     ]
 
 
@@ -124,7 +124,7 @@ def _of_storage(truth: Truth, sent: Iterable[Sent]) -> Iterable[Violation]:
         if message.acknowledged not in {each.seen.id for each in found}:
             yield Violation(Breach.LOST, message.content)
             continue
-        # One who waits for each acknowledgement finds their messages in the order of sending.
+        # A sender waits for each acknowledgement, so their messages are stored in the order of sending.
         place = (message.sender, message.talk.id)
         if found[0].seq <= before.get(place, 0):
             yield Violation(Breach.OUT_OF_TURN, message.content)
@@ -159,7 +159,7 @@ def _of_device(truth: Truth, device: Device, received: Sequence[Seen]) -> Iterab
             yield Violation(Breach.PHANTOM, f"{seen.content}, {seen.id}")
         elif times > 1:
             yield Violation(Breach.REPEATED, f"{seen.content}, {times} times")
-    # The order of first sight, so that each breach counts once.
+    # In the order of the first occurrence, so that each violation counts once.
     first_sight = [seen for seen in counts if seen in expected]
     if first_sight != [seen for seen in expected if seen in counts]:
         yield Violation(Breach.DISORDER, f"of {len(expected)} in {user_id}")

@@ -1,7 +1,6 @@
-"""Three NATS nodes in a cluster, which can be killed, and parted from each other."""
+"""A cluster of three NATS nodes, which can be killed and partitioned from each other."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.proxy import Proxy
+from tests.support.serving import free_port
 
 NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
 
 
 @dataclass
 class Node:
-    """One NATS server. The others reach it through `door` only."""
+    """One NATS server. The others reach it only through `door`."""
 
     name: str
     folder: Path
@@ -29,7 +29,7 @@ class Node:
         return f"nats://127.0.0.1:{self.port}"
 
     async def start(self, others: "list[Node]") -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         routes = ", ".join(f'"nats://127.0.0.1:{other.door.port}"' for other in others)
         configuration = f"""
             server_name: {self.name}
@@ -52,6 +52,7 @@ class Node:
         async with asyncio.timeout(20):
             while not await _answers(self.port):
                 assert self.process.returncode is None, "NATS does not start"
+                await asyncio.sleep(0.005)
 
     async def kill(self) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -61,22 +62,22 @@ class Node:
 
 @dataclass
 class NatsCluster:
-    """The nodes."""
+    """The nodes of the cluster."""
 
     nodes: list[Node]
 
     async def start(self, node: Node) -> None:
-        """Start one of them."""
+        """Start one node."""
         await node.start([other for other in self.nodes if other is not node])
 
     def part(self) -> None:
-        """Part the nodes from each other; their clients stay."""
+        """Partition the nodes from each other; their clients stay connected."""
         for node in self.nodes:
             node.door.target = None
             node.door.cut_all()
 
     def join(self) -> None:
-        """Let them find each other again."""
+        """Heal the partition."""
         for node in self.nodes:
             node.door.target = node.route_port
 
@@ -87,7 +88,7 @@ async def running_nats_cluster(folder: Path) -> AsyncGenerator[NatsCluster]:
     async with AsyncExitStack() as stack:
         nodes: list[Node] = []
         for number in range(3):
-            port, route_port = _free_ports(2)
+            port, route_port = free_port(), free_port()
             door = await stack.enter_async_context(Proxy(route_port).open())
             nodes.append(Node(f"node-{number}", folder, port, route_port, door))
         cluster = NatsCluster(nodes)
@@ -95,14 +96,6 @@ async def running_nats_cluster(folder: Path) -> AsyncGenerator[NatsCluster]:
             stack.push_async_callback(node.kill)
             await cluster.start(node)
         yield cluster
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 async def _answers(port: int) -> bool:

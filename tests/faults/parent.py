@@ -1,8 +1,8 @@
-"""The parent of all servers: it has imported the product once, so that each of them starts in no time.
+"""The parent of all servers: it has already imported the product, so each server starts fast.
 
-As a program, `python -m tests.faults.parent SOCKET`, it listens on a Unix socket. Who connects and sends an
-`Order` gets a process that does as `messenger serve`, sabotaged as told. The connection is that process's
-standard output, and ends when it does.
+As a program, `python -m tests.faults.parent SOCKET`, it listens on a Unix socket. A client that connects and
+sends an `Order` gets a new process that runs `messenger serve` with the given sabotage. The connection is
+that process's standard output, and closes when the process ends.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Order:
-    """A server as it is wanted. Its log goes to `server.log` in its folder."""
+    """The server to start. It logs to `server.log` in its folder."""
 
     folder: Path
     settings: Mapping[str, str]
@@ -32,7 +32,7 @@ class Order:
     seed: int
 
     def encode(self) -> bytes:
-        """Return one line."""
+        """Return the order as one line."""
         values = [str(self.folder), dict(self.settings), list(self.sabotage), self.number, self.seed]
         return json.dumps(values).encode() + b"\n"
 
@@ -41,8 +41,8 @@ class Order:
         folder, *others = json.loads(line)
         return cls(Path(folder), *others)
 
-    def carry_out(self) -> None:
-        """Serve in this process."""
+    def execute(self) -> None:
+        """Run the server in this process."""
         os.chdir(self.folder)
         os.environ.update({f"MESSENGER_{name.upper()}": value for name, value in self.settings.items()})
         log = os.open("server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -51,8 +51,8 @@ class Order:
         app(["serve", "--port=0"])
 
 
-class _Birth(socketserver.StreamRequestHandler):
-    """Runs in a process of its own, which has been forked for the connection."""
+class _ForkedServer(socketserver.StreamRequestHandler):
+    """Runs in a process of its own, forked for the connection."""
 
     def handle(self) -> None:
         line = self.rfile.readline()
@@ -63,7 +63,7 @@ class _Birth(socketserver.StreamRequestHandler):
         os.dup2(self.connection.fileno(), sys.stdout.fileno())
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         print(os.getpid(), flush=True)
-        order.carry_out()
+        order.execute()
 
 
 class _Parent(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
@@ -72,20 +72,20 @@ class _Parent(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 
 
 def _die_with_parent() -> None:
-    """Have Linux end this process when its parent ends, however that happens."""
+    """Have Linux end this process when its parent ends for any reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
-    """Have children until told to stop."""
+    """Start servers until SIGTERM."""
     _die_with_parent()
-    # What is in the environment is not for the servers.
+    # The servers must not read settings from our environment.
     for name in [name for name in os.environ if name.startswith("MESSENGER_")]:
         del os.environ[name]
-    # Tests are in more of a hurry than anybody.
+    # Tests send more requests than the limits allow.
     os.environ["MESSENGER_RATE_LIMITS"] = "off"
-    with _Parent(sys.argv[1], _Birth) as parent:
+    with _Parent(sys.argv[1], _ForkedServer) as parent:
         print("ready", flush=True)
         parent.serve_forever(poll_interval=0.1)
 

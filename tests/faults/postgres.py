@@ -1,7 +1,7 @@
-"""A PostgreSQL that can be taken away and given back.
+"""A PostgreSQL that can be stopped and started again.
 
-As a program, `python -m tests.faults.postgres FOLDER`, it runs the server until its standard input ends: the
-server goes with the thread that started it, which is this program's only one.
+As a program, `python -m tests.faults.postgres FOLDER`, it runs the server until its standard input closes:
+the server ends with the thread that started it, which is the only one of this program.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from db.urls import libpq_url
 
 @dataclass
 class Postgres:
-    """The server on the data in a folder, under one address however often it starts."""
+    """The server on the data in a folder; its address stays the same over restarts."""
 
     folder: Path
     binaries: Path
@@ -30,7 +30,7 @@ class Postgres:
     _pid: int = 0
 
     async def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it accepts connections."""
         self._program = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -46,7 +46,7 @@ class Postgres:
         self.url, self._pid = said[0], int(said[1])
 
     async def stop(self, *, crash: bool = False) -> None:
-        """Stop it; after a crash, the next start recovers from its log of writes."""
+        """Stop it; after a crash, the next start recovers from the write-ahead log."""
         if self._program is None or self._program.stdin is None:
             return
         if crash:
@@ -60,9 +60,9 @@ class Postgres:
 async def running_postgres(
     folder: Path, binaries: Path, *, like: Path | None = None
 ) -> AsyncGenerator[Postgres]:
-    """Run a server until the block ends, on a copy of the data in the folder `like` if that is given."""
+    """Run a server until the block ends, on a copy of the data in the folder `like` if given."""
     if like is not None:
-        # With owners and modes as they are, which PostgreSQL insists on.
+        # Keeps owners and modes, which PostgreSQL checks.
         copying = await asyncio.create_subprocess_exec("cp", "-a", str(like), str(folder))
         assert await copying.wait() == 0
     postgres = Postgres(folder, binaries)
@@ -74,7 +74,7 @@ async def running_postgres(
 
 
 def main() -> None:
-    """Run the server, say its address and pid, and wait."""
+    """Run the server, print its address and process ID, and wait."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     folder, binaries = map(Path, sys.argv[1:])
     with embedded.running(folder, binaries=binaries) as cluster:

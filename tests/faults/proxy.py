@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections where it likes."""
+"""A TCP proxy that can cut connections at any byte."""
 
 import asyncio
 import random
@@ -8,10 +8,10 @@ from typing import Self
 
 
 class Proxy:
-    """Passes bytes between clients and the server at `target`, a port of this machine."""
+    """Forwards bytes between clients and the server at `target`, a port of this machine."""
 
     def __init__(self, target: int | None = None) -> None:
-        """Lead to that server; without one, turn everybody away."""
+        """Forward to that server; without one, reject all connections."""
         self.port = 0
         self.target = target
         self.cuts = 0
@@ -31,23 +31,23 @@ class Proxy:
             self.cut_all()
 
     def __len__(self) -> int:
-        """Return how many connections are open."""
+        """Return the number of open connections."""
         return len(self._links)
 
     def cut_at_random(self, dice: random.Random, most_bytes: int) -> None:
-        """From now on, cut each connection after at most that many bytes more, either way."""
+        """From now on, cut each connection after a random number of bytes up to this one, either way."""
         self._dice, self._most_bytes = dice, most_bytes
         for link in self._links:
             link.bytes_left = dice.randrange(most_bytes)
 
-    def spare(self) -> None:
-        """Cut no more."""
+    def stop_cutting(self) -> None:
+        """Stop cutting connections."""
         self._dice = None
         for link in self._links:
             link.bytes_left = None
 
     def cut_all(self) -> None:
-        """Cut every connection now."""
+        """Cut all connections now."""
         for link in list(self._links):
             link.cut(gently=False)
 
@@ -60,15 +60,15 @@ class Proxy:
             link.writers.append(to_there)
             self._links.add(link)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pass_on(link, reader, to_there))
-                tasks.create_task(self._pass_on(link, there, writer))
+                tasks.create_task(self._forward(link, reader, to_there))
+                tasks.create_task(self._forward(link, there, writer))
         except* OSError:
             pass
         finally:
             self._links.discard(link)
             link.cut(gently=True)
 
-    async def _pass_on(
+    async def _forward(
         self, link: "_Link", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while chunk := await reader.read(65536):
@@ -78,17 +78,17 @@ class Proxy:
                 if passed != chunk:
                     writer.write(passed)
                     self.cuts += 1
-                    # What was passed still arrives, or is lost with the connection.
+                    # What has been forwarded still arrives, or is lost with the connection.
                     link.cut(gently=self._dice is None or self._dice.random() < 0.5)
                     return
             writer.write(chunk)
             await writer.drain()
-        # The one side says no more; HTTP's other side has no more to say either.
+        # One side has finished sending. In HTTP, the other side has nothing to add then either.
         link.cut(gently=True)
 
 
 class _Link:
-    """A client's connection, and ours to the server for it."""
+    """A client's connection, and the connection to the server for it."""
 
     def __init__(self, writer: asyncio.StreamWriter, bytes_left: int | None) -> None:
         self.writers = [writer]

@@ -1,4 +1,4 @@
-"""A round: people talk while faults strike; then everything is mended, and the invariant must hold."""
+"""A round: users send messages during faults; then everything is repaired, and the invariant must hold."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from tests.faults.invariant import Breach, Violation, read_truth, violations
 from tests.faults.senders import Sender
 from tests.faults.world import World
 
-# A blow that stops everything lasts no longer than about this.
+# The maximum duration of a blow that stops everything, approximately.
 _HOLD_SECONDS = 1
 _RECOVERY_SECONDS = 30
 
@@ -36,7 +36,7 @@ class Conduct:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a round has shown."""
+    """The results of a round."""
 
     violations: Sequence[Violation]
     messages: int
@@ -59,7 +59,7 @@ class Outcome:
 
 
 class _Strikes:
-    """Deals the blows of a round, and tells the senders that it is enough while everything is broken."""
+    """Delivers the blows of a round, and stops the senders during the last one, when everything is broken."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class _Strikes:
         """When the last of the faults had been mended."""
 
     async def deal(self, blows: int, enough: asyncio.Event) -> None:
-        """Have each fault strike that often, the last time all together."""
+        """Have each fault strike this many times, the last time all together."""
         async with asyncio.TaskGroup() as tasks:
             for fault in self._faults:
                 tasks.create_task(self._deal_alone(fault, blows - 1))
@@ -102,19 +102,19 @@ class _Strikes:
             enough.set()
 
     async def _hold(self) -> None:
-        """Leave it broken for a while; where messages still get through, until some have."""
+        """Keep it broken for a while; if messages still get through, until some have."""
         await asyncio.sleep(self._dice.uniform(0.2, 0.5))
         with suppress(TimeoutError):
             async with asyncio.timeout(_HOLD_SECONDS):
                 await self._acknowledged(2 * len(self._senders))
 
     async def _work_goes_on(self) -> None:
-        """Wait until everything works."""
+        """Wait until everything works again."""
         async with asyncio.timeout(_RECOVERY_SECONDS):
             await self._acknowledged(len(self._senders))
 
     async def _acknowledged(self, more: int) -> None:
-        """Wait until so many more messages have been acknowledged."""
+        """Wait until this many more messages have been acknowledged."""
         wanted = sum(sender.acknowledged for sender in self._senders) + more
         while sum(sender.acknowledged for sender in self._senders) < wanted:
             self._news.clear()
@@ -124,7 +124,7 @@ class _Strikes:
 async def play(
     world: World, faults: Sequence[Fault], dice: Random, conduct: Conduct | None = None
 ) -> Outcome:
-    """Play a round in a world that is whole, and leave it whole."""
+    """Play a round in a world where everything works, and leave it that way."""
     conduct = conduct or Conduct()
     started = time.monotonic()
     company = await gather_company(world.database, conduct.people)
@@ -169,14 +169,15 @@ async def play(
         caught_up = time.monotonic()
         while time.monotonic() < caught_up + conduct.patience_seconds:
             news.clear()
-            # First the devices, then the truth: what they have seen by now, it must hold.
+            # Read the devices first, then the truth, which must contain everything that they have seen so
+            # far.
             seen = {device: list(device.received) for device in devices}
             truth = await read_truth(world.database, company)
             found = [*stuck, *violations(truth, company, senders, seen)]
             found += [
                 Violation(Breach.DIED, server.log()[-2000:]) for server in world.servers if server.has_ended()
             ]
-            # What is not there yet may still come; anything else stays wrong.
+            # Missing messages may still arrive; all other violations are final.
             if {violation.breach for violation in found} != {Breach.MISSED}:
                 break
             if await _within(0.2, news):

@@ -1,6 +1,6 @@
-"""What is played: each fault, which must not break the invariant, and its twins and planted bugs, which must.
+"""The scenes: each fault, which must keep the invariant; its twins and planted bugs, which must break it.
 
-A twin is the same fault with a protection taken off, so that the fault is known to be real.
+A twin is the same fault with one protection removed, which proves that the fault has an effect.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -11,13 +11,13 @@ from tests.faults.faults import NO_CHECKS, Fault
 from tests.faults.invariant import Breach
 from tests.faults.rounds import Conduct, Outcome
 
-# Where nothing comes to tell of a message, a device waits for ever: no need to wait with it for long.
+# If nothing announces a message, a device waits forever, so the test need not wait long.
 _IMPATIENT = Conduct(patience_seconds=3.5)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A fault, and how the invariant is broken in it: at least in one of these ways, or not at all."""
+    """A fault, and how it breaks the invariant: in at least one of these ways, or not at all."""
 
     name: str
     fault: Fault
@@ -25,7 +25,7 @@ class Scene:
     conduct: Conduct = _IMPATIENT
 
     def is_as_expected(self, outcome: Outcome) -> bool:
-        """Say whether the round went as it must."""
+        """Return whether the outcome was as expected."""
         return bool(outcome.breaches & self.expected) if self.expected else not outcome.violations
 
 
@@ -37,7 +37,7 @@ def _without(fault: Fault, *sabotage: str, checks: bool = True) -> Fault:
 _NO_CURSORS = replace(_IMPATIENT, devices_keep_cursors=False)
 _NO_KEYS = replace(_IMPATIENT, senders_have_keys=False)
 _PATIENT = replace(_IMPATIENT, patience_seconds=5)
-# One blow: after it, the servers may have found each other by another way.
+# Only one blow, because after it the servers may have found each other by another route.
 _APART = replace(_PATIENT, apart=True, blows=1)
 _MISSED = {Breach.MISSED}
 
@@ -47,7 +47,7 @@ TWINS: Sequence[Scene] = (
     Scene("servers killed, devices without cursors", faults.KILLED, _MISSED, _NO_CURSORS),
     Scene("servers rolled, saying complete", _without(faults.ROLLED, "complete_on_shutdown"), _MISSED),
     Scene(
-        "PostgreSQL restarted, nobody woken afterwards",
+        "PostgreSQL restarted, no stream woken afterwards",
         _without(faults.RESTARTED, "stay_deaf", checks=False),
         _MISSED,
         _APART,
@@ -58,20 +58,20 @@ TWINS: Sequence[Scene] = (
         {Breach.LOST, Breach.PHANTOM},
     ),
     Scene(
-        "connections terminated, nobody woken afterwards",
+        "connections terminated, no stream woken afterwards",
         _without(faults.TERMINATED, "stay_deaf", checks=False),
         _MISSED,
         _APART,
     ),
     Scene(
-        "NATS nodes killed, nobody woken afterwards",
+        "NATS nodes killed, no stream woken afterwards",
         _without(faults.NATS_KILLED, "stay_deaf", checks=False),
         _MISSED,
         _APART,
     ),
     Scene("NATS nodes parted, no checks", _without(faults.NATS_PARTED, checks=False), _MISSED, _APART),
     Scene(
-        "peers lost, nobody woken afterwards",
+        "peers lost, no stream woken afterwards",
         _without(faults.PEERS_LOST, "stay_deaf"),
         _MISSED,
         _APART,

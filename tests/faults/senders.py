@@ -1,4 +1,4 @@
-"""Senders: they number what they say, and try again until each message is acknowledged."""
+"""Senders number their messages, and retry until each one is acknowledged."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tests.support.people import CREATE_MESSAGE
 
 @dataclass
 class Sent:
-    """A message that somebody tried to send, and its id once that was acknowledged."""
+    """A message that a sender tried to send, and its ID once it has been acknowledged."""
 
     sender: str
     number: int
@@ -31,7 +31,7 @@ class Sent:
 
 @dataclass
 class Sender:
-    """One who sends in some conversations of an account, one message after the other."""
+    """Sends messages in some conversations of an account, one after the other."""
 
     name: str
     account: Account
@@ -44,15 +44,15 @@ class Sender:
     pause_seconds: float = 0.06
     sent: list[Sent] = field(default_factory=list[Sent])
     acknowledged: int = 0
-    told_off: list[str] = field(default_factory=list[str])
+    wrong_errors: list[str] = field(default_factory=list[str])
 
     async def send(self) -> None:
-        """Send until told to stop; the last message is acknowledged or given up by then."""
+        """Send until stopped; by then the last message is acknowledged or abandoned."""
         while not self.stop.is_set():
             message = Sent(self.name, len(self.sent) + 1, self.dice.choice(self.talks), self.account)
             self.sent.append(message)
             key = str(uuid4()) if self.has_keys else None
-            # Now and then somebody gives up: their message is then stored once or not at all.
+            # Sometimes the sender gives up: the message is then stored once or not at all.
             gives_up = self.dice.random() < 0.1
             while message.acknowledged is None:
                 message.acknowledged = await self._try(message, key)
@@ -65,7 +65,7 @@ class Sender:
             await asyncio.sleep(self.dice.uniform(0, 2 * self.pause_seconds))
 
     async def _try(self, message: Sent, key: str | None) -> str | None:
-        """Return the message's id, None when it has to be tried again."""
+        """Return the message's ID, or None if it has to be retried."""
         given = {
             "conversationId": NodeType.CONVERSATION.encode(message.talk.id),
             "content": message.content,
@@ -82,13 +82,13 @@ class Sender:
         if response.status_code == 503:
             return None
         if not response.headers["content-type"].startswith("application/json"):
-            self.told_off.append(f"{response.status_code} {response.text}")
+            self.wrong_errors.append(f"{response.status_code} {response.text}")
             return None
         answer: dict[str, Any] = response.json()
         codes = [error["extensions"]["code"] for error in answer.get("errors", [])]
         if codes == ["UNAVAILABLE"]:
             return None
         if codes or answer["data"]["createMessage"]["userErrors"]:
-            self.told_off.append(response.text)
+            self.wrong_errors.append(response.text)
             return None
         return answer["data"]["createMessage"]["message"]["id"]

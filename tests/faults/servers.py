@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.parent import Order
+from tests.support.serving import eventually
 
 _START_SECONDS = 40
-# Longer than a server takes to end that has been told to.
+# Longer than a server takes to shut down.
 _END_SECONDS = 30
 
 
 @dataclass
 class Server:
-    """One serving process, and its successors with the same settings."""
+    """A server process, and its successors with the same settings."""
 
     parent: Path
     """The socket of the parent of all servers."""
@@ -28,7 +29,7 @@ class Server:
     """Ends when the process does."""
 
     async def start(self) -> None:
-        """Start it and wait until it answers requests; one that cannot is started again, as systemd does."""
+        """Start it and wait until it answers requests; like systemd, restart it if it fails to start."""
         async with asyncio.timeout(_START_SECONDS):
             while not await self._starts():
                 pass
@@ -39,29 +40,29 @@ class Server:
         self.pid = int(await output.readline())
         # "The messenger is running at http://localhost:PORT"
         said = (await output.readline()).decode()
-        # Only now is there somebody to kill: no signal goes to the process before.
+        # Only now does the process handle signals.
         self._life = asyncio.create_task(_until_the_end(output, connection))
         if not said:
             return False
         self.port = int(said.rsplit(":", 1)[1].split("/")[0])
         return True
 
-    async def hears(self) -> None:
-        """Wait until it hears what carries hints."""
-        async with asyncio.timeout(_START_SECONDS):
-            while not re.search("listening for hints|connected to NATS", await asyncio.to_thread(self.log)):
-                pass
+    async def receives_hints(self) -> None:
+        """Wait until it receives hints."""
+        await eventually(
+            lambda: re.search("listening for hints|connected to NATS", self.log()) is not None, _START_SECONDS
+        )
 
     def has_ended(self) -> bool:
-        """Say whether it has ended by itself."""
+        """Return whether it has ended by itself."""
         return self._life is not None and self._life.done()
 
     async def kill(self) -> None:
-        """End it as `kill -9` does."""
+        """Kill it, like `kill -9`."""
         await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
-        """End it by SIGTERM."""
+        """Stop it by SIGTERM."""
         await self._end(signal.SIGTERM)
 
     async def _end(self, signum: signal.Signals) -> None:
@@ -71,12 +72,12 @@ class Server:
                 await asyncio.shield(self._life)
 
     def log(self) -> str:
-        """Return what it and its predecessors have logged."""
+        """Return the logs of this process and its predecessors."""
         return (self.order.folder / "server.log").read_text()
 
 
 async def _until_the_end(output: asyncio.StreamReader, connection: asyncio.StreamWriter) -> None:
-    """Read what a process has to say until it has ended."""
+    """Read the output of a process until it ends."""
     with suppress(ConnectionError):
         await output.read()
     connection.close()

@@ -1,4 +1,4 @@
-"""Whatever breaks, every message reaches every device once and in order; and if not, it is noticed."""
+"""Whatever breaks, every message reaches every device once and in order; a violation is detected."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.faults.scenes import SCENES, Scene
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
 async def test_the_invariant(rounds: Rounds, scene: Scene):
-    """It holds under every fault, and breaks where a protection is taken off or a bug is planted."""
+    """It holds under every fault, and breaks if a protection is removed or a bug is planted."""
     outcome = await rounds.outcomes[scene.name]
     replay = f"python -m tests.faults --scene '{scene.name}' --seed {rounds.seeds[scene.name]}"
     print(f"{outcome}\nAgain: {replay}")

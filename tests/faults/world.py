@@ -1,4 +1,4 @@
-"""Everything that can break: a database, servers behind proxies, and what carries their hints."""
+"""Everything that can break: a database, servers behind proxies, and the carrier of their hints."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -20,13 +20,13 @@ from tests.faults.servers import Server
 Carrier = Literal["unix", "postgresql", "nats"]
 """What carries hints between the servers."""
 
-# A stream shows every second that it lives; clients give up on one that does not.
+# A stream sends a heartbeat every second; clients give up on one that does not.
 _TIMEOUT = httpx.Timeout(4)
 
 
 @dataclass(frozen=True)
 class World:
-    """What a round is played in. Clients come in by the `doors`, each of which leads to one server."""
+    """The environment of a round. Clients connect to the `doors`, each of which leads to one server."""
 
     postgres: Postgres
     database: Database
@@ -38,7 +38,7 @@ class World:
     """The servers that a fault has in its hands."""
 
     def busiest(self) -> int | None:
-        """Return the number of the server with the most clients, of those that are up; None without any."""
+        """Return the number of the running server with the most clients, or None if none is running."""
         up = set(range(len(self.proxies))) - self.down
         return max(up, key=lambda number: len(self.proxies[number]), default=None)
 
@@ -60,7 +60,7 @@ async def open_world(
     sabotage: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[World]:
-    """Run servers on the database until the block ends, each with a proxy in front.
+    """Run servers on the database until the block ends, each behind a proxy.
 
     `parent` is the socket of the parent of all servers.
     """
@@ -72,7 +72,7 @@ async def open_world(
         own_url = f"unix://{hints_folder}" if carrier == "unix" else "postgresql://"
         world = World(postgres, database, [], [], [], cluster, set())
         for number in range(servers):
-            # Each knows one node at first, and hears of the others from it.
+            # Each knows one node at first, and learns about the others from it.
             broadcast_url = cluster.nodes[number % 3].url if cluster else own_url
             home = folder / f"server-{number}"
             home.mkdir()
@@ -103,5 +103,5 @@ async def open_world(
             for number in range(servers):
                 tasks.create_task(world.start_server(number))
         for server in world.servers:
-            await server.hears()
+            await server.receives_hints()
         yield world

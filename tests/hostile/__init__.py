@@ -1,1 +1,1 @@
-"""What nobody well-meaning sends: it costs little, breaks nothing, and tells nothing of our insides."""
+"""Hostile input: it costs little, breaks nothing, and reveals nothing internal."""

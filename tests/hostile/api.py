@@ -1,4 +1,4 @@
-"""The schema as a client learns it: every call that it has, and every place where a value goes."""
+"""The schema as a client sees it: every call, and every place that takes a value."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ import httpx
 
 @dataclass(frozen=True)
 class Call:
-    """A field of the API with its arguments as variables, and good values for those that it must have."""
+    """A field of the API with its arguments as variables, and valid values for the required ones."""
 
     operation: str
     field: str
@@ -22,14 +22,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value goes in a call's variables: an argument, a field of an input in it, an item of a list."""
+    """A place for a value in a call's variables: an argument, a field of an input, or an item of a list."""
 
     call: Call
     path: tuple[str | int, ...]
     type_name: str
 
     def variables(self, value: object) -> dict[str, Any]:
-        """Return the call's good values, but for the one here."""
+        """Return the call's valid values, except for this place."""
         variables = deepcopy(self.call.good)
         into: Any = variables
         for step in self.path[:-1]:
@@ -40,14 +40,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Api:
-    """The schema as a client learns it, and values that are good for its arguments, by their names."""
+    """The schema as a client sees it, and valid values for its arguments by name."""
 
     types: Mapping[str, Any]
     roots: Mapping[str, str]
     good: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def calls(self) -> Iterator[Call]:
-        """Yield every root field, and every field with arguments that can be reached from one."""
+        """Yield every root field, and every field with arguments that is reachable from one."""
         seen: set[str] = set()
         waiting = [(operation, name, "", "") for operation, name in self.roots.items()]
         while waiting:
@@ -72,7 +72,7 @@ class Api:
                     waiting.append((operation, kind["name"], f"{before}{here} {{ ", f" }}{after}"))
 
     def places(self) -> Iterator[Place]:
-        """Yield every argument of every call, and what is in those that are inputs or lists."""
+        """Yield every argument of every call, and the places inside of inputs and lists."""
         for call in self.calls():
             for name, argument in call.arguments.items():
                 yield from self._places_in(call, (name,), argument["type"])
@@ -88,7 +88,7 @@ class Api:
                 yield from self._places_in(call, (*path, each["name"]), each["type"])
 
     def example(self, argument: Mapping[str, Any]) -> Any:
-        """Return a good value for an argument or a field of an input."""
+        """Return a valid value for an argument or a field of an input."""
         name, kind = argument["name"], named(argument["type"])
         if name in self.good:
             return self.good[name]
@@ -102,15 +102,15 @@ def named(kind: Mapping[str, Any]) -> Mapping[str, Any]:
     return named(kind["ofType"]) if kind["ofType"] else kind
 
 
-def spelt(kind: Mapping[str, Any]) -> str:
+def spelled(kind: Mapping[str, Any]) -> str:
     if kind["kind"] == "NON_NULL":
-        return spelt(kind["ofType"]) + "!"
-    return f"[{spelt(kind['ofType'])}]" if kind["kind"] == "LIST" else kind["name"]
+        return spelled(kind["ofType"]) + "!"
+    return f"[{spelled(kind['ofType'])}]" if kind["kind"] == "LIST" else kind["name"]
 
 
 def _declared(argument: Mapping[str, Any]) -> str:
     default = "" if argument["defaultValue"] is None else f" = {argument['defaultValue']}"
-    return f"${argument['name']}: {spelt(argument['type'])}{default}"
+    return f"${argument['name']}: {spelled(argument['type'])}{default}"
 
 
 def _is_required(argument: Mapping[str, Any]) -> bool:
@@ -118,13 +118,13 @@ def _is_required(argument: Mapping[str, Any]) -> bool:
 
 
 def _close(kind: dict[str, Any]) -> None:
-    """Add the end that the introspection leaves out."""
+    """Add the end of a type that the introspection query omits."""
     if kind.setdefault("ofType", None):
         _close(kind["ofType"])
 
 
 async def learned_from(http: httpx.AsyncClient, good: Mapping[str, Any]) -> Api:
-    """Ask a server for its schema; `good` has values for its arguments, by their names."""
+    """Ask a server for its schema; `good` contains values for its arguments by name."""
     query = """
         {
             __schema {

@@ -1,4 +1,4 @@
-"""Whom the tests of hostile input need, and what must hold after each."""
+"""The users of the tests of hostile input, and what must hold after each test."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ from tests.support.serving import Server
 
 @pytest.fixture(autouse=True)
 async def unharmed(server: Server, http: httpx.AsyncClient) -> AsyncGenerator[None]:
-    """After each test the server answers as before, and has noted no fault of its own."""
+    """After each test the server answers as before, and has logged no internal errors."""
 
     def faults() -> list[str]:
         lines = server.log_path.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Sending what nobody well-meaning sends, and what every answer to that has to be."""
+"""Sending hostile input, and what must hold for every answer to it."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from schema.node import NodeType
 from tests.support.people import Person
 from tests.support.tables import tables
 
-# What takes longer makes everybody else wait.
+# Anything slower would delay other users.
 QUICK_SECONDS = 5
 
 INSIDES = re.compile(
@@ -24,7 +24,7 @@ INSIDES = re.compile(
 
 
 def harmless(response: httpx.Response) -> httpx.Response:
-    """Accept an answer that is no failure of ours and shows nothing of our insides."""
+    """Expect an answer that is not an internal error and reveals nothing internal."""
     assert response.status_code < 500, response.text[:1000]
     assert '"INTERNAL"' not in response.text, response.text[:1000]
     assert INSIDES.search(response.text) is None, response.text[:1000]
@@ -34,7 +34,7 @@ def harmless(response: httpx.Response) -> httpx.Response:
 async def sends(
     http: httpx.AsyncClient, content: bytes | str, headers: Mapping[str, str] | None = None
 ) -> httpx.Response:
-    """Send a body as it is."""
+    """Send a body unchanged."""
     async with asyncio.timeout(QUICK_SECONDS):
         sent = {"content-type": "application/json", **(headers or {})}
         return harmless(await http.post("/graphql", content=content, headers=sent))
@@ -43,7 +43,7 @@ async def sends(
 async def asks(
     person: Person, document: str, variables: object = None, headers: Mapping[str, str] | None = None
 ) -> httpx.Response:
-    """Send a document by Python's own encoder: it escapes half surrogate pairs, which httpx cannot send."""
+    """Send a document with Python's own encoder, which escapes lone surrogates that httpx cannot send."""
     body = json.dumps({"query": document, "variables": variables})
     return await sends(person.http, body, {**person.headers, **(headers or {})})
 
@@ -55,7 +55,7 @@ def codes(response: httpx.Response) -> set[str]:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Two people, and the ids of their conversation and of a message in it."""
+    """Two users, and the IDs of their conversation and of a message in it."""
 
     ada: Person
     grace: Person
@@ -64,7 +64,7 @@ class Conversation:
 
 
 async def stored_in(database: Database, conversation: Conversation) -> list[str]:
-    """Return what the database holds of a conversation."""
+    """Return the contents that the database has of a conversation."""
     key = NodeType.CONVERSATION.decode(conversation.id)
     statement = select(messages.c.content).where(messages.c.conversation_id == key).order_by(messages.c.seq)
     async with tables(database) as connection:

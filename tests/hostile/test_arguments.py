@@ -1,4 +1,4 @@
-"""Values that nobody means, in every argument of the schema; and who may pass none."""
+"""Unexpected values in every argument of the schema, and callers without access."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import pytest
 from db.engine import Database
 from schema.node import NodeType
 from tests.conftest import SignIn
-from tests.hostile.api import Api, Call, Place, learned_from, named, spelt
+from tests.hostile.api import Api, Call, Place, learned_from, named, spelled
 from tests.hostile.sending import QUICK_SECONDS, Conversation, asks, harmless, sends, stored_in
 from tests.support.people import Person
 
@@ -70,7 +70,7 @@ OTHERS: tuple[Any, ...] = (
 
 
 async def first_of(stream: Any) -> httpx.Response:
-    """Return an answer with what comes first of it: a subscription's does not end by itself."""
+    """Return an answer with the start of its body, because a subscription does not end by itself."""
     async with asyncio.timeout(QUICK_SECONDS), stream as response:
         chunk = await anext(response.aiter_bytes())
         return harmless(httpx.Response(response.status_code, headers=response.headers, content=chunk))
@@ -84,8 +84,8 @@ async def calls(person: Person, call: Call, variables: Mapping[str, Any]) -> htt
     return await first_of(person.http.stream("POST", "/graphql", content=body, headers=headers))
 
 
-async def test_no_value_of_any_argument_does_harm(api: Api, conversation: Conversation):
-    """Half surrogate pairs, NUL, foreign scripts, long texts, wrong types: in every place of the schema."""
+async def test_every_argument_handles_every_value(api: Api, conversation: Conversation):
+    """Lone surrogates, NUL, various scripts, long texts and wrong types, in every place of the schema."""
     limit = asyncio.Semaphore(16)
 
     async def tries(place: Place, value: object) -> None:
@@ -104,8 +104,10 @@ async def test_no_value_of_any_argument_does_harm(api: Api, conversation: Conver
                 tasks.create_task(tries(place, value))
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}], ids=["nobody", "a wrong token"])
-async def test_nobody_is_told_to_sign_in_whatever_they_ask(
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer wrong"}], ids=["no token", "a wrong token"]
+)
+async def test_unauthenticated_callers_are_told_to_sign_in_for_every_call(
     api: Api, conversation: Conversation, headers: dict[str, str]
 ):
     http = conversation.ada.http
@@ -124,7 +126,7 @@ async def test_nobody_is_told_to_sign_in_whatever_they_ask(
     assert asked >= {"viewer", "nodes", "messages", "createMessage", "messageCreated"}
 
 
-async def test_a_stranger_sees_null_by_every_path_to_what_is_not_theirs(
+async def test_a_stranger_gets_null_on_every_path_to_objects_of_others(
     api: Api, conversation: Conversation, signs_in: SignIn
 ):
     eve = await signs_in("eve")
@@ -139,7 +141,7 @@ async def test_a_stranger_sees_null_by_every_path_to_what_is_not_theirs(
         assert None not in (own[call.field] if isinstance(own[call.field], list) else [own[call.field]])
         for foreign in (conversation.id, conversation.message):
             for name in places:
-                is_list = spelt(call.arguments[name]["type"]).startswith("[")
+                is_list = spelled(call.arguments[name]["type"]).startswith("[")
                 variables = {**call.good, name: [foreign] if is_list else foreign}
                 response = await asks(eve, call.document, variables)
                 nothing = [None] if is_list else None
@@ -148,7 +150,7 @@ async def test_a_stranger_sees_null_by_every_path_to_what_is_not_theirs(
     assert tried >= {"node", "nodes", "conversation"}
 
 
-async def test_a_stranger_changes_nothing_by_any_path_to_what_is_not_theirs(
+async def test_a_stranger_cannot_change_objects_of_others_on_any_path(
     api: Api, conversation: Conversation, signs_in: SignIn, database: Database
 ):
     eve = await signs_in("eve")

@@ -1,4 +1,4 @@
-"""Bodies that are no JSON, and headers that are hard to read."""
+"""Bodies that are not JSON, and headers that are hard to parse."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import pytest
 
 from tests.hostile.sending import QUICK_SECONDS, asks, codes, harmless, sends
 from tests.support.people import Person
+from tests.support.serving import Server
 
 
 @pytest.mark.parametrize(
@@ -37,17 +38,19 @@ from tests.support.people import Person
     ],
     ids=lambda body: repr(body[:40]),
 )
-async def test_a_body_that_is_not_json_is_refused(http: httpx.AsyncClient, body: bytes):
+async def test_a_body_that_is_not_json_is_rejected(http: httpx.AsyncClient, body: bytes):
     response = await sends(http, body)
     assert (response.status_code, codes(response)) == (400, {"BAD_USER_INPUT"})
 
 
-async def test_variables_may_be_as_deep_as_they_like(ada: Person):
+async def test_deeply_nested_variables_are_handled(ada: Person):
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
     for depth in (10, 100, 500, 900):
         ids = json.loads("[" * depth + "]" * depth)
         assert codes(await asks(ada, query, {"ids": ids})) == {"BAD_USER_INPUT"}
-        assert (await asks(ada, "{ __typename }", {"unused": ids})).json()["data"]
+        # A body may have 128 levels, whether its variables are used or not.
+        unused = await asks(ada, "{ __typename }", {"unused": ids})
+        assert codes(unused) == (set[str]() if depth <= 100 else {"BAD_USER_INPUT"})
     floods: list[list[Any]] = [[None] * 20_000, [[]] * 20_000, ["x"] * 20_000]
     for flood in floods:
         assert codes(await asks(ada, query, {"ids": flood})) == {"BAD_USER_INPUT"}
@@ -56,7 +59,7 @@ async def test_variables_may_be_as_deep_as_they_like(ada: Person):
 @pytest.mark.parametrize(
     "encoding", ["gzip", "br", "zstd", "deflate", "x-unknown", "identity, gzip", "gzip, gzip"]
 )
-async def test_a_body_in_an_encoding_is_refused(http: httpx.AsyncClient, encoding: str):
+async def test_an_encoded_body_is_rejected(http: httpx.AsyncClient, encoding: str):
     response = await sends(http, b'{"query": "{ __typename }"}', {"content-encoding": encoding})
     assert (response.status_code, codes(response)) == (415, {"BAD_USER_INPUT"})
 
@@ -79,7 +82,7 @@ async def test_a_body_in_an_encoding_is_refused(http: httpx.AsyncClient, encodin
         "x-request-id",
     ],
 )
-async def test_no_value_of_any_header_does_harm(http: httpx.AsyncClient, name: str):
+async def test_every_header_handles_every_value(http: httpx.AsyncClient, name: str):
     for value in (
         b"",
         b",",
@@ -120,10 +123,11 @@ async def test_no_value_of_any_header_does_harm(http: httpx.AsyncClient, name: s
         assert harmless(login).status_code in {400, 403, 415}
 
 
-async def test_a_cookie_that_is_hard_to_read_takes_no_time(http: httpx.AsyncClient):
-    """The standard library takes seconds to undo as many escapes."""
+async def test_a_cookie_that_is_hard_to_parse_takes_little_time(http: httpx.AsyncClient, server: Server):
+    """Without the fix of CVE-2024-7592, the standard library takes seconds to unescape such values."""
     for value in ('"' + "\\" * 60_000 + '"', "\\" * 60_000, "=;" * 30_000):
-        async with asyncio.timeout(2):
-            headers = {"cookie": f"messenger-session={value}"}
-            response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+        before = server.cpu_seconds()
+        headers = {"cookie": f"messenger-session={value}"}
+        response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
         assert response.json() == {"data": {"__typename": "Query"}}
+        assert server.cpu_seconds() - before < 0.5

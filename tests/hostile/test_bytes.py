@@ -1,4 +1,4 @@
-"""Bytes that are no HTTP, and connections that are left in the middle."""
+"""Bytes that are not HTTP, and connections that are closed in the middle of a request."""
 
 import asyncio
 import re
@@ -13,13 +13,13 @@ GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 BODY = b'{"query": "{ __typename }"}'
 END = b"\r\n\r\n"
 
-# A connection that is closed while much is still under way may lose the answer.
+# If a connection is closed while much data is in transit, the answer may be lost.
 CLOSED = 0
 
 RAW = {
     "more than the length": (HEAD + b"Content-Length: 5" + END + BODY, {400}),
     "a negative length": (HEAD + b"Content-Length: -1" + END + BODY, {400}),
-    "a length that is no number": (HEAD + b"Content-Length: 0x1b" + END + BODY, {400}),
+    "a length that is not a number": (HEAD + b"Content-Length: 0x1b" + END + BODY, {400}),
     "a length of 23 digits": (HEAD + b"Content-Length: " + b"9" * 23 + END + BODY, {400}),
     "two lengths": (HEAD + b"Content-Length: 27\r\nContent-Length: 28" + END + BODY, {400}),
     "a length and chunks": (
@@ -48,7 +48,7 @@ RAW = {
     ),
     "no host": (b"GET /health/live HTTP/1.1" + END, {400}),
     "two hosts": (GET + b"Host: localhost" + END, {400}),
-    "a target that is no URL": (b"GET http://[ HTTP/1.1\r\nHost: localhost" + END, {400}),
+    "a target that is not a URL": (b"GET http://[ HTTP/1.1\r\nHost: localhost" + END, {400}),
     "a target of another scheme": (b"GET ftp://localhost/health/live HTTP/1.1\r\nHost: x" + END, {400}),
     "bytes in the path that are not ASCII": (b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost" + END, {400}),
     "a path out of the folder": (
@@ -68,8 +68,11 @@ RAW = {
         b"GET /assets/%00 HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip" + END,
         {404},
     ),
-    "escapes that are no UTF-8": (b"GET /%ff%c3%28 HTTP/1.1\r\nHost: localhost" + END, {404}),
-    "a query that is no UTF-8": (b"GET /graphql?query=%ff%00&variables=%c3 HTTP/1.1\r\nHost: x" + END, {400}),
+    "escapes that are not UTF-8": (b"GET /%ff%c3%28 HTTP/1.1\r\nHost: localhost" + END, {404}),
+    "a query that is not UTF-8": (
+        b"GET /graphql?query=%ff%00&variables=%c3 HTTP/1.1\r\nHost: x" + END,
+        {400},
+    ),
     "NUL in a header": (GET + b"Accept: a\x00b" + END, {400}),
     "a folded header": (GET + b"Accept: a\r\n b" + END, {400}),
     "a header without a name": (GET + b": a" + END, {400}),
@@ -100,7 +103,7 @@ RAW = {
 
 
 async def raw_answer(server: Server, sent: bytes) -> bytes:
-    """Send bytes and return what comes first; nothing, where the server only closes the connection."""
+    """Send bytes and return the start of the answer, or nothing if the server only closes."""
     async with asyncio.timeout(QUICK_SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         try:
@@ -113,7 +116,7 @@ async def raw_answer(server: Server, sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("sent", "statuses"), RAW.values(), ids=RAW.keys())
-async def test_bytes_that_are_no_proper_request_are_answered_and_no_more(
+async def test_malformed_bytes_get_an_expected_status_and_reveal_nothing_internal(
     server: Server, sent: bytes, statuses: set[int]
 ):
     answer = await raw_answer(server, sent)
@@ -134,7 +137,7 @@ async def test_bytes_that_are_no_proper_request_are_answered_and_no_more(
     ],
     ids=["nothing", "a word", "half a head", "half a body", "half the chunks", "a promise"],
 )
-async def test_who_leaves_in_the_middle_leaves_nothing_behind(server: Server, sent: bytes):
+async def test_clients_that_disconnect_in_the_middle_leave_nothing_behind(server: Server, sent: bytes):
     for _ in range(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(sent)
@@ -142,5 +145,5 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(server: Server, se
         async with asyncio.timeout(QUICK_SECONDS):
             assert INSIDES.search((await reader.read()).decode("latin-1")) is None
         writer.close()
-    # The one is that which asks.
+    # This one is the request for the metrics itself.
     await eventually(lambda: server.metric("messenger_http_requests_in_progress") == 1)

@@ -1,4 +1,4 @@
-"""Documents that would cost much or are none."""
+"""Documents that are expensive or invalid."""
 
 import json
 
@@ -17,18 +17,18 @@ def fragment(name: str, on: str, what: str) -> str:
     return f"fragment {name} on {on} {selecting(what)}"
 
 
-def in_each_other(opening: str, inside: str, closing: str, times: int) -> str:
+def nested(opening: str, inside: str, closing: str, times: int) -> str:
     return opening * times + inside + closing * times
 
 
 def levels(count: int) -> str:
-    """Return a query that is so many levels deep."""
+    """Return a query with this many levels."""
     names = [("lastMessage", "conversation")[number % 2] for number in range(count - 2)]
     return selecting(" { ".join(['conversation(id: "x")', *names, "id"]) + " }" * (count - 1))
 
 
 def levels_by_fragments(count: int) -> str:
-    """Return a query of two levels more than twice as many, with no more than two in any definition."""
+    """Return a query with more than twice this many levels, with at most two in any definition."""
     links = [
         fragment(f"f{number}", "Conversation", f"lastMessage {{ conversation {{ ...f{number + 1} }} }}")
         for number in range(count)
@@ -39,7 +39,7 @@ def levels_by_fragments(count: int) -> str:
 
 
 def chain(length: int, spreads: int) -> str:
-    """Return a query whose fragments each spread the next one so many times."""
+    """Return a query whose fragments each spread the next one this many times."""
     links = [fragment(f"f{number}", "Query", f"...f{number + 1} " * spreads) for number in range(length)]
     return " ".join(["{ ...f0 }", *links, fragment(f"f{length}", "Query", "viewer { id }")])
 
@@ -51,7 +51,7 @@ def fragments_on_one_object(count: int) -> str:
 
 
 def mesh(count: int) -> str:
-    """Return a query with fragments that all spread all."""
+    """Return a query whose fragments all spread each other."""
     spreads = " ".join(f"...f{number}" for number in range(count))
     return " ".join(["{ ...f0 }", *(fragment(f"f{number}", "Query", spreads) for number in range(count))])
 
@@ -61,13 +61,13 @@ def aliases(count: int) -> str:
 
 
 def tokens(count: int) -> str:
-    """Return a query of so many tokens that asks for almost nothing."""
+    """Return a query with this many tokens that asks for almost nothing."""
     return "{ nodes(ids: [%s]) @skip(if: true) { id } __typename }".replace("%s", '"x" ' * (count - 20))
 
 
 def pages(size: str, count: int, also: str = "") -> str:
-    """Return a query for pages of messages in each other."""
-    page = in_each_other(f"messages{size} {{ edges {{ node {{ conversation {{ ", "id", " } } } }", count)
+    """Return a query for nested pages of messages."""
+    page = nested(f"messages{size} {{ edges {{ node {{ conversation {{ ", "id", " } } } }", count)
     variables = "($n: Int = 1)" if "$n" in size else ""
     return f'query {variables} {{ conversation(id: "x") {selecting(page)} {also} }}'
 
@@ -80,11 +80,11 @@ TYPES = (
 TOO_COMPLEX = {
     "16 levels": levels(16),
     "16 levels by fragments": levels_by_fragments(7),
-    "2,000 braces": in_each_other("{ viewer ", "", "}", 2000),
-    "inline fragments in each other": selecting(in_each_other("... { ", "viewer { id } ", "} ", 100)),
-    "a list in 500 lists": selecting(f"nodes(ids: {in_each_other('[', '1', ']', 500)}) {{ id }}"),
-    "an object in 500 objects": selecting(f"user(username: {in_each_other('{a: ', '1', '}', 500)}) {{ id }}"),
-    "a type in 500 lists": f"query ($a: {in_each_other('[', 'Int', ']', 500)}) {{ viewer {{ id }} }}",
+    "2,000 braces": nested("{ viewer ", "", "}", 2000),
+    "inline fragments in each other": selecting(nested("... { ", "viewer { id } ", "} ", 100)),
+    "a list in 500 lists": selecting(f"nodes(ids: {nested('[', '1', ']', 500)}) {{ id }}"),
+    "an object in 500 objects": selecting(f"user(username: {nested('{a: ', '1', '}', 500)}) {{ id }}"),
+    "a type in 500 lists": f"query ($a: {nested('[', 'Int', ']', 500)}) {{ viewer {{ id }} }}",
     "a flood of brackets": "{ nodes(ids: " + "[" * 100_000,
     "a flood of comments": "#\n" * 60_000 + "{ __typename }",
     "5,001 tokens": tokens(5001),
@@ -98,7 +98,7 @@ TOO_COMPLEX = {
     "201 aliases": selecting(aliases(201)),
     "10,000 aliases": selecting(aliases(10_000)),
     "202 aliases by fragments": "{ ...f ...f } " + fragment("f", "Query", aliases(101)),
-    "201 aliases that nobody uses": "{ __typename } " + fragment("f", "Query", aliases(201)),
+    "201 aliases in an unused fragment": "{ __typename } " + fragment("f", "Query", aliases(201)),
     "201 directives on a field": selecting("__typename " + "@include(if: true) " * 201),
     "201 directives on 201 fields": selecting("__typename @include(if: true) " * 201),
     "201 directives on an operation": "query " + "@a " * 201 + "{ __typename }",
@@ -127,7 +127,7 @@ TOO_COMPLEX = {
 
 
 @pytest.mark.parametrize("document", TOO_COMPLEX.values(), ids=TOO_COMPLEX.keys())
-async def test_what_would_cost_too_much_is_refused_before_it_does(ada: Person, document: str):
+async def test_expensive_documents_are_rejected_before_execution(ada: Person, document: str):
     response = await asks(ada, document, {"n": 100})
     assert response.status_code == 400, response.text[:300]
     assert codes(response) == {"TOO_COMPLEX"}
@@ -153,12 +153,12 @@ JUST_WITHIN = {
 
 
 @pytest.mark.parametrize("document", JUST_WITHIN.values(), ids=JUST_WITHIN.keys())
-async def test_what_is_just_within_the_limits_is_executed(ada: Person, document: str):
+async def test_documents_just_within_the_limits_are_executed(ada: Person, document: str):
     response = await asks(ada, document)
     assert (response.status_code, codes(response)) == (200, set()), response.text[:300]
 
 
-async def test_a_page_of_a_size_that_is_not_allowed_is_refused_for_that(ada: Person):
+async def test_a_page_size_out_of_range_is_rejected_with_that_reason(ada: Person):
     for size in (-1, 0, 101, 2**31 - 1):
         response = await asks(ada, f"{{ conversations(first: {size}) {{ edges {{ cursor }} }} }}")
         assert (response.status_code, codes(response)) == (200, {"BAD_USER_INPUT"})
@@ -173,7 +173,7 @@ INVALID = {
     "a fragment in itself by a field": '{ node(id: "x") { ...f } } '
     + fragment("f", "Conversation", "lastMessage { conversation { ...f } }"),
     "an unknown fragment": "{ ...f }",
-    "a fragment that nobody uses": "{ __typename } " + fragment("f", "User", "id " * 300),
+    "an unused fragment": "{ __typename } " + fragment("f", "User", "id " * 300),
     "a fragment twice": "{ ...f } " + fragment("f", "Query", "__typename") * 2,
     "a fragment on something else": "{ ...f } " + fragment("f", "User", "id"),
     "a type definition": "{ __typename } type X { a: Int }",
@@ -204,17 +204,17 @@ INVALID = {
 
 
 @pytest.mark.parametrize("document", INVALID.values(), ids=INVALID.keys())
-async def test_what_is_no_valid_document_is_refused_with_its_reason(ada: Person, document: str):
+async def test_invalid_documents_are_rejected_with_a_reason(ada: Person, document: str):
     response = await asks(ada, document)
     assert response.status_code in {200, 400}
     assert codes(response) == {"BAD_USER_INPUT"}
     assert "data" not in response.json()
-    # However many faults a document has, it is told of no more than a hundred.
+    # However many errors a document has, at most a hundred are reported.
     assert len(response.json()["errors"]) <= 101
     assert len(response.content) < 3 * len(document.encode(errors="replace")) + 50_000
 
 
-async def test_odd_values_in_a_document_are_taken_as_they_are(ada: Person):
+async def test_unusual_values_in_a_document_are_accepted_unchanged(ada: Person):
     for username in ('"\\u0000"', '"""' + " \\n" * 50_000 + '"""', '"\\ud83d\\ude42"', f'"{"x" * 200_000}"'):
         response = await asks(ada, f"{{ user(username: {username}) {{ id }} }}")
         assert response.json() == {"data": {"user": None}}
@@ -222,7 +222,7 @@ async def test_odd_values_in_a_document_are_taken_as_they_are(ada: Person):
     assert response.json() == {"data": {"node": None}}
 
 
-async def test_names_from_outside_the_document_do_no_harm(ada: Person):
+async def test_hostile_operation_and_variable_names_are_handled(ada: Person):
     for name in ("\ud800", "\0", "a" * 100_000, "__proto__", "'; --", "\u202e"):
         assert (await asks(ada, "{ __typename }", {name: name})).json() == {"data": {"__typename": "Query"}}
         body = {"query": "query a { __typename }", "operationName": name, "extensions": {name: name}}

@@ -1,4 +1,4 @@
-"""Every query and mutation as schemathesis makes them up: as somebody who has data, and as nobody."""
+"""Every query and mutation as schemathesis generates them, by a user with data and without authentication."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -40,8 +40,8 @@ Fields = Mapping[str, Mapping[GenerationMode, st.SearchStrategy[Any]]]
 
 
 def fields(**config: object) -> Fields:
-    """Return how to make up requests for each root field of the schema, valid and not."""
-    # Its types are not complete.
+    """Return a strategy for valid and invalid requests, for each root field of the schema."""
+    # Its types are incomplete.
     made: Any = cast(Any, SchemathesisConfig).from_dict({"base-url": "http://localhost", **config})
     schema = cast(Any, schemathesis.graphql).from_path(GRAPHQL / "schema.graphql", config=made)
     return {
@@ -61,10 +61,10 @@ def strings_in(answer: object) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def fields_of_ada(conversation: Conversation) -> Fields:
-    """The root fields, half of whose arguments are something that ada has, or a size that is allowed."""
+    """The root fields; half of their arguments come from Ada's own data or are valid sizes."""
     await conversation.grace.sends("hello yourself", to=conversation.id)
     has = await conversation.ada.asks(WHAT_ADA_HAS)
-    # She would sign herself out.
+    # It would end Ada's session.
     has["sessions"] = [session for session in has["sessions"] if not session["current"]]
     known = [*strings_in(has)]
     return fields(
@@ -87,8 +87,8 @@ def bounded(examples: int) -> settings:
 
 
 async def answer_to(case: Any, person: Person, accept: str, headers: Mapping[str, str]) -> set[str]:
-    """Return the codes of the answer to what has been made up, which is well-formed."""
-    # An answer may repeat what it is about.
+    """Return the codes of the answer to a generated request; the answer must be well-formed."""
+    # An answer may repeat values of the request.
     assume(not INSIDES.search(str(case.body)))
     body = json.dumps({"query": case.body})
     response = await sends(person.http, body, {**headers, "accept": accept})
@@ -103,7 +103,7 @@ async def answer_to(case: Any, person: Person, accept: str, headers: Mapping[str
     was_executed = "data" in answer
     refused_first = found == {"TOO_COMPLEX"} or (accept == GRAPHQL_JSON and not was_executed)
     assert response.status_code == (400 if refused_first else 200)
-    # What goes with the schema is executed, unless it costs too much, and nothing else is.
+    # Valid requests are executed unless they cost too much; invalid ones are not.
     assert was_executed == (case.meta.generation.mode.is_positive and found != {"TOO_COMPLEX"})
     return found
 
@@ -112,7 +112,7 @@ async def answer_to(case: Any, person: Person, accept: str, headers: Mapping[str
 @pytest.mark.parametrize("field", fields())
 @bounded(40)
 @given(data=st.data())
-async def test_whatever_ada_asks_is_answered(
+async def test_every_request_of_a_user_is_answered(
     conversation: Conversation,
     fields_of_ada: Fields,
     field: str,
@@ -128,7 +128,7 @@ async def test_whatever_ada_asks_is_answered(
 @pytest.mark.parametrize("field", fields())
 @bounded(10)
 @given(data=st.data())
-async def test_whatever_nobody_asks_is_not_answered(
+async def test_no_request_without_authentication_is_answered(
     conversation: Conversation,
     fields_of_ada: Fields,
     field: str,

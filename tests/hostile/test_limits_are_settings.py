@@ -1,4 +1,4 @@
-"""Every limit on a request is a setting: just within it is answered, just over it is not."""
+"""Every limit on a request is a setting: a request just within it is answered, one just over it is not."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -44,14 +44,14 @@ async def strict(
     ],
     ids=["fields", "aliases", "directives", "levels", "tokens"],
 )
-async def test_a_document_is_bounded_as_the_settings_say(strict: httpx.AsyncClient, within: str, over: str):
+async def test_documents_are_limited_by_the_settings(strict: httpx.AsyncClient, within: str, over: str):
     response = await sends(strict, json.dumps({"query": within}))
     assert "TOO_COMPLEX" not in codes(response), response.text
     response = await sends(strict, json.dumps({"query": over}))
     assert (response.status_code, codes(response)) == (400, {"TOO_COMPLEX"})
 
 
-async def test_a_body_is_bounded_as_the_setting_says(strict: httpx.AsyncClient):
+async def test_bodies_are_limited_by_the_setting(strict: httpx.AsyncClient):
     body = json.dumps({"query": "{ __typename }"})
     assert (await sends(strict, body.ljust(BODY_BYTES))).status_code == 200
     assert (await sends(strict, body.ljust(BODY_BYTES + 1))).status_code == 413

@@ -1,4 +1,4 @@
-"""Texts, keys and conversations that a message cannot have, and odd ones that it can."""
+"""Messages with invalid contents, keys and conversations, and with unusual but valid ones."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ SEND = """
 
 
 async def tries_to_send(person: Person, content: str, to: object, **more: str) -> Any:
-    """Return the message, or the error's code and the field that it blames."""
+    """Return the message, or the error's code and field."""
     answer = await asks(person, SEND, {"input": {"conversationId": to, "content": content, **more}})
     assert codes(answer) == set()
     payload = answer.json()["data"]["createMessage"]
@@ -60,7 +60,7 @@ SPACES = "".join(char for char in map(chr, range(0x110000)) if char.isspace() an
         ("\U0010ffff\ufffe", "\U0010ffff\ufffe"),
     ],
 )
-async def test_a_message_is_stored_with_its_white_space_in_order(
+async def test_a_message_is_stored_with_normalised_white_space(
     conversation: Conversation, database: Database, content: str, stored: str
 ):
     before = await stored_in(database, conversation)
@@ -88,7 +88,7 @@ async def test_a_message_is_stored_with_its_white_space_in_order(
         ("\0" + "x" * 481, "INVALID"),
     ],
 )
-async def test_a_message_that_cannot_be_stored_is_refused_and_nothing_is_stored(
+async def test_an_invalid_message_is_rejected_and_not_stored(
     conversation: Conversation, database: Database, content: str, code: str
 ):
     before = await stored_in(database, conversation)
@@ -96,7 +96,7 @@ async def test_a_message_that_cannot_be_stored_is_refused_and_nothing_is_stored(
     assert await stored_in(database, conversation) == before
 
 
-async def test_two_escaped_halves_of_a_surrogate_pair_are_one_character(conversation: Conversation):
+async def test_an_escaped_surrogate_pair_is_one_character(conversation: Conversation):
     variables = '{"input": {"conversationId": "%s", "content": "\\ud83d\\ude42"}}'.replace(
         "%s", conversation.id
     )
@@ -105,7 +105,7 @@ async def test_two_escaped_halves_of_a_surrogate_pair_are_one_character(conversa
     assert answer["data"]["createMessage"]["message"]["content"] == "🙂"
 
 
-async def test_a_key_that_is_no_uuid_is_refused_and_nothing_is_stored(
+async def test_an_idempotency_key_that_is_not_a_uuid_is_rejected_and_nothing_is_stored(
     conversation: Conversation, database: Database
 ):
     before = await stored_in(database, conversation)
@@ -132,7 +132,7 @@ async def test_a_key_that_is_no_uuid_is_refused_and_nothing_is_stored(
     assert await stored_in(database, conversation) == before
 
 
-async def test_a_key_is_for_one_text_in_one_conversation_of_one_author(
+async def test_an_idempotency_key_belongs_to_one_text_conversation_and_author(
     conversation: Conversation, signs_in: SignIn, database: Database
 ):
     ada, key = conversation.ada, str(uuid4())
@@ -150,7 +150,7 @@ async def test_a_key_is_for_one_text_in_one_conversation_of_one_author(
     assert await stored_in(database, conversation) == [*before, "once", "once"]
 
 
-async def test_what_is_no_conversation_of_ones_own_takes_no_message(
+async def test_messages_to_conversations_of_others_are_rejected(
     conversation: Conversation, signs_in: SignIn, database: Database
 ):
     async with tables(database) as connection:

@@ -1,11 +1,11 @@
-// An OpenID provider on a free port of this machine, for the tests: a certified one's code with its own
-// development pages, where anybody signs in by name. Prints its issuer once it answers.
+// An OpenID provider on a free port of this machine, for the tests. It is a certified implementation with its
+// development pages, where any name can sign in. Prints its issuer once it accepts requests.
 //
 // Reads its client from the environment: CLIENT_ID, CLIENT_SECRET, REDIRECT_URI.
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
-/** What it tells of somebody, by the name they sign in with. */
+/** The claims about a user, by the name with which they sign in. */
 function claimsOf(name) {
   if (name.startsWith('nameless')) return { sub: name };
   return {

@@ -1,7 +1,7 @@
-"""When two responses say the same.
+"""When two responses are equivalent.
 
-Where several fields fail that may not be null, one error is enough, and which of them it is may depend on
-which coroutine comes first: https://spec.graphql.org/draft/#sec-Handling-Execution-Errors
+If several non-null fields fail, one error is enough, and which one is reported may depend on which coroutine
+finishes first: https://spec.graphql.org/draft/#sec-Handling-Execution-Errors
 """
 
 from typing import Any, cast
@@ -10,7 +10,7 @@ from graphql import ExecutionResult, GraphQLError
 
 
 def assert_same(ours: ExecutionResult, reference: ExecutionResult, *, in_order: bool) -> None:
-    """Compare two responses; `in_order` where nothing depends on which coroutine comes first."""
+    """Compare two responses; use `in_order` if nothing depends on which coroutine finishes first."""
     assert ours.data == reference.data
     assert list(_keys(ours.data)) == list(_keys(reference.data))
     if in_order:
@@ -35,7 +35,7 @@ def _keys(value: Any) -> Any:
 
 
 def _nulled(result: ExecutionResult) -> set[tuple[str | int, ...]]:
-    """Return the places that errors have made null, without those inside of others."""
+    """Return the paths that errors have made null, except for those inside of others."""
     places = {_null_on_the_way(result.data, error) for error in result.errors or ()}
     return {
         place

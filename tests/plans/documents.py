@@ -1,6 +1,6 @@
-"""Valid documents for any schema, with all that a document can hold."""
+"""Generates valid documents for any schema, with every feature of a document."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core does not type what its lists and non-null types wrap.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false
 
@@ -31,7 +31,7 @@ _MAX_DEPTH = 4
 
 @dataclass(frozen=True)
 class Document:
-    """A document, and variables for it."""
+    """A document and its variables."""
 
     text: str
     variables: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Document:
 
 @dataclass
 class _Draft:
-    """A document as it is written."""
+    """A document under construction."""
 
     schema: GraphQLSchema
     random: Random
@@ -96,7 +96,7 @@ class _Draft:
             for key, argument in definition.args.items()
             if isinstance(argument.type, GraphQLNonNull) or self.random.random() < 0.5
         ]
-        # What is called by its own name is the same wherever it stands, so that it can be merged.
+        # A field without an alias is the same everywhere, so that it can be merged.
         alias = f"{self.name('a')}: " if definition.args or self.random.randint(0, 4) == 0 else ""
         given = f"({', '.join(arguments)})" if arguments else ""
         named = get_named_type(definition.type)
@@ -115,7 +115,7 @@ class _Draft:
         return f"@{name}(if: ${variable})"
 
     def value(self, name: str, argument: GraphQLArgument) -> str:
-        """Return a literal, or a variable that is given, left out, or has a default."""
+        """Return a literal, or a variable that is given, omitted, or has a default."""
         value = self.of_type(name, argument.type)
         if self.random.random() < 0.5:
             return _literal(value, argument.type)
@@ -186,13 +186,13 @@ def document_from(
     only: set[str] | None = None,
     values: Mapping[str, Sequence[Any]] | None = None,
 ) -> Document:
-    """Return a valid document of one operation, at the root with the fields `only`.
+    """Return a valid document with one operation; its root fields are `only`.
 
-    `values` are what arguments and input fields of those names are chosen from.
+    `values` are the choices for arguments and input fields of those names.
     """
     root = getattr(schema, f"{operation}_type")
     draft = _Draft(schema, random, values or {})
-    # A subscription has one field, and nothing may decide about that.
+    # A subscription has one field, which must not be conditional.
     body = draft.field(root, 0, only) if operation == "subscription" else None
     body = f"{{ {body} }}" if body else draft.selections(root, 0, only=only)
     definitions = f"({', '.join(draft.definitions)})" if draft.definitions else ""

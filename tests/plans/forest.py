@@ -1,4 +1,4 @@
-"""A schema in which everything happens that can: all kinds of types, values and failures, now or later."""
+"""A schema with all kinds of types, values and failures, immediate or asynchronous."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,12 +12,12 @@ from strawberry.permission import BasePermission
 
 
 class Broken(Exception):
-    """What a resolver fails with."""
+    """The error that a resolver raises."""
 
 
 @dataclass
 class Growth:
-    """What grows at one place: each attribute by its name, where an exception is a failure."""
+    """The data at one place: attributes by name; an exception stands for a failure."""
 
     kind: str
     values: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -45,7 +45,7 @@ def _thing(growth: Growth) -> Any:
 
 
 def grown(name: str, annotation: Any) -> Any:
-    """Return a field that gives what has grown under that name, at once or later, as the growth says."""
+    """Return a field that resolves to the attribute of that name, now or later, as the data says."""
 
     def resolve(self: Any, info: strawberry.Info) -> Any:
         if name in self.growth.later:
@@ -158,7 +158,7 @@ class Query:
 class Mutation:
     @strawberry.mutation
     async def note(self, info: strawberry.Info, text: str) -> int:
-        """Say how much has been noted before."""
+        """Return how much has been noted before."""
         await asyncio.sleep(0)
         info.context.append(text)
         return len(info.context)
@@ -196,7 +196,7 @@ _NAMES = (
 
 
 def growth_from(random: Random, *, at_once: bool, kind: str = "Branch", depth: int = 3) -> Growth:
-    """Return what has grown; `at_once` leaves nothing for later."""
+    """Return generated data; with `at_once`, nothing is asynchronous."""
 
     def some(value: Any, name: str) -> Any:
         return random.choice([None, Broken(f"{name} at {depth}"), *[value] * 10])

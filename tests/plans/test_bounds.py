@@ -1,4 +1,7 @@
-"""What one execution of a plan may take up: its response's bytes, its errors, and the event loop's time."""
+"""The limits of one execution of a plan:
+
+the bytes and errors of its response, and the time on the event loop.
+"""
 
 import asyncio
 from typing import Any
@@ -62,12 +65,12 @@ LONG = {
 }
 
 
-# The 200 awaited values that begin together count as 2,000.
+# The 200 values that are awaited together count as 2,000 fields.
 MOST_WORK_IN_A_TURN = 4500
 
 
 @pytest.mark.parametrize("document", LONG.values(), ids=LONG.keys())
-async def test_a_long_execution_gives_the_event_loop_a_turn_every_so_often(document: str):
+async def test_a_long_execution_regularly_yields_to_the_event_loop(document: str):
     turns = 0
 
     async def turn() -> None:
@@ -106,7 +109,7 @@ async def test_long_executions_continue_one_at_a_time():
     assert iterations >= len(order)
 
 
-async def test_a_cancelled_execution_does_not_take_a_turn():
+async def test_a_cancelled_execution_is_skipped():
     turns = Turns()
     waiting = [asyncio.ensure_future(turns.wait()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -116,7 +119,7 @@ async def test_a_cancelled_execution_does_not_take_a_turn():
         await turns.wait()
 
 
-async def test_a_response_over_its_limit_is_given_up_before_it_is_complete():
+async def test_a_response_over_its_limit_is_abandoned_early():
     turns = 0
 
     async def turn() -> None:
@@ -142,7 +145,7 @@ async def test_names_count_towards_the_size_of_a_response():
         await executed(f"{{ items(count: 101) {{ {name}: number }} }}", Bounds(max_bytes=100_000))
 
 
-async def test_errors_are_listed_up_to_a_number_and_then_counted():
+async def test_errors_are_listed_up_to_a_limit_and_then_only_counted():
     for document in (
         "{ items(count: 5000) { text broken } }",
         "{ items(count: 1) { brokenItems(count: 5000) } }",

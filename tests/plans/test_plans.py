@@ -1,6 +1,6 @@
-"""Plans give the answers that graphql-core gives, for every document and whatever resolvers do."""
+"""Plans give the same answers as graphql-core, for every document and whatever resolvers do."""
 
-# graphql-core leaves open what its lists and non-null types are of.
+# graphql-core does not type what its lists and non-null types wrap.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false
 
@@ -62,7 +62,7 @@ async def by_plan(
 async def by_reference(document: Document, root: Any, context: Any = None) -> ExecutionResult:
     result = execute(SCHEMA, parse(document.text), root, context, dict(document.variables))
     found = result if isinstance(result, ExecutionResult) else await result
-    # It leaves behind what no longer matters.
+    # It leaves coroutines behind that are no longer needed.
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if left:
         await asyncio.wait(left)
@@ -72,7 +72,7 @@ async def by_reference(document: Document, root: Any, context: Any = None) -> Ex
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS)
-def test_what_is_there_at_once_is_answered_as_by_graphql_core_to_the_letter(
+def test_immediate_values_give_exactly_the_answer_of_graphql_core(
     random: Random,
 ):
     document, root = document_from(random, SCHEMA), growth_from(random, at_once=True)
@@ -87,7 +87,7 @@ def test_what_is_there_at_once_is_answered_as_by_graphql_core_to_the_letter(
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS)
-def test_what_comes_later_is_answered_as_by_graphql_core(random: Random):
+def test_asynchronous_values_give_the_answer_of_graphql_core(random: Random):
     document, root = document_from(random, SCHEMA), growth_from(random, at_once=False)
 
     async def compare() -> None:
@@ -99,7 +99,7 @@ def test_what_comes_later_is_answered_as_by_graphql_core(random: Random):
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS, st.integers(0, 5))
-def test_lists_completed_in_parts_are_answered_as_by_graphql_core(random: Random, fields_at_a_time: int):
+def test_lists_completed_in_parts_give_the_answer_of_graphql_core(random: Random, fields_at_a_time: int):
     document, root = document_from(random, SCHEMA), growth_from(random, at_once=random.random() < 0.5)
 
     async def compare() -> None:
@@ -120,14 +120,14 @@ INTROSPECTION = [
 
 
 @pytest.mark.parametrize("text", INTROSPECTION)
-async def test_introspection_is_answered_as_by_graphql_core(text: str):
+async def test_introspection_gives_the_answer_of_graphql_core(text: str):
     document = Document(text, {"name": "Thing"})
     assert_same(await by_plan(document, None), await by_reference(document, None), in_order=True)
 
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS)
-def test_mutations_run_one_after_the_other_and_stop_where_graphql_core_stops(random: Random):
+def test_mutations_run_serially_and_stop_where_graphql_core_stops(random: Random):
     document = document_from(random, SCHEMA, "mutation")
 
     async def compare() -> None:
@@ -142,12 +142,12 @@ def test_mutations_run_one_after_the_other_and_stop_where_graphql_core_stops(ran
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS)
-def test_each_event_of_a_subscription_is_answered_as_by_graphql_core(random: Random):
+def test_each_event_of_a_subscription_gives_the_answer_of_graphql_core(random: Random):
     document, root = (
         document_from(random, SCHEMA, "subscription", only={"grown", "refused"}),
         growth_from(random, at_once=True),
     )
-    # Which field there is may not depend on anything.
+    # The field of the operation must not be conditional.
     assume(not validate(SCHEMA, parse(document.text)))
 
     async def compare() -> None:
@@ -166,7 +166,7 @@ def test_each_event_of_a_subscription_is_answered_as_by_graphql_core(random: Ran
         try:
             async for each in events:
                 assert_same(await operation.execute(None, each), await anext(theirs), in_order=True)
-        except Exception as error:  # the same has to come from the other
+        except Exception as error:  # the other must do the same
             with pytest.raises(type(error)):
                 await anext(theirs)
             return
@@ -176,7 +176,7 @@ def test_each_event_of_a_subscription_is_answered_as_by_graphql_core(random: Ran
     asyncio.run(compare())
 
 
-async def test_what_fails_inside_of_what_is_null_already_is_not_told():
+async def test_errors_below_a_nulled_field_are_not_reported():
     at_fault = Growth("Leaf", {"id": 1, "size": 1, "label": Broken("late"), "strict_label": Broken("soon")})
     later = Growth("Leaf", at_fault.values, frozenset({"label", "strict_label"}))
     document = Document("{ branch { leaf { strictLabel label } } }", {})
@@ -203,7 +203,7 @@ class Endless:
         return 1
 
 
-async def test_an_execution_that_is_cancelled_leaves_nothing_running():
+async def test_a_cancelled_execution_leaves_no_tasks_running():
     schema = strawberry.Schema(Endless)._schema  # pyright: ignore[reportPrivateUsage]
     node = parse("{ one: wait two: wait }")
     operation = node.definitions[0]
@@ -223,7 +223,7 @@ async def test_an_execution_that_is_cancelled_leaves_nothing_running():
     assert asyncio.all_tasks() == before
 
 
-def test_what_a_plan_cannot_do_is_refused_before_anything_is_executed():
+def test_unsupported_documents_are_rejected_before_anything_is_executed():
     for text in (
         "{ ... @defer { __typename } }",
         "query @experimental_disableErrorPropagation { __typename }",
@@ -235,7 +235,7 @@ def test_what_a_plan_cannot_do_is_refused_before_anything_is_executed():
             plan_operation(SCHEMA, node, operation)
 
 
-def test_the_least_recently_used_way_to_skip_and_include_is_planned_again():
+def test_the_least_recently_used_plan_for_skip_and_include_is_evicted():
     names = [f"v{number}" for number in range(5)]
     fields = " ".join(f"{name}: __typename @skip(if: ${name})" for name in names)
     node = parse(f"query ({', '.join(f'${name}: Boolean!' for name in names)}) {{ {fields} }}")

@@ -1,4 +1,4 @@
-"""The API answers the same with its plans as graphql-core does without them, on real data."""
+"""The API gives the same answers with plans as graphql-core does without them, on real data."""
 
 import json
 import re
@@ -40,12 +40,12 @@ class Both:
         with self._monkeypatch.context() as patched:
             patched.setattr(PreparedOperation, "bind", unplanned)
             reference = await self.answer(document)
-        # With its fields in their order; that of the errors is nobody's business.
+        # Compare fields in their order; the order of errors does not matter.
         assert json.dumps(planned.get("data")) == json.dumps(reference.get("data")), document
         if planned.get("data") is not None:
             assert errors_of(planned) == errors_of(reference), document
         else:
-            # One error is enough to make all null, and any of several may be it.
+            # If several errors make the whole response null, any one of them may be reported.
             assert ("errors" in planned) == ("errors" in reference)
         return planned
 
@@ -57,7 +57,7 @@ class Both:
 
 
 def unplanned(_operation: PreparedOperation, _variables: Mapping[str, Any]) -> None:
-    """Leave it to graphql-core."""
+    """Leave the document to graphql-core."""
 
 
 def errors_of(answer: Answer) -> list[str]:
@@ -76,7 +76,7 @@ def executable(random: Random, operation: str = "query", **more: Any) -> Documen
 
 @pytest.fixture
 async def known(signs_in: SignIn) -> Mapping[str, Sequence[Any]]:
-    """Return what arguments are chosen from: of somebody with two conversations, and of nobody."""
+    """Return the choices for arguments: IDs of a user with two conversations, and IDs that do not exist."""
     ada, grace, alan = await signs_in("ada"), await signs_in("grace"), await signs_in("alan")
     conversations = [await ada.opens_conversation_with(each) for each in (grace, alan)]
     messages = [
@@ -105,7 +105,7 @@ async def user_of(database: Database, username: str) -> User:
     return user
 
 
-async def test_queries_have_the_same_answer_with_a_plan_as_without(
+async def test_queries_have_the_same_answer_with_and_without_a_plan(
     database: Database, known: Mapping[str, Sequence[Any]], monkeypatch: pytest.MonkeyPatch
 ):
     both = Both(database, await user_of(database, known["username"][0]), monkeypatch)
@@ -116,7 +116,7 @@ async def test_queries_have_the_same_answer_with_a_plan_as_without(
     assert 10 < failed < 140, "nearly all of them fail, or none: nothing much is compared"
 
 
-async def test_to_nobody_queries_have_the_same_answer_with_a_plan_as_without(
+async def test_unauthenticated_queries_have_the_same_answer_with_and_without_a_plan(
     database: Database, known: Mapping[str, Sequence[Any]], monkeypatch: pytest.MonkeyPatch
 ):
     both = Both(database, None, monkeypatch)
@@ -124,11 +124,11 @@ async def test_to_nobody_queries_have_the_same_answer_with_a_plan_as_without(
         await both.agree_on(executable(Random(seed), values=known))
 
 
-async def test_mutations_that_can_be_repeated_have_the_same_answer_with_a_plan_as_without(
+async def test_repeatable_mutations_have_the_same_answer_with_and_without_a_plan(
     database: Database, known: Mapping[str, Sequence[Any]], monkeypatch: pytest.MonkeyPatch
 ):
     both = Both(database, await user_of(database, known["username"][0]), monkeypatch)
-    # What they store stays the same when it is stored again: messages have keys, and marks do not move back.
+    # Repeating these does not change stored data: messages have keys, and read marks do not move back.
     repeatable = {"createMessage", "readMessages", "createConversation", "endSession"}
     compared = 0
     for seed in range(80):
@@ -136,7 +136,7 @@ async def test_mutations_that_can_be_repeated_have_the_same_answer_with_a_plan_a
         keys = len(re.findall(r"""idempotencyKey'?: ["']""", f"{document.text} {document.variables}"))
         if document.text.count("createMessage") <= keys:
             compared += 1
-            # What can be made only once is made now.
+            # Calls that only work once are made beforehand.
             await both.answer(document)
             await both.agree_on(document)
     assert compared > 20

@@ -1,4 +1,4 @@
-"""With MESSENGER_PLANS=off graphql-core executes what plans do otherwise, and clients notice nothing."""
+"""With MESSENGER_PLANS=off, graphql-core executes all documents, and clients notice no difference."""
 
 from collections.abc import AsyncGenerator
 
@@ -34,7 +34,7 @@ async def test_messages_are_stored_and_delivered(unplanned: httpx.AsyncClient):
         assert await again.contents(1) == ["four"]
 
 
-async def test_what_is_refused_has_its_code(unplanned: httpx.AsyncClient):
+async def test_rejected_requests_have_their_code(unplanned: httpx.AsyncClient):
     ada = await sign_in(unplanned, "ada")
     for document, code in (
         ("{ conversations(first: 0) { edges { cursor } } }", "BAD_USER_INPUT"),

@@ -1,1 +1,1 @@
-"""Tests of delivery: following, sharing, and the relays."""
+"""Tests of delivery: following inboxes, sharing events, and the relays."""

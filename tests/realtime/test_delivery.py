@@ -1,4 +1,4 @@
-"""What the messenger promises: every message, once, in order, whenever and however one listens."""
+"""The messenger's promise: every message, once, in order, whenever and however a client listens."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -18,8 +18,8 @@ from tests.support.people import StreamOver
 from tests.support.tables import tables
 
 
-async def test_john_and_jane_talk(signs_in: SignIn):
-    """Each sees the other's message as it is sent; what is missed asleep comes on waking, in order, once."""
+async def test_john_and_jane_exchange_messages(signs_in: SignIn):
+    """Each receives the other's messages as they are sent; missed ones arrive later, in order, once."""
     john, jane = await signs_in("john"), await signs_in("jane")
     found = await john.asks("query ($s: String!) { searchUsers(search: $s) { username } }", s=jane.username)
     assert found == {"searchUsers": [{"username": jane.username}]}
@@ -42,7 +42,7 @@ async def test_john_and_jane_talk(signs_in: SignIn):
         assert await at_john.contents(1) == ["There you are"]
 
 
-async def test_ones_own_messages_come_only_when_asked_for(signs_in: SignIn):
+async def test_the_viewer_s_own_messages_arrive_only_on_request(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     async with ada.listening() as here, ada.listening(include_mine=True) as on_the_phone:
@@ -65,7 +65,7 @@ async def test_nothing_is_missed_between_inbox_cursor_and_subscribing(signs_in: 
         assert await heard.contents(2) == ["between", "after"]
 
 
-async def test_what_is_sent_while_subscribing_arrives_once_and_in_order(signs_in: SignIn):
+async def test_messages_sent_while_subscribing_arrive_once_and_in_order(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     cursor = await grace.inbox_cursor()
@@ -85,7 +85,7 @@ async def test_what_is_sent_while_subscribing_arrives_once_and_in_order(signs_in
     assert heard == expected
 
 
-async def test_a_long_absence_is_read_from_the_log_in_pages(signs_in: SignIn):
+async def test_a_long_backlog_is_read_from_the_log_in_pages(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     cursor = await grace.inbox_cursor()
@@ -95,7 +95,7 @@ async def test_a_long_absence_is_read_from_the_log_in_pages(signs_in: SignIn):
         assert await heard.contents(250) == [str(number) for number in range(250)]
 
 
-async def test_a_stream_hands_out_its_start_at_once_and_last_event_id_resumes_from_it(signs_in: SignIn):
+async def test_a_stream_starts_with_its_cursor_and_last_event_id_resumes_from_it(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     cursor = await grace.inbox_cursor()
@@ -107,13 +107,13 @@ async def test_a_stream_hands_out_its_start_at_once_and_last_event_id_resumes_fr
     async with grace.listening(last_event_id=start.id) as heard:
         assert await heard.contents(1) == ["while away"]
         resumed = heard.last_event_id
-    # The header is newer than the variables, which a client that returns sends as they were.
+    # The header is newer than the variables, which a reconnecting client sends unchanged.
     await ada.sends("later", to=conversation)
     async with grace.listening(after=cursor, last_event_id=resumed) as heard:
         assert await heard.contents(1) == ["later"]
 
 
-async def test_a_cursor_that_is_not_ours_is_refused_by_name(signs_in: SignIn):
+async def test_a_foreign_cursor_is_rejected_as_invalid(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     for cursor in ("", "nonsense", await grace.inbox_cursor()):
         async with ada.listening(after=cursor) as stream:
@@ -121,8 +121,10 @@ async def test_a_cursor_that_is_not_ours_is_refused_by_name(signs_in: SignIn):
             assert (await stream.event()).event == "complete"
 
 
-async def test_a_cursor_whose_place_is_not_kept_is_refused_by_name(signs_in: SignIn, database: Database):
-    """Trimmed away, ahead of the inbox, or of the database before its restore from a backup."""
+async def test_a_cursor_at_an_unavailable_position_is_rejected_as_expired(
+    signs_in: SignIn, database: Database
+):
+    """Trimmed, ahead of the inbox, or from the database before it was restored from a backup."""
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     trimmed = await grace.inbox_cursor()
@@ -145,7 +147,7 @@ async def test_a_cursor_whose_place_is_not_kept_is_refused_by_name(signs_in: Sig
         assert await heard.contents(1) == ["goes on"]
 
 
-async def test_an_idempotency_key_is_one_message_however_often_it_is_sent(signs_in: SignIn):
+async def test_an_idempotency_key_creates_one_message_however_often_it_is_sent(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     key = str(uuid4())
@@ -167,7 +169,7 @@ async def test_a_stream_ends_with_its_session(signs_in: SignIn):
             await stream.event()
 
 
-async def test_a_stream_ends_when_its_session_is_ended_elsewhere_or_expires(
+async def test_a_stream_ends_when_its_session_expires_or_is_ended_elsewhere(
     signs_in: SignIn, database: Database
 ):
     ada = await signs_in("ada")
@@ -190,7 +192,7 @@ async def test_a_refreshed_session_keeps_its_streams(signs_in: SignIn):
         assert await heard.contents(1) == ["still there?"]
 
 
-async def test_an_idle_stream_shows_that_it_is_alive(signs_in: SignIn):
+async def test_an_idle_stream_sends_heartbeats(signs_in: SignIn):
     ada = await signs_in("ada")
     async with ada.streaming("subscription { messageCreated { cursor } }") as stream, asyncio.timeout(10):
         heartbeat = b":\n\n"

@@ -1,4 +1,4 @@
-"""Whatever becomes of the hints, a subscriber sees exactly the log."""
+"""Whatever happens to hints, a subscriber sees exactly the log."""
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing
@@ -25,14 +25,14 @@ def entry(position: int) -> InboxEntry:
 
 
 class Turn:
-    """Awaiting it lets everybody else run once."""
+    """Awaiting it runs every other task once."""
 
     def __await__(self):
         yield
 
 
 class FollowedInbox(RuleBasedStateMachine):
-    """Sends, and hints that are lost, doubled, reordered or too many, and readers that come and go."""
+    """Messages with hints that are lost, duplicated, reordered or too many, and readers that come and go."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,11 +65,11 @@ class FollowedInbox(RuleBasedStateMachine):
     @initialize(already=st.integers(0, 5))
     def starts(self, already: int) -> None:
         self.log = [entry(position) for position in range(1, already + 1)]
-        self.the_reader_connects_again()
+        self.the_reader_reconnects()
 
     @rule(arrives=st.booleans())
-    def somebody_sends(self, arrives: bool) -> None:
-        """The hint arrives at once, or later in whatever order and number, or never."""
+    def a_message_is_sent(self, arrives: bool) -> None:
+        """The hint arrives now, or later in any order and number, or never."""
         self.log.append(entry(len(self.log) + 1))
         hint = Hint(READER, self.log[-1])
         if arrives:
@@ -88,12 +88,12 @@ class FollowedInbox(RuleBasedStateMachine):
         self.loop.run_until_complete(self.turns(count))
 
     @rule()
-    def the_reader_connects_again(self) -> None:
-        self.the_reader_goes_away()
+    def the_reader_reconnects(self) -> None:
+        self.the_reader_disconnects()
         self.reading = self.loop.create_task(self.listen())
 
     @rule()
-    def the_reader_goes_away(self) -> None:
+    def the_reader_disconnects(self) -> None:
         if self.reading is not None:
             self.reading.cancel()
             self.loop.run_until_complete(asyncio.wait([self.reading]))
@@ -106,16 +106,16 @@ class FollowedInbox(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.the_reader_connects_again()
+            self.the_reader_reconnects()
             self.loop.run_until_complete(self.turns(5 * len(self.log) + 20))
             assert self.seen == self.log
-            # Every hint lost while connected: being told to look at the log is enough.
+            # Every hint may have been lost; reading the log again must be enough.
             self.log.append(entry(len(self.log) + 1))
             self.broadcaster.subscribers.wake(READER)
             self.loop.run_until_complete(self.turns(20))
             assert self.seen == self.log
         finally:
-            self.the_reader_goes_away()
+            self.the_reader_disconnects()
             self.loop.close()
 
 
@@ -123,7 +123,7 @@ TestFollowedInbox = FollowedInbox.TestCase
 TestFollowedInbox.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 
 
-async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log():
+async def test_a_full_buffer_sends_the_reader_back_to_the_log():
     broadcaster = Broadcaster(Subscribers(backlog=3))
     log = [entry(position) for position in range(1, 11)]
 
@@ -142,7 +142,7 @@ async def test_more_hints_than_the_buffer_holds_send_the_reader_back_to_the_log(
             assert [(await anext(entries)).position for _ in range(4)] == [11, 12, 13, 14]
 
 
-async def test_a_reader_moves_past_entries_whose_messages_have_been_deleted():
+async def test_a_reader_skips_entries_with_deleted_messages():
     broadcaster = Broadcaster(Subscribers())
     reached: list[int] = []
 
@@ -161,7 +161,7 @@ async def test_a_reader_moves_past_entries_whose_messages_have_been_deleted():
             while not reached:
                 await Turn()
         assert reached == [subscriber.position] == [9]
-        # The check of the inboxes has no reason to wake it, and the next entry is delivered from its hint.
+        # The inbox check has no reason to wake the reader, and the next entry is delivered from its hint.
         broadcaster.subscribers.compare({READER: 9})
         assert not subscriber.is_woken
         broadcaster.publish([Hint(READER, entry(10))])

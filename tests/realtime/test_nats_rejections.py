@@ -1,8 +1,7 @@
-"""NATS turning a client away for good, after which another client takes over."""
+"""NATS rejects a client permanently, and the relay replaces it."""
 
 import asyncio
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,22 +20,21 @@ from realtime.subscribers import Subscribers
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, running_nats
 from tests.server.streams.test_long_streams import hint
-from tests.support.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, free_port, running_server
 
 
 @contextmanager
 def configured_nats(configuration: Path) -> Generator[subprocess.Popen[bytes]]:
-    """Run a NATS server that reads its configuration again on SIGHUP."""
+    """Run a NATS server that reloads its configuration on SIGHUP."""
     with subprocess.Popen([NATS_SERVER, "-c", configuration], stderr=subprocess.DEVNULL) as process:
         yield process
         process.terminate()
 
 
-async def test_a_client_that_nats_turns_away_is_replaced_and_hears_of_everybody_again(
+async def test_a_rejected_nats_client_is_replaced_and_receives_all_hints_again(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+    port = free_port()
     configuration = tmp_path / "nats.conf"
 
     def allow(connections: int) -> None:
@@ -67,7 +65,7 @@ async def test_a_client_that_nats_turns_away_is_replaced_and_hears_of_everybody_
             ada, grace = await sign_in(here, "ada"), await sign_in(there, "grace")
             conversation = await ada.opens_conversation_with(grace)
             async with grace.listening() as at_grace, ada.listening() as at_ada:
-                # One is too many now, and told so with an error that its client takes as final.
+                # There is one connection too many, so NATS sends an error that its client treats as final.
                 allow(1)
                 nats.send_signal(signal.SIGHUP)
                 await eventually(lambda: said("the connection to NATS is lost") == 1)
@@ -81,10 +79,10 @@ async def test_a_client_that_nats_turns_away_is_replaced_and_hears_of_everybody_
 
 
 @pytest.mark.parametrize("name", ["connect", "subscribe", "flush", "publish"])
-async def test_a_connection_that_is_closed_under_the_library_ends_nothing(
+async def test_a_connection_closed_under_nats_py_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
-    """nats-py writes to a transport that is closed, at which uvloop raises what no caller expects."""
+    """nats-py writes to a closed transport, and uvloop raises an error that no caller expects."""
     failures = [RuntimeError("the handler is closed")]
     method: Callable[..., Awaitable[Any]] = getattr(Client, name)
 
@@ -104,7 +102,7 @@ async def test_a_connection_that_is_closed_under_the_library_ends_nothing(
         ):
             await receiving.receive(user_id)
             with there.attached(user_id) as subscriber:
-                # Lost while a connection fails: sent until it comes through.
+                # Hints are lost while a connection fails, so send until one arrives.
                 received = None
                 while failures or received is None:
                     sending.send([hint(user_id, 1)])
@@ -113,7 +111,7 @@ async def test_a_connection_that_is_closed_under_the_library_ends_nothing(
                             received = await subscriber.next()
 
 
-async def test_the_relay_ends_although_the_library_fails_to_close(
+async def test_the_relay_stops_although_nats_py_fails_to_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     close = Client.close
@@ -130,7 +128,7 @@ async def test_the_relay_ends_although_the_library_fails_to_close(
                 assert await subscriber.next() is None, "connected, and told to look at the log"
 
 
-async def test_the_relay_ends_although_the_library_keeps_that_to_itself(
+async def test_the_relay_stops_although_nats_py_swallows_the_cancellation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     publishing = asyncio.Event()

@@ -1,8 +1,10 @@
-"""NATS that encrypts and asks who comes: it carries hints for whom it should, else the log says why."""
+"""NATS with encryption and authentication:
+
+it carries hints for authorized servers, or the log says why not.
+"""
 
 import asyncio
 import json
-import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,15 +19,15 @@ import trustme
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
-from tests.realtime.test_relays import NATS_SERVER, carries_messages, two_processes
+from tests.realtime.test_relays import NATS_SERVER, assert_messages_cross, two_processes
 from tests.server.process.test_serving import run
 from tests.support.nats_accounts import Accounts
-from tests.support.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, free_port, running_server
 
 
 @dataclass(frozen=True)
 class Files:
-    """Certificates on disk: of an authority, and of two that it vouches for."""
+    """Certificates on disk: of an authority, and two that it has signed."""
 
     authority: Path
     server: Path
@@ -38,7 +40,7 @@ def files(tmp_path: Path) -> Files:
 
 
 def certificates(folder: Path) -> Files:
-    """Make a new authority and its certificates, each in a file with its key."""
+    """Create a new authority and its certificates, each in a file with its key."""
     authority = trustme.CA()
     paths = [folder / name for name in ("ca.pem", "server.pem", "client.pem")]
     authority.cert_pem.write_to_path(paths[0])
@@ -49,9 +51,8 @@ def certificates(folder: Path) -> Files:
 
 @contextmanager
 def configured_nats(folder: Path, text: str) -> Generator[int]:
-    """Run a NATS server with these lines of configuration until the block ends; yield its port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+    """Run a NATS server with this configuration until the block ends; yield its port."""
+    port = free_port()
     configuration = folder / "nats.conf"
     configuration.write_text(f"listen: 127.0.0.1:{port}\n{text}")
     with (
@@ -65,7 +66,7 @@ def configured_nats(folder: Path, text: str) -> Generator[int]:
 
 
 def tls(files: Files, *, verify: bool = False) -> str:
-    """Return the lines with which a NATS server encrypts, and may ask for a certificate."""
+    """Return the configuration for TLS, optionally with client certificates."""
     asks = f'verify: true, ca_file: "{files.authority}"' if verify else ""
     return f'tls {{ cert_file: "{files.server}", key_file: "{files.server}", {asks} }}'
 
@@ -75,17 +76,17 @@ async def connected(*servers: Server) -> None:
         await eventually(lambda server=server: "connected to NATS" in server.log_path.read_text())
 
 
-async def test_hints_go_over_tls_with_an_authority_of_our_own(
+async def test_hints_travel_over_tls_with_a_private_authority(
     cluster: Cluster, database: Database, tmp_path: Path, files: Files
 ):
     with configured_nats(tmp_path, tls(files)) as port:
         settings = {"broadcast_url": f"tls://127.0.0.1:{port}", "nats_ca_file": str(files.authority)}
         with two_processes(tmp_path, cluster, **settings) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
-async def test_hints_go_to_a_nats_that_asks_for_a_certificate(
+async def test_hints_travel_through_a_nats_that_requires_a_certificate(
     cluster: Cluster, database: Database, tmp_path: Path, files: Files
 ):
     with configured_nats(tmp_path, tls(files, verify=True)) as port:
@@ -97,10 +98,10 @@ async def test_hints_go_to_a_nats_that_asks_for_a_certificate(
         }
         with two_processes(tmp_path, cluster, **settings) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
-async def test_hints_go_to_a_nats_that_asks_for_credentials(
+async def test_hints_travel_through_a_nats_that_requires_credentials(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     accounts = Accounts()
@@ -112,21 +113,23 @@ async def test_hints_go_to_a_nats_that_asks_for_credentials(
         }
         with two_processes(tmp_path, cluster, **settings) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
-async def test_hints_go_to_a_nats_that_asks_for_a_token(cluster: Cluster, database: Database, tmp_path: Path):
+async def test_hints_travel_through_a_nats_that_requires_a_token(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
     with configured_nats(tmp_path, 'authorization { token: "t@ken/" }') as port:
         url = f"nats://t%40ken%2F@127.0.0.1:{port}"
         with two_processes(tmp_path, cluster, broadcast_url=url) as (one, other):
             await connected(one, other)
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
 async def complaint(cluster: Cluster, folder: Path, lines: str, url: str, **settings: Any) -> dict[str, Any]:
-    """Return what a server, which serves nevertheless, says of that NATS, with the setting to check.
+    """Return what the server, which starts anyway, logs about that NATS, with the name of the setting.
 
-    Before that it may say that a connection was lost: where the certificate is missing, either comes first.
+    A lost connection may be logged first: without the certificate, either of the two can come first.
     """
 
     def complaints() -> list[dict[str, Any]]:
@@ -153,7 +156,7 @@ async def test_a_nats_of_another_authority_is_not_trusted(
         assert line["check"] == "MESSENGER_NATS_CA_FILE"
 
 
-async def test_the_log_says_that_nats_does_not_take_our_certificate(
+async def test_the_log_says_that_nats_rejects_our_certificate(
     cluster: Cluster, database: Database, tmp_path: Path, files: Files
 ):
     (tmp_path / "others").mkdir()
@@ -165,7 +168,7 @@ async def test_the_log_says_that_nats_does_not_take_our_certificate(
         assert line["check"] == "MESSENGER_NATS_CERTIFICATE_FILE"
 
 
-async def test_the_log_says_that_nats_does_not_take_our_credentials(
+async def test_the_log_says_that_nats_rejects_our_credentials(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     accounts, others = Accounts(), Accounts().write_credentials(tmp_path / "others.creds")
@@ -181,7 +184,7 @@ async def test_the_log_says_that_nats_does_not_take_our_credentials(
         assert line["check"] == "MESSENGER_NATS_CREDENTIALS_FILE or MESSENGER_BROADCAST_URL"
 
 
-async def test_credentials_can_be_replaced_under_a_running_server(
+async def test_credentials_can_be_replaced_while_the_server_runs(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     accounts, path = Accounts(), Accounts().write_credentials(tmp_path / "messenger.creds")
@@ -195,7 +198,7 @@ async def test_credentials_can_be_replaced_under_a_running_server(
 
 @dataclass
 class Impostor:
-    """Stands where NATS should, and would like to be told a password."""
+    """Pretends to be NATS, and waits for a password."""
 
     visits: int = 0
     heard: bytes = b""
@@ -208,10 +211,10 @@ class Impostor:
         writer.close()
 
 
-async def test_who_asks_for_tls_gives_no_password_to_a_nats_without(
+async def test_no_password_is_sent_to_a_nats_without_the_required_tls(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    """While it tries again and again, the log says so once, and nobody looks for lost hints for that."""
+    """While it retries, the log says so once, and no inboxes are checked for lost hints because of that."""
     impostor = Impostor()
     async with await asyncio.start_server(impostor.talk, "127.0.0.1", 0) as door:
         port = door.sockets[0].getsockname()[1]
@@ -231,8 +234,8 @@ async def test_who_asks_for_tls_gives_no_password_to_a_nats_without(
 
 
 @pytest.mark.parametrize("setting", ["nats_credentials_file", "nats_ca_file", "nats_certificate_file"])
-def test_a_file_for_nats_that_is_none_stops_the_start(tmp_path: Path, setting: str):
-    """A .creds file without a JWT is one that nats-py itself would read without end."""
+def test_an_invalid_nats_file_prevents_the_start(tmp_path: Path, setting: str):
+    """nats-py itself would read a .creds file without a JWT forever."""
     for content in ("", "-----BEGIN NATS USER JWT-----\n", "\0"):
         (tmp_path / "file").write_text(content)
         result = run(tmp_path, "serve", **{setting: str(tmp_path / "file")})
@@ -241,7 +244,7 @@ def test_a_file_for_nats_that_is_none_stops_the_start(tmp_path: Path, setting: s
         assert result.stderr.count("\n") == 1
 
 
-def test_a_certificate_and_the_key_of_another_stop_the_start(tmp_path: Path, files: Files):
+def test_a_certificate_with_the_wrong_key_prevents_the_start(tmp_path: Path, files: Files):
     settings = {"nats_certificate_file": str(files.client), "nats_key_file": str(files.server)}
     result = run(tmp_path, "serve", **settings)
     assert result.returncode == 1

@@ -1,6 +1,8 @@
-"""Hints between processes: by Unix sockets, PostgreSQL and NATS, in payloads that fit, and back unchanged."""
+"""Hints between processes over Unix sockets, PostgreSQL and NATS:
 
-import socket
+payloads fit, and hints arrive unchanged.
+"""
+
 import subprocess
 import sys
 from collections.abc import Generator
@@ -22,7 +24,7 @@ from realtime.hints import Hint
 from realtime.relays.postgres import MAX_PAYLOAD_BYTES, pack
 from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
-from tests.support.serving import Server, eventually, running_server
+from tests.support.serving import Server, eventually, free_port, running_server
 
 NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
 
@@ -30,9 +32,7 @@ NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
 @contextmanager
 def running_nats(folder: Path, *options: str) -> Generator[int]:
     """Run a NATS server and yield its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     with (folder / "nats.log").open("wb") as log:
         process = subprocess.Popen(
             [NATS_SERVER, "-a", "127.0.0.1", "-p", str(port), *options], stdout=log, stderr=log
@@ -46,7 +46,7 @@ def running_nats(folder: Path, *options: str) -> Generator[int]:
 
 @contextmanager
 def two_processes(folder: Path, cluster: Cluster, **settings: str) -> Generator[tuple[Server, Server]]:
-    """Run two servers on one database, which check for lost hints so seldom that hints have to arrive."""
+    """Run two servers on one database that check inboxes too rarely to make up for lost hints."""
     with ExitStack() as stack:
         servers: list[Server] = []
         for name in ("one", "other"):
@@ -58,8 +58,8 @@ def two_processes(folder: Path, cluster: Cluster, **settings: str) -> Generator[
         yield servers[0], servers[1]
 
 
-async def carries_messages(one: Server, other: Server) -> None:
-    """Have what is sent on one process heard on the other, from hints alone."""
+async def assert_messages_cross(one: Server, other: Server) -> None:
+    """Check that messages sent on one process arrive on the other from hints alone."""
     async with (
         httpx.AsyncClient(base_url=one.url, timeout=30) as here,
         httpx.AsyncClient(base_url=other.url, timeout=30) as there,
@@ -84,10 +84,10 @@ async def test_postgresql_carries_hints_between_processes(
     with two_processes(tmp_path, cluster, broadcast_url="postgresql://") as (one, other):
         for server in (one, other):
             await eventually(lambda server=server: "listening for hints" in server.log_path.read_text())
-        await carries_messages(one, other)
+        await assert_messages_cross(one, other)
 
 
-async def test_unix_sockets_carry_hints_between_the_processes_of_a_machine(
+async def test_unix_sockets_carry_hints_between_processes_of_a_machine(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     folder = tmp_path / "hints"
@@ -97,8 +97,8 @@ async def test_unix_sockets_carry_hints_between_the_processes_of_a_machine(
             await eventually(
                 lambda server=server: "sending hints to another process" in server.log_path.read_text()
             )
-        await carries_messages(one, other)
-    # They leave nothing behind.
+        await assert_messages_cross(one, other)
+    # They leave no files behind.
     assert list(folder.iterdir()) == []
 
 
@@ -110,13 +110,13 @@ async def test_nats_carries_hints_between_processes_and_only_where_a_user_has_a_
         with two_processes(tmp_path, cluster, broadcast_url=url) as (one, other):
             for server in (one, other):
                 await eventually(lambda server=server: "connected to NATS" in server.log_path.read_text())
-            await carries_messages(one, other)
+            await assert_messages_cross(one, other)
 
 
-async def test_messages_are_stored_and_found_although_nothing_carries_hints(
+async def test_without_a_relay_messages_are_stored_and_found(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    """Where NATS is out of reach, createMessage succeeds, and the check of the inboxes finds the message."""
+    """If NATS is unreachable, createMessage succeeds, and the inbox check finds the message."""
     settings = {"broadcast_url": "nats://127.0.0.1:1", "inbox_check_seconds": "0.5"}
     with ExitStack() as stack:
         servers: list[Server] = []
@@ -160,7 +160,7 @@ hints = st.builds(
 
 
 @given(hints)
-def test_a_hint_comes_back_as_it_went_out(hint: Hint):
+def test_a_hint_is_decoded_as_it_was_encoded(hint: Hint):
     line = wire.encode(hint)
     assert "\n" not in line
     assert wire.decode(line) == hint
@@ -177,7 +177,7 @@ def test_payloads_fit_and_hold_every_hint(sent: list[Hint]):
     assert received == sent
 
 
-def test_a_hint_that_fits_no_payload_goes_as_a_wake_up():
+def test_a_hint_too_large_for_a_payload_becomes_a_wake_up():
     user_id = UUID(int=7)
     message = Message(user_id, user_id, 1, user_id, "x" * 8000, datetime.now(UTC) - timedelta(seconds=1))
     [payload] = pack("sender", [Hint(user_id, InboxEntry(1, message))])
@@ -185,7 +185,7 @@ def test_a_hint_that_fits_no_payload_goes_as_a_wake_up():
 
 
 @pytest.mark.parametrize("line", ["", "[]", "{}", "null", "[1,2,3,4,5,6,7,8]", "nonsense"])
-def test_what_is_no_hint_is_refused(line: str):
+def test_a_malformed_hint_is_rejected(line: str):
     with pytest.raises(ValueError):
         wire.decode(line)
 
@@ -202,7 +202,7 @@ def test_what_is_no_hint_is_refused(line: str):
         ),
     ],
 )
-def test_a_nats_url_names_several_servers_and_how_to_sign_in(
+def test_a_nats_url_contains_several_servers_and_credentials(
     url: str, servers: list[str], options: dict[str, str]
 ):
     assert nats_servers(url) == (servers, options)

@@ -1,4 +1,4 @@
-"""Streams that ask for the same share what is executed; each gets everything once, whatever others do."""
+"""Streams with the same request share executed events; each gets everything once, whatever the others do."""
 
 import asyncio
 import json
@@ -39,13 +39,11 @@ async def test_an_event_is_executed_once_for_all_streams_of_a_viewer(
         assert await executed_events(http) - before == len(MESSAGES)
 
 
-async def test_an_event_that_has_been_announced_is_not_read_from_the_inbox(
-    http: httpx.AsyncClient, signs_in: SignIn
-):
+async def test_an_event_with_a_hint_is_not_read_from_the_inbox(http: httpx.AsyncClient, signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     short = "subscription { messageCreated { message { content } } }"
-    # The one can be executed at once; the other names the author, whom the database has to be asked for.
+    # The first event needs only the hint; the other selects the author, who is read from the database.
     async with grace.streaming(short) as at_once, grace.listening() as reading:
         await ada.sends("first", to=conversation)
         assert await reading.contents(1) == ["first"]
@@ -60,7 +58,7 @@ async def test_an_event_that_has_been_announced_is_not_read_from_the_inbox(
             assert answer["data"]["messageCreated"]["message"]["content"] == text
 
 
-async def test_streams_that_ask_for_something_else_get_what_they_ask_for(signs_in: SignIn):
+async def test_streams_with_different_requests_get_their_own_answers(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     start = await grace.inbox_cursor()
@@ -82,7 +80,7 @@ async def test_streams_that_ask_for_something_else_get_what_they_ask_for(signs_i
         assert await other.contents(1) == ["mine"]
 
 
-async def test_when_the_stream_that_leads_goes_the_others_miss_nothing(signs_in: SignIn):
+async def test_when_the_leading_stream_ends_the_others_miss_nothing(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     async with AsyncExitStack() as stack:
@@ -103,9 +101,7 @@ async def send(author: Person, conversation: str) -> None:
         await author.sends(text, to=conversation)
 
 
-async def test_a_stream_that_is_not_read_holds_up_nobody_and_has_everything_when_it_is(
-    server: Server, signs_in: SignIn
-):
+async def test_a_stalled_stream_delays_no_other_and_gets_everything_later(server: Server, signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     long = [f"{number} " + "🙂" * 400 for number in range(640)]
@@ -136,7 +132,7 @@ async def test_a_stream_that_is_not_read_holds_up_nobody_and_has_everything_when
 
 
 async def stalled_stream(server: Server, viewer: Person) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a stream, of which as little as possible waits on the way to be read."""
+    """Open a stream with the smallest possible buffers between the server and the reader."""
     address = urlsplit(server.url)
     opened = socket.socket()
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

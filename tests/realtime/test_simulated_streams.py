@@ -1,4 +1,4 @@
-"""Streams of which nothing is real but how they share: whatever happens, each gets everything once."""
+"""Simulated streams that really share events: whatever happens, each gets everything once."""
 
 import asyncio
 from collections.abc import Generator, Sequence
@@ -23,14 +23,14 @@ READER, SENDER = UUID(int=1), UUID(int=2)
 
 
 class Turn:
-    """Awaiting it lets everybody else run once."""
+    """Awaiting it runs every other task once."""
 
     def __await__(self) -> Generator[None]:
         yield
 
 
 class SimulatedInbox(FollowedInbox[int]):
-    """An inbox whose log is a list; what the reader has written is left out."""
+    """An inbox whose log is a list; messages by the reader are left out."""
 
     def __init__(self, log: list[InboxEntry], broadcaster: Broadcaster, subscriber: Subscriber) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class SimulatedInbox(FollowedInbox[int]):
 
 
 class SimulatedStream(SharingStream):
-    """A stream of which nothing is real but how it shares."""
+    """A simulated stream; only its sharing is real."""
 
     def __init__(self, sharing: "SharedInbox", start: int) -> None:
         super().__init__(sharing.shared, "the same")
@@ -111,7 +111,7 @@ class SimulatedStream(SharingStream):
 
 
 class SharedInbox(RuleBasedStateMachine):
-    """Streams come and go, are read and not read, lead and listen; hints are lost, doubled and reordered."""
+    """Streams start and end, stall, lead and listen; hints are lost, duplicated and reordered."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class SharedInbox(RuleBasedStateMachine):
 
     @precondition(lambda self: self.streams)
     @rule(which=st.integers(0, 9))
-    def a_client_stops_or_starts_to_read(self, which: int) -> None:
+    def a_client_stops_or_resumes_reading(self, which: int) -> None:
         self.stream(which).reads ^= True
 
     @precondition(lambda self: self.streams)
@@ -190,12 +190,12 @@ class SharedInbox(RuleBasedStateMachine):
         assert stream.task.cancelled(), stream.task.exception()
 
     @invariant()
-    def what_has_come_is_in_order_and_once(self) -> None:
+    def received_events_are_in_order_and_unique(self) -> None:
         for stream in self.streams:
             assert stream.received == self.due(stream)[: len(stream.received)]
 
     @invariant()
-    def somebody_hears_of_what_comes(self) -> None:
+    def every_run_is_followed(self) -> None:
         for run in self.shared.runs.values():
             assert run.leader is not None or run.followed.subscriber.waiting is run
             assert run.followed.subscriber in self.broadcaster.subscribers
@@ -205,7 +205,7 @@ class SharedInbox(RuleBasedStateMachine):
             for stream in self.streams:
                 stream.reads = True
             self.settle()
-            # What is lost, the comparison with the database finds.
+            # The comparison with the database finds lost messages.
             self.broadcaster.subscribers.compare({READER: len(self.log)})
             self.settle()
             for stream in self.streams:
@@ -215,7 +215,7 @@ class SharedInbox(RuleBasedStateMachine):
             self.loop.run_until_complete(self.publish([self.store(SENDER)]))
             if self.has_to_wait:
                 self.settle()
-            # At once where that can be: nobody has had a turn.
+            # Immediately if possible: no other task has run.
             for stream in self.streams:
                 assert stream.received == self.due(stream)
         finally:
@@ -229,7 +229,7 @@ class SharedInbox(RuleBasedStateMachine):
         self.loop.run_until_complete(self.turns(8 * (len(self.log) + len(self.streams)) + 40))
 
 
-async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
+async def test_the_next_stream_completes_what_an_ended_leader_left_undone():
     sharing = SharedInbox(asyncio.get_running_loop())
     sharing.has_to_wait = True
     first, second = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
@@ -240,7 +240,7 @@ async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
     leading = first if first.resumed else second
     staying = second if first.resumed else first
     for _ in range(10):
-        # It has taken the entry, and has not executed it yet.
+        # It has taken the entry but not executed it yet.
         if not leading.sharing.shared.runs["the same"].followed.subscriber.is_woken:
             break
         await Turn()
@@ -253,7 +253,7 @@ async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
     assert not len(sharing.broadcaster.subscribers)
 
 
-async def test_whose_client_has_kept_it_waiting_leaves_the_inbox_to_who_follows_it_since():
+async def test_a_stalled_leader_leaves_the_inbox_to_its_successor():
     sharing = SharedInbox(asyncio.get_running_loop())
     sharing.has_to_wait = True
     streams = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
@@ -276,7 +276,7 @@ async def test_whose_client_has_kept_it_waiting_leaves_the_inbox_to_who_follows_
     assert not len(sharing.broadcaster.subscribers)
 
 
-async def test_who_joins_has_had_what_the_leader_begins_after():
+async def test_a_stream_behind_the_leader_misses_nothing_when_it_joins():
     sharing = SharedInbox(asyncio.get_running_loop())
     behind = SimulatedStream(sharing, 0)
     await sharing.turns(10)
@@ -289,7 +289,7 @@ async def test_who_joins_has_had_what_the_leader_begins_after():
     sharing.broadcaster.subscribers.wake(READER)
     while sharing.shared.runs["the same"].leader is not ahead:
         await Turn()
-    # It has not yet caught up again.
+    # It has not caught up again yet.
     behind.reads = True
     await sharing.turns(20)
     assert behind.received == [1, 2]

@@ -1,4 +1,4 @@
-"""Processes of one machine that come and go, and what they say to each other by Unix sockets."""
+"""Processes of one machine that start, stop, and exchange hints over Unix sockets."""
 
 import asyncio
 import socket
@@ -35,7 +35,7 @@ def folder() -> Generator[Path]:
 
 
 class Stream(Subscribers):
-    """A process's subscribers: a stream of Ada's, whose inbox is compared whenever another process comes."""
+    """A process's subscribers: a stream of Ada's, whose inbox is checked whenever another process appears."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Stream(Subscribers):
         self.times_suspected += 1
         super().suspect()
 
-    async def hears(self) -> Hint | None:
+    async def next_hint(self) -> Hint | None:
         async with asyncio.timeout(20):
             return await self.subscriber.next()
 
@@ -71,21 +71,21 @@ def hints_lost() -> float:
     return REGISTRY.get_sample_value("messenger_hints_lost_total") or 0
 
 
-async def test_each_hears_what_all_others_say(folder: Path):
+async def test_each_process_receives_the_hints_of_all_others(folder: Path):
     async with process(folder) as one, process(folder) as two:
         async with process(folder) as three:
             together = (one, two, three)
-            # What was said before they knew each other is in the log.
+            # Hints from before they knew each other are missing, but their messages are in the log.
             await eventually(lambda: all(stream.times_suspected == 2 for _, stream in together))
-            # No stream reads the log for that.
+            # No stream reads the log because of this.
             assert not any(stream.subscriber.is_woken for _, stream in together)
             for relay, own in together:
                 said = hint()
                 relay.send([hint(uuid4()), said])
                 others = [stream for _, stream in together if stream is not own]
-                assert [await stream.hears() for stream in others] == [said, said]
+                assert [await stream.next_hint() for stream in others] == [said, said]
                 relay.wake(ADA)
-                assert [await stream.hears() for stream in others] == [None, None]
+                assert [await stream.next_hint() for stream in others] == [None, None]
                 assert not own.subscriber.is_woken
         await eventually(lambda: len(one[0].peers) == len(two[0].incoming) == 1)
 
@@ -96,7 +96,7 @@ async def test_they_leave_nothing_behind(folder: Path):
     assert sockets(folder) == []
 
 
-async def test_what_one_leaves_behind_that_was_killed_is_removed(folder: Path):
+async def test_the_socket_of_a_killed_process_is_removed(folder: Path):
     dead = folder / "dead.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(dead))
@@ -104,7 +104,7 @@ async def test_what_one_leaves_behind_that_was_killed_is_removed(folder: Path):
         await eventually(lambda: not dead.exists())
 
 
-async def test_one_that_does_not_read_is_left_and_connected_to_anew(folder: Path):
+async def test_a_process_that_does_not_read_is_disconnected_and_reconnected(folder: Path):
     came: list[asyncio.StreamWriter] = []
 
     def read_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,42 +124,42 @@ async def test_one_that_does_not_read_is_left_and_connected_to_anew(folder: Path
         writer.close()
 
 
-async def test_what_is_no_hint_is_passed_over(folder: Path):
+async def test_malformed_hints_are_ignored(folder: Path):
     async with process(folder) as (_, stream):
         [path] = sockets(folder)
         _, writer = await asyncio.open_unix_connection(path)
         said = hint()
         writer.write(b"nonsense\n\xff\n[]\n\n" + wire.encode(said).encode() + b"\n")
-        assert await stream.hears() == said
+        assert await stream.next_hint() == said
         writer.close()
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        # What a later version may have to say.
+        # A line of a later version.
         f'["{ADA.hex}","reaction_added.1",{{"any":"thing"}}]',
         wire.encode(hint(ADA)).replace("]", ',"more"]'),
         f"{ADA.hex} typing",
-        # A time that no date can hold.
+        # A time outside the range of dates.
         wire.encode(hint(ADA)).replace("1767225600000", str(10**18)),
         wire.encode(hint(ADA)).replace("1767225600000", '"yesterday"'),
         f'["{ADA.hex}"',
     ],
 )
-async def test_a_line_that_cannot_be_read_wakes_the_user_that_it_begins_with(folder: Path, line: str):
+async def test_an_unreadable_line_wakes_the_user_it_starts_with(folder: Path, line: str):
     async with process(folder) as (_, stream):
         [path] = sockets(folder)
         _, writer = await asyncio.open_unix_connection(path)
         writer.write(line.encode() + b"\n")
-        assert await stream.hears() is None
+        assert await stream.next_hint() is None
         said = hint()
         writer.write(wire.encode(said).encode() + b"\n")
-        assert await stream.hears() == said
+        assert await stream.next_hint() == said
         writer.close()
 
 
-async def test_who_says_no_end_of_it_is_cut_off(folder: Path):
+async def test_a_process_that_sends_an_endless_line_is_disconnected(folder: Path):
     async with process(folder):
         [path] = sockets(folder)
         reader, writer = await asyncio.open_unix_connection(path)
@@ -169,7 +169,7 @@ async def test_who_says_no_end_of_it_is_cut_off(folder: Path):
         writer.close()
 
 
-async def test_many_idle_streams_are_compared_in_one_statement_when_a_process_comes(
+async def test_idle_streams_are_checked_in_one_statement_when_a_process_appears(
     folder: Path, noted: Noted, person: PersonMaker
 ):
     database, statements = noted
@@ -188,7 +188,7 @@ async def test_many_idle_streams_are_compared_in_one_statement_when_a_process_co
         async with process(folder):
             await eventually(lambda: len(statements) == 1)
         assert not any(reader.is_woken for reader in readers)
-        # This one stores something before it says hello.
+        # This process stores a message before it says hello.
         await database.deliveries.deliver(Outgoing(conversation, ada.id, "hello"))
         async with process(folder):
             await eventually(lambda: all(reader.is_woken for reader in readers))

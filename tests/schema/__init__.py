@@ -1,1 +1,1 @@
-"""Tests of the API: its contract, and what each operation does."""
+"""Tests of the API: its contract, and the effect of each operation."""

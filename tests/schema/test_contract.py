@@ -1,4 +1,4 @@
-"""The contract as its readers take it: generators, trusted documents, and clients that are out already."""
+"""The contract for its users: code generators, trusted documents, and released clients."""
 
 import importlib
 import json
@@ -41,8 +41,8 @@ def breaking_changes(released: str, current: str) -> list[str]:
 def test_nothing_breaks_the_clients_of_the_released_schema():
     found = breaking_changes((GRAPHQL / "released.graphql").read_text(), Api().sdl())
     assert found == [], (
-        "Clients that are out rely on what these changes take away. Add beside it and deprecate it; or, to"
-        " part with such clients, say so in CHANGELOG.md and copy schema.graphql to released.graphql."
+        "These changes break released clients. Add a new field and deprecate the old one. To break those"
+        " clients on purpose, say so in CHANGELOG.md and copy schema.graphql to released.graphql."
     )
 
 
@@ -67,7 +67,7 @@ def test_a_breaking_change_is_named(before: str, after: str, named: str):
     assert named in breaking_changes(Api().sdl(), Api().sdl().replace(before, after))
 
 
-def test_what_is_added_breaks_nobody():
+def test_additions_break_no_client():
     changed = Api().sdl().replace("  unreadCount: Int!", "  unreadCount: Int!\n  title: String")
     assert breaking_changes(Api().sdl(), changed) == []
 
@@ -102,7 +102,7 @@ async def test_the_resuming_client_keeps_its_promises():
 async def test_a_python_generator_makes_a_client_that_works(
     server: Server, signs_in: SignIn, generated: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Every operation, called as a typed method; the subscription over a connection that breaks."""
+    """Every operation, called as a typed method; the subscription runs over a connection that breaks."""
     (generated / "python").mkdir(exist_ok=True)
     await run("../.venv/ariadne/bin/ariadne-codegen", "--config", "ariadne.toml")
     monkeypatch.setattr(sys, "path", [str(generated / "python"), *sys.path])
@@ -142,7 +142,7 @@ async def test_a_python_generator_makes_a_client_that_works(
 
         picture = "https://example.com/ada.png"
         await its.update_profile(messenger.UpdateProfileInput(avatar_url=picture))
-        # What is left out is not sent, so the picture stays.
+        # An omitted field is not sent, so the picture stays.
         await its.update_profile(messenger.UpdateProfileInput(username=f"{ada.username}-2"))
         viewer = (await its.viewer()).viewer
         assert (viewer.username, viewer.avatar_url) == (f"{ada.username}-2", picture)
@@ -159,7 +159,7 @@ def client_of(person: Person, url: str, messenger: Any) -> Any:
     return messenger.Client(httpx.AsyncClient(base_url=url, headers=person.headers, timeout=30))
 
 
-def test_the_guide_shows_what_the_examples_do():
+def test_the_guide_matches_the_examples():
     files = [*GRAPHQL.glob("examples/*.ts"), *GRAPHQL.glob("examples/*/*.*"), *GRAPHQL.glob("client/*")]
     sources = [path.read_text() for path in files if path.is_file()]
     excerpts: list[str] = re.findall(r"```(?:ts|py)\n(.*?)```", (DOCS / "clients.md").read_text(), re.DOTALL)
@@ -169,6 +169,6 @@ def test_the_guide_shows_what_the_examples_do():
 
 
 async def test_every_audit_of_graphql_over_http_is_met(server: Server):
-    """Also what a server only should do."""
+    """Including the audits for what a server should do."""
     output = await run("node", "--import", "tsx", "audit.ts", f"{server.url}/graphql")
     assert output.splitlines()[-1] == "61 of 61 audits passed"

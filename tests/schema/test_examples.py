@@ -40,7 +40,7 @@ HISTORY = [f"old {number}" for number in range(55)]  # more than two pages
 
 @dataclass
 class Terminal:
-    """A running example, and what one types and reads there."""
+    """A running example, with its input and output."""
 
     process: Process
 
@@ -50,7 +50,7 @@ class Terminal:
         await self.process.stdin.drain()
 
     async def shows(self, *lines: str) -> None:
-        """Accept these as the next lines, each once and in this order."""
+        """Expect these as the next lines, each once and in this order."""
         assert self.process.stdout is not None
         for line in lines:
             try:
@@ -60,7 +60,7 @@ class Terminal:
             assert shown.decode().rstrip("\n") == line
 
     async def ends(self) -> None:
-        """Accept that it has no more to say, about errors neither."""
+        """Expect no more output, and no errors."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await self.process.communicate() == (b"", b"")
         assert self.process.returncode == 0
@@ -108,15 +108,15 @@ class Talk:
     async def shows_of_grace(self, *contents: str) -> None:
         await self.terminal.shows(*(f"{self.grace.username}: {content}" for content in contents))
 
-    async def pages_through_what_there_is(self) -> None:
-        """Meanwhile Grace writes: what comes after the cursor is an event, and may be on a page too."""
+    async def pages_through_the_history(self) -> None:
+        """Grace writes meanwhile: later messages arrive as events, and may be on a page too."""
         await self.shows_of_grace(*HISTORY, "meanwhile")
 
     async def sends_optimistically(self) -> None:
         await self.terminal.types("hello")
         await self.terminal.shows(f"{self.ada.username}: hello (sending)", f"{self.ada.username}: hello")
 
-    async def shows_what_to_put_right(self) -> None:
+    async def shows_user_errors(self) -> None:
         await self.terminal.types("  ")
         await self.terminal.shows(
             f"{self.ada.username}:    (sending)", "! BLANK: The message has no visible text. Enter a message."
@@ -148,21 +148,21 @@ class Talk:
         )
         contents = [edge["node"]["content"] for edge in answer["conversation"]["messages"]["edges"]]
         assert contents == ["and after", "said once"]
-        # The stream broke as well.
+        # The stream has failed as well.
         await self.grace_writes("heard")
         await self.shows_of_grace("heard")
 
-    async def shows_controls_and_further_lines_as_such(self) -> None:
+    async def escapes_control_characters_and_line_breaks(self) -> None:
         await self.grace_writes(f"\x1b]0;title\x07\x9b2J\u202eok\r\n{self.ada.username}: I agree")
         await self.shows_of_grace(r"\u001b]0;title\u0007\u009b2J\u202eok")
         await self.terminal.shows(f"    {self.ada.username}: I agree")
 
-    def got_each_event_once(self) -> None:
+    def received_each_event_once(self) -> None:
         contents = ["meanwhile", "live 1", "live 2", "missed 1", "missed 2", "missed 3"]
         contents += ["broken off", "broken off", "and after", "heard", "controls"]
         assert self.proxy.passed_on.count(b'"messageCreated"') == len(contents)
 
-    async def shows_why_the_stream_is_over(self, database: Database) -> None:
+    async def shows_why_the_stream_ended(self, database: Database) -> None:
         async with tables(database) as connection:
             her_id = select(users.c.id).where(users.c.username == self.ada.username).scalar_subquery()
             ended = update(sessions).where(sessions.c.user_id == her_id)
@@ -180,23 +180,23 @@ async def talk(example: str, server: Server, http: httpx.AsyncClient, database: 
         proxy.hold_back(b'"inboxCursor"', lambda: grace.sends("meanwhile", to=conversation))
         async with running(example, proxy.url, ada.username, grace.username) as terminal:
             its_talk = Talk(ada, grace, conversation, terminal, proxy)
-            await its_talk.pages_through_what_there_is()
+            await its_talk.pages_through_the_history()
             await its_talk.sends_optimistically()
-            await its_talk.shows_what_to_put_right()
+            await its_talk.shows_user_errors()
             await its_talk.hears_live()
             await its_talk.resumes_after_an_outage()
             await its_talk.resumes_after_a_cut_within_an_event()
             await its_talk.sends_once_though_the_answer_is_lost()
-            await its_talk.shows_controls_and_further_lines_as_such()
-            its_talk.got_each_event_once()
-            await its_talk.shows_why_the_stream_is_over(database)
+            await its_talk.escapes_control_characters_and_line_breaks()
+            its_talk.received_each_event_once()
+            await its_talk.shows_why_the_stream_ended(database)
 
 
 @pytest.fixture(scope="module")
 async def talks(
     server: Server, http: httpx.AsyncClient, database: Database, generated: Path
 ) -> AsyncGenerator[Mapping[str, asyncio.Task[None]]]:
-    """Run all examples at the same time, as they spend most of it waiting to connect again."""
+    """Run all examples at the same time, because they mostly wait before they reconnect."""
     tasks = {each: asyncio.create_task(talk(each, server, http, database)) for each in EXAMPLES}
     yield tasks
     for task in tasks.values():
@@ -213,7 +213,7 @@ async def test_an_example_misses_nothing(talks: Mapping[str, asyncio.Task[None]]
 async def talks_across_workers(
     cluster: Cluster, database: Database, generated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Mapping[str, asyncio.Task[None]]]:
-    """Run graphql-sse's own client in both modes, each request at whichever of three workers takes it."""
+    """Run graphql-sse's own client in both modes against three workers, any of which may get a request."""
     folder = tmp_path_factory.mktemp("workers")
     with running_server(folder, database_url=cluster.url(), workers="3") as server:
         await eventually(lambda: server.log_path.read_text().count("listening for hints") >= 3)

@@ -1,7 +1,7 @@
-"""What is not yours does not exist: every path of the schema, tried as a stranger and as nobody.
+"""Objects of other users do not exist: every path of the schema, tried as a stranger and unauthenticated.
 
-The paths are made from the schema itself. A root field without a case here fails a test, and so does a field
-with an argument that must be given and is not in ARGUMENTS, so a new one cannot be forgotten.
+The paths are generated from the schema. A root field without a case here fails a test, and so does a field
+with a required argument that is not in ARGUMENTS, so that new ones cannot be forgotten.
 """
 
 import json
@@ -35,13 +35,13 @@ SCHEMA = build_schema(Api().sdl())
 MARKER = "for Ada and Grace only"
 DEVICE = "Ada's own telephone"
 
-# What fields below the root are asked with; small pages, because they lie in each other.
+# The arguments of fields below the root; small pages, because they are nested.
 ARGUMENTS = {"Conversation.messages": "last: 3"}
 
 
 @dataclass
 class World:
-    """Ada and Grace, what they have with each other, and a stranger, who has something of her own."""
+    """Ada and Grace with their shared data, and a stranger with data of her own."""
 
     ada: Person
     grace: Person
@@ -64,7 +64,7 @@ class World:
 
 @dataclass(frozen=True)
 class Case:
-    """The arguments to try a root field with; it is public when what it shows is for everybody signed in."""
+    """The arguments for a root field; it is public if every signed-in user may see what it returns."""
 
     arguments: Callable[[World], list[str]] = lambda world: [""]
     public: bool = False
@@ -106,14 +106,14 @@ SUBSCRIPTIONS = {"messageCreated": Case(lambda w: ["", "(includeMine: true)", f'
 
 
 class Walk:
-    """Everything that can be selected below a type, and which fields that were."""
+    """Everything that can be selected below a type, and which fields have been visited."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self.seen: set[str] = set()
 
     def below(self, named_type: GraphQLNamedType, path: tuple[str, ...] = ()) -> str:
-        """Return the selection of all fields; of a type that the path has been at, only the leaves."""
+        """Return the selection of all fields; for a type that is already on the path, only its leaves."""
         if is_leaf_type(named_type):
             return ""
         if isinstance(named_type, GraphQLInterfaceType):
@@ -123,7 +123,7 @@ class Walk:
                 + " ".join(f"... on {kind.name} {self.below(kind, path)}" for kind in kinds)
                 + " }"
             )
-        assert isinstance(named_type, GraphQLObjectType), f"{named_type} is walked by nobody yet"
+        assert isinstance(named_type, GraphQLObjectType), f"{named_type} is not walked yet"
         selected = ["__typename"]
         for name, definition in named_type.fields.items():
             inner = self._type_of(definition)
@@ -136,7 +136,7 @@ class Walk:
                 assert given or not is_required_argument(each), (
                     f"say in ARGUMENTS what {place}({argument}:) gets"
                 )
-            # Two types may call different things by one name.
+            # Two types may use one name for different things.
             alias = f"{named_type.name}_{name}: {name}" if name != "id" else name
             selected.append(
                 f"{alias}{f'({given})' if given else ''} {self.below(inner, (*path, named_type.name))}"
@@ -144,12 +144,12 @@ class Walk:
         return "{ " + " ".join(selected) + " }"
 
     def _type_of(self, definition: GraphQLField) -> GraphQLNamedType:
-        # graphql-core leaves open what its lists are of.
+        # graphql-core does not type what its lists wrap.
         named = str(definition.type).strip("[]!")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         return self._schema.type_map[named]
 
     def operation(self, kind: str, root_field: str, arguments: str) -> str:
-        """Return the operation that selects all there is below the root field."""
+        """Return the operation that selects everything below the root field."""
         root = getattr(self._schema, f"{kind}_type")
         self.seen.add(f"{root.name}.{root_field}")
         below = self.below(self._type_of(root.fields[root_field]))
@@ -195,19 +195,19 @@ def test_every_root_field_has_a_case():
         assert set(cases) == set(root.fields), f"{root.name} has fields without a case here"
 
 
-def test_every_field_of_the_schema_is_walked(world_free_walk: Walk):
+def test_every_field_of_the_schema_is_walked(walk_without_a_world: Walk):
     fields = {
         f"{name}.{field_name}"
         for name, each in SCHEMA.type_map.items()
         if isinstance(each, GraphQLObjectType) and not name.startswith("__")
         for field_name in each.fields
     }
-    assert fields - world_free_walk.seen == set()
+    assert fields - walk_without_a_world.seen == set()
 
 
 @pytest.fixture
-def world_free_walk() -> Walk:
-    """Walk everything, without anybody to ask."""
+def walk_without_a_world() -> Walk:
+    """Visit everything without sending requests."""
     walk = Walk(SCHEMA)
     for kind, cases in (("query", QUERIES), ("mutation", MUTATIONS), ("subscription", SUBSCRIPTIONS)):
         for name in cases:
@@ -216,7 +216,7 @@ def world_free_walk() -> Walk:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_stranger_is_shown_nothing_and_its_owner_is(world: World, name: str):
+async def test_the_owner_sees_everything_and_a_stranger_nothing(world: World, name: str):
     case = QUERIES[name]
     shown: set[str] = set()
     for arguments in case.arguments(world):
@@ -226,12 +226,12 @@ async def test_a_stranger_is_shown_nothing_and_its_owner_is(world: World, name: 
         assert world.found_in(answer["data"]) == set()
         assert "errors" not in answer, "it looks like what does not exist"
         shown |= world.found_in((await world.ada.answer(query))["data"])
-    # The same question shows it to whose it is: it does ask for it.
+    # The same query shows it to its owner, so the query does ask for it.
     assert bool(shown) is not case.public
 
 
-async def test_all_that_is_kept_from_strangers_can_be_reached(world: World):
-    """Each of the secrets is on some path: where it is not shown, it is kept, not missed."""
+async def test_every_secret_is_reachable_by_its_owner(world: World):
+    """Each secret is on some path, so a stranger who does not see it has been refused it."""
     shown: set[str] = set()
     for name, case in QUERIES.items():
         for arguments in case.arguments(world):
@@ -240,7 +240,7 @@ async def test_all_that_is_kept_from_strangers_can_be_reached(world: World):
 
 
 async def state(database: Database, world: World) -> list[Any]:
-    """Return all that strangers must not change."""
+    """Return everything that strangers must not change."""
     room, user = NodeType.CONVERSATION.decode(world.conversation), NodeType.USER.decode(world.user)
     async with tables(database) as connection:
         return [
@@ -255,7 +255,7 @@ async def state(database: Database, world: World) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-async def test_a_stranger_changes_nothing_and_is_told_nothing(world: World, database: Database, name: str):
+async def test_a_stranger_changes_nothing_and_learns_nothing(world: World, database: Database, name: str):
     before = await state(database, world)
     for arguments in MUTATIONS[name].arguments(world):
         answer = await world.eve.answer(Walk(SCHEMA).operation("mutation", name, arguments))
@@ -265,7 +265,7 @@ async def test_a_stranger_changes_nothing_and_is_told_nothing(world: World, data
 
 
 @pytest.mark.parametrize("name", SUBSCRIPTIONS)
-async def test_a_stranger_hears_nothing(world: World, name: str):
+async def test_a_stranger_receives_no_events(world: World, name: str):
     for arguments in SUBSCRIPTIONS[name].arguments(world):
         async with world.eve.streaming(Walk(SCHEMA).operation("subscription", name, arguments)) as stream:
             await world.ada.sends(MARKER, to=world.conversation)
@@ -281,7 +281,7 @@ async def test_a_stranger_hears_nothing(world: World, name: str):
 
 @pytest.mark.parametrize("token", [None, "wrong"])
 @pytest.mark.parametrize("name", [*QUERIES, *MUTATIONS])
-async def test_nobody_is_shown_nothing_and_changes_nothing(
+async def test_unauthenticated_requests_see_and_change_nothing(
     world: World, database: Database, name: str, token: str | None
 ):
     before = await state(database, world)
@@ -295,14 +295,14 @@ async def test_nobody_is_shown_nothing_and_changes_nothing(
             continue
         assert answer["data"] is None or answer["data"] == {name: None}
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["UNAUTHENTICATED"]
-        # Nor does the refusal tell whether there is something.
+        # The error must not reveal whether the object exists.
         assert world.found_in(answer) == set()
     assert await state(database, world) == before
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])
 @pytest.mark.parametrize("name", SUBSCRIPTIONS)
-async def test_nobody_hears_nothing(world: World, name: str, token: str | None):
+async def test_unauthenticated_requests_receive_no_events(world: World, name: str, token: str | None):
     for arguments in SUBSCRIPTIONS[name].arguments(world):
         headers = {"accept": "text/event-stream"}
         if token is not None:
@@ -314,8 +314,8 @@ async def test_nobody_hears_nothing(world: World, name: str, token: str | None):
         assert world.found_in(response.text) == set()
 
 
-async def test_what_a_stranger_is_refused_looks_like_what_does_not_exist(world: World):
-    """Word for word, so that nobody can tell the two apart."""
+async def test_objects_of_others_look_like_objects_that_do_not_exist(world: World):
+    """Word for word, so that the two cannot be told apart."""
     absent = {
         world.conversation: NodeType.CONVERSATION.encode(uuid4()),
         world.message: NodeType.MESSAGE.encode(uuid4()),

@@ -1,4 +1,4 @@
-"""Pages meet everything once; cursors come back as they went out, or not at all."""
+"""Pages contain every element once; cursors are decoded as they were encoded, or rejected."""
 
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ def numbers(page: NumberedPage) -> list[int]:
 
 
 @given(st.integers(0, 500), sizes)
-def test_paging_forward_meets_every_element_once(length: int, size: int):
+def test_paging_forward_returns_every_element_once(length: int, size: int):
     met: list[int] = []
     after = None
     while True:
@@ -35,7 +35,7 @@ def test_paging_forward_meets_every_element_once(length: int, size: int):
 
 
 @given(st.integers(0, 500), sizes)
-def test_paging_backward_meets_every_element_once(length: int, size: int):
+def test_paging_backward_returns_every_element_once(length: int, size: int):
     met: list[int] = []
     before = None
     while True:
@@ -55,7 +55,7 @@ def test_paging_backward_meets_every_element_once(length: int, size: int):
     st.booleans(),
     sizes,
 )
-def test_a_page_is_what_relay_says_it_is(
+def test_pages_follow_the_relay_specification(
     length: int, after: int | None, before: int | None, forward: bool, size: int
 ):
     expected = [
@@ -72,19 +72,19 @@ def test_a_page_is_what_relay_says_it_is(
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, None), (101, None), (None, -1), (None, 101), (5, 5)])
-def test_a_page_size_out_of_range_is_refused(first: int | None, last: int | None):
+def test_a_page_size_out_of_range_is_rejected(first: int | None, last: int | None):
     with pytest.raises(BadUserInput, match=r"`(first|last)`"):
         numbered_page(10, first=first, after=None, last=last, before=None)
 
 
 @given(st.uuids(), positions, st.uuids())
-def test_an_inbox_cursor_comes_back_to_its_user_as_it_went_out(epoch: UUID, position: int, user: UUID):
+def test_an_inbox_cursor_is_decoded_for_its_user_as_it_was_encoded(epoch: UUID, position: int, user: UUID):
     cursor = InboxCursor(epoch, position)
     assert InboxCursor.decode(cursor.encode(user), user) == cursor
 
 
 @given(positions, st.integers(0, 43), st.characters())
-def test_a_mistyped_inbox_cursor_is_refused(position: int, at: int, typed: str):
+def test_a_mistyped_inbox_cursor_is_rejected(position: int, at: int, typed: str):
     cursor = InboxCursor(UUID(int=5), position).encode(ADA)
     mistyped = cursor[:at] + typed + cursor[at + 1 :]
     if mistyped != cursor:
@@ -93,23 +93,23 @@ def test_a_mistyped_inbox_cursor_is_refused(position: int, at: int, typed: str):
 
 
 @given(st.text())
-def test_any_other_text_is_no_cursor(text: str):
+def test_any_other_text_is_rejected_as_a_cursor(text: str):
     with pytest.raises(CursorInvalid):
         InboxCursor.decode(text, ADA)
 
 
-def test_another_users_inbox_cursor_is_refused():
+def test_another_users_inbox_cursor_is_rejected():
     with pytest.raises(CursorInvalid):
         InboxCursor.decode(InboxCursor(uuid4(), 7).encode(ADA), UUID(int=2))
 
 
 @given(st.integers(1, 2**63 - 1))
-def test_a_page_cursor_comes_back_as_it_went_out(key: int):
+def test_a_page_cursor_is_decoded_as_it_was_encoded(key: int):
     assert decode_page_cursor(encode_page_cursor(key), "after") == key
 
 
 @given(st.text())
-def test_a_page_cursor_is_read_in_one_spelling_only(text: str):
+def test_a_page_cursor_has_only_one_spelling(text: str):
     try:
         key = decode_page_cursor(text, "before")
     except CursorInvalid as refusal:
@@ -119,7 +119,7 @@ def test_a_page_cursor_is_read_in_one_spelling_only(text: str):
 
 
 @given(st.text())
-def test_normalised_content_stays_as_it_is(text: str):
+def test_normalising_content_again_changes_nothing(text: str):
     normalised = normalise(text)
     assert normalise(normalised) == normalised
     for line in normalised.split("\n"):
@@ -158,7 +158,7 @@ def test_content_is_normalised_before_it_is_measured(content: str, stored: str):
         ("half \ud83d", UserErrorCode.INVALID),
     ],
 )
-def test_content_that_cannot_be_stored_is_a_user_error(content: str, code: UserErrorCode):
+def test_invalid_content_is_a_user_error(content: str, code: UserErrorCode):
     with pytest.raises(UserError) as refused:
         check_content(content)
     assert refused.value.code is code

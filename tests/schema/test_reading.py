@@ -1,4 +1,4 @@
-"""Queries: what is there, in pages, at a cost that does not grow, and nothing that is somebody else's."""
+"""Queries return what exists, in pages, at a constant cost, and nothing that belongs to other users."""
 
 import asyncio
 from typing import Any
@@ -47,7 +47,7 @@ def contents(page: dict[str, Any]) -> list[str]:
     return [edge["node"]["content"] for edge in page["edges"]]
 
 
-async def test_paging_back_meets_every_message_once(signs_in: SignIn):
+async def test_paging_back_returns_every_message_once(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     everything = [str(number) for number in range(57)]
@@ -58,7 +58,7 @@ async def test_paging_back_meets_every_message_once(signs_in: SignIn):
     assert (page["pageInfo"]["hasPreviousPage"], page["pageInfo"]["hasNextPage"]) == (True, False)
     met = contents(page)
     while page["pageInfo"]["hasPreviousPage"]:
-        # What is written meanwhile does not move the pages.
+        # Messages sent meanwhile do not move the pages.
         await grace.sends("meanwhile", to=conversation)
         page = await page_of(grace, conversation, last=10, before=page["pageInfo"]["startCursor"])
         assert page["pageInfo"]["hasNextPage"]
@@ -66,7 +66,7 @@ async def test_paging_back_meets_every_message_once(signs_in: SignIn):
     assert met == everything
 
 
-async def test_paging_forward_from_the_start_meets_every_message_once(signs_in: SignIn):
+async def test_paging_forward_from_the_start_returns_every_message_once(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     everything = [str(number) for number in range(23)]
@@ -91,7 +91,7 @@ async def test_paging_forward_from_the_start_meets_every_message_once(signs_in: 
     }
 
 
-async def test_the_newest_conversation_comes_first_and_empty_ones_not_at_all(signs_in: SignIn):
+async def test_the_newest_conversation_comes_first_and_empty_ones_are_left_out(signs_in: SignIn):
     ada = await signs_in("ada")
     friends = [await signs_in(f"friend{number}") for number in range(5)]
     rooms = [await ada.opens_conversation_with(friend) for friend in friends]
@@ -116,7 +116,7 @@ async def test_the_newest_conversation_comes_first_and_empty_ones_not_at_all(sig
     assert newest["lastMessage"]["content"] == "back to the top"
 
 
-async def test_reading_marks_up_to_a_message_and_never_back(signs_in: SignIn):
+async def test_read_marks_only_move_forward(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     sent = [await ada.sends(str(number), to=conversation) for number in range(5)]
@@ -155,7 +155,7 @@ async def test_reading_marks_up_to_a_message_and_never_back(signs_in: SignIn):
     }
 
 
-async def test_the_idempotency_key_is_for_its_author_alone(signs_in: SignIn):
+async def test_the_idempotency_key_is_visible_only_to_its_author(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     query = """
@@ -186,7 +186,7 @@ async def test_the_idempotency_key_is_for_its_author_alone(signs_in: SignIn):
     assert [await seen_by(ada), await seen_by(grace)] == heard
 
 
-async def test_names_are_found_and_compared_whatever_their_case(signs_in: SignIn):
+async def test_names_are_case_insensitive(signs_in: SignIn):
     ada = await signs_in("Ada")
     group = uuid4().hex[:8]
     names = [f"{prefix}{group}" for prefix in ("Zoe", "zed", "ZACK")]
@@ -208,7 +208,7 @@ async def test_names_are_found_and_compared_whatever_their_case(signs_in: SignIn
     assert opened["createConversation"]["userErrors"][0]["code"] == "SELF"
 
 
-async def test_a_profile_keeps_what_is_left_out_and_refuses_what_is_taken(signs_in: SignIn):
+async def test_a_profile_keeps_omitted_fields_and_rejects_a_taken_name(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     update = """
         mutation ($input: UpdateProfileInput!) {
@@ -238,7 +238,7 @@ async def test_a_profile_keeps_what_is_left_out_and_refuses_what_is_taken(signs_
     assert await ada.asks("{ viewer { username } }") == {"viewer": {"username": renamed}}
 
 
-async def test_nobody_is_shown_what_is_not_theirs(signs_in: SignIn):
+async def test_objects_of_others_are_hidden(signs_in: SignIn):
     ada, grace, eve = await signs_in("ada"), await signs_in("grace"), await signs_in("eve")
     conversation = await ada.opens_conversation_with(grace)
     message = (await ada.sends("for your eyes only", to=conversation))["id"]
@@ -271,8 +271,8 @@ async def test_nobody_is_shown_what_is_not_theirs(signs_in: SignIn):
     assert (await eve.tries_to_send("let me in", to=conversation))["userErrors"][0]["code"] == "NOT_FOUND"
 
 
-async def test_a_request_sees_one_state_whatever_is_written_meanwhile(signs_in: SignIn):
-    """The unread count and the last message are read by different statements and always agree."""
+async def test_a_request_sees_one_consistent_state(signs_in: SignIn):
+    """Different statements read the unread count and the last message, which always agree."""
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     await ada.sends("1", to=conversation)
@@ -296,7 +296,7 @@ async def test_a_request_sees_one_state_whatever_is_written_meanwhile(signs_in: 
     await writing
 
 
-async def test_a_list_shows_of_a_conversation_what_it_shows_by_itself(signs_in: SignIn, database: Database):
+async def test_a_conversation_looks_the_same_in_a_list_and_by_itself(signs_in: SignIn, database: Database):
     ada, grace, joan = await signs_in("ada"), await signs_in("grace"), await signs_in("joan")
     pair = await ada.opens_conversation_with(grace)
     group = await ada.opens_conversation_with(joan)

@@ -1,4 +1,4 @@
-"""The contract: printed, described, and as the frontends rely on it."""
+"""The schema: the printed version is current, and everything is described."""
 
 from graphql import (
     GraphQLEnumType,

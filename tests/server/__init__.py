@@ -1,1 +1,1 @@
-"""Tests of the server, by its rooms."""
+"""Tests of the server; the folders correspond to its packages."""

@@ -1,4 +1,4 @@
-"""A browser as far as signing in needs one: it keeps cookies, follows redirects, and sends forms."""
+"""A minimal browser for signing in: it keeps cookies, follows redirects, and submits forms."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ import httpx
 
 @dataclass
 class Form:
-    """A form of a page, with what its fields hold."""
+    """A form of a page, with the values of its fields."""
 
     action: str
     fields: dict[str, str] = field(default_factory=dict[str, str])
@@ -35,13 +35,13 @@ class Browser:
         self.http = httpx.AsyncClient(timeout=20, headers={"sec-fetch-mode": "navigate"})
 
     async def goes_to(self, address: str, *, stops_before: str | None = None) -> httpx.Response:
-        """Open an address and follow where it leads, up to a redirect to what starts with `stops_before`."""
+        """Open an address and follow its redirects, up to one whose target starts with `stops_before`."""
         return await self._follow(await self.http.get(address), stops_before)
 
     async def sends_form(
         self, page: httpx.Response, *, stops_before: str | None = None, **filled_in: str
     ) -> httpx.Response:
-        """Fill in the page's first form and send it."""
+        """Fill in the page's first form and submit it."""
         parser = _Forms()
         parser.feed(page.text)
         form = parser.forms[0]

@@ -1,4 +1,4 @@
-"""Where the checkout is that is tested."""
+"""The location of the checkout under test."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Debian's Chromium, as the tests of pages run it."""
+"""Debian's Chromium, for tests of pages."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -17,12 +17,12 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
     "--no-sandbox",
-    # A host that is not this machine, as far as the browser knows: over HTTP it trusts its pages less.
+    # A host that the browser does not know as this machine, so it restricts its pages over HTTP.
     "--host-resolver-rules=MAP messenger.test 127.0.0.1",
 ]
 
 needs_chromium = pytest.mark.skipif(
-    # Not where everything has to be shown.
+    # In CI, a missing program is a failure.
     not CHROMIUM.exists() and "CI" not in os.environ,
     reason="there is no Chromium: apt-get install chromium",
 )

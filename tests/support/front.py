@@ -1,9 +1,8 @@
-"""nginx and Caddy in front of the messenger, set up as docs/deployment.md says."""
+"""nginx and Caddy in front of the messenger, configured as in docs/deployment.md."""
 
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -23,19 +22,14 @@ CADDY = shutil.which("caddy", path=_PATH)
 
 
 def recipe(program: str) -> str:
-    """Return the program's configuration file in docs/deployment.md."""
+    """Return the program's configuration file from docs/deployment.md."""
     found = re.search(rf"^```{program.lower()}\n(.*?)^```", DEPLOYMENT.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 def substituted(text: str, changes: dict[str, str]) -> str:
-    """Put this machine's names and ports in; each has to be there."""
+    """Insert this machine's names and ports; each of them must occur in the text."""
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -46,9 +40,9 @@ def substituted(text: str, changes: dict[str, str]) -> str:
 def running_nginx(
     folder: Path, port: int, upstream: Sequence[int], *, upgrades: bool = False
 ) -> Generator[ssl.SSLContext]:
-    """Run nginx on that port, and yield what trusts its certificate.
+    """Run nginx on that port, and yield an SSL context that trusts its certificate.
 
-    With `upgrades` it passes upgrades on, by the lines that many configurations have for WebSockets.
+    With `upgrades` it forwards upgrades, with the lines that many configurations use for WebSockets.
     """
     assert NGINX is not None
     authority = trustme.CA()
@@ -70,7 +64,7 @@ def running_nginx(
         changes['proxy_set_header Connection "";'] = (
             'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
         )
-    # The rest of the file is the distribution's, with files of ours.
+    # The rest of the file is the distribution's, with files of our own.
     places = "".join(
         f"{kind}_temp_path {folder / kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -96,7 +90,7 @@ def running_nginx(
 
 @contextmanager
 def running_caddy(folder: Path, port: int, upstream: Sequence[int]) -> Generator[ssl.SSLContext]:
-    """Run Caddy on that port, and yield what trusts the certificate that it has made itself."""
+    """Run Caddy on that port, and yield an SSL context that trusts the certificate that it has generated."""
     assert CADDY is not None
     changes = {
         "chat.example.com {": f"localhost:{port} {{",
@@ -104,7 +98,7 @@ def running_caddy(folder: Path, port: int, upstream: Sequence[int]) -> Generator
         "127.0.0.1:8001": f"127.0.0.1:{upstream[1]}",
     }
     configuration = folder / "Caddyfile"
-    # Nothing of it is seen outside this machine and these folders.
+    # Keeps everything on this machine and in these folders.
     configuration.write_text(f"""
         {{
             admin off
@@ -123,7 +117,10 @@ def running_caddy(folder: Path, port: int, upstream: Sequence[int]) -> Generator
 
 @contextmanager
 def _running(command: list[str], folder: Path, port: int, root: Path) -> Generator[ssl.SSLContext]:
-    """Run it until the block ends, which begins once it passes requests on; yield what trusts that root."""
+    """Run it until the block ends; the block begins once it forwards requests.
+
+    Yield an SSL context for that root.
+    """
     log_path = folder / "front.log"
     home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
     with (
@@ -137,7 +134,7 @@ def _running(command: list[str], folder: Path, port: int, root: Path) -> Generat
 
 
 def _trusting(process: subprocess.Popen[bytes], url: str, root: Path, log_path: Path) -> ssl.SSLContext:
-    """Wait until the URL is answered, and return what trusts whoever answers."""
+    """Wait until the URL responds, and return an SSL context that trusts the responding server."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         assert process.poll() is None, log_path.read_text()

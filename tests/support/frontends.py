@@ -12,12 +12,12 @@ GRAPHQL = ROOT / "graphql"
 OPERATIONS = sorted((GRAPHQL / "operations").glob("*.graphql"))
 TOOL_SECONDS = 60
 
-# Node is the system's or, as for `make`, the one beside our Python.
+# Node is the system's or, as for `make`, the one in our virtual environment.
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 async def run(*command: str) -> str:
-    """Run a program to its end and return its output, which says why where it fails."""
+    """Run a program to its end and return its output, which is also the error if it fails."""
     process = await asyncio.create_subprocess_exec(
         *command, cwd=GRAPHQL, env=ENVIRONMENT, stdout=PIPE, stderr=STDOUT
     )

@@ -14,7 +14,7 @@ import nkeys  # pyright: ignore[reportMissingTypeStubs]
 
 @dataclass(frozen=True)
 class Holder:
-    """An operator, an account or a user, with the key that they sign with."""
+    """An operator, an account or a user, with its signing key."""
 
     kind: str
     seed: bytes
@@ -28,7 +28,7 @@ class Holder:
         return cls(kind, seed, bytes(key.public_key).decode())
 
     def vouches_for(self, other: "Holder", **claims: Any) -> str:
-        """Return a JWT for the other one, which this one has signed."""
+        """Return a JWT for the other one, signed by this one."""
         body: dict[str, Any] = {
             "iat": int(time.time()),
             "iss": self.name,
@@ -56,13 +56,13 @@ UNLIMITED = {
 
 
 class Accounts:
-    """An operator with one account, whose users may come."""
+    """An operator with one account that may have users."""
 
     def __init__(self) -> None:
         self._operator, self._account = Holder.new("operator"), Holder.new("account")
 
     def configuration(self) -> str:
-        """Return the lines with which a server knows them."""
+        """Return the configuration with which a server accepts them."""
         operator = self._operator.vouches_for(self._operator)
         account = self._operator.vouches_for(self._account, **UNLIMITED)
         return f"""
@@ -72,7 +72,7 @@ class Accounts:
         """
 
     def write_credentials(self, path: Path) -> Path:
-        """Write the .creds file of a new user, as `nsc` does."""
+        """Write the .creds file of a new user in the format of `nsc`."""
         user = Holder.new("user")
         token = self._account.vouches_for(user, subs=-1, data=-1, payload=-1)
         path.write_text(f"""-----BEGIN NATS USER JWT-----

@@ -12,13 +12,13 @@ from tests.support.checkout import ROOT
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET
 
 PROVIDER = ROOT / "tests" / "oidc-provider"
-# The system's, or where it has none the one that the build has brought.
+# The system's Node, or else the one that the build installs.
 NODE = shutil.which("node") or str(Path(sys.executable).parent / "node")
 
 
 @contextmanager
 def certified_provider(redirect_uri: str) -> Generator[str]:
-    """Run the provider, with us as its client, until the block ends; yield its issuer."""
+    """Run the provider, with the messenger as its client, until the block ends; yield its issuer."""
     environment = {
         **os.environ,
         "CLIENT_ID": CLIENT_ID,

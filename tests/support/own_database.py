@@ -10,7 +10,7 @@ from db.embedded import Cluster
 
 
 class OwnDatabase:
-    """A database of its own."""
+    """A database for one test or module."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.url = cluster.url(name)
@@ -22,7 +22,7 @@ class OwnDatabase:
 
     @asynccontextmanager
     async def without(self, table: str) -> AsyncGenerator[None]:
-        """Keep a table out of reach while the block runs."""
+        """Make a table inaccessible while the block runs."""
         engine = create_async_engine(self.url, isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             await connection.execute(text(f"ALTER TABLE {table} RENAME TO mislaid"))
@@ -34,7 +34,7 @@ class OwnDatabase:
 
     @asynccontextmanager
     async def away(self) -> AsyncGenerator[None]:
-        """Let nobody connect while the block runs, and those who are connected no more."""
+        """Close all connections and reject new ones while the block runs."""
         await self._administer(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false")
         await self._administer(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self._name}'"

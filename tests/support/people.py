@@ -1,4 +1,4 @@
-"""People who use the messenger over HTTP, as a frontend does for them."""
+"""Users of the messenger over HTTP; they do what a frontend would do for them."""
 
 import asyncio
 import json
@@ -46,18 +46,18 @@ class Stream:
     seen: list[ServerSentEvent] = field(default_factory=list[ServerSentEvent])
 
     async def event(self) -> ServerSentEvent:
-        """Return the next event, within the time that a person waits for one."""
+        """Return the next event, within the time that a user would wait for it."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             async for event in self.events:
                 self.last_event_id = event.id
-                # A block with nothing but an id is no event; it says where the stream starts.
+                # A block with only an ID is not an event; it contains the cursor where the stream starts.
                 if event.event != "message":
                     self.seen.append(event)
                     return event
         raise StreamOver
 
     async def answer(self) -> dict[str, Any]:
-        """Return the next event's GraphQL answer."""
+        """Return the GraphQL answer in the next event."""
         event = await self.event()
         assert event.event == "next", event
         return json.loads(event.data)
@@ -75,7 +75,7 @@ class Stream:
         return created
 
     async def contents(self, count: int) -> list[str]:
-        """Return what the next messages say."""
+        """Return the contents of the next messages."""
         return [(await self.message())["content"] for _ in range(count)]
 
 
@@ -85,7 +85,7 @@ class StreamOver(Exception):
 
 @dataclass
 class Person:
-    """Somebody signed in."""
+    """A user who is signed in."""
 
     username: str
     token: str
@@ -105,7 +105,7 @@ class Person:
         return (await self.posts(document, **variables)).json()
 
     async def asks(self, document: str, **variables: Any) -> dict[str, Any]:
-        """Return the data of an answer without errors."""
+        """Return the data of an answer, which must not have errors."""
         answer = await self.answer(document, **variables)
         assert "errors" not in answer, answer
         return answer["data"]
@@ -133,7 +133,7 @@ class Person:
     async def streaming(
         self, document: str, *, headers: dict[str, str] | None = None, **variables: Any
     ) -> AsyncGenerator[Stream]:
-        """Open an event stream for a document; it is live when this is entered."""
+        """Open an event stream for a document; it is live when the block begins."""
         request = self.http.stream(
             "POST",
             "/graphql",

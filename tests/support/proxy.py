@@ -1,4 +1,4 @@
-"""A bad connection: what lies between a client and the server, and breaks when a test says so."""
+"""A bad connection: a proxy between a client and the server that fails when a test says so."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Proxy:
-    """Passes connections on to the server."""
+    """Forwards connections to the server."""
 
     server_port: int
     url: str = ""
@@ -27,7 +27,7 @@ class Proxy:
 
     @asynccontextmanager
     async def outage(self) -> AsyncGenerator[None]:
-        """Break all connections, and answer 503 until the block is done and somebody has been turned away."""
+        """Break all connections; answer 503 until the block ends and at least one client has received it."""
         self._turned_away = asyncio.Event()
         self.cut()
         try:
@@ -37,17 +37,17 @@ class Proxy:
             self._turned_away = None
 
     def cut_within(self, text: bytes) -> None:
-        """Break all connections once, when half of this text has gone through to a client."""
+        """Break all connections once, after half of this text has been forwarded to a client."""
         self._breaking_at = text
 
     def hold_back(self, text: bytes, meanwhile: Callable[[], Awaitable[object]]) -> None:
-        """Once, before this text goes through to a client, do something."""
+        """Once, before this text is forwarded to a client, run `meanwhile`."""
         self._awaited, self._meanwhile = text, meanwhile
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection until either end closes it."""
         if self._turned_away:
-            await self._turn_away(self._turned_away, reader, writer)
+            await self._reject(self._turned_away, reader, writer)
             return
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self.server_port)
         both = {writer, to_server}
@@ -63,20 +63,20 @@ class Proxy:
             for each in both:
                 each.transport.abort()
 
-    async def _turn_away(
-        self, turned_away: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def _reject(
+        self, rejected: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         await writer.drain()
         writer.close()
-        turned_away.set()
+        rejected.set()
 
     async def _pass_to_server(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while chunk := await source.read(65536):
             target.write(chunk)
             await target.drain()
-        raise ConnectionResetError  # The other way is closed too.
+        raise ConnectionResetError  # The other direction is closed too.
 
     async def _pass_to_client(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while chunk := await source.read(65536):
@@ -98,7 +98,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy_before(server_port: int) -> AsyncGenerator[Proxy]:
-    """Listen on a free port, in front of the server, while the block runs."""
+    """Listen on a free port in front of the server while the block runs."""
     proxy = Proxy(server_port)
     listening = await asyncio.start_server(proxy.connect, "127.0.0.1", 0)
     async with listening:

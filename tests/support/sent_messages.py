@@ -1,4 +1,4 @@
-"""What the tabs of a browser ask the server to send."""
+"""The messages that the tabs of a browser ask the server to send."""
 
 import json
 
@@ -6,7 +6,7 @@ from playwright.async_api import BrowserContext, Request
 
 
 def sent_by(context: BrowserContext) -> list[str]:
-    """Return a list that grows by the text of each message that a tab sends, as often as it sends it."""
+    """Return a list that receives the text of each message whenever a tab sends it."""
     sent: list[str] = []
 
     def note(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Other people's servers as far as signing in asks them: GitHub, and issuers that may misbehave."""
+"""Stand-ins for the other servers of sign-in: GitHub, and issuers that can misbehave."""
 
 import secrets
 import threading
@@ -27,7 +27,7 @@ CLIENT_SECRET = "a secret of the tests"
 
 @contextmanager
 def served(app: ASGIApp) -> Generator[str]:
-    """Serve the application on a free port from a thread of its own until the block ends."""
+    """Serve the application on a free port, in a thread of its own, until the block ends."""
     config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -36,6 +36,7 @@ def served(app: ASGIApp) -> Generator[str]:
         end = time.monotonic() + 20
         while not server.started:
             assert time.monotonic() < end, "the stand-in does not start"
+            time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -44,7 +45,7 @@ def served(app: ASGIApp) -> Generator[str]:
 
 
 class _CodeGrants:
-    """The codes that an authorization server has given out, with what they are bound to."""
+    """The codes that an authorization server has issued, with the data bound to them."""
 
     def __init__(self) -> None:
         self._bound: dict[str, dict[str, str]] = {}
@@ -58,7 +59,7 @@ class _CodeGrants:
         return code
 
     async def take(self, request: Request) -> dict[str, str] | None:
-        """Return what the request's code is bound to; None when the code or the verifier is not good."""
+        """Return the data bound to the request's code, or None if the code or the verifier is invalid."""
         sent = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
         bound = self._bound.pop(sent["code"], None)
         if bound is None or bound["redirect_uri"] != sent["redirect_uri"]:
@@ -69,7 +70,7 @@ class _CodeGrants:
 
 @dataclass
 class GitHubStandIn:
-    """GitHub's own endpoints, as an Enterprise Server has them."""
+    """GitHub's endpoints, at the paths of an Enterprise Server."""
 
     user: dict[str, Any] = field(default_factory=dict[str, Any])
     denies: bool = False
@@ -108,7 +109,7 @@ class GitHubStandIn:
         if (sent["client_id"], sent["client_secret"]) != ([CLIENT_ID], [CLIENT_SECRET]):
             return JSONResponse({"error": "incorrect_client_credentials"})
         if await self._codes.take(request) is None or self.forgets_codes:
-            # With status 200, as GitHub does.
+            # With status 200, like GitHub.
             return JSONResponse({"error": "bad_verification_code", "error_description": "It has expired."})
         token = f"gho_{secrets.token_hex(18)}"
         self._tokens[token] = self.user
@@ -121,7 +122,7 @@ class GitHubStandIn:
 
 @dataclass
 class Issuer:
-    """An OpenID provider and issuer of tokens that can be told to misbehave."""
+    """An OpenID provider and token issuer that can be made to misbehave."""
 
     url: str = ""
     keys: list[Key] = field(default_factory=lambda: [new_key()])
@@ -140,7 +141,7 @@ class Issuer:
     _codes: _CodeGrants = field(default_factory=_CodeGrants)
 
     def behave(self) -> None:
-        """Forget what it has been told."""
+        """Reset all misbehaviour."""
         self.claims, self.header, self.response, self.userinfo, self.metadata = {}, {}, {}, {}, {}
         self.signing_key, self.resign, self.leaves_out, self.is_down = None, None, set(), False
         self.sends_elsewhere, self.asked_elsewhere = False, 0
@@ -158,7 +159,7 @@ class Issuer:
         )
 
     def token(self, **claims: Any) -> str:
-        """Return a token as it signs one now; a claim that is None is left out."""
+        """Return a token with its current signing key; a claim that is None is left out."""
         now = int(time.time())
         given = {"iss": self.url, "aud": CLIENT_ID, "sub": "ada", "iat": now, "exp": now + 300}
         given = {name: value for name, value in {**given, **claims}.items() if value is not None}
@@ -223,7 +224,7 @@ def new_key() -> RSAKey:
 
 
 def public_pem(issuer: Issuer) -> bytes:
-    """Return the issuer's newest public key in the text form that everybody has."""
+    """Return the issuer's newest public key as PEM."""
     key = issuer.keys[-1]
     assert not isinstance(key, OctKey)
     return key.as_pem(private=False)

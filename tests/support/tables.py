@@ -1,4 +1,4 @@
-"""The database as it is, past the statements of the product."""
+"""Direct access to the database, without the product's statements."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,6 +12,6 @@ from db.urls import sqlalchemy_url
 
 @asynccontextmanager
 async def tables(database: Database) -> AsyncGenerator[AsyncConnection]:
-    """Yield a connection of SQLAlchemy's for statements on `db.tables`, committed at the block's end."""
+    """Yield a SQLAlchemy connection for statements on `db.tables`, committed when the block ends."""
     async with create_async_engine(sqlalchemy_url(database.url), poolclass=NullPool).begin() as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""The web client as somebody in front of it: a window of a browser, and what one does and sees there."""
+"""The web client from a user's point of view: browser windows, with their actions and contents."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -22,7 +22,7 @@ from tests.support.people import Person
 DESKTOP = {"width": 1180, "height": 760}
 PHONE = {"width": 390, "height": 780}
 
-# Lets a page be hidden and shown, as tabs are in a browser with a head.
+# Hides and shows a page, like switching tabs in a browser that is not headless.
 HIDING = """
     let hidden = false;
     const turn = (to) => { hidden = to; document.dispatchEvent(new Event('visibilitychange')); };
@@ -34,7 +34,7 @@ HIDING = """
 
 @dataclass(frozen=True)
 class Pair:
-    """Two people with a conversation, and where their browsers reach the server."""
+    """Two users with a conversation, and the address where their browsers reach the server."""
 
     origin: str
     ada: Person
@@ -43,7 +43,7 @@ class Pair:
 
 
 class Window:
-    """A page of the web client, what it asked for elsewhere and what it complained about."""
+    """A page of the web client, with its requests to other hosts and its console messages."""
 
     def __init__(self, page: Page, origin: str) -> None:
         self.page = page
@@ -66,20 +66,20 @@ class Window:
         await self.page.goto(self.origin + path)
 
     async def signs_in(self, name: str, *, at: str = "/") -> None:
-        """Arrive and sign in by name, with the field for those who are not among the choice."""
+        """Open the page and sign in by name, with the field for names that are not in the list."""
         await self.goes_to(at)
         await self.page.get_by_label("Somebody else").fill(name)
         await self.page.get_by_role("button", name="Sign in", exact=True).click()
         await expect(self.page.get_by_role("link", name=f"Profile of {name}")).to_be_attached()
 
     async def finds(self, name: str) -> None:
-        """Open the conversation with somebody by the search."""
+        """Search for a user and open the conversation."""
         await self.page.get_by_label("Find people").fill(name)
         await self.page.get_by_role("list", name="People found").get_by_role("button", name=name).click()
         await expect(self.heading(name)).to_be_visible()
 
     async def opens(self, name: str) -> None:
-        """Open the conversation with somebody from the list."""
+        """Open the conversation with a user from the list."""
         await self.row(name).click()
         await expect(self.heading(name)).to_be_visible()
 
@@ -93,7 +93,7 @@ class Window:
             await self.field.press("Enter")
 
     async def sees(self, *texts: str) -> None:
-        """Accept that these are all messages of the conversation, in this order."""
+        """Expect exactly these messages in the conversation, in this order."""
         await expect(self.messages).to_have_text(list(texts), timeout=20_000)
 
     async def is_titled(self, title: str) -> None:
@@ -106,7 +106,7 @@ class Window:
         return self.page.get_by_role("heading", level=1, name=name, exact=True)
 
     def row(self, name: str) -> Locator:
-        """Return the conversation with somebody in the list."""
+        """Return the conversation with a user in the list."""
         return self.page.locator("a.conversation").filter(has=self.page.get_by_text(name, exact=True))
 
     @property
@@ -122,13 +122,13 @@ class Window:
         return self.page.locator(".offline")
 
     def message(self, text: str) -> Locator:
-        """Return a message with what stands below it."""
+        """Return a message with the text below it."""
         return self.page.locator(".message").filter(has=self.page.get_by_text(text, exact=True))
 
 
 @asynccontextmanager
-async def person_at(browser: Browser, **options: Any) -> AsyncGenerator[BrowserContext]:
-    """Give somebody a browser of their own, with nothing in it."""
+async def browser_context_of(browser: Browser, **options: Any) -> AsyncGenerator[BrowserContext]:
+    """Open a new browser context for a user."""
     options.setdefault("viewport", DESKTOP)
     context = await browser.new_context(**options)
     context.set_default_timeout(20_000)
@@ -142,13 +142,13 @@ async def person_at(browser: Browser, **options: Any) -> AsyncGenerator[BrowserC
 
 @asynccontextmanager
 async def window_of(browser: Browser, origin: str, **options: Any) -> AsyncGenerator[Window]:
-    """Open one window in a browser of its own."""
-    async with person_at(browser, **options) as context:
+    """Open one window in a new browser context."""
+    async with browser_context_of(browser, **options) as context:
         yield Window(await context.new_page(), origin)
 
 
 async def held_back(window: Window, operation: str) -> Callable[[], None]:
-    """Hold back the window's requests with this operation until what is returned is called."""
+    """Hold back the window's requests with this operation until the returned function is called."""
     let_through = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -161,11 +161,11 @@ async def held_back(window: Window, operation: str) -> Callable[[], None]:
 
 
 async def put_to_sleep(window: Window) -> Callable[[], Awaitable[None]]:
-    """Stop all the window's scripts until what is returned is called."""
+    """Stop all scripts of the window until the returned function is called."""
     debugger = await window.page.context.new_cdp_session(window.page)
 
     async def say(method: str) -> None:
-        # Its parameters are of any kind.
+        # Its parameters can be of any type.
         await debugger.send(method)  # pyright: ignore[reportUnknownMemberType]
 
     async def wake() -> None:

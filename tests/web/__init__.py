@@ -1,1 +1,1 @@
-"""Tests of the web pages, in a browser."""
+"""Tests of the web pages in a browser."""

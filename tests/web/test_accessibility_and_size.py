@@ -1,4 +1,7 @@
-"""The web client for everybody: keyboard and ear, phone and dark, any script and zone; and fast."""
+"""The web client for all users:
+
+keyboard, screen reader, phone, dark mode, scripts and time zones; and fast.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -33,7 +36,7 @@ async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
         assert window.complaints == []
 
 
-async def test_five_hundred_messages_load_upwards_without_a_jump(window: Window, pair: Pair):
+async def test_five_hundred_messages_load_upwards_without_jumping(window: Window, pair: Pair):
     written = [f"{number} of 500" for number in range(500)]
     for number, content in enumerate(written):
         await (pair.ada, pair.grace)[number % 2].sends(content, to=pair.conversation)
@@ -41,7 +44,7 @@ async def test_five_hundred_messages_load_upwards_without_a_jump(window: Window,
     await window.sees(*written[-50:])
     assert await window.page.evaluate(DISTANCE_TO_END) < 2
 
-    # What one looks at stays where it is while a page comes above it.
+    # The message in view stays in place when a page is loaded above it.
     let_through = await held_back(window, '"before"')
     watched = window.message(written[-40])
     await watched.scroll_into_view_if_needed()
@@ -60,12 +63,10 @@ async def test_five_hundred_messages_load_upwards_without_a_jump(window: Window,
     assert await window.messages.all_inner_texts() == written
     assert await window.page.get_by_role("status").filter(has_text="Loading").count() == 0
 
-    # The browser takes its time for a key's way up.
-    async with asyncio.timeout(20):
-        while await window.page.evaluate("document.querySelector('.messages .scroller').scrollTop") > 0:
-            pass
+    # The browser scrolls smoothly after a key press, which takes a while.
+    await window.page.wait_for_function("document.querySelector('.messages .scroller').scrollTop === 0")
 
-    # What comes meanwhile does not pull one down; a button does.
+    # New messages do not scroll down; a button does.
     await pair.grace.sends("one more", to=pair.conversation)
     await expect(window.messages).to_have_count(501)
     assert await window.page.evaluate(DISTANCE_TO_END) > 1000
@@ -123,7 +124,7 @@ def describe(violation: dict[str, Any]) -> str:
     return f"{violation['id']}: {[node['html'][:200] for node in violation['nodes']]}"
 
 
-async def test_a_phone_shows_one_thing_at_a_time(browser: Browser, pair: Pair):
+async def test_a_phone_shows_one_pane_at_a_time(browser: Browser, pair: Pair):
     for number in range(30):
         await pair.grace.sends(f"{number} {'very long ' * 10}", to=pair.conversation)
     async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
@@ -132,7 +133,7 @@ async def test_a_phone_shows_one_thing_at_a_time(browser: Browser, pair: Pair):
         await expect(window.heading(pair.grace.username)).to_be_visible()
         await expect(window.heading("Messenger")).to_be_hidden()
         await expect(window.messages.last).to_be_in_viewport()
-        # No keyboard covers what one came to read.
+        # The on-screen keyboard does not open and cover the messages.
         await expect(window.heading(pair.grace.username)).to_be_focused()
         await window.field.tap()
         await window.page.keyboard.type("one")
@@ -149,7 +150,7 @@ async def test_a_phone_shows_one_thing_at_a_time(browser: Browser, pair: Pair):
 
 
 async def fits(window: Window) -> None:
-    """Accept that nothing is wider than the window."""
+    """Expect that nothing is wider than the window."""
     assert (
         await window.page.evaluate(
             "() => [...document.querySelectorAll('#root :not(.visually-hidden, .visually-hidden *, .skip)')]"
@@ -160,7 +161,7 @@ async def fits(window: Window) -> None:
     )
 
 
-async def test_a_keyboard_is_enough(window: Window, pair: Pair):
+async def test_the_keyboard_is_sufficient(window: Window, pair: Pair):
     press, keyboard = window.page.keyboard.press, window.page.keyboard
     await window.goes_to()
     await expect(window.page.get_by_role("button", name="john")).to_be_visible()
@@ -169,7 +170,7 @@ async def test_a_keyboard_is_enough(window: Window, pair: Pair):
     await keyboard.type(pair.ada.username)
     await press("Enter")
     await expect(window.heading("Messenger")).to_be_focused()
-    # The profile, the search.
+    # Tab moves from the profile to the search.
     for _ in range(2):
         await press("Tab")
     await expect(window.page.get_by_label("Find people")).to_be_focused()
@@ -186,7 +187,7 @@ async def test_a_keyboard_is_enough(window: Window, pair: Pair):
     await expect(window.field).to_have_value("")
 
 
-async def test_any_text_is_shown_as_what_it_is(window: Window, pair: Pair):
+async def test_any_text_is_displayed_literally(window: Window, pair: Pair):
     texts = {
         "long": "x" * 480,
         "hebrew": "שלום, מה שלומך?",
@@ -224,7 +225,7 @@ async def test_any_text_is_shown_as_what_it_is(window: Window, pair: Pair):
         ("Pacific/Chatham", ("Yesterday", "1:15 PM")),
     ],
 )
-async def test_times_are_those_of_the_reader(
+async def test_times_are_in_the_reader_s_time_zone(
     browser: Browser, pair: Pair, database: Database, zone: str, shown: tuple[str, str]
 ):
     message = await pair.grace.sends("when?", to=pair.conversation)
@@ -241,7 +242,7 @@ async def test_times_are_those_of_the_reader(
 
 
 async def test_the_first_load_is_small(browser: Browser, pair: Pair):
-    """As Lighthouse counts: what is transferred and asked for until the page can be used."""
+    """As in Lighthouse: the bytes transferred and the requests until the page is interactive."""
     async with window_of(browser, pair.origin) as window:
         await window.signs_in(pair.ada.username)
         state = await window.page.context.storage_state()
@@ -256,7 +257,7 @@ async def test_the_first_load_is_small(browser: Browser, pair: Pair):
         assert 0 < script < SCRIPT_BUDGET_BYTES
         assert await bytes_of(loaded) < FIRST_LOAD_BUDGET_BYTES
         assert len(asked) <= FIRST_LOAD_BUDGET_REQUESTS
-        # The next time, nothing of it is sent again.
+        # On the next visit, none of it is transferred again.
         loaded.clear()
         await window.page.reload()
         await expect(window.field).to_be_visible()
@@ -273,6 +274,6 @@ def noted_in(requests: list[Request]) -> Callable[[Request], None]:
 
 
 async def bytes_of(requests: Sequence[Request]) -> int:
-    """Return how much was transferred to answer them."""
+    """Return the number of bytes transferred in the responses."""
     sizes = [await request.sizes() for request in requests]
     return sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)

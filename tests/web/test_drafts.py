@@ -1,4 +1,4 @@
-"""What one has begun to write in the web client and not sent."""
+"""Unsent drafts in the web client."""
 
 from collections.abc import AsyncGenerator
 
@@ -7,7 +7,7 @@ from playwright.async_api import Browser, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import PHONE, Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import PHONE, Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -21,7 +21,7 @@ async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
         yield window
 
 
-async def test_a_draft_survives_a_reload_another_conversation_and_the_tab(
+async def test_a_draft_survives_a_reload_another_conversation_and_closing_the_tab(
     browser: Browser, pair: Pair, signs_in: SignIn
 ):
     other = await signs_in("other")
@@ -30,7 +30,7 @@ async def test_a_draft_survives_a_reload_another_conversation_and_the_tab(
         (pair.grace, pair.conversation),
     ):
         await person.sends("hello", to=conversation)
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await window.field.fill("for Grace\nwith care")
@@ -49,7 +49,7 @@ async def test_a_draft_survives_a_reload_another_conversation_and_the_tab(
         await expect(window.field).to_have_value("")
 
 
-async def test_a_draft_survives_the_end_of_the_session_and_not_the_sign_out(window: Window, pair: Pair):
+async def test_a_draft_survives_the_end_of_the_session_but_not_signing_out(window: Window, pair: Pair):
     await window.field.fill("careful")
     await pair.ada.asks("mutation { endOtherSessions { endedSessionIds } }")
     await window.is_at_the_sign_in()
@@ -64,11 +64,11 @@ async def test_a_draft_survives_the_end_of_the_session_and_not_the_sign_out(wind
     await expect(window.field).to_have_value("")
 
 
-async def test_a_draft_follows_to_the_tab_in_the_background_and_is_gone_there_when_sent(
+async def test_a_draft_is_copied_to_a_background_tab_and_cleared_there_when_sent(
     browser: Browser, pair: Pair
 ):
-    async with person_at(browser) as context:
-        # A browser without a head gives each page the focus.
+    async with browser_context_of(browser) as context:
+        # A headless browser focuses every page.
         await context.add_init_script("document.hasFocus = () => false")
         here, there = (
             Window(await context.new_page(), pair.origin),
@@ -82,8 +82,8 @@ async def test_a_draft_follows_to_the_tab_in_the_background_and_is_gone_there_wh
         await expect(there.field).to_have_value("")
 
 
-async def test_drafts_are_bounded(window: Window, pair: Pair):
-    """The oldest of too many go, and of one that is endless, the end."""
+async def test_drafts_are_limited(window: Window, pair: Pair):
+    """The oldest drafts are dropped when there are too many, and an overlong one is truncated."""
     viewer = (await pair.ada.asks("{ viewer { id } }"))["viewer"]["id"]
     await window.page.evaluate(
         """(viewer) => {
@@ -108,12 +108,12 @@ ENTER = """(field, {keyCode, isComposing}) => field.dispatchEvent(new KeyboardEv
 @pytest.mark.parametrize(
     ("key_code", "is_composing"), [(229, False), (229, True), (13, True)], ids=["safari", "chrome", "firefox"]
 )
-async def test_the_enter_of_an_input_method_sends_nothing(
+async def test_enter_in_an_input_method_does_not_send(
     window: Window, pair: Pair, key_code: int, is_composing: bool
 ):
     await held_back(window, "SendMessage")
     await window.field.fill("にほんご")
-    # True: the key keeps its own effect, which here is the input method's.
+    # True: the key keeps its default action, which belongs to the input method here.
     assert await window.field.evaluate(ENTER, {"keyCode": key_code, "isComposing": is_composing}) is True
     await expect(window.field).to_have_value("にほんご")
     assert await window.field.evaluate(ENTER, {"keyCode": 13, "isComposing": False}) is False
@@ -121,8 +121,8 @@ async def test_the_enter_of_an_input_method_sends_nothing(
     await expect(window.field).to_have_value("")
 
 
-async def test_a_composition_of_the_browser_itself_is_sent_by_the_next_enter(window: Window, pair: Pair):
-    """Chromium's own events of a composition, as an input method causes them."""
+async def test_a_real_composition_is_sent_by_the_next_enter(window: Window, pair: Pair):
+    """Chromium's own composition events, as an input method causes them."""
     debugger = await window.page.context.new_cdp_session(window.page)
     await window.field.focus()
     composing = {"text": "にほんご", "selectionStart": 4, "selectionEnd": 4}
@@ -137,7 +137,7 @@ async def test_a_composition_of_the_browser_itself_is_sent_by_the_next_enter(win
     await window.sees("日本語")
 
 
-async def test_the_enter_of_a_virtual_keyboard_begins_a_line(browser: Browser, pair: Pair):
+async def test_enter_on_a_virtual_keyboard_starts_a_new_line(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
         await window.signs_in(pair.ada.username)
         await window.opens_conversation(pair.conversation)

@@ -1,4 +1,4 @@
-"""What the web client does when something in it breaks, or its browser stores nothing."""
+"""The web client when something in it fails, or its browser stores nothing."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Route, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -21,10 +21,10 @@ async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
         yield window
 
 
-async def damages(window: Window, content: str) -> None:
-    """Have the window get the message with this content with something that cannot be shown instead."""
+async def corrupts(window: Window, content: str) -> None:
+    """Replace the message that has this content with one that the window cannot display."""
 
-    async def damaged(route: Route) -> None:
+    async def corrupted(route: Route) -> None:
         if "subscription" in (route.request.post_data or ""):
             await route.continue_()
         else:
@@ -33,30 +33,30 @@ async def damages(window: Window, content: str) -> None:
             answer = (await response.text()).replace(f'"content":{whole}', '"content":{"not":"a text"}')
             await route.fulfill(response=response, body=answer)
 
-    await window.page.route("**/graphql", damaged)
+    await window.page.route("**/graphql", corrupted)
 
 
-async def test_one_message_that_cannot_be_shown_does_not_hide_the_others(window: Window, pair: Pair):
-    for content in ("before", "damaged", "after"):
+async def test_a_message_that_cannot_be_displayed_does_not_hide_the_others(window: Window, pair: Pair):
+    for content in ("before", "corrupted", "after"):
         await pair.grace.sends(content, to=pair.conversation)
-    await damages(window, "damaged")
+    await corrupts(window, "corrupted")
     await window.opens_conversation(pair.conversation)
     await window.sees("before", "after")
     await expect(window.page.locator(".message")).to_have_count(3)
     await expect(window.page.get_by_text("This message cannot be shown.")).to_be_visible()
     await window.writes("it works")
     await window.sees("before", "after", "it works")
-    # React reports what was thrown.
+    # React reports the error.
     assert any("not a function" in each for each in window.complaints)
 
 
-async def test_one_conversation_that_cannot_be_shown_does_not_hide_the_others(
+async def test_a_conversation_that_cannot_be_displayed_does_not_hide_the_others(
     window: Window, pair: Pair, signs_in: SignIn
 ):
     other = await signs_in("other")
     await other.sends("hello", to=await other.opens_conversation_with(pair.ada))
-    await pair.grace.sends("damaged", to=pair.conversation)
-    await damages(window, "damaged")
+    await pair.grace.sends("corrupted", to=pair.conversation)
+    await corrupts(window, "corrupted")
     await window.goes_to()
     await expect(window.page.get_by_text("This conversation cannot be shown.")).to_be_visible()
     await window.opens(other.username)
@@ -64,7 +64,7 @@ async def test_one_conversation_that_cannot_be_shown_does_not_hide_the_others(
     await window.sees("hello", "it works")
 
 
-async def test_a_page_that_breaks_says_so_and_leaves_the_list(window: Window, pair: Pair):
+async def test_a_pane_that_fails_says_so_and_keeps_the_list(window: Window, pair: Pair):
     await pair.grace.sends("hello", to=pair.conversation)
     await expect(window.row(pair.grace.username)).to_be_visible()
     await window.page.evaluate("window.Observer = ResizeObserver; delete window.ResizeObserver")
@@ -75,7 +75,7 @@ async def test_a_page_that_breaks_says_so_and_leaves_the_list(window: Window, pa
     await expect(window.heading("Profile")).to_be_visible()
     await window.page.go_back()
     await expect(window.heading("This page cannot be shown")).to_be_visible()
-    # The reload brings back what is missing.
+    # A reload restores what is missing.
     await window.page.get_by_role("button", name="Reload").click()
     await window.sees("hello")
 
@@ -91,10 +91,10 @@ async def test_a_page_that_breaks_says_so_and_leaves_the_list(window: Window, pa
     ids=["denied", "null", "full"],
 )
 @pytest.mark.parametrize("locks", [True, False], ids=["locks", "no locks"])
-async def test_everything_works_without_storage_for_the_life_of_the_tab(
+async def test_without_storage_everything_works_until_the_tab_closes(
     browser: Browser, pair: Pair, storage: str, locks: bool
 ):
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         await context.add_init_script(storage)
         if not locks:
             await context.add_init_script("delete Navigator.prototype.locks")
@@ -118,6 +118,6 @@ async def test_everything_works_without_storage_for_the_life_of_the_tab(
         await expect(window.page.get_by_text("Sending…")).to_have_count(0)
         await pair.grace.sends("an answer", to=pair.conversation)
         await window.sees("kept in the tab", "a draft", "an answer")
-        # It is said once.
+        # The notice appears once.
         await expect(warning).to_have_count(0)
         assert [each for each in window.complaints if "Uncaught" in each] == []

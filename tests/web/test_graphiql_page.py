@@ -1,4 +1,4 @@
-"""The GraphiQL page in a real browser: a newcomer subscribes in one tab and sends from another."""
+"""The GraphiQL page in a real browser: a new user subscribes in one tab and sends from another."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = needs_chromium
 
 
 class Visitor:
-    """Somebody at the page, and what their browser asked for elsewhere and complained about."""
+    """A user of the page, with their browser's requests to other hosts and console messages."""
 
     def __init__(self, page: Page, server: Server) -> None:
         self.page = page
@@ -47,25 +47,25 @@ class Visitor:
         await expect(self.page.get_by_role("status").first).to_have_text(f"Signed in as {name}")
 
     async def runs(self, name: str, document: str) -> None:
-        """Put the document, with its operation of that name, in the place of what is there, and run it."""
+        """Replace the editor's content by the document, whose operation has this name, and run it."""
         await self.page.locator(".graphiql-query-editor .view-lines").click()
         await self.page.keyboard.press("Control+A")
         await self.page.keyboard.insert_text(document)
-        # The page takes over what was typed after a moment, and names the tab by it.
+        # The page applies the typed text after a moment, and names the tab after it.
         await expect(self.page.get_by_role("tab")).to_have_text(name)
         await self.page.keyboard.press("Control+Enter")
 
     async def sees(self, pattern: str) -> str:
-        """Wait for a result like that, and return what its group matches."""
+        """Wait for a result that matches, and return its group."""
         lines = self.page.locator(".result-window .view-lines")
-        # The editor writes its spaces as no-break spaces.
+        # The editor renders spaces as no-break spaces.
         await expect(lines).to_have_text(re.compile(pattern.replace(" ", r"\s")))
         found = re.search(pattern, (await lines.inner_text()).replace("\xa0", " "))
         assert found is not None
         return found[1]
 
 
-async def test_one_subscribes_in_a_tab_and_sends_from_another(server: Server, browser: Browser):
+async def test_a_user_subscribes_in_one_tab_and_sends_from_another(server: Server, browser: Browser):
     jane = Visitor(await (await browser.new_context()).new_page(), server)
     john = Visitor(await (await browser.new_context()).new_page(), server)
     for name, visitor in (("jane", jane), ("john", john)):
@@ -94,7 +94,7 @@ async def test_one_subscribes_in_a_tab_and_sends_from_another(server: Server, br
         await visitor.page.context.close()
 
 
-async def test_where_there_is_no_development_sign_in_one_signs_in_with_the_provider(
+async def test_without_development_sign_in_users_sign_in_with_the_provider(
     cluster: Cluster, database: Database, tmp_path: Path, browser: Browser
 ):
     port = free_port()
@@ -124,7 +124,7 @@ async def test_where_there_is_no_development_sign_in_one_signs_in_with_the_provi
         await ada.page.locator("input[name=login]").fill(name)
         await ada.page.locator("input[name=password]").fill("any will do")
         await ada.page.locator("button[type=submit]").click()
-        # The provider's second page asks whether we may know who it is.
+        # The provider's second page asks for consent.
         await expect(ada.page.locator("input[name=login]")).not_to_be_attached()
         await ada.page.locator("button[type=submit]").click()
         await expect(ada.page.get_by_role("status").first).to_have_text(f"Signed in as {name}")
@@ -134,7 +134,7 @@ async def test_where_there_is_no_development_sign_in_one_signs_in_with_the_provi
         await ada.page.context.close()
 
 
-async def test_who_finds_no_way_to_sign_in_is_told_so(
+async def test_without_any_sign_in_method_the_page_says_so(
     cluster: Cluster, database: Database, tmp_path: Path, browser: Browser
 ):
     with running_server(tmp_path, database_url=cluster.url(), dev_login="off") as server:

@@ -1,4 +1,4 @@
-"""The web client over bad connections and in several tabs: nothing is missing, and nothing is there twice."""
+"""The web client over bad connections and in several tabs: no message is missing or duplicated."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,7 +17,7 @@ from tests.support.chromium import needs_chromium
 from tests.support.proxy import Proxy, proxy_before
 from tests.support.serving import Server, eventually, running_server
 from tests.support.tables import tables
-from tests.support.web_client import HIDING, Pair, Window, held_back, person_at, put_to_sleep, window_of
+from tests.support.web_client import HIDING, Pair, Window, held_back, browser_context_of, put_to_sleep, window_of
 
 pytestmark = needs_chromium
 
@@ -42,16 +42,16 @@ async def window(browser: Browser, proxy: Proxy, pair: Pair) -> AsyncGenerator[W
 
 @asynccontextmanager
 async def offline(window: Window, proxy: Proxy) -> AsyncGenerator[None]:
-    """Take the window's net away while the block runs."""
+    """Take the window offline while the block runs."""
     await window.page.context.set_offline(True)
-    # Chromium only refuses new connections.
+    # Chromium only blocks new connections.
     proxy.cut()
     await expect(window.offline_line).to_contain_text("You are offline.")
     yield
     await window.page.context.set_offline(False)
 
 
-async def test_who_was_offline_has_what_was_missed_in_order(window: Window, proxy: Proxy, pair: Pair):
+async def test_after_being_offline_missed_messages_appear_in_order(window: Window, proxy: Proxy, pair: Pair):
     await pair.grace.sends("before", to=pair.conversation)
     await window.sees("before")
     async with offline(window, proxy):
@@ -72,7 +72,7 @@ async def test_a_connection_that_breaks_is_repaired(window: Window, proxy: Proxy
         proxy.cut_within(f"broken off {number}".encode())
         await pair.grace.sends(f"broken off {number}", to=pair.conversation)
         await window.sees(*(f"broken off {each}" for each in range(number + 1)))
-    # The message is stored, and its answer is lost.
+    # The message is stored, but its answer is lost.
     proxy.cut_within(b'"createMessage"')
     await window.writes("once")
     await expect(window.message("once")).not_to_contain_text("Sending…")
@@ -80,11 +80,11 @@ async def test_a_connection_that_breaks_is_repaired(window: Window, proxy: Proxy
     await window.sees("broken off 0", "broken off 1", "broken off 2", "once", "the end")
 
 
-async def test_a_server_that_restarts_under_an_open_page_is_met_again(
+async def test_an_open_page_reconnects_after_a_server_restart(
     browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
 ):
     settings = {"database_url": cluster.url(), "session_cache_seconds": "0"}
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         with running_server(tmp_path, **settings) as first:
             port = first.port
             window = Window(await context.new_page(), f"http://localhost:{port}")
@@ -93,7 +93,7 @@ async def test_a_server_that_restarts_under_an_open_page_is_met_again(
             await expect(window.message("before")).not_to_contain_text("Sending…")
         await expect(window.offline_line).to_contain_text("The server cannot be reached.")
         await window.writes("meanwhile")
-        # At another process of the same messenger.
+        # Served by another process of the same messenger.
         await pair.grace.sends("from elsewhere", to=pair.conversation)
         await window.sees("before", "meanwhile")
         with running_server(tmp_path, port=str(port), **settings):
@@ -104,7 +104,7 @@ async def test_a_server_that_restarts_under_an_open_page_is_met_again(
             await window.sees("before", "from elsewhere", "meanwhile", "after")
 
 
-async def test_a_cursor_that_is_no_longer_kept_has_everything_fetched_anew(
+async def test_an_expired_cursor_makes_the_page_fetch_everything_again(
     window: Window, proxy: Proxy, database: Database, pair: Pair
 ):
     await pair.grace.sends("before", to=pair.conversation)
@@ -123,8 +123,8 @@ async def test_a_cursor_that_is_no_longer_kept_has_everything_fetched_anew(
     await window.sees("before", *TEN, "written offline", "after")
 
 
-async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, pair: Pair):
-    """The answer is older than an event that overtakes it."""
+async def test_events_during_the_fetch_of_a_page_are_not_lost(browser: Browser, pair: Pair):
+    """An event overtakes the answer, which is older."""
     async with window_of(browser, pair.origin) as window:
         await window.signs_in(pair.ada.username)
         written = [f"before {number}" for number in range(60)]  # more than a page
@@ -154,7 +154,7 @@ async def test_what_comes_while_a_page_is_fetched_is_not_lost(browser: Browser, 
 
 async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: Pair, server: Server):
     before = server.metric(STREAMS)
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         leader, other = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),
@@ -164,7 +164,7 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: 
         await pair.grace.sends("hello", to=pair.conversation)
         for tab in (leader, other):
             await expect(tab.row(pair.grace.username)).to_contain_text("hello")
-        # It is open and in sight in one, so it is read in both.
+        # It is open and visible in one tab, so it counts as read in both.
         await expect(other.row(pair.grace.username)).not_to_contain_text("unread")
         await other.opens_conversation(pair.conversation)
         await other.writes("from the other")
@@ -184,7 +184,7 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: 
             await tab.is_at_the_sign_in()
         await eventually(lambda: server.metric(STREAMS) == before)
 
-        # Whoever signs in in one tab is signed in in all, and sees nothing of who was there before.
+        # Signing in in one tab signs in all tabs, and hides the data of the previous user.
         await third.page.get_by_label("Somebody else").fill(pair.grace.username)
         await third.page.get_by_role("button", name="Sign in", exact=True).click()
         await other.sees("hello", "from the other", "the leader is gone")
@@ -193,8 +193,8 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: 
         await expect(third.row(pair.ada.username)).to_contain_text("for Grace now")
 
 
-async def test_a_leader_that_dies_between_events_leaves_no_gap_and_no_double(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+async def test_a_leader_that_dies_between_events_causes_no_gaps_and_no_duplicates(browser: Browser, pair: Pair):
+    async with browser_context_of(browser) as context:
         tabs = [Window(await context.new_page(), pair.origin)]
         await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         written: list[str] = []
@@ -209,9 +209,9 @@ async def test_a_leader_that_dies_between_events_leaves_no_gap_and_no_double(bro
             await tabs[0].sees(*written)
 
 
-async def test_signing_in_as_somebody_else_in_one_tab_changes_all(browser: Browser, pair: Pair):
-    """Without signing out first: the cookie is another person's at once, and so must be what is shown."""
-    async with person_at(browser) as context:
+async def test_signing_in_as_another_user_in_one_tab_changes_all_tabs(browser: Browser, pair: Pair):
+    """Without signing out first: the cookie changes to the other user at once, and the page must follow."""
+    async with browser_context_of(browser) as context:
         of_ada = Window(await context.new_page(), pair.origin)
         await of_ada.signs_in(pair.ada.username)
         response = await context.request.post(
@@ -226,7 +226,7 @@ async def test_signing_in_as_somebody_else_in_one_tab_changes_all(browser: Brows
             ).to_be_visible()
 
 
-async def test_a_held_back_message_keeps_its_place_before_the_next(window: Window, pair: Pair):
+async def test_a_delayed_message_keeps_its_place_before_the_next(window: Window, pair: Pair):
     let_through = await held_back(window, '"first"')
     await window.writes("first", "second")
     await pair.grace.sends("overtakes both", to=pair.conversation)
@@ -236,7 +236,7 @@ async def test_a_held_back_message_keeps_its_place_before_the_next(window: Windo
     await window.sees("overtakes both", "first", "second")
 
 
-async def test_what_comes_while_nobody_looks_is_unread_until_somebody_does(browser: Browser, pair: Pair):
+async def test_messages_in_a_hidden_page_stay_unread_until_it_is_visible(browser: Browser, pair: Pair):
     unread = "query ($id: ID!) { conversation(id: $id) { unreadCount } }"
     async with window_of(browser, pair.origin) as window:
         await window.page.add_init_script(HIDING)
@@ -252,13 +252,13 @@ async def test_what_comes_while_nobody_looks_is_unread_until_somebody_does(brows
         assert (await pair.ada.asks(unread, id=pair.conversation))["conversation"]["unreadCount"] == 0
 
 
-async def test_a_page_from_another_host_by_plain_http_works_too(
+async def test_a_page_from_another_host_over_plain_http_works_too(
     browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
 ):
-    """There are no locks between tabs then."""
+    """Browsers then provide no locks between tabs."""
     with running_server(tmp_path, database_url=cluster.url(), dev_login="on") as server:
         origin = f"http://messenger.test:{server.port}"
-        async with person_at(browser) as context:
+        async with browser_context_of(browser) as context:
             tabs = [Window(await context.new_page(), origin) for _ in range(2)]
             await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
             await tabs[1].opens_conversation(pair.conversation)
@@ -270,7 +270,7 @@ async def test_a_page_from_another_host_by_plain_http_works_too(
                 await expect(tab.page.get_by_text("Sending…")).to_have_count(0)
 
 
-async def test_who_talk_at_the_same_time_see_the_same(browser: Browser, pair: Pair):
+async def test_users_who_write_at_the_same_time_see_the_same_order(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as at_ada, window_of(browser, pair.origin) as at_grace:
         for window, person in ((at_ada, pair.ada), (at_grace, pair.grace)):
             await window.signs_in(person.username, at=f"/conversations/{pair.conversation}")
@@ -289,9 +289,9 @@ async def test_who_talk_at_the_same_time_see_the_same(browser: Browser, pair: Pa
             await window.sees(*(edge["node"]["content"] for edge in stored))
 
 
-async def test_a_leader_that_is_put_to_sleep_loses_the_lead(browser: Browser, pair: Pair):
-    """As phones do with tabs in the background: it holds its lock, and does nothing."""
-    async with person_at(browser) as context:
+async def test_a_suspended_leader_is_replaced(browser: Browser, pair: Pair):
+    """Phones do so with background tabs: the tab holds its lock, but does nothing."""
+    async with browser_context_of(browser) as context:
         leader, other = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),

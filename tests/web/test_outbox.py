@@ -1,4 +1,4 @@
-"""What a user writes in the web client is sent once, in order, from any tab, and for this user only."""
+"""Messages written in the web client are sent once, in order, from any tab, and only for their author."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.sent_messages import sent_by
 from tests.support.serving import eventually
-from tests.support.web_client import Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -30,7 +30,7 @@ async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
 
 
 async def stored(pair: Pair) -> list[str]:
-    """Return what the server has of the conversation."""
+    """Return the messages that the server has stored in the conversation."""
     answer = await pair.ada.asks(MESSAGES, id=pair.conversation)
     return [edge["node"]["content"] for edge in answer["conversation"]["messages"]["edges"]]
 
@@ -62,7 +62,7 @@ async def test_a_message_that_a_firewall_rejects_is_marked_and_the_next_is_sent(
     await window.sees("before", "after", POISON)
 
 
-async def test_a_message_whose_connection_is_cut_each_time_does_not_stop_the_others(
+async def test_a_message_whose_connection_always_fails_does_not_block_the_others(
     window: Window, pair: Pair, signs_in: SignIn
 ):
     other = await signs_in("other")
@@ -86,7 +86,7 @@ async def test_a_message_whose_connection_is_cut_each_time_does_not_stop_the_oth
     assert await stored(pair) == ["after"]
 
 
-async def test_an_outage_never_marks_a_message_however_long_it_is(window: Window, pair: Pair):
+async def test_an_outage_never_marks_a_message_as_failed(window: Window, pair: Pair):
     attempts = 0
 
     async def unavailable(route: Route) -> None:
@@ -102,15 +102,16 @@ async def test_an_outage_never_marks_a_message_however_long_it_is(window: Window
 
     async with asyncio.timeout(60):
         while attempts < 9:
-            # A browser says this when its network has changed, and the page tries at once.
+            # Browsers fire this event when the network has changed, and the page retries immediately.
             await window.page.evaluate("dispatchEvent(new Event('online'))")
+            await asyncio.sleep(0.05)
     await expect(window.message("patient")).to_contain_text("Sending…")
     await window.page.unroute_all(behavior="wait")
     await is_sent(window, "patient")
     assert await stored(pair) == ["patient"]
 
 
-async def test_what_waits_can_be_discarded_offline(window: Window, pair: Pair):
+async def test_waiting_messages_can_be_discarded_offline(window: Window, pair: Pair):
     await window.page.context.set_offline(True)
     await window.writes("for the wrong person", "for Grace")
     await window.message("for the wrong person").get_by_role("button", name="Discard").click()
@@ -120,7 +121,7 @@ async def test_what_waits_can_be_discarded_offline(window: Window, pair: Pair):
     assert await stored(pair) == ["for Grace"]
 
 
-async def test_leaving_is_asked_about_only_while_something_waits(window: Window, pair: Pair):
+async def test_leaving_needs_confirmation_only_while_messages_wait(window: Window, pair: Pair):
     let_through = await held_back(window, "SendMessage")
     asked: list[str] = []
 
@@ -141,11 +142,11 @@ async def test_leaving_is_asked_about_only_while_something_waits(window: Window,
     assert asked == ["beforeunload"]
 
 
-async def test_what_is_unsent_when_the_last_tab_closes_is_sent_once_by_the_next(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+async def test_messages_unsent_when_the_last_tab_closes_are_sent_once_by_the_next(browser: Browser, pair: Pair):
+    async with browser_context_of(browser) as context:
         first = Window(await context.new_page(), pair.origin)
         await first.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
-        # The message is stored, and the answer does not come.
+        # The message is stored, but the answer does not arrive.
         stalled = asyncio.Event()
 
         async def stall(route: Route) -> None:
@@ -167,8 +168,8 @@ async def test_what_is_unsent_when_the_last_tab_closes_is_sent_once_by_the_next(
         assert await stored(pair) == ["answer lost", "never asked for"]
 
 
-async def test_tabs_share_what_is_unsent_and_send_it_once(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+async def test_tabs_share_unsent_messages_and_send_them_once(browser: Browser, pair: Pair):
+    async with browser_context_of(browser) as context:
         one, other = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),
@@ -192,9 +193,9 @@ async def test_tabs_share_what_is_unsent_and_send_it_once(browser: Browser, pair
         assert sent == ["one 1", "other 1", "one 2"]
 
 
-async def test_two_tabs_that_come_back_together_send_each_message_once(browser: Browser, pair: Pair):
+async def test_two_tabs_that_reconnect_together_send_each_message_once(browser: Browser, pair: Pair):
     texts = [f"{number} of 10" for number in range(10)]
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         tabs = [Window(await context.new_page(), pair.origin) for _ in range(3)]
         await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         for tab in tabs[1:]:
@@ -202,7 +203,7 @@ async def test_two_tabs_that_come_back_together_send_each_message_once(browser: 
         await context.set_offline(True)
         for number, text in enumerate(texts):
             await tabs[number % 3].writes(text)
-            # So that the order is the same for all of them.
+            # Makes the order the same for all of them.
             for tab in tabs:
                 await expect(tab.message(text)).to_be_visible()
         sent = sent_by(context)
@@ -214,8 +215,8 @@ async def test_two_tabs_that_come_back_together_send_each_message_once(browser: 
         assert sent == texts
 
 
-async def test_what_is_unsent_waits_for_its_author_to_sign_in_again(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+async def test_unsent_messages_wait_for_their_author_to_sign_in_again(browser: Browser, pair: Pair):
+    async with browser_context_of(browser) as context:
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.field).to_be_visible()
@@ -247,9 +248,9 @@ async def test_what_is_unsent_waits_for_its_author_to_sign_in_again(browser: Bro
         assert written == [(pair.grace.username, "from Grace"), (pair.ada.username, "from Ada")]
 
 
-async def test_a_tab_never_sends_for_the_user_who_has_signed_in_meanwhile(browser: Browser, pair: Pair):
-    """The cookie is the other user's, and this tab has not been told."""
-    async with person_at(browser) as context:
+async def test_a_tab_never_sends_as_a_user_who_has_signed_in_meanwhile(browser: Browser, pair: Pair):
+    """The cookie is the other user's, and this tab does not know yet."""
+    async with browser_context_of(browser) as context:
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.field).to_be_visible()
@@ -265,7 +266,7 @@ async def test_a_tab_never_sends_for_the_user_who_has_signed_in_meanwhile(browse
         assert await stored(pair) == []
 
 
-async def test_signing_out_asks_about_what_is_unsent_and_forgets_it(browser: Browser, pair: Pair):
+async def test_signing_out_needs_confirmation_and_discards_unsent_messages(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as window:
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.field).to_be_visible()

@@ -1,4 +1,4 @@
-"""Back and Forward in the web client, and forced colours: one finds one's place again."""
+"""Back and Forward in the web client restore the scroll position; forced colours are readable."""
 
 import pytest
 from playwright.async_api import Browser, Locator, expect
@@ -17,7 +17,7 @@ async def top_of(message: Locator) -> float:
 
 
 async def scrolled_to(window: Window, text: str) -> float:
-    """Scroll the conversation until the message is near the upper edge, and return where it is."""
+    """Scroll the conversation until the message is near the top, and return its position."""
     message = window.message(text)
     await message.evaluate(
         """each => {
@@ -31,7 +31,7 @@ async def scrolled_to(window: Window, text: str) -> float:
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-async def test_back_returns_to_where_one_was_reading(
+async def test_back_restores_the_reading_position(
     browser: Browser, pair: Pair, signs_in: SignIn, viewport: dict[str, int]
 ):
     alan = await signs_in("alan")
@@ -43,7 +43,7 @@ async def test_back_returns_to_where_one_was_reading(
         await window.signs_in(pair.ada.username)
         await window.opens(pair.grace.username)
         await expect(window.message("number 79.")).to_be_in_viewport()
-        # Where it was is among the earlier messages, which were loaded for it.
+        # The position is among earlier messages, which were loaded for it.
         await scrolled_to(window, "number 31.")
         await expect(window.messages).to_have_count(80)
         place = await scrolled_to(window, "number 12.")
@@ -55,9 +55,9 @@ async def test_back_returns_to_where_one_was_reading(
             await window.page.go_back()
         await expect(window.messages).to_have_count(81)
         assert abs(await top_of(window.message("number 12.")) - place) < 2
-        # What came meanwhile is below, and not read.
+        # New messages are below, and unread.
         await expect(window.page.get_by_role("button", name="1 new")).to_be_visible()
-        # A link to the conversation leads to its end, as before.
+        # A link to the conversation still leads to its end.
         if is_phone:
             await window.page.get_by_role("link", name="Back to the conversations").click()
             await expect(window.row(pair.grace.username)).to_contain_text("1 unread")
@@ -68,7 +68,7 @@ async def test_back_returns_to_where_one_was_reading(
         assert window.complaints == []
 
 
-async def test_a_reload_returns_to_where_one_was_reading(browser: Browser, pair: Pair):
+async def test_a_reload_restores_the_reading_position(browser: Browser, pair: Pair):
     for number in range(60):
         await pair.grace.sends(f"number {number}.", to=pair.conversation)
     async with window_of(browser, pair.origin) as window:
@@ -81,7 +81,7 @@ async def test_a_reload_returns_to_where_one_was_reading(browser: Browser, pair:
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-async def test_the_list_stays_where_it_was(
+async def test_the_list_keeps_its_scroll_position(
     browser: Browser, pair: Pair, signs_in: SignIn, viewport: dict[str, int]
 ):
     others = [await signs_in(f"other{number}") for number in range(24)]
@@ -95,11 +95,11 @@ async def test_the_list_stays_where_it_was(
         await window.opens(others[0].username)
         await window.page.go_back()
         await expect(oldest).to_be_in_viewport()
-        # Its badge has gone, and a bit of its height with it.
+        # Its badge has disappeared, and so has some of its height.
         assert abs(await top_of(oldest) - place) < 10
 
 
-async def test_forced_colours_show_what_is_open_unread_and_focused(
+async def test_forced_colours_show_open_unread_and_focused_items(
     browser: Browser, pair: Pair, signs_in: SignIn
 ):
     alan = await signs_in("alan")

@@ -1,4 +1,4 @@
-"""The search of the web client: what it says belongs to what is typed."""
+"""The search of the web client: its results belong to what has been typed."""
 
 from collections.abc import AsyncGenerator
 
@@ -31,7 +31,7 @@ def found(window: Window, name: str) -> Locator:
     return window.page.get_by_role("list", name="People found").get_by_role("button", name=name)
 
 
-async def test_a_refusal_goes_when_the_text_changes(window: Window, pair: Pair):
+async def test_an_error_disappears_when_the_text_changes(window: Window, pair: Pair):
     for correct_to in (pair.grace.username, ""):
         await search(window).fill("nobody-has-this-name")
         await expect(said(window)).to_contain_text("No users found.")
@@ -42,20 +42,20 @@ async def test_a_refusal_goes_when_the_text_changes(window: Window, pair: Pair):
     await expect(said(window)).to_have_text("")
 
 
-async def test_an_answer_says_nothing_of_what_is_typed_after_it(window: Window, pair: Pair):
+async def test_an_answer_does_not_apply_to_text_typed_after_it(window: Window, pair: Pair):
     await search(window).fill(pair.grace.username)
     await expect(found(window, pair.grace.username)).to_be_visible()
     let_through = await held_back(window, "SearchUsers")
     async with window.page.expect_request(lambda request: "nobody-has" in (request.post_data or "")):
         await search(window).fill("nobody-has-this-name")
-    # Those of before are gone, and that there is nobody is not known yet.
+    # The earlier results are gone, and it is not known yet that there are none.
     await expect(found(window, pair.grace.username)).to_have_count(0)
     await expect(said(window)).to_have_text("")
     let_through()
     await expect(said(window)).to_contain_text("No users found.")
 
 
-async def test_a_slow_answer_leads_nowhere_once_something_else_is_typed(window: Window, pair: Pair):
+async def test_a_slow_answer_is_ignored_once_the_text_has_changed(window: Window, pair: Pair):
     let_through = await held_back(window, "OpenConversation")
     await search(window).fill("nobody-has-this-name")
     await expect(said(window)).to_contain_text("No users found.")
@@ -72,7 +72,7 @@ async def test_a_slow_answer_leads_nowhere_once_something_else_is_typed(window: 
 
 
 async def test_enter_before_the_answer_waits_for_it(window: Window, pair: Pair):
-    """What was found for another text has a longer name that starts like this one."""
+    """The results of the earlier text contain a longer name that starts like this one."""
     exact = pair.grace.username[:-1]
     assert (await pair.ada.http.post("/auth/dev/login", json={"username": exact})).status_code == 200
     pair.ada.http.cookies.clear()

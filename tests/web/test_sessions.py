@@ -1,4 +1,4 @@
-"""The list of sessions in the web client: programs have the names that their users know."""
+"""The list of sessions in the web client: programs have familiar names."""
 
 from playwright.async_api import Browser, expect
 
@@ -64,7 +64,7 @@ AGENTS = {
 }
 
 
-async def test_programs_have_the_names_that_people_know(browser: Browser, pair: Pair):
+async def test_programs_have_familiar_names(browser: Browser, pair: Pair):
     http = pair.ada.http
     for agent in AGENTS:
         sent = {"user-agent": agent}

@@ -1,4 +1,4 @@
-"""Who is signed in, as the web client finds it out: failures are shown as failures, in any browser."""
+"""How the web client finds out who is signed in: failures look like failures, in every browser."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Request, Route, async_playwright, expect
 
 from tests.support.chromium import CHROMIUM, QUIET, needs_chromium
-from tests.support.web_client import Pair, Window, person_at, window_of
+from tests.support.web_client import Pair, Window, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -20,15 +20,15 @@ INTERNAL = {
 
 @pytest.fixture
 async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
-    """A window of Ada's, who is signed in, with nothing in it yet."""
-    async with person_at(browser) as context:
+    """A window of Ada's, who is signed in, without a page yet."""
+    async with browser_context_of(browser) as context:
         await has_signed_in(Window(await context.new_page(), pair.origin), pair.ada.username)
         await context.pages[0].close()
         yield Window(await context.new_page(), pair.origin)
 
 
 async def has_signed_in(window: Window, name: str) -> None:
-    """Give the window's browser the cookie."""
+    """Give the cookie to the window's browser."""
     response = await window.page.context.request.post(
         f"{window.origin}/auth/dev/login", data={"username": name}
     )
@@ -47,7 +47,7 @@ async def has_signed_in(window: Window, name: str) -> None:
         (0, "", "The server cannot be reached."),
     ],
 )
-async def test_a_first_query_that_fails_is_shown_as_a_failure_and_tried_again(
+async def test_a_failed_first_query_is_shown_as_a_failure_and_retried(
     window: Window, status: int, body: str, said: str
 ):
     content_type = "text/html" if body.startswith("<") else "application/json"
@@ -67,10 +67,10 @@ async def test_a_first_query_that_fails_is_shown_as_a_failure_and_tried_again(
     await expect(window.page.get_by_role("link", name="Profile of")).to_be_visible(timeout=20_000)
 
 
-async def test_trying_again_does_not_have_to_wait(window: Window):
+async def test_a_manual_retry_is_immediate(window: Window):
     asked: list[Request] = []
     window.page.on("request", lambda request: asked.append(request) if "graphql" in request.url else None)
-    # So that its own attempts never come.
+    # Prevents its own attempts.
     await window.page.add_init_script("Math.random = () => 1e5")
     await window.page.route("**/graphql", lambda route: route.fulfill(status=500, body="no"))
     await window.goes_to()
@@ -81,7 +81,7 @@ async def test_trying_again_does_not_have_to_wait(window: Window):
     await expect(window.page.get_by_role("link", name="Profile of")).to_be_visible()
 
 
-async def test_a_browser_that_keeps_no_cookies_is_told_so(browser: Browser, pair: Pair, tmp_path: Path):
+async def test_a_browser_without_cookies_shows_the_reason(browser: Browser, pair: Pair, tmp_path: Path):
     (tmp_path / "Default").mkdir()
     blocked = {"profile": {"default_content_setting_values": {"cookies": 2}}}
     (tmp_path / "Default/Preferences").write_text(json.dumps(blocked))
@@ -99,8 +99,8 @@ async def test_a_browser_that_keeps_no_cookies_is_told_so(browser: Browser, pair
         await context.close()
 
 
-async def test_a_cookie_that_is_lost_on_the_way_is_noticed(browser: Browser, pair: Pair):
-    """As behind plain HTTP, where the browser refuses a cookie that is for HTTPS."""
+async def test_a_rejected_cookie_is_detected(browser: Browser, pair: Pair):
+    """As behind plain HTTP, where browsers reject a cookie that requires HTTPS."""
 
     async with window_of(browser, pair.origin) as window:
         await window.page.route("**/auth/dev/login", lambda route: route.fulfill(body="{}"))
@@ -123,8 +123,8 @@ async def test_a_double_click_signs_in_once(browser: Browser, pair: Pair):
         assert len(sign_ins) == 1
 
 
-async def test_signing_out_in_one_tab_leaves_nothing_to_write_in_another(browser: Browser, pair: Pair):
-    async with person_at(browser) as context:
+async def test_signing_out_in_one_tab_signs_out_the_others(browser: Browser, pair: Pair):
+    async with browser_context_of(browser) as context:
         here, there = (
             Window(await context.new_page(), pair.origin),
             Window(await context.new_page(), pair.origin),
@@ -168,9 +168,9 @@ async def test_an_older_browser_works(window: Window, pair: Pair, missing: str):
         await tab.sees("see https://example.com/", "hello", "to both")
 
 
-async def test_a_browser_that_cannot_read_the_script_is_told_so(browser: Browser, pair: Pair):
-    """Without the script, too: what is shown comes with the page."""
-    script = "import { from } from './"  # A syntax error, as new syntax is to an old browser.
+async def test_a_browser_that_cannot_parse_the_script_shows_the_reason(browser: Browser, pair: Pair):
+    """Without its script, too: the page itself contains the text."""
+    script = "import { from } from './"  # A syntax error, like new syntax in an old browser.
     async with window_of(browser, pair.origin) as window:
         await window.page.route(
             "**/assets/*.js",

@@ -1,4 +1,4 @@
-"""Many tabs of the web client by plain HTTP from another host: browsers give such pages no Web Locks."""
+"""Many tabs of the web client over plain HTTP from another host, where browsers provide no Web Locks."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -13,25 +13,25 @@ from db.embedded import Cluster
 from tests.support.chromium import needs_chromium
 from tests.support.sent_messages import sent_by
 from tests.support.serving import Server, eventually, running_server
-from tests.support.web_client import Pair, Window, person_at, put_to_sleep
+from tests.support.web_client import Pair, Window, browser_context_of, put_to_sleep
 
 pytestmark = needs_chromium
 
 STREAMS = "messenger_open_streams"
-# A browser opens six connections to a server by HTTP/1.1.
+# Over HTTP/1.1, a browser opens six connections to a server.
 MORE_THAN_CONNECTIONS = 8
 
 
 @dataclass
 class Elsewhere:
-    """Ada's browser, on another machine than the server as far as it knows."""
+    """Ada's browser, which considers the server to be another machine."""
 
     context: BrowserContext
     server: Server
     pair: Pair
 
     async def opens(self, number: int) -> list[Window]:
-        """Open so many tabs with the conversation."""
+        """Open this many tabs with the conversation."""
         origin = f"http://messenger.test:{self.server.port}"
         tabs: list[Window] = []
         for _ in range(number):
@@ -43,7 +43,7 @@ class Elsewhere:
         return tabs
 
     async def has_streams(self, number: int) -> None:
-        """Wait until the server has so many open."""
+        """Wait until the server has this many open streams."""
         await eventually(lambda: self.server.metric(STREAMS) == number)
 
 
@@ -52,12 +52,12 @@ async def elsewhere(
     browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
 ) -> AsyncGenerator[Elsewhere]:
     with running_server(tmp_path, database_url=cluster.url(), dev_login="on") as server:
-        async with person_at(browser) as context:
+        async with browser_context_of(browser) as context:
             yield Elsewhere(context, server, pair)
 
 
 async def leader_among(tabs: list[Window]) -> Window:
-    """Find the tab whose lease it is: the one that renews it."""
+    """Find the tab that holds the lease: the one that renews it."""
     renewed = """() => new Promise((resolve) => {
         const own = Storage.prototype.setItem;
         const timer = setTimeout(() => resolve(false), 4000);
@@ -73,7 +73,7 @@ async def leader_among(tabs: list[Window]) -> Window:
     return tabs[leads.index(True)]
 
 
-async def test_any_number_of_tabs_share_a_stream_and_can_ask(elsewhere: Elsewhere, pair: Pair):
+async def test_many_tabs_share_a_stream_and_can_send_requests(elsewhere: Elsewhere, pair: Pair):
     tabs = await elsewhere.opens(MORE_THAN_CONNECTIONS)
     await elsewhere.has_streams(1)
     await pair.grace.sends("to all", to=pair.conversation)

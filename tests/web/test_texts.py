@@ -1,4 +1,4 @@
-"""What people write, shown by the web client: links, emoji, marks without end, and characters nobody sees."""
+"""Users' texts in the web client: links, emoji, endless combining marks, and invisible characters."""
 
 from collections.abc import AsyncGenerator
 
@@ -18,7 +18,7 @@ pytestmark = needs_chromium
 
 RLO = "\N{RIGHT-TO-LEFT OVERRIDE}"
 
-# The text, and of each link where it leads and how it is shown; None: as it stands in the text.
+# The text, and the target and label of each link; a label of None is the target as it stands in the text.
 LINKS: dict[str, list[tuple[str, str | None]]] = {
     "see https://example.com/a, HTTP://EXAMPLE.com: both.": [
         ("https://example.com/a", None),
@@ -34,7 +34,7 @@ LINKS: dict[str, list[tuple[str, str | None]]] = {
         ("https://example.com/f", None),
     ],
     "javascript:alert(1) data:text/html,x file:///etc/passwd ftp://example.com": [],
-    # What names another host than the one it leads to.
+    # Labels that name another host than the link's target.
     "https://good.example@evil.example/ http://:@evil.example": [],
     "https://evil.example\\@good.example/": [("https://evil.example", None)],
     f"https://example.com/{RLO}moc.doog//:sptth": [("https://example.com/", None)],
@@ -43,13 +43,13 @@ LINKS: dict[str, list[tuple[str, str | None]]] = {
         ("https://2130706433/", "https://127.0.0.1/"),
         ("https://ex%61mple.com/x", "https://example.com/x"),
     ],
-    # Cyrillic letters that look like Latin ones, among others and alone; fullwidth letters.
+    # Cyrillic letters that look like Latin ones, mixed and alone; fullwidth letters.
     "https://p\u0430ypal.example/ https://\u0430\u0440\u0440\u04cf\u0435.com/?q=1 https://\uff47ood.net": [
         ("https://p\u0430ypal.example/", "https://xn--pypal-4ve.example/"),
         ("https://\u0430\u0440\u0440\u04cf\u0435.com/?q=1", "https://xn--80ak6aa92e.com/?q=1"),
         ("https://\uff47ood.net", "https://good.net"),
     ],
-    # A host that cannot be mistaken for a Latin one stays readable; so do paths.
+    # A host that cannot be mistaken for a Latin one stays readable, and so do paths.
     "https://例え.テスト/パス https://דוגמה.קום": [
         ("https://例え.テスト/パス", None),
         ("https://דוגמה.קום", None),
@@ -91,7 +91,7 @@ async def test_few_emoji_alone_are_shown_large(window: Window, pair: Pair):
     assert await window.page.locator(".message .text.emoji").all_inner_texts() == large
 
 
-async def test_marks_without_end_are_painted_over_nobody_elses_text(window: Window, pair: Pair):
+async def test_endless_combining_marks_do_not_cover_other_messages(window: Window, pair: Pair):
     marks = "".join(chr(0x300 + number % 0x6F) for number in range(200))
     for text in ("above", f"Z{marks}algo", "below"):
         await pair.grace.sends(text, to=pair.conversation)
@@ -113,7 +113,7 @@ async def test_the_preview_of_an_own_message_keeps_its_direction(window: Window,
     assert await preview.locator("bdi").evaluate("each => each.matches(':dir(rtl)')")
 
 
-async def test_a_message_without_visible_text_shows_that_it_is_one(
+async def test_a_message_without_visible_text_is_recognizable(
     window: Window, pair: Pair, database: Database
 ):
     sent = await pair.grace.sends("visible", to=pair.conversation)
@@ -125,13 +125,13 @@ async def test_a_message_without_visible_text_shows_that_it_is_one(
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     await window.sees("No visible text")
     await expect(window.row(pair.grace.username)).to_contain_text("No visible text")
-    # One's own is not sent.
+    # The viewer's own such message is not sent.
     await window.writes(f"{RLO}\N{BRAILLE PATTERN BLANK}", "visible")
     await window.sees("No visible text", "visible")
 
 
 async def test_the_server_and_unicode_agree_on_what_is_visible(browser: Browser):
-    """The browser has Unicode's properties: the newest, so that an outdated table fails here."""
+    """The browser provides the newest Unicode properties, so an outdated table fails here."""
     page = await browser.new_page()
     invisible = await page.evaluate(
         """() => {

@@ -1,4 +1,4 @@
-"""Clocks, days, zones and languages in the web client: none of them breaks it or changes an order."""
+"""Clocks, dates, time zones and languages in the web client do not break it or change the order."""
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
 
 
 async def backdate(database: Database, message_id: str, moment: datetime) -> None:
-    """Have the message be one of that moment, as if the server's clock had been so then."""
+    """Set the message's creation time to this moment, as if the server's clock had been wrong."""
     async with tables(database) as connection:
         its_id = NodeType.MESSAGE.decode(message_id)
         await connection.execute(update(messages).where(messages.c.id == its_id).values(created_at=moment))
@@ -45,7 +45,7 @@ async def backdate(database: Database, message_id: str, moment: datetime) -> Non
         "['en-x']",
     ],
 )
-async def test_any_language_of_the_browser_will_do(window: Window, pair: Pair, languages: str):
+async def test_every_browser_language_works(window: Window, pair: Pair, languages: str):
     await pair.grace.sends("hello", to=pair.conversation)
     await window.page.add_init_script(
         f"""
@@ -59,7 +59,7 @@ async def test_any_language_of_the_browser_will_do(window: Window, pair: Pair, l
     await expect(window.page.get_by_role("heading", level=2, name="Today")).to_be_visible()
 
 
-async def test_midnight_passes_while_the_page_is_open(window: Window, pair: Pair, database: Database):
+async def test_dates_change_at_midnight_while_the_page_is_open(window: Window, pair: Pair, database: Database):
     sent = await pair.grace.sends("before midnight", to=pair.conversation)
     await backdate(database, sent["id"], datetime(2026, 3, 9, 23, 30, tzinfo=UTC))
     await window.page.clock.install(time=datetime(2026, 3, 9, 23, 59, 30, tzinfo=UTC))
@@ -73,13 +73,13 @@ async def test_midnight_passes_while_the_page_is_open(window: Window, pair: Pair
     await expect(when).to_have_attribute("datetime", "2026-03-09T23:30:00.000Z")
 
 
-async def test_a_journey_to_another_zone_changes_what_is_shown(
+async def test_a_new_time_zone_changes_the_displayed_times(
     browser: Browser, pair: Pair, database: Database
 ):
     sent = await pair.grace.sends("when?", to=pair.conversation)
     await backdate(database, sent["id"], datetime(2026, 3, 9, 23, 30, tzinfo=UTC))
     async with window_of(browser, pair.origin, locale="en-US") as window:
-        # What the browser's zone is, is overridden by the context's option for good.
+        # The context's option overrides the browser's zone permanently.
         session = await window.page.context.new_cdp_session(window.page)
         await session.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})  # pyright: ignore[reportUnknownMemberType]
         await window.page.clock.install(time=datetime(2026, 3, 10, 12, 0, tzinfo=UTC))
@@ -91,10 +91,10 @@ async def test_a_journey_to_another_zone_changes_what_is_shown(
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=2)])
-async def test_a_server_clock_that_is_set_back_changes_no_order(
+async def test_setting_the_server_clock_back_does_not_change_the_order(
     window: Window, pair: Pair, database: Database, signs_in: SignIn, ahead: timedelta
 ):
-    """What was written before has a later time than what is written now."""
+    """Earlier messages have a later time than new ones."""
     alan = await signs_in("alan")
     before = datetime.now(UTC) + ahead
     for text in ("one", "two"):
@@ -102,7 +102,7 @@ async def test_a_server_clock_that_is_set_back_changes_no_order(
         await backdate(database, sent["id"], before)
     other = await alan.opens_conversation_with(pair.ada)
     await alan.sends("live", to=other)
-    # Grace's are later by the clock, but Alan's came after them.
+    # Grace's messages are later by the clock, but Alan's came after them.
     names = window.page.locator("a.conversation .name")
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     await expect(names).to_have_text([alan.username, pair.grace.username])
@@ -119,7 +119,7 @@ async def test_a_server_clock_that_is_set_back_changes_no_order(
     await expect(names).to_have_text([pair.grace.username, alan.username])
 
 
-async def test_a_date_that_comes_twice_stands_twice(window: Window, pair: Pair, database: Database):
+async def test_a_date_that_occurs_twice_is_shown_twice(window: Window, pair: Pair, database: Database):
     days = [9, 8, 9]
     for number, day in enumerate(days):
         sent = await pair.grace.sends(f"number {number}", to=pair.conversation)
@@ -131,14 +131,14 @@ async def test_a_date_that_comes_twice_stands_twice(window: Window, pair: Pair, 
 
 
 @pytest.mark.parametrize("off", [timedelta(days=-3), timedelta(days=3)])
-async def test_a_client_clock_that_is_wrong_changes_no_order(window: Window, pair: Pair, off: timedelta):
+async def test_a_wrong_client_clock_does_not_change_the_order(window: Window, pair: Pair, off: timedelta):
     for number in range(40):
         await pair.grace.sends(f"number {number}", to=pair.conversation)
     await window.page.clock.set_fixed_time(datetime.now(UTC) + off)
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     await window.writes("one")
     await expect(window.messages.last).to_have_text("one")
-    # Set back once more: what one sends then is still seen.
+    # After the clock is set back again, a new message is still visible.
     await window.page.clock.set_fixed_time(datetime.now(UTC) + off - timedelta(days=1))
     await window.message("number 5").scroll_into_view_if_needed()
     await window.writes("two")

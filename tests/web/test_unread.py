@@ -1,4 +1,4 @@
-"""What the web client counts as unread, where several devices, windows and tabs of a user come together."""
+"""What the web client counts as unread across a user's devices, windows and tabs."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Route, expect
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
-from tests.support.web_client import HIDING, PHONE, Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import HIDING, PHONE, Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
@@ -17,7 +17,7 @@ READ = """
     mutation ($id: ID!) { readMessages(input: { conversationId: $id }) { conversation { unreadCount } } }
 """
 
-# Lets a window lose the focus and get it back: Playwright keeps all of them focused.
+# Lets a window lose and regain the focus, because Playwright keeps all windows focused.
 UNFOCUSING = """
     let focused = true;
     document.hasFocus = () => focused;
@@ -30,7 +30,7 @@ async def unread(person: Person, conversation: str) -> int:
     return (await person.asks(UNREAD, id=conversation))["conversation"]["unreadCount"]
 
 
-async def test_what_one_device_reads_is_read_on_another_in_sight(browser: Browser, pair: Pair):
+async def test_a_visible_page_shows_what_another_device_has_read(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as desk, window_of(browser, pair.origin) as phone:
         await desk.signs_in(pair.ada.username)
         await pair.grace.sends("hello", to=pair.conversation)
@@ -42,7 +42,7 @@ async def test_what_one_device_reads_is_read_on_another_in_sight(browser: Browse
         assert desk.complaints == []
 
 
-async def test_what_is_read_elsewhere_while_hidden_is_read_here_on_return(browser: Browser, pair: Pair):
+async def test_a_hidden_page_shows_what_was_read_elsewhere_on_return(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as window:
         await window.page.add_init_script(HIDING)
         await pair.grace.sends("hello", to=pair.conversation)
@@ -54,12 +54,12 @@ async def test_what_is_read_elsewhere_while_hidden_is_read_here_on_return(browse
         await window.is_titled("Messenger")
 
 
-async def test_an_answer_from_before_an_event_does_not_hide_what_came(browser: Browser, pair: Pair):
+async def test_an_answer_older_than_an_event_does_not_hide_it(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as window:
         await pair.grace.sends("first", to=pair.conversation)
         await window.signs_in(pair.ada.username)
         await window.is_titled("(1) Messenger")
-        # The server answers with nothing unread, and the answer comes after the next message.
+        # The server answers that nothing is unread, and the answer arrives after the next message.
         await pair.ada.asks(READ, id=pair.conversation)
         answered, let_through = asyncio.Event(), asyncio.Event()
 
@@ -84,8 +84,8 @@ async def test_an_answer_from_before_an_event_does_not_hide_what_came(browser: B
         assert await unread(pair.ada, pair.conversation) == 1
 
 
-async def test_a_window_without_the_focus_reads_nothing_and_notifies(browser: Browser, pair: Pair):
-    async with person_at(browser, permissions=["notifications"]) as context:
+async def test_a_window_without_focus_marks_nothing_as_read_and_notifies(browser: Browser, pair: Pair):
+    async with browser_context_of(browser, permissions=["notifications"]) as context:
         await context.add_init_script(UNFOCUSING + NOTED)
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at="/profile")
@@ -98,9 +98,7 @@ async def test_a_window_without_the_focus_reads_nothing_and_notifies(browser: Br
         await pair.grace.sends("beside another window", to=pair.conversation)
         await window.sees("focused", "beside another window")
         await window.is_titled(f"(1) {pair.grace.username} · Messenger")
-        async with asyncio.timeout(20):
-            while not await window.page.evaluate("notified.length"):
-                pass
+        await window.page.wait_for_function("notified.length")
         assert await window.page.evaluate("notified") == ["beside another window"]
         assert await unread(pair.ada, pair.conversation) == 1
         await window.page.evaluate("comeBack()")
@@ -119,8 +117,8 @@ NOTED = """
 """
 
 
-async def test_a_phone_reads_what_is_in_sight(browser: Browser, pair: Pair):
-    """Its browsers do not all say that a page has the focus before somebody touches it."""
+async def test_a_phone_marks_visible_messages_as_read(browser: Browser, pair: Pair):
+    """Some of its browsers only report the focus after the user has touched the page."""
     async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
         await window.page.add_init_script("document.hasFocus = () => false;")
         await pair.grace.sends("hello", to=pair.conversation)
@@ -131,10 +129,10 @@ async def test_a_phone_reads_what_is_in_sight(browser: Browser, pair: Pair):
         assert await unread(pair.ada, pair.conversation) == 0
 
 
-async def test_a_window_that_scrolls_back_does_not_unread_what_another_has_read(browser: Browser, pair: Pair):
+async def test_scrolling_back_does_not_undo_what_another_window_has_read(browser: Browser, pair: Pair):
     for number in range(60):
         await pair.grace.sends(f"number {number}", to=pair.conversation)
-    async with person_at(browser) as context:
+    async with browser_context_of(browser) as context:
         one = Window(await context.new_page(), pair.origin)
         await one.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await one.is_titled(f"{pair.grace.username} · Messenger")
@@ -142,7 +140,7 @@ async def test_a_window_that_scrolls_back_does_not_unread_what_another_has_read(
         await other.opens_conversation(pair.conversation)
         await other.message("number 20").scroll_into_view_if_needed()
         await pair.grace.sends("the last", to=pair.conversation)
-        # It is at the end in one of the two.
+        # One of the two is at the end.
         for window in (one, other):
             await expect(window.messages.last).to_have_text("the last")
             await window.is_titled(f"{pair.grace.username} · Messenger")
@@ -151,25 +149,25 @@ async def test_a_window_that_scrolls_back_does_not_unread_what_another_has_read(
 
 @pytest.fixture
 async def thirty(pair: Pair, signs_in: SignIn) -> list[Person]:
-    """Those who have written to Ada, the first of them first."""
+    """The users who have written to Ada, in that order."""
     others = [await signs_in(f"other{number}") for number in range(30)]
     for other in others:
         await other.sends("hello", to=await other.opens_conversation_with(pair.ada))
     return others
 
 
-async def test_the_title_counts_what_is_not_loaded_too(browser: Browser, pair: Pair, thirty: list[Person]):
+async def test_the_title_includes_conversations_that_are_not_loaded(browser: Browser, pair: Pair, thirty: list[Person]):
     async with window_of(browser, pair.origin) as window:
         let_through = await held_back(window, "UnreadFurther")
         await window.signs_in(pair.ada.username)
         await window.is_titled("(25+) Messenger")
         let_through()
         await window.is_titled("(30) Messenger")
-        # Read on another device, beyond what is loaded.
+        # Read on another device, and not in the loaded part of the list.
         conversation = await pair.ada.opens_conversation_with(thirty[0])
         await pair.ada.asks(READ, id=conversation)
         await window.is_titled("(29) Messenger")
-        # One that comes up is not counted twice.
+        # A conversation that moves up is not counted twice.
         await thirty[0].sends("again", to=conversation)
         await window.is_titled("(30) Messenger")
         assert window.complaints == []

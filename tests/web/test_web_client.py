@@ -1,4 +1,4 @@
-"""The web client in a real browser: people sign in, find each other, talk, and look after their profile."""
+"""The web client in a real browser: users sign in, find each other, exchange messages, and edit profiles."""
 
 import asyncio
 import re
@@ -21,21 +21,21 @@ from tests.support.people import Person
 from tests.support.serving import running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 from tests.support.tables import tables
-from tests.support.web_client import HIDING, Pair, Window, held_back, person_at, window_of
+from tests.support.web_client import HIDING, Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
 
 
 @pytest.fixture
 async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
-    """A window that must not have asked for anything elsewhere, nor complained."""
+    """A window that must not send requests to other hosts or write to the console."""
     async with window_of(browser, pair.origin) as window:
         yield window
         assert window.asked_elsewhere == []
         assert window.complaints == []
 
 
-async def test_two_people_talk(browser: Browser, pair: Pair):
+async def test_two_users_exchange_messages(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as at_ada, window_of(browser, pair.origin) as at_grace:
         await at_grace.signs_in(pair.grace.username)
         await expect(at_grace.page.get_by_text("You have no conversations yet")).to_be_visible()
@@ -62,7 +62,7 @@ async def test_two_people_talk(browser: Browser, pair: Pair):
         await expect(at_ada.page.get_by_role("log")).to_contain_text(f"{pair.grace.username}: How are you?")
 
 
-async def test_what_one_sends_is_there_at_once(window: Window, pair: Pair):
+async def test_a_sent_message_appears_immediately(window: Window, pair: Pair):
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     let_through = await held_back(window, "SendMessage")
     await window.writes("at once", "  and in\n\n\torder ")
@@ -79,7 +79,7 @@ async def test_what_one_sends_is_there_at_once(window: Window, pair: Pair):
 MESSAGES = "query ($id: ID!) { conversation(id: $id) { messages { edges { node { content } } } } }"
 
 
-async def test_what_is_refused_is_marked_and_can_be_sent_again(
+async def test_a_rejected_message_is_marked_and_can_be_resent(
     window: Window, pair: Pair, database: Database
 ):
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
@@ -111,7 +111,7 @@ async def put_back(database: Database, row: dict[str, object]) -> None:
         await connection.execute(insert(participants).values(row))
 
 
-async def test_what_waits_to_be_sent_survives_a_reload(window: Window, pair: Pair):
+async def test_waiting_messages_survive_a_reload(window: Window, pair: Pair):
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     await held_back(window, "SendMessage")
     await window.writes("still here")
@@ -122,7 +122,7 @@ async def test_what_waits_to_be_sent_survives_a_reload(window: Window, pair: Pai
     await expect(window.message("still here")).not_to_contain_text("Sending…")
 
 
-async def test_the_list_is_loaded_as_one_scrolls_and_keeps_its_order(
+async def test_the_list_loads_while_scrolling_and_keeps_its_order(
     window: Window, pair: Pair, signs_in: SignIn
 ):
     others = [await signs_in(f"other{number}") for number in range(30)]
@@ -140,7 +140,7 @@ async def test_the_list_is_loaded_as_one_scrolls_and_keeps_its_order(
     await window.is_titled("(31) Messenger")
 
 
-async def test_a_deep_link_waits_for_the_sign_in(window: Window, pair: Pair):
+async def test_a_deep_link_survives_the_sign_in(window: Window, pair: Pair):
     await pair.grace.sends("for Ada", to=pair.conversation)
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     await window.sees("for Ada")
@@ -152,7 +152,7 @@ async def test_a_deep_link_waits_for_the_sign_in(window: Window, pair: Pair):
     await expect(window.heading("Conversation not found")).to_be_visible()
 
 
-async def test_the_sign_in_offers_what_is_set_up(
+async def test_the_sign_in_page_offers_the_configured_methods(
     browser: Browser, cluster: Cluster, database: Database, tmp_path: Path
 ):
     github = GitHubStandIn()
@@ -182,7 +182,7 @@ async def test_the_sign_in_offers_what_is_set_up(
             await expect(window.page.get_by_role("link", name="GraphiQL")).to_have_count(0)
 
 
-async def test_the_choice_of_people_signs_in(window: Window):
+async def test_choosing_a_listed_user_signs_in(window: Window):
     await window.goes_to()
     await window.page.get_by_role("button", name="jane").click()
     await expect(window.page.get_by_role("link", name="Profile of jane")).to_be_visible()
@@ -190,7 +190,7 @@ async def test_the_choice_of_people_signs_in(window: Window):
     await expect(window.page.get_by_role("link", name="Profile of jane")).to_be_visible()
 
 
-async def test_the_profile_changes_ones_name(window: Window, pair: Pair):
+async def test_the_profile_page_changes_the_name(window: Window, pair: Pair):
     await window.signs_in(pair.ada.username)
     await window.page.get_by_role("link", name=f"Profile of {pair.ada.username}").click()
     await window.page.get_by_label("Name").fill(pair.grace.username)
@@ -203,7 +203,7 @@ async def test_the_profile_changes_ones_name(window: Window, pair: Pair):
     await window.page.wait_for_url("**/graphql")
 
 
-async def test_a_session_that_is_ended_elsewhere_ends_here(browser: Browser, pair: Pair):
+async def test_a_session_ended_elsewhere_signs_this_page_out(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as here, window_of(browser, pair.origin) as there:
         for window in (here, there):
             await window.signs_in(pair.ada.username)
@@ -217,8 +217,8 @@ async def test_a_session_that_is_ended_elsewhere_ends_here(browser: Browser, pai
         await here.is_at_the_sign_in()
 
 
-async def test_it_notifies_only_whom_it_may_and_while_nobody_looks(browser: Browser, pair: Pair):
-    async with person_at(browser, permissions=["notifications"]) as context:
+async def test_it_notifies_only_with_permission_and_while_hidden(browser: Browser, pair: Pair):
+    async with browser_context_of(browser, permissions=["notifications"]) as context:
         await context.add_init_script(HIDING + NOTED)
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at="/profile")
@@ -227,9 +227,7 @@ async def test_it_notifies_only_whom_it_may_and_while_nobody_looks(browser: Brow
         await window.is_titled("(1) Profile · Messenger")
         await window.page.get_by_role("button", name="Turn notifications on").click()
         await pair.grace.sends("while hidden", to=pair.conversation)
-        async with asyncio.timeout(20):
-            while not await window.page.evaluate("notified.length"):
-                pass
+        await window.page.wait_for_function("notified.length")
         await window.page.evaluate("show()")
         await pair.grace.sends("while looked at", to=pair.conversation)
         await window.is_titled("(3) Profile · Messenger")

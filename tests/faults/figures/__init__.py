@@ -1,4 +1,6 @@
-"""Figures: what streams cost, and how many deliveries a second several processes make.
+"""Figures: the cost of streams, and the deliveries per second across several processes.
 
-`python -m tests.faults.figures slow|idle|crossing`. They tell of the machine they are taken on.
+`python -m tests.faults.figures slow
+idle
+crossing`. They depend on the machine.
 """

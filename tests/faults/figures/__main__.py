@@ -1,4 +1,4 @@
-"""Takes the figures."""
+"""The command that measures the figures."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ async def take(
     servers: int,
     carrier: Carrier = "postgresql",
 ) -> None:
-    """Measure in a world of its own."""
+    """Measure in a new world."""
     folder = Path(tempfile.mkdtemp(dir=harness.folder))
     opened = open_world(
         folder,

@@ -1,4 +1,4 @@
-"""Deliveries a second, from streams and senders spread over all processes."""
+"""Deliveries per second, with streams and senders distributed over all processes."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ _GROUPS, _PEOPLE, _DEVICES, _MESSAGES = 5, 20, 5, 400
 
 
 async def measure(carrier: Carrier, world: World) -> None:
-    """Fill groups of people with messages and count until all have arrived everywhere."""
+    """Send messages to groups of users, and count until all have arrived everywhere."""
     ports = [server.port for server in world.servers]
     received = 0
     everything = asyncio.Event()
@@ -29,8 +29,8 @@ async def measure(carrier: Carrier, world: World) -> None:
 
     groups = [await make_people(world.database, _PEOPLE) for _ in range(_GROUPS)]
     conversations = [await make_conversation(world.database, people) for people in groups]
-    everybody = [someone for people in groups for someone in people for _ in range(_DEVICES)]
-    for number, someone in enumerate(everybody):
+    listeners = [someone for people in groups for someone in people for _ in range(_DEVICES)]
+    for number, someone in enumerate(listeners):
         await open_stream(ports[number % len(ports)], someone.token, on_event=count)
 
     async def fill(number: int) -> None:
@@ -45,7 +45,7 @@ async def measure(carrier: Carrier, world: World) -> None:
     await everything.wait()
     seconds = time.monotonic() - started
     print(
-        f"{len(ports)} processes, {carrier}: {received:,} deliveries on {len(everybody)} streams in"
+        f"{len(ports)} processes, {carrier}: {received:,} deliveries on {len(listeners)} streams in"
         f" {seconds:.1f} s (sent after {sent:.1f} s): {received / seconds:,.0f} a second",
         flush=True,
     )

@@ -16,7 +16,7 @@ _STREAMS, _AT_ONCE, _WATCHED_SECONDS = 10_000, 50, 24
 
 
 async def measure(world: World) -> None:
-    """Open them, watch them, and see that a message still comes through."""
+    """Open the streams, observe them, and check that a message still arrives."""
     [server] = world.servers
     process = psutil.Process(server.pid)
     people = await make_people(world.database, _STREAMS)
@@ -27,7 +27,7 @@ async def measure(world: World) -> None:
 
     async def open_one(number: int) -> None:
         async with opening:
-            # Each source address has so many ports only.
+            # The number of ports per source address is limited.
             source = f"127.0.0.{2 + number % 100}"
             await open_stream(
                 server.port, people[number].token, source=source, on_event=lambda _: arrived.set()

@@ -1,4 +1,4 @@
-"""Many people at once, made by a few statements."""
+"""Many users at once, created by a few statements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from tests.support.tables import tables
 
 @dataclass(frozen=True)
 class Someone:
-    """A user and a token of theirs."""
+    """A user and their token."""
 
     user_id: UUID
     token: str
 
 
 async def make_people(database: Database, count: int) -> Sequence[Someone]:
-    """Make users with an empty inbox and a session each."""
+    """Create users with an empty inbox and a session each."""
     people = [Someone(new_id(), token_urlsafe(32)) for _ in range(count)]
     expires_at = datetime.now(UTC) + timedelta(days=1)
     async with tables(database) as connection:
@@ -46,7 +46,7 @@ async def make_people(database: Database, count: int) -> Sequence[Someone]:
 
 
 async def make_conversation(database: Database, people: Sequence[Someone]) -> UUID:
-    """Open a conversation of them all."""
+    """Create a conversation of all these users."""
     conversation_id = new_id()
     async with tables(database) as connection:
         await connection.execute(insert(conversations).values(id=conversation_id))

@@ -1,4 +1,4 @@
-"""Streams over bare sockets: a subscriber that costs next to nothing, and can stop reading."""
+"""Streams over plain sockets: a subscriber that uses few resources and can stop reading."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ _SUBSCRIPTION = "subscription { messageCreated(includeMine: true) { cursor messa
 
 
 def request(token: str) -> bytes:
-    """Return the bytes that subscribe."""
+    """Return the bytes of a subscription request."""
     body = json.dumps({"query": _SUBSCRIPTION}).encode()
     head = (
         "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -32,7 +32,7 @@ class RawStream(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's are transports without being an `asyncio.Transport`.
+        # uvloop's transports are not instances of `asyncio.Transport`.
         self.transport = cast(asyncio.Transport, transport)
         self.transport.write(self._request)
 
@@ -40,7 +40,7 @@ class RawStream(asyncio.Protocol):
         if not self.live.is_set():
             assert data.startswith(b"HTTP/1.1 200"), data
             self.live.set()
-        # An event's first line can lie across two reads.
+        # An event's first line can be split between two reads.
         text = self._tail + data
         count = text.count(b"event: next")
         self._tail = text[-10:]

@@ -1,4 +1,4 @@
-"""Sending, as fast as it goes."""
+"""Sending messages as fast as possible."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""The memory of one server with 1,000 subscribers who never read, and what they cost somebody who does."""
+"""The memory of a server with 1,000 subscribers that never read, and their effect on one that does."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ _PAGE_BYTES = 4096
 
 
 async def measure(world: World) -> None:
-    """Send them large messages and print the memory as it goes."""
+    """Send them large messages, and print the memory over time."""
     [server] = world.servers
     memory = psutil.Process(server.pid)
     crowd = await make_people(world.database, _PEOPLE)
@@ -47,7 +47,7 @@ async def measure(world: World) -> None:
                 print(
                     f"after {number:4} messages to each: {rss / 1e6:6.0f} MB,"
                     f" {(rss - before) / _READERS / 1e3:.1f} kB a reader, and"
-                    f" {_kernel_bytes() / _READERS / 1e3:.0f} kB in the kernel; somebody else's message took"
+                    f" {_kernel_bytes() / _READERS / 1e3:.0f} kB in the kernel; a reader's message took"
                     f" {(time.monotonic() - started) * 1000:.0f} ms",
                     flush=True,
                 )
@@ -55,7 +55,7 @@ async def measure(world: World) -> None:
 
 
 def _kernel_bytes() -> int:
-    """Return what the machine's sockets hold, ours at either end among them."""
+    """Return the memory of all sockets of this machine, including our own at both ends."""
     lines = Path("/proc/net/sockstat").read_text().splitlines()
     tcp = next(line.split() for line in lines if line.startswith("TCP:"))
     return int(tcp[tcp.index("mem") + 1]) * _PAGE_BYTES

@@ -1,7 +1,7 @@
-"""Sabotage: the product with one of its parts broken or held up on purpose, by name.
+"""Sabotage: the product with one of its parts broken or delayed on purpose, selected by name.
 
-`python -m tests.faults.sabotage NAME... -- serve` does as `messenger serve` with the named parts broken in
-its own process. The product knows nothing of it.
+`python -m tests.faults.sabotage NAME... -- serve` runs `messenger serve` with the named parts broken in its
+own process. The product does not know about it.
 """
 
 import random
@@ -36,7 +36,7 @@ _BY_NAME = {
 
 
 def sabotage(names: Iterable[str], *, number: int = 0, seed: int = 0) -> None:
-    """Break what is named, in the process that is the server of that number."""
+    """Break the named parts in the process of the server with this number."""
     random.seed(seed)
     for name in names:
         _BY_NAME[name](number)

@@ -1,4 +1,4 @@
-"""The messenger's command line, sabotaged: the names, `--`, and its own arguments."""
+"""The messenger's command line with sabotage: the names, `--`, and the usual arguments."""
 
 import sys
 

@@ -10,7 +10,7 @@ _WINDOW_SECONDS = 4
 
 
 class _LateSubscriber(Subscriber):
-    """Attaches when its reader first asks for a hint, which is after it has read the log."""
+    """Attaches when its reader first waits for a hint, which is after it has read the log."""
 
     def __init__(self, subscribers: Subscribers, user_id: UUID) -> None:
         super().__init__(user_id)
@@ -19,7 +19,7 @@ class _LateSubscriber(Subscriber):
 
     @property
     def is_woken(self) -> bool:
-        # Its reader is not to leave the waiting to others.
+        # Its reader must not rely on another stream.
         return True
 
     async def next(self) -> Hint | None:
@@ -34,7 +34,7 @@ _attach, _detach = Subscribers.attach, Subscribers.detach
 
 
 def read_before_attach(number: int) -> None:
-    """Read the log, and attach to the broadcaster a moment later."""
+    """Read the log first, and attach to the broadcaster a moment later."""
 
     def attach(self: Subscribers, user_id: UUID) -> Subscriber:
         return _LateSubscriber(self, user_id)

@@ -1,4 +1,4 @@
-"""Clocks that go wrong, and an order that trusts them."""
+"""Clocks that are wrong, and an order that depends on them."""
 
 import random
 import time
@@ -21,7 +21,7 @@ from server.auth import identity
 
 
 def set_clock(number: int) -> None:
-    """Set every other process's clock ahead, up to an hour, wherever the product reads it."""
+    """Set the clock of every other process ahead, by up to an hour, wherever the product reads it."""
     ahead_seconds = random.uniform(60, 3600) * (number % 2)
     now, now_ns = time.time, time.time_ns
 
@@ -57,7 +57,7 @@ _READ_BY_ID = Statement(
 
 
 def order_by_id(number: int) -> None:
-    """Order inboxes by the messages' ids, which begin with the time, instead of by position."""
+    """Order inboxes by the messages' IDs, which start with the time, instead of by position."""
 
     async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
         rows = await _READ_BY_ID.fetch(connection, user_id=user_id, after=after, limit=limit)

@@ -1,4 +1,4 @@
-"""Followers that trust hints, or begin in the wrong place."""
+"""Followers that trust hints, or start at the wrong position."""
 
 from collections.abc import AsyncGenerator, Callable
 
@@ -9,7 +9,7 @@ from realtime.subscribers import Subscriber
 
 
 def pass_every_hint(number: int) -> None:
-    """Pass each hint on as it comes, whatever its position."""
+    """Forward each hint as it comes, whatever its position."""
 
     async def follow(
         read: InboxLog,
@@ -36,7 +36,7 @@ def pass_every_hint(number: int) -> None:
 
 
 def resume_one_early(number: int) -> None:
-    """Begin with the entry that the cursor stands at instead of the one after it."""
+    """Start at the cursor's entry instead of the one after it."""
 
     def follow(
         read: InboxLog,
@@ -46,7 +46,7 @@ def resume_one_early(number: int) -> None:
         from_log: bool,
         caught_up: Callable[[int], bool],
     ) -> AsyncGenerator[InboxEntry]:
-        # Who goes on within a process has no cursor that could be read wrongly.
+        # A follower that continues within a process has no cursor to misread.
         start = max(0, after - 1) if from_log else after
         return follower.follow(read, subscriber, after=start, from_log=from_log, caught_up=caught_up)
 

@@ -1,4 +1,4 @@
-"""Requests that are told apart as uvicorn does it by itself."""
+"""Request framing as uvicorn does it by default."""
 
 from contextlib import suppress
 
@@ -9,7 +9,7 @@ from server.http.framing import CYCLE, FramedRequests
 
 
 def accept_upgrades(number: int) -> None:
-    """Take every upgrade for accepted, so that the body after it is read as the next request."""
+    """Treat every upgrade as accepted, so that the body after it is parsed as the next request."""
 
     def parse(self: FramedRequests, data: bytes | memoryview) -> None:
         with suppress(httptools.HttpParserUpgrade):

@@ -1,4 +1,4 @@
-"""Hints that get lost, come twice, come in another order, or are too many."""
+"""Hints that are lost, duplicated, reordered, or too many."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from server.streams.distinct import DistinctStream
 
 
 def lose_peers(number: int) -> None:
-    """Lose the connection to another process, with what was to be sent, three times of ten."""
+    """Close the connection to another process together with its unsent data, in three cases of ten."""
     send = Peer.send
 
     def send_or_lose(self: Peer, data: bytes, hints: int) -> None:
@@ -25,7 +25,7 @@ def lose_peers(number: int) -> None:
 
 
 def drop_hints(number: int) -> None:
-    """Lose nine hints of ten."""
+    """Drop nine hints of ten."""
     offer = Subscriber.offer
 
     def offer_by_chance(self: Subscriber, hint: Hint) -> None:
@@ -36,7 +36,7 @@ def drop_hints(number: int) -> None:
 
 
 def double_hints(number: int) -> None:
-    """Offer each hint twice, and once more later."""
+    """Offer each hint twice, and a third time later."""
     offer = Subscriber.offer
 
     def offer_thrice(self: Subscriber, hint: Hint) -> None:
@@ -48,7 +48,7 @@ def double_hints(number: int) -> None:
 
 
 def reorder_hints(number: int) -> None:
-    """Hold each hint back for a time of its own."""
+    """Delay each hint by a different time."""
     offer = Subscriber.offer
 
     def offer_later(self: Subscriber, hint: Hint) -> None:
@@ -58,7 +58,7 @@ def reorder_hints(number: int) -> None:
 
 
 def fill_buffers(number: int) -> None:
-    """Write events more slowly than hints come in, into buffers of one."""
+    """Write events more slowly than hints arrive, into buffers of one."""
     start, write = Subscribers.__init__, DistinctStream.next
 
     def start_small(self: Subscribers, *, backlog: int = 100) -> None:
@@ -77,7 +77,7 @@ def fill_buffers(number: int) -> None:
 
 
 def overflow_silently(number: int) -> None:
-    """Forget, when a buffer is full, to have its reader look at the log."""
+    """When a buffer is full, do not have its reader read the log."""
     offer, take = Subscriber.offer, Subscriber.next
     full: WeakSet[Subscriber] = WeakSet()
 

@@ -1,4 +1,4 @@
-"""What should be done after an outage, and is not."""
+"""Recovery after an outage that is delayed or missing."""
 
 import asyncio
 
@@ -10,12 +10,12 @@ from realtime.relays import postgres
 from realtime.relays.postgres import PostgresRelay
 from realtime.subscribers import Subscribers
 
-# Long enough for everybody else to be done by then.
+# Long enough for everything else to be finished by then.
 _LATE_SECONDS = 4
 
 
 def stay_deaf(number: int) -> None:
-    """Come back late to what carries hints, in all processes but the first, and wake nobody then."""
+    """Reconnect late to the carrier of hints, in all processes but the first, and wake no streams then."""
     Subscribers.suspect = _suspect_nothing
     if number > 0:
         PostgresRelay._connected = _listen_late()  # pyright: ignore[reportPrivateUsage]
@@ -52,6 +52,6 @@ def _reconnect_late():
 
 
 def know_few_errors(number: int) -> None:
-    """Let the first process's relay fail on what asyncpg raises in an outage, and the process with it."""
+    """Let the first process's relay, and with it the process, fail on the errors of asyncpg in an outage."""
     if number == 0:
         postgres.CONNECTION_ERRORS = (OSError, TimeoutError)

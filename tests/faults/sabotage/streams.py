@@ -1,10 +1,10 @@
-"""Streams that end wrongly."""
+"""Streams that end in the wrong way."""
 
 from server.streams.response import ResponseStream
 
 
 def complete_on_shutdown(number: int) -> None:
-    """Say `complete` when the server stops, which a client takes as final."""
+    """Send `complete` at shutdown, which tells clients not to reconnect."""
     finish = ResponseStream.finish
 
     async def complete_and_finish(self: ResponseStream) -> None:

@@ -1,4 +1,4 @@
-"""Messages announced, numbered or acknowledged too early."""
+"""Messages that are announced, numbered or acknowledged too early."""
 
 import asyncio
 import random
@@ -101,7 +101,7 @@ _APPEND = Statement(
 
 
 def position_without_lock(number: int) -> None:
-    """Take positions in a transaction of their own: they become visible in any order."""
+    """Assign positions in a separate transaction, so that they become visible in any order."""
 
     async def deliver(self: Deliveries, message: Outgoing) -> Delivered:
         connect = self._connect  # pyright: ignore[reportPrivateUsage]

@@ -1,4 +1,4 @@
-"""The tokens of an existing product: whom they sign in, and which ones sign in nobody."""
+"""Tokens of an existing product: which ones sign users in, and which ones are rejected."""
 
 import asyncio
 import hmac
@@ -40,7 +40,7 @@ def issuer() -> Generator[Issuer]:
 def server(
     issuer: Issuer, cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
-    """A server that takes the issuer's tokens."""
+    """A server that accepts the issuer's tokens."""
     with running_server(
         tmp_path_factory.mktemp("foreign"),
         database_url=cluster.url(),
@@ -72,7 +72,7 @@ async def username(http: httpx.AsyncClient, token: str) -> str:
 
 @dataclass(frozen=True)
 class InSeconds:
-    """A moment, counted from when the test runs; collecting it may be long ago then."""
+    """A time relative to when the test runs, which may be long after its collection."""
 
     seconds: float
 
@@ -84,19 +84,19 @@ def as_of_now(claims: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_a_token_signs_its_subject_in_who_is_made_on_first_sight(
+async def test_a_token_signs_in_its_subject_and_creates_them_on_first_use(
     http: httpx.AsyncClient, issuer: Issuer
 ):
     subject, name = f"customer|{uuid4()}", f"ada-{uuid4().hex[:12]}"
     picture = f"https://pictures.example/{name}.png"
     answer = await ask(http, issuer.token(sub=subject, name=name, picture=picture))
     assert answer == {"data": {"viewer": {"username": name, "avatarUrl": picture}}}
-    # The product may call them otherwise later: they are who they were.
+    # The product may rename the user later; it is still the same user.
     assert await username(http, issuer.token(sub=subject, name="renamed")) == name
     assert await username(http, issuer.token(sub=f"another|{uuid4()}", name=name)) == f"{name}-2"
 
 
-async def test_many_first_requests_at_once_make_one_user(http: httpx.AsyncClient, issuer: Issuer):
+async def test_concurrent_first_requests_create_one_user(http: httpx.AsyncClient, issuer: Issuer):
     token = issuer.token(sub=uuid4().hex, name=f"ada-{uuid4().hex[:12]}")
     assert len(set(await asyncio.gather(*(username(http, token) for _ in range(20))))) == 1
 
@@ -113,13 +113,13 @@ async def test_many_first_requests_at_once_make_one_user(http: httpx.AsyncClient
     ],
     ids=str,
 )
-async def test_a_token_may_be_good_in_its_own_way(
+async def test_all_valid_forms_of_a_token_are_accepted(
     http: httpx.AsyncClient, issuer: Issuer, claims: dict[str, Any]
 ):
     await username(http, issuer.token(**{"sub": uuid4().hex, **as_of_now(claims)}))
 
 
-async def test_a_clock_that_is_a_little_behind_does_no_harm(http: httpx.AsyncClient, issuer: Issuer):
+async def test_a_slightly_late_clock_is_tolerated(http: httpx.AsyncClient, issuer: Issuer):
     await username(http, issuer.token(exp=int(time.time()) - 5))
 
 
@@ -149,7 +149,7 @@ async def test_a_clock_that_is_a_little_behind_does_no_harm(http: httpx.AsyncCli
     ],
     ids=str,
 )
-async def test_a_token_of_others_for_others_or_not_for_now_signs_nobody_in(
+async def test_a_token_with_a_wrong_issuer_audience_or_time_is_rejected(
     http: httpx.AsyncClient, issuer: Issuer, claims: dict[str, Any]
 ):
     assert await refused(http, issuer.token(**as_of_now(claims)))
@@ -172,7 +172,7 @@ def with_a_password(issuer: Issuer, password: bytes) -> str:
 
 
 def signed_with_header(issuer: Issuer, header: dict[str, Any]) -> str:
-    """Return a token whose header Authlib and its like would not make, with a good signature."""
+    """Return a token with a header that libraries refuse to create, and a valid signature."""
     key = issuer.keys[-1]
     assert isinstance(key, RSAKey)
     assert key.private_key is not None
@@ -218,18 +218,18 @@ FORGERIES: dict[str, Callable[[Issuer], str]] = {
 
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
-async def test_a_forged_or_broken_token_signs_nobody_in(
+async def test_a_forged_or_malformed_token_is_rejected(
     http: httpx.AsyncClient, issuer: Issuer, forge: Callable[[Issuer], str]
 ):
     headers = [(b"authorization", b"Bearer " + forge(issuer).encode("latin-1"))]
     response = await http.post("/graphql", json=VIEWER, headers=headers)
     assert response.status_code == 200, response.text
     assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
-    # The message does not help who tries.
+    # The message gives no hints to an attacker.
     assert "error" not in response.json()["errors"][0]["message"].lower()
 
 
-async def test_a_token_counts_only_as_a_bearer_token(http: httpx.AsyncClient, issuer: Issuer):
+async def test_a_token_is_only_accepted_as_a_bearer_token(http: httpx.AsyncClient, issuer: Issuer):
     token = issuer.token(sub=uuid4().hex)
     await username(http, token)
     in_cookie = await http.post("/graphql", json=VIEWER, headers={"cookie": f"messenger-session={token}"})
@@ -245,7 +245,7 @@ async def test_a_token_has_no_session_to_refresh_or_end(http: httpx.AsyncClient,
         assert response.status_code == 401
 
 
-async def test_a_new_key_is_good_at_once_and_unknown_ones_cost_few_fetches(
+async def test_a_new_key_is_accepted_immediately_and_unknown_keys_cause_few_fetches(
     server: Server, http: httpx.AsyncClient, issuer: Issuer
 ):
     await username(http, issuer.token())
@@ -261,7 +261,7 @@ async def test_a_new_key_is_good_at_once_and_unknown_ones_cost_few_fetches(
     assert issuer.key_fetches <= fetches + 1
 
 
-async def test_while_the_issuer_is_down_its_tokens_stay_good(http: httpx.AsyncClient, issuer: Issuer):
+async def test_tokens_stay_valid_while_the_issuer_is_down(http: httpx.AsyncClient, issuer: Issuer):
     await username(http, issuer.token())
     issuer.is_down = True
     try:
@@ -270,9 +270,7 @@ async def test_while_the_issuer_is_down_its_tokens_stay_good(http: httpx.AsyncCl
         issuer.is_down = False
 
 
-async def test_a_server_that_has_never_seen_the_keys_says_to_come_back(
-    cluster: Cluster, issuer: Issuer, tmp_path: Path
-):
+async def test_a_server_without_keys_asks_to_retry(cluster: Cluster, issuer: Issuer, tmp_path: Path):
     issuer.is_down = True
     settings = {"jwt_issuer": issuer.url, "jwt_audience": CLIENT_ID, "jwt_jwks_url": f"{issuer.url}/jwks"}
     try:
@@ -300,7 +298,9 @@ async def test_a_stream_ends_with_its_token(http: httpx.AsyncClient, issuer: Iss
         assert (await stream.event()).event == "complete"
 
 
-async def test_a_stream_ends_with_its_user(http: httpx.AsyncClient, issuer: Issuer, database: Database):
+async def test_a_stream_ends_when_its_user_is_removed(
+    http: httpx.AsyncClient, issuer: Issuer, database: Database
+):
     ada = await person(http, issuer, lasts_seconds=300)
     grace = await person(http, issuer, lasts_seconds=300)
     async with ada.listening() as at_ada, grace.listening() as at_grace:
@@ -308,7 +308,7 @@ async def test_a_stream_ends_with_its_user(http: httpx.AsyncClient, issuer: Issu
             await connection.execute(delete(users).where(users.c.username == ada.username))
         assert (await at_ada.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert (await at_ada.event()).event == "complete"
-        # Others hear on.
+        # Streams of others continue.
         other = await person(http, issuer, lasts_seconds=300)
         conversation = await other.opens_conversation_with(grace)
         await other.sends("hello", to=conversation)

@@ -1,4 +1,4 @@
-"""The keys of who signs tokens: fetched when they are needed, once for all who wait, and not for ever."""
+"""The keys of a token issuer: fetched on demand, once for all waiting requests, and not used forever."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
 from server.auth.outbound import Unavailable, get_json
 from tests.support.stand_ins import Issuer, new_key
 
-# Far less than the ten seconds that another server is given to answer.
+# Much less than the ten seconds that another server is given to answer.
 PROMPTLY_SECONDS = 5
 
 
 class KeyServer:
-    """What a signer's address answers: its keys, or nothing."""
+    """The answer at an issuer's address: its keys, or none."""
 
     def __init__(self, *keys: Key) -> None:
         self.keys: list[Key] = list(keys)
@@ -27,7 +27,7 @@ class KeyServer:
 
     async def __call__(self) -> dict[str, Any]:
         self.fetches += 1
-        # Others come meanwhile.
+        # Lets other requests arrive meanwhile.
         await asyncio.sleep(0)
         if self.is_down:
             raise Unavailable("down")
@@ -35,7 +35,7 @@ class KeyServer:
 
 
 class BlackHole:
-    """Answers with the keys; once it is open, only when it is released."""
+    """Answers with the keys; while it stalls, only after it is released."""
 
     def __init__(self, served_keys: KeyServer) -> None:
         self.url = ""
@@ -65,13 +65,13 @@ class BlackHole:
         (OKPKey.generate_key("Ed25519", auto_kid=True), "Ed25519"),
     ],
 )
-async def test_keys_of_every_kind_check_signatures(key: Key, algorithm: str):
+async def test_every_kind_of_key_verifies_signatures(key: Key, algorithm: str):
     keys = JsonWebKeys(KeyServer(key))
     _, claims = await keys.claims_of(Issuer(url="x", keys=[key], header={"alg": algorithm}).token())
     assert claims["sub"] == "ada"
 
 
-async def test_a_secret_among_the_public_keys_checks_nothing():
+async def test_a_secret_among_the_public_keys_is_ignored():
     secret = OctKey.generate_key(256, auto_kid=True)
     served_keys = KeyServer(new_key())
     keys = JsonWebKeys(served_keys)
@@ -80,7 +80,7 @@ async def test_a_secret_among_the_public_keys_checks_nothing():
         await keys.claims_of(Issuer(url="x", keys=[secret], header={"alg": "HS256"}).token())
 
 
-async def test_keys_that_are_gone_are_good_no_longer_once_they_are_fetched_anew():
+async def test_removed_keys_become_invalid_with_the_next_fetch():
     old, new = new_key(), new_key()
     served_keys = KeyServer(old)
     keys = JsonWebKeys(served_keys, fresh_seconds=0)
@@ -90,12 +90,12 @@ async def test_keys_that_are_gone_are_good_no_longer_once_they_are_fetched_anew(
     async with asyncio.timeout(10):
         with pytest.raises(TokenNotTrusted):
             while True:
-                # Nobody waits for the fetch that this begins.
+                # Requests do not wait for the fetch that this starts.
                 await keys.claims_of(token)
                 await asyncio.sleep(0)
 
 
-async def test_keys_are_good_for_a_while_without_their_server_and_not_for_ever():
+async def test_keys_stay_valid_for_a_limited_time_without_their_server():
     served_keys = KeyServer(new_key())
     token = Issuer(url="x", keys=served_keys.keys).token()
     patient = JsonWebKeys(served_keys, fresh_seconds=0, retry_seconds=0)
@@ -108,7 +108,7 @@ async def test_keys_are_good_for_a_while_without_their_server_and_not_for_ever()
         await impatient.claims_of(token)
 
 
-async def test_a_server_that_is_down_is_not_asked_by_every_request():
+async def test_a_server_that_is_down_is_not_queried_by_every_request():
     served_keys = KeyServer(new_key())
     token = Issuer(url="x", keys=served_keys.keys).token()
     served_keys.is_down = True
@@ -119,7 +119,7 @@ async def test_a_server_that_is_down_is_not_asked_by_every_request():
     assert served_keys.fetches == 1
 
 
-async def test_many_who_come_at_once_share_one_fetch():
+async def test_concurrent_requests_share_one_fetch():
     served_keys = KeyServer(new_key())
     keys = JsonWebKeys(served_keys)
     token = Issuer(url="x", keys=served_keys.keys).token()
@@ -129,7 +129,7 @@ async def test_many_who_come_at_once_share_one_fetch():
 
 @asynccontextmanager
 async def black_hole(served_keys: KeyServer) -> AsyncGenerator[BlackHole]:
-    """Fetch keys from a server that stops answering when it is told to, as a broken network does."""
+    """Fetch keys from a server that can stop answering, like a broken network."""
     hole = BlackHole(served_keys)
     server = await asyncio.start_server(hole.serve, "127.0.0.1")
     hole.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks"
@@ -141,7 +141,7 @@ async def black_hole(served_keys: KeyServer) -> AsyncGenerator[BlackHole]:
         await server.wait_closed()
 
 
-async def test_nobody_waits_for_fresh_keys_while_those_there_are_good():
+async def test_requests_do_not_wait_for_a_refresh_while_the_keys_are_valid():
     served_keys = KeyServer(new_key())
     token = Issuer(url="x", keys=served_keys.keys).token()
     async with black_hole(served_keys) as hole:
@@ -153,14 +153,14 @@ async def test_nobody_waits_for_fresh_keys_while_those_there_are_good():
             await hole.asked.wait()
             await asyncio.gather(*(keys.claims_of(token) for _ in range(20)))
         assert hole.fetches == 2
-        # A token with an unknown key waits, for the same fetch, and holds up no other.
+        # A token with an unknown key waits for the same fetch, and delays no other token.
         stranger = asyncio.create_task(keys.claims_of(Issuer(url="x", keys=[new_key()]).token()))
         async with asyncio.timeout(PROMPTLY_SECONDS):
             await asyncio.sleep(0)
             await keys.claims_of(token)
         assert not stranger.done()
         assert hole.fetches == 2
-        # Who is closed gives the fetch up, and whoever waits goes on without it.
+        # Closing cancels the fetch; requests that wait for it continue without the key.
         async with asyncio.timeout(PROMPTLY_SECONDS):
             await keys.aclose()
             with pytest.raises(TokenNotTrusted):
@@ -168,7 +168,7 @@ async def test_nobody_waits_for_fresh_keys_while_those_there_are_good():
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "fetch of keys"]
 
 
-async def test_keys_come_back_after_their_server_does():
+async def test_keys_are_fetched_again_once_their_server_is_back():
     old, new = new_key(), new_key()
     served_keys = KeyServer(old)
     keys = JsonWebKeys(served_keys, fresh_seconds=0, retry_seconds=0)
@@ -181,7 +181,7 @@ async def test_keys_come_back_after_their_server_does():
     assert claims["sub"] == "ada"
 
 
-async def test_a_client_that_goes_away_does_not_end_the_fetch_for_others():
+async def test_a_disconnecting_client_does_not_cancel_the_fetch_for_others():
     served_keys = KeyServer(new_key())
     token = Issuer(url="x", keys=served_keys.keys).token()
     async with black_hole(served_keys) as hole:
@@ -196,7 +196,7 @@ async def test_a_client_that_goes_away_does_not_end_the_fetch_for_others():
         assert hole.fetches == 1
 
 
-async def test_an_answer_that_makes_no_sense_is_none():
+async def test_a_malformed_answer_counts_as_a_failure():
     async def fetch() -> dict[str, Any]:
         return {"keys": ["x", None, 1]}
 

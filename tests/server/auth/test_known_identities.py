@@ -1,4 +1,4 @@
-"""Whose a token is: read once, remembered for seconds, and forgotten at once when its session ends."""
+"""The identity of a token: read once, cached for seconds, and dropped immediately when its session ends."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -18,7 +18,7 @@ def request_with(token: str) -> Request:
     return Request({"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]})
 
 
-async def test_a_request_costs_one_read_and_mostly_none(noted: Noted):
+async def test_the_first_request_reads_the_session_and_later_ones_do_not(noted: Noted):
     database, statements = noted
     time = SessionTime(timedelta(days=14), timedelta(days=180))
     signed_in = await sign_in_by_name(database, f"ada-{uuid4().hex[:8]}", time)
@@ -36,14 +36,14 @@ async def test_a_request_costs_one_read_and_mostly_none(noted: Noted):
     statements.clear()
     await identities.of(request_with(signed_in.token))
     assert len(statements) == 1
-    # What is wrong is not remembered: it may become right, and there is no end to it.
+    # Invalid tokens are not cached: they may become valid, and there is no limit to their number.
     for _ in range(2):
         statements.clear()
         assert (await identities.of(request_with("wrong"))).refused
         assert len(statements) == 1
 
 
-async def test_what_was_read_before_a_session_ended_is_not_remembered(database: Database):
+async def test_an_identity_read_before_its_session_ended_is_not_cached(database: Database):
     time = SessionTime(timedelta(days=14), timedelta(days=180))
     session = (await sign_in_by_name(database, f"ada-{uuid4().hex[:8]}", time)).session
     identity = Identity(session.user, session, session.expires_at)

@@ -1,4 +1,4 @@
-"""The pages that are built, as they are served: where, how kept, how compressed, and what they may do."""
+"""The built pages as they are served: addresses, caching, compression, and security headers."""
 
 import re
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 
-async def test_the_web_client_is_at_each_of_its_addresses(http: httpx.AsyncClient):
+async def test_the_web_client_is_served_at_each_of_its_addresses(http: httpx.AsyncClient):
     page = await http.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["cache-control"] == "no-cache"
@@ -22,7 +22,7 @@ async def test_the_web_client_is_at_each_of_its_addresses(http: httpx.AsyncClien
         assert (await http.get(address)).status_code == 404, address
 
 
-async def test_the_web_client_may_do_no_more_than_it_needs(http: httpx.AsyncClient):
+async def test_the_content_security_policy_allows_only_what_the_web_client_needs(http: httpx.AsyncClient):
     policy = (await http.get("/")).headers["content-security-policy"]
     allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert allowed == {
@@ -48,7 +48,7 @@ async def test_the_web_client_may_do_no_more_than_it_needs(http: httpx.AsyncClie
         ("", None),
     ],
 )
-async def test_its_files_are_kept_for_good_and_compressed_as_asked(
+async def test_assets_are_immutable_and_compressed_on_request(
     http: httpx.AsyncClient, accepted: str, encoding: str | None
 ):
     script = re.search(r'src="(/assets/[^"]+\.js)"', (await http.get("/")).text)
@@ -58,7 +58,7 @@ async def test_its_files_are_kept_for_good_and_compressed_as_asked(
     assert response.headers.get("content-encoding") == encoding
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert response.headers["content-type"] == "text/javascript; charset=utf-8"
-    if encoding != "br":  # httpx reads it only with a package more
+    if encoding != "br":  # httpx needs another package to decode it
         assert response.content == whole.content
     if encoding:
         assert response.headers["vary"] == "accept-encoding"

@@ -1,4 +1,4 @@
-"""Single connection mode: one stream for everything, and each request of it at any process."""
+"""Single connection mode: one stream for all operations, and each request may go to any process."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import two_processes
 from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
-from tests.support.serving import Server
+from tests.support.serving import Server, eventually_async
 from tests.support.tables import tables
 
 HEADER = "x-graphql-event-stream-token"
@@ -50,7 +50,7 @@ async def clients(
 
 @dataclass
 class Reserved:
-    """A reservation of somebody's, whose requests take turns between the processes."""
+    """A user's reservation, whose requests alternate between the processes."""
 
     person: Person
     token: str
@@ -93,14 +93,14 @@ class Reserved:
 
 
 async def comes(stream: Stream, name: str = "next") -> tuple[str, dict[str, Any] | None]:
-    """Return the next event's operation, and its payload."""
+    """Return the operation ID and the payload of the next event."""
     event = await stream.event()
     assert event.event == name, event
     data = json.loads(event.data)
     return data["id"], data.get("payload")
 
 
-async def test_everything_shares_one_stream_wherever_each_request_goes(
+async def test_all_operations_share_one_stream_whichever_process_gets_the_request(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     john, jane = await sign_in(clients[0], "john"), await sign_in(clients[1], "jane")
@@ -131,12 +131,12 @@ async def test_everything_shares_one_stream_wherever_each_request_goes(
         assert await comes(stream, "complete") == ("here", None)
         await john.sends("one listens still", to=conversation)
         assert (await comes(stream))[0] == "there"
-        # The id is free again.
+        # The operation ID is free again.
         await reserved.runs("{ viewer { username } }", "here")
         assert (await comes(stream))[0] == "here"
 
 
-async def test_operations_before_the_stream_opens_lose_nothing(
+async def test_operations_started_before_the_stream_opens_lose_nothing(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     john, jane = await sign_in(clients[0], "john"), await sign_in(clients[1], "jane")
@@ -174,7 +174,7 @@ async def test_a_subscription_resumes_by_cursor_on_another_reservation(
         assert payload["data"]["messageCreated"]["message"]["content"] == "missed"
 
 
-async def test_a_reservation_serves_one_stream_and_is_spent_with_it(
+async def test_a_reservation_is_for_one_stream_and_ends_with_it(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane = await sign_in(clients[0], "jane")
@@ -189,20 +189,18 @@ async def test_a_reservation_serves_one_stream_and_is_spent_with_it(
     async def is_spent() -> bool:
         return (await reserved.posts("{ viewer { id } }", "late")).status_code == 404
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await is_spent():
-            pass
+    await eventually_async(is_spent)
     assert (await clients[1].get("/graphql", headers=stream_headers)).status_code == 404
 
 
-async def test_a_reservation_is_worthless_to_anybody_else(
+async def test_a_reservation_is_useless_to_other_users(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane, eve = await sign_in(clients[0], "jane"), await sign_in(clients[1], "eve")
     reserved = await Reserved.by(jane, clients)
     stolen = Reserved(eve, reserved.token, clients)
-    nobody = {HEADER: reserved.token}
-    for headers in (stolen.headers, nobody, {**jane.headers, HEADER: "unknown"}):
+    unauthenticated = {HEADER: reserved.token}
+    for headers in (stolen.headers, unauthenticated, {**jane.headers, HEADER: "unknown"}):
         for client in clients:
             stream = await client.get("/graphql", headers={**headers, "accept": "text/event-stream"})
             post = await client.post("/graphql", headers=headers, json={"query": "{ viewer { id } }"})
@@ -213,7 +211,7 @@ async def test_a_reservation_is_worthless_to_anybody_else(
         pass
 
 
-async def test_what_is_wrong_with_an_operation_is_said_at_once(
+async def test_errors_of_an_operation_are_reported_immediately(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane = await sign_in(clients[0], "jane")
@@ -249,7 +247,7 @@ async def test_the_stream_ends_with_its_session(clients: tuple[httpx.AsyncClient
         assert await comes(stream, "complete") == ("listening", None)
 
 
-async def test_nothing_of_a_stream_stays_in_the_database(
+async def test_an_ended_stream_leaves_nothing_in_the_database(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient], database: Database
 ):
     jane = await sign_in(clients[0], "jane")
@@ -264,12 +262,10 @@ async def test_nothing_of_a_stream_stays_in_the_database(
             """)
             return await connection.scalar(query, {"name": jane.username}) == 0
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await is_empty():
-            pass
+    await eventually_async(is_empty)
 
 
-async def test_no_more_streams_are_reserved_at_once_than_allowed(
+async def test_the_number_of_reserved_streams_is_limited(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ):
     jane = await sign_in(clients[0], "jane")
@@ -279,7 +275,7 @@ async def test_no_more_streams_are_reserved_at_once_than_allowed(
     assert sorted(response.status_code for response in responses) == [201] * 3 + [429] * 17
 
 
-async def test_what_a_process_that_pauses_is_sent_waits_for_it(
+async def test_operations_for_a_paused_process_wait_for_it(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
     processes: tuple[Server, Server],
     database: Database,
@@ -290,7 +286,7 @@ async def test_what_a_process_that_pauses_is_sent_waits_for_it(
     async with reserved.opened() as stream:
         processes[0].process.send_signal(signal.SIGSTOP)
         try:
-            # As long ago as it would be after half a minute.
+            # Equivalent to half a minute ago.
             await set_back(database, jane, seconds=30)
             reserved.turn = 0
             await reserved.runs("{ viewer { username } }", "who")
@@ -299,7 +295,7 @@ async def test_what_a_process_that_pauses_is_sent_waits_for_it(
         assert await comes(stream) == ("who", {"data": {"viewer": {"username": jane.username}}})
 
 
-async def test_a_stream_whose_reservation_was_swept_ends(
+async def test_a_stream_ends_when_its_reservation_has_been_deleted(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient], database: Database
 ):
     jane = await sign_in(clients[0], "jane")
@@ -317,7 +313,7 @@ async def test_a_stream_whose_reservation_was_swept_ends(
 
 
 async def set_back(database: Database, person: Person, *, seconds: int) -> None:
-    """Have the process that serves the person's stream be silent for so long."""
+    """Pretend that the process that serves the user's stream has been silent for this time."""
     async with tables(database) as connection:
         await connection.execute(
             text("""

@@ -1,4 +1,4 @@
-"""Sending requests as they are, and reading answers as strictly as the least forgiving client."""
+"""Sends requests unchanged, and parses answers as strictly as the strictest client."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ VIEWER = "{ viewer { username } }"
 async def posts(
     http: httpx.AsyncClient, body: object, accept: str | None = "application/json", **headers: str
 ) -> httpx.Response:
-    """Send a body as it is, or as JSON; without `accept` the header is absent, which httpx would add."""
+    """Send a body unchanged, or as JSON; without `accept` the header is absent, which httpx would add."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     sent = {"content-type": "application/json", **headers}
     request = http.build_request("POST", "/graphql", content=content, headers=sent)
@@ -37,7 +37,7 @@ async def posts(
 async def asks(
     http: httpx.AsyncClient, method: str, path: str, body: dict[str, str], headers: dict[str, str]
 ) -> httpx.Response:
-    """Ask for an event stream by GET or POST."""
+    """Request an event stream by GET or POST."""
     sent = {**AS_STREAM, **headers}
     async with asyncio.timeout(PATIENCE_SECONDS):
         if method == "GET":
@@ -46,7 +46,7 @@ async def asks(
 
 
 def refused(response: httpx.Response, status: int, code: str = "BAD_USER_INPUT") -> str:
-    """Return the message of a request that was refused as a whole, in a well-formed GraphQL answer."""
+    """Return the message of a request that was rejected as a whole, in a well-formed GraphQL answer."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] in {JSON, GRAPHQL_JSON}
     answer = response.json()
@@ -65,7 +65,7 @@ def executed(response: httpx.Response) -> Any:
 
 
 def events(body: bytes) -> list[tuple[str, Any]]:
-    """Read a finished stream as strictly as the least forgiving client does."""
+    """Parse a finished stream as strictly as the strictest client."""
     assert b"\r" not in body
     assert body.endswith(b"\n\n")
     found: list[tuple[str, Any]] = []
@@ -88,7 +88,7 @@ NOT_EXECUTED: list[dict[str, Any]] = [SYNTAX_ERROR, UNKNOWN_FIELD, UNFIT_VARIABL
 
 
 def logged(server: Server, request_id: str) -> list[dict[str, Any]]:
-    """Return the finished lines of the log about a request, or none yet if the last one is still to come."""
+    """Return the log lines about a request, or none if the last one has not been written yet."""
     lines = [line for line in server.log_path.read_text().splitlines() if request_id in line]
     if not lines or '"event":"request"' not in lines[-1] or not lines[-1].endswith("}"):
         return []

@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The user who sends the requests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What may be asked by GET and POST, and what is refused before it is executed."""
+"""Requests by GET and POST, and those that are rejected before execution."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ from tests.support.people import Person
 from tests.support.serving import Server
 
 
-async def test_a_query_may_be_asked_by_get(http: httpx.AsyncClient, ada: Person):
+async def test_a_query_can_be_sent_by_get(http: httpx.AsyncClient, ada: Person):
     params = {
         "query": f"query one {VIEWER} query two($name: String!) {{ user(username: $name) {{ username }} }}",
         "operationName": "two",
@@ -50,7 +50,7 @@ async def test_a_get_changes_nothing(http: httpx.AsyncClient, ada: Person, accep
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json", URQL, "*/*"])
-async def test_a_subscription_cannot_be_one_answer(http: httpx.AsyncClient, ada: Person, accept: str):
+async def test_a_subscription_cannot_be_answered_with_json(http: httpx.AsyncClient, ada: Person, accept: str):
     asked = {"query": "subscription { messageCreated { cursor } }"}
     assert "text/event-stream" in refused(await posts(http, asked, accept, **ada.headers), 406)
     response = await http.get("/graphql", params=asked, headers={**ada.headers, "accept": accept})
@@ -91,7 +91,7 @@ async def test_a_subscription_cannot_be_one_answer(http: httpx.AsyncClient, ada:
 @pytest.mark.parametrize(
     "accept", ["application/json", "application/graphql-response+json", "text/event-stream"]
 )
-async def test_a_malformed_post_is_refused(http: httpx.AsyncClient, body: object, accept: str):
+async def test_a_malformed_post_is_rejected(http: httpx.AsyncClient, body: object, accept: str):
     refused(await posts(http, body, accept), 400)
 
 
@@ -112,11 +112,11 @@ async def test_a_malformed_post_is_refused(http: httpx.AsyncClient, body: object
 @pytest.mark.parametrize(
     "accept", ["application/json", "application/graphql-response+json", "text/event-stream"]
 )
-async def test_a_malformed_get_is_refused(http: httpx.AsyncClient, params: dict[str, str], accept: str):
+async def test_a_malformed_get_is_rejected(http: httpx.AsyncClient, params: dict[str, str], accept: str):
     refused(await http.get("/graphql", params=params, headers={"accept": accept}), 400)
 
 
-async def test_what_may_be_left_out_may_be_null(http: httpx.AsyncClient):
+async def test_optional_parameters_can_be_null(http: httpx.AsyncClient):
     nothing = {"variables": None, "operationName": None, "extensions": None}
     assert executed(await posts(http, {"query": VIEWER, **nothing})) == {"viewer": None}
     given: dict[str, Any] = {
@@ -136,11 +136,11 @@ async def test_what_may_be_left_out_may_be_null(http: httpx.AsyncClient):
         "application/graphql",
     ],
 )
-async def test_only_json_is_read(http: httpx.AsyncClient, content_type: str):
+async def test_only_json_is_accepted(http: httpx.AsyncClient, content_type: str):
     refused(await posts(http, {"query": VIEWER}, **{"content-type": content_type}), 415)
 
 
-async def test_a_body_over_the_limit_is_refused(http: httpx.AsyncClient):
+async def test_a_body_over_the_limit_is_rejected(http: httpx.AsyncClient):
     most = 256 * 1024
     largest = json.dumps({"query": VIEWER}).encode().ljust(most)
     assert executed(await posts(http, largest)) == {"viewer": None}
@@ -159,7 +159,7 @@ async def test_other_methods_are_not_allowed(http: httpx.AsyncClient, method: st
 @pytest.mark.parametrize(
     "path", ["/", "/profile", "/graphql", "/health/live", "/health/ready", "/metrics", "/nowhere"]
 )
-async def test_head_is_answered_as_get_is_without_the_body(http: httpx.AsyncClient, path: str):
+async def test_head_is_answered_like_get_without_the_body(http: httpx.AsyncClient, path: str):
     for headers in ({"accept": BROWSER}, {"accept": "application/json"}):
         params = {"query": VIEWER} if path == "/graphql" and headers["accept"] != BROWSER else {}
         got = await http.get(path, headers=headers, params=params)
@@ -171,7 +171,7 @@ async def test_head_is_answered_as_get_is_without_the_body(http: httpx.AsyncClie
                 assert head.headers.get(name) == got.headers.get(name), name
 
 
-async def test_head_opens_no_stream_and_changes_nothing(http: httpx.AsyncClient, ada: Person):
+async def test_head_opens_no_stream_and_has_no_effects(http: httpx.AsyncClient, ada: Person):
     params = {"query": "subscription { messageCreated { cursor } }"}
     head = await http.head("/graphql/stream", params=params, headers={**ada.headers, **AS_STREAM})
     assert (head.status_code, head.headers["content-type"]) == (200, EVENT_STREAM)
@@ -183,7 +183,7 @@ async def test_head_opens_no_stream_and_changes_nothing(http: httpx.AsyncClient,
 @pytest.mark.parametrize(
     ("accept", "status"), [("application/json", 200), ("application/graphql-response+json", 400)]
 )
-async def test_clients_with_persisted_queries_learn_to_send_the_text(
+async def test_clients_with_persisted_queries_are_told_to_send_the_text(
     http: httpx.AsyncClient, accept: str, status: int
 ):
     """Apollo Client and urql look for this message or this code."""
@@ -200,7 +200,7 @@ async def test_clients_with_persisted_queries_learn_to_send_the_text(
 
 
 @pytest.mark.parametrize("depth", [200, 900, 970, 995, 1020, 1100, 20_000])
-async def test_json_that_is_nested_too_deeply_is_refused(http: httpx.AsyncClient, ada: Person, depth: int):
+async def test_json_that_is_nested_too_deeply_is_rejected(http: httpx.AsyncClient, ada: Person, depth: int):
     for opened, closed in (("[", "]"), ('{"a":', "}")):
         value = opened * depth + "1" * (opened != "[") + closed * depth
         document = '"query ($a: ID) { node(id: $a) { id } }"'
@@ -210,10 +210,10 @@ async def test_json_that_is_nested_too_deeply_is_refused(http: httpx.AsyncClient
             assert "nested too deeply" in refused(response, 400)
 
 
-async def test_json_may_be_nested_as_deeply_as_anybody_needs(http: httpx.AsyncClient):
+async def test_reasonably_nested_json_is_accepted(http: httpx.AsyncClient):
     body = {"query": VIEWER, "extensions": {"ours": json.loads("[" * 100 + "]" * 100)}}
     assert executed(await posts(http, body)) == {"viewer": None}
-    # Brackets in texts are not levels.
+    # Brackets in strings do not count as levels.
     assert executed(await posts(http, {"query": VIEWER, "extensions": {"ours": "[{" * 5000}})) == {
         "viewer": None
     }
@@ -234,7 +234,7 @@ async def test_json_may_be_nested_as_deeply_as_anybody_needs(http: httpx.AsyncCl
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_an_unknown_path_is_not_found_and_says_so_in_json(server: Server, method: str, path: str):
+async def test_an_unknown_path_is_a_404_in_json(server: Server, method: str, path: str):
     async with httpx.AsyncClient() as http:
         response = await http.request(method, server.url + path)
     assert response.status_code == 404
@@ -242,7 +242,7 @@ async def test_an_unknown_path_is_not_found_and_says_so_in_json(server: Server, 
     assert response.json()["error"]["code"] == "NOT_FOUND"
 
 
-async def test_a_browser_at_an_unknown_address_is_shown_a_page_that_leads_home(http: httpx.AsyncClient):
+async def test_a_browser_at_an_unknown_address_gets_a_page_with_a_link_home(http: httpx.AsyncClient):
     page = await http.get("/nowhere", headers={"accept": BROWSER})
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert '<a href="/">' in page.text
@@ -251,14 +251,14 @@ async def test_a_browser_at_an_unknown_address_is_shown_a_page_that_leads_home(h
 
 
 @pytest.mark.parametrize("path", ["/profile", "/conversations/Q29udmVyc2F0aW9uOjE%3D"])
-async def test_a_slash_too_much_leads_to_the_page(http: httpx.AsyncClient, path: str):
+async def test_an_extra_slash_redirects_to_the_page(http: httpx.AsyncClient, path: str):
     response = await http.get(f"{path}/?a=b", headers={"accept": BROWSER})
     assert (response.status_code, response.headers["location"]) == (308, f"{path}?a=b")
     assert (await http.get(path, headers={"accept": BROWSER})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/auth/refresh", "/health/live", "/metrics"])
-async def test_a_method_that_a_path_does_not_have_is_refused_in_json(http: httpx.AsyncClient, path: str):
+async def test_an_unsupported_method_is_rejected_in_json(http: httpx.AsyncClient, path: str):
     response = await http.delete(path)
     assert response.status_code == 405
     assert response.json()["error"]["code"] == "BAD_USER_INPUT"

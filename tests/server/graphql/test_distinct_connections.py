@@ -1,4 +1,4 @@
-"""An operation and its stream."""
+"""Distinct connections mode: one stream per operation."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ async def test_a_query_over_sse_is_a_next_and_a_complete(
     assert response.headers["cache-control"].startswith("no-cache")
     assert response.headers["x-accel-buffering"] == "no"
     data = json.dumps({"data": {"viewer": {"username": ada.username}}}, separators=(",", ":"))
-    # An `id` for the EventSource, which returns once more; a line of data, without which it hears nothing.
+    # An `id` for EventSource, which reconnects once; a data line, without which it ignores the event.
     end = b"event: complete\nid: complete\ndata: \n\n"
     assert response.content == f"event: next\ndata: {data}\n\n".encode() + end
 
@@ -54,7 +54,7 @@ async def test_a_mutation_over_sse_is_executed_once(ada: Person):
 
 
 @pytest.mark.parametrize("body", [UNKNOWN_FIELD, UNFIT_VARIABLE, MISSING_VARIABLE], ids=str)
-async def test_over_sse_what_is_not_valid_is_a_next_with_errors(
+async def test_over_sse_an_invalid_operation_is_a_next_with_errors(
     http: httpx.AsyncClient, body: dict[str, Any]
 ):
     asked = [
@@ -71,7 +71,7 @@ async def test_over_sse_what_is_not_valid_is_a_next_with_errors(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_over_sse_what_cannot_be_parsed_is_a_400(http: httpx.AsyncClient, method: str):
+async def test_over_sse_a_malformed_request_is_a_400(http: httpx.AsyncClient, method: str):
     response = await asks(http, method, "/graphql/stream", SYNTAX_ERROR, {})
     refused(response, 400)
     assert response.headers["content-type"] == JSON
@@ -81,10 +81,10 @@ async def test_over_sse_what_cannot_be_parsed_is_a_400(http: httpx.AsyncClient, 
     "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic YQ=="}], ids=str
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_subscription_of_nobody_is_a_next_with_unauthenticated_and_a_complete(
+async def test_an_unauthenticated_subscription_is_a_next_with_an_error_and_a_complete(
     http: httpx.AsyncClient, method: str, headers: dict[str, str]
 ):
-    """With a 401 instead, a client would try five times again."""
+    """After a 401, a client would retry five times."""
     asked = {"query": "subscription { messageCreated { cursor } }"}
     response = await asks(http, method, "/graphql/stream", asked, headers)
     assert (response.status_code, response.headers["content-type"]) == (200, EVENT_STREAM)
@@ -95,7 +95,7 @@ async def test_a_subscription_of_nobody_is_a_next_with_unauthenticated_and_a_com
 
 
 async def raw_until(response: httpx.Response, end: bytes) -> bytes:
-    """Return what comes on an open stream, up to a block that ends like this."""
+    """Return the content of an open stream, up to a block that ends like this."""
     body = b""
     async with asyncio.timeout(PATIENCE_SECONDS):
         async for chunk in response.aiter_raw():
@@ -106,7 +106,7 @@ async def raw_until(response: httpx.Response, end: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/graphql/stream"])
-async def test_an_event_source_hears_frames_that_end_in_line_feeds(
+async def test_an_event_source_receives_frames_that_end_in_line_feeds(
     http: httpx.AsyncClient, signs_in: SignIn, ada: Person, path: str
 ):
     grace = await signs_in("grace")
@@ -129,7 +129,7 @@ async def test_an_event_source_hears_frames_that_end_in_line_feeds(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", ["/graphql", "/graphql/stream"])
-async def test_an_event_source_that_returns_after_complete_is_told_to_stay_away(
+async def test_an_event_source_that_reconnects_after_complete_gets_a_204(
     http: httpx.AsyncClient, method: str, path: str
 ):
     asked = {"query": MESSAGE_CREATED}

@@ -1,4 +1,4 @@
-"""What is answered while something of ours is broken."""
+"""Answers while the server or its database fails."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -30,7 +30,7 @@ async def own_server(
     own_database: OwnDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Server]:
     folder = tmp_path_factory.mktemp("own")
-    # Without memory of who has signed in, so that it asks the database.
+    # Does not cache sessions, so that every request queries the database.
     with running_server(
         folder, database_url=own_database.url, session_cache_seconds="0", allowed_origins=FRONTEND
     ) as running:
@@ -43,7 +43,7 @@ async def own_http(own_server: Server) -> AsyncGenerator[httpx.AsyncClient]:
         yield http
 
 
-async def test_a_fault_of_ours_is_masked_and_found_in_the_log_by_its_id(
+async def test_an_internal_error_is_masked_and_logged_with_its_request_id(
     own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
 ):
     ada, grace = await sign_in(own_http, "ada"), await sign_in(own_http, "grace")
@@ -75,7 +75,7 @@ async def test_a_fault_of_ours_is_masked_and_found_in_the_log_by_its_id(
     assert (await ada.asks(query, id=message["id"]))["node"] == {"id": message["id"]}
 
 
-async def test_a_fault_before_anything_is_executed_is_an_answer_that_a_frontend_elsewhere_can_read(
+async def test_an_internal_error_before_execution_is_readable_by_other_origins(
     own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
 ):
     ada = await sign_in(own_http, "ada")
@@ -97,7 +97,7 @@ async def test_a_fault_before_anything_is_executed_is_an_answer_that_a_frontend_
         assert "UndefinedTableError" in json.dumps(fault["exception"])
 
 
-async def test_a_fault_leaves_no_token_and_no_message_in_the_log(
+async def test_an_internal_error_logs_no_token_and_no_message(
     own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
 ):
     ada, grace = await sign_in(own_http, "ada"), await sign_in(own_http, "grace")
@@ -120,7 +120,7 @@ async def test_a_fault_leaves_no_token_and_no_message_in_the_log(
     assert secret not in log
 
 
-async def test_a_message_is_unavailable_without_the_database_that_also_counts_rates(
+async def test_without_the_database_that_also_counts_rates_messages_are_unavailable(
     own_database: OwnDatabase, tmp_path: Path
 ):
     settings = {"rate_limits": "on", "rate_limit_store": "database", "session_cache_seconds": "60"}
@@ -137,7 +137,7 @@ async def test_a_message_is_unavailable_without_the_database_that_also_counts_ra
             assert server.metric("messenger_rates_not_counted_total") == 1
 
 
-async def test_without_its_database_the_server_is_not_ready_and_comes_back_with_it(
+async def test_without_its_database_the_server_is_not_ready_and_recovers_with_it(
     own_http: httpx.AsyncClient, own_server: Server, own_database: OwnDatabase
 ):
     ada = await sign_in(own_http, "ada")

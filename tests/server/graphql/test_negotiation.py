@@ -1,4 +1,4 @@
-"""The media type of an answer, and the status that goes with it."""
+"""The media type of an answer, and its status code."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ from tests.server.graphql.asking import (
         ("image/png, , application/json", JSON),
     ],
 )
-async def test_the_answer_has_the_media_type_that_is_asked_for_first(
+async def test_the_answer_has_the_preferred_media_type(
     http: httpx.AsyncClient, accept: str | None, content_type: str
 ):
     response = await posts(http, {"query": VIEWER}, accept)
@@ -69,28 +69,28 @@ async def test_the_answer_has_the_media_type_that_is_asked_for_first(
     "accept",
     ["text/plain", "application/xml, image/*", "application/json;q=0", "*/*;q=0", "*/*;q=nan", "json"],
 )
-async def test_what_cannot_be_answered_acceptably_is_not_answered(http: httpx.AsyncClient, accept: str):
+async def test_a_request_without_an_acceptable_media_type_is_a_406(http: httpx.AsyncClient, accept: str):
     assert "application/json" in refused(await posts(http, {"query": VIEWER}, accept), 406)
 
 
-async def test_accept_may_come_in_several_lines(http: httpx.AsyncClient):
+async def test_accept_can_be_split_over_several_headers(http: httpx.AsyncClient):
     lines = [("accept", "text/html;q=0.1"), ("accept", "application/graphql-response+json")]
     response = await http.get("/graphql", params={"query": VIEWER}, headers=lines)
     assert response.headers["content-type"] == GRAPHQL_JSON
 
 
 @pytest.mark.parametrize("body", NOT_EXECUTED, ids=["syntax", "validation", "variable", "missing variable"])
-async def test_what_is_not_executed_is_400_only_where_the_media_type_says_it_is_graphql(
+async def test_requests_that_are_not_executed_are_a_400_only_in_the_graphql_media_type(
     http: httpx.AsyncClient, body: dict[str, Any]
 ):
-    """A proxy may have written a 400 in application/json; the draft keeps 200 for old clients there."""
+    """A proxy may have written a 400 in application/json; the draft keeps 200 there for old clients."""
     refused(await posts(http, body, "application/json"), 200)
     refused(await posts(http, body, "application/graphql-response+json"), 400)
     refused(await posts(http, body, URQL), 400)
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
-async def test_what_a_resolver_turns_down_is_a_200_with_data_and_errors(http: httpx.AsyncClient, accept: str):
+async def test_an_error_from_a_resolver_is_a_200_with_data_and_errors(http: httpx.AsyncClient, accept: str):
     response = await posts(http, {"query": "{ viewer { id } inboxCursor }"}, accept)
     assert response.status_code == 200
     answer = response.json()
@@ -103,7 +103,7 @@ async def test_what_a_resolver_turns_down_is_a_200_with_data_and_errors(http: ht
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
-async def test_which_operation_is_meant_must_be_clear(http: httpx.AsyncClient, accept: str):
+async def test_the_operation_must_be_unambiguous(http: httpx.AsyncClient, accept: str):
     both = "query one { viewer { id } } query two { __typename }"
     assert executed(await posts(http, {"query": both, "operationName": "two"}, accept)) == {
         "__typename": "Query"

@@ -1,4 +1,4 @@
-"""The schema as clients learn it has what the contract says."""
+"""The schema that clients can query matches the contract."""
 
 import httpx
 from graphql import (
@@ -60,8 +60,8 @@ CONTRACT = """
 """
 
 
-async def test_the_schema_says_what_the_contract_says(http: httpx.AsyncClient):
-    """Names, arguments and nullability, as a client learns them."""
+async def test_the_schema_matches_the_contract(http: httpx.AsyncClient):
+    """Names, arguments and nullability, as introspection shows them."""
     answer = await posts(http, {"query": get_introspection_query(input_value_deprecation=True)})
     served = build_client_schema(executed(answer))
     for name, expected in build_schema(CONTRACT).type_map.items():
@@ -71,7 +71,7 @@ async def test_the_schema_says_what_the_contract_says(http: httpx.AsyncClient):
 
 
 def lines_of(named_type: GraphQLNamedType) -> set[str]:
-    """Say what a type has, each with what clients rely on."""
+    """Return the members of a type, with everything that clients rely on."""
     if isinstance(named_type, GraphQLEnumType):
         return set(named_type.values)
     if isinstance(named_type, GraphQLInputObjectType):

@@ -1,4 +1,4 @@
-"""A server with GraphiQL and introspection switched off: what a browser gets, and what stays unsaid."""
+"""A server with GraphiQL and introspection switched off: what browsers get, and what it does not reveal."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -24,7 +24,7 @@ async def plain(
             yield http
 
 
-async def test_a_browser_that_asks_nothing_is_told_what_this_is(plain: httpx.AsyncClient):
+async def test_a_browser_without_a_query_gets_a_description(plain: httpx.AsyncClient):
     response = await plain.get("/graphql", headers=AS_BROWSER)
     assert response.status_code == 400
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -33,7 +33,7 @@ async def test_a_browser_that_asks_nothing_is_told_what_this_is(plain: httpx.Asy
     assert "<script" not in response.text
 
 
-async def test_a_browser_that_asks_something_is_answered(plain: httpx.AsyncClient):
+async def test_a_browser_with_a_query_gets_an_answer(plain: httpx.AsyncClient):
     response = await plain.get("/graphql", params={"query": "{ __typename }"}, headers=AS_BROWSER)
     assert executed(response) == {"__typename": "Query"}
     assert response.headers["content-type"] == JSON
@@ -44,12 +44,12 @@ async def test_a_browser_that_asks_something_is_answered(plain: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/graphql-response+json"])
-async def test_a_client_that_asks_nothing_is_told_what_is_missing(plain: httpx.AsyncClient, accept: str):
+async def test_a_client_without_a_query_is_told_what_is_missing(plain: httpx.AsyncClient, accept: str):
     response = await plain.get("/graphql", headers={"accept": accept})
     assert "`query` is missing" in refused(response, 400)
 
 
-async def test_clients_notice_nothing(plain: httpx.AsyncClient):
+async def test_clients_are_not_affected(plain: httpx.AsyncClient):
     response = await posts(plain, {"query": "{ __typename }"}, "application/graphql-response+json")
     assert executed(response) == {"__typename": "Query"}
     assert response.headers["content-type"] == GRAPHQL_JSON
@@ -59,12 +59,12 @@ INTROSPECTING = {
     "the schema": "{ __schema { types { name } } }",
     "a type": '{ __type(name: "User") { fields { name } } }',
     "by a fragment": "{ ...f } fragment f on Query { __schema { queryType { name } } }",
-    "beside something else": "{ viewer { id } a: __schema { mutationType { name } } }",
+    "next to another field": "{ viewer { id } a: __schema { mutationType { name } } }",
 }
 
 
 @pytest.mark.parametrize("document", INTROSPECTING.values(), ids=INTROSPECTING.keys())
-async def test_the_schema_is_not_told(plain: httpx.AsyncClient, document: str):
+async def test_introspection_is_rejected(plain: httpx.AsyncClient, document: str):
     for accept in ("application/json", "text/event-stream"):
         response = await posts(plain, {"query": document}, accept)
         assert '"BAD_USER_INPUT"' in response.text
@@ -83,7 +83,7 @@ MISTYPED = [
 
 
 @pytest.mark.parametrize("document", MISTYPED)
-async def test_no_names_are_suggested_where_the_schema_is_not_told(
+async def test_errors_suggest_no_names_without_introspection(
     plain: httpx.AsyncClient, http: httpx.AsyncClient, document: str
 ):
     hidden, told = [await posts(each, {"query": document}) for each in (plain, http)]
@@ -97,7 +97,7 @@ MISTYPED_VARIABLES: dict[str, tuple[str, dict[str, Any]]] = {
         "mutation ($i: UpdateProfileInput!) { updateProfile(input: $i) { user { id } } }",
         {"i": {"usernam": "x"}},
     ),
-    "beside a right one": (
+    "next to a valid one": (
         "mutation ($i: CreateMessageInput!) { createMessage(input: $i) { message { id } } }",
         {"i": {"conversationId": "x", "content": "x", "contnet": "x"}},
     ),
@@ -124,7 +124,7 @@ async def plain_without_plans(
 
 
 @pytest.mark.parametrize("asked", MISTYPED_VARIABLES.values(), ids=MISTYPED_VARIABLES.keys())
-async def test_no_names_are_suggested_for_variables_where_the_schema_is_not_told(
+async def test_errors_in_variables_suggest_no_names_without_introspection(
     plain: httpx.AsyncClient,
     plain_without_plans: httpx.AsyncClient,
     http: httpx.AsyncClient,

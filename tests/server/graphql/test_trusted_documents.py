@@ -1,4 +1,4 @@
-"""A server that is told to execute the documents of a manifest, and no others."""
+"""A server that only executes the documents of a manifest."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -37,7 +37,7 @@ async def http(
         {"query": VIEWER},
     ],
 )
-async def test_what_is_in_the_manifest_is_executed(http: httpx.AsyncClient, asked: dict[str, Any]):
+async def test_documents_in_the_manifest_are_executed(http: httpx.AsyncClient, asked: dict[str, Any]):
     assert (await http.post("/graphql", json=asked)).json() == {"data": {"viewer": None}}
     parameters = {name: each if isinstance(each, str) else json.dumps(each) for name, each in asked.items()}
     assert (await http.get("/graphql", params=parameters)).json() == {"data": {"viewer": None}}
@@ -53,13 +53,13 @@ async def test_what_is_in_the_manifest_is_executed(http: httpx.AsyncClient, aske
         {"query": "{ __schema { types { name } } }"},
     ],
 )
-async def test_nothing_else_is(http: httpx.AsyncClient, asked: dict[str, Any]):
+async def test_other_documents_are_rejected(http: httpx.AsyncClient, asked: dict[str, Any]):
     response = await http.post("/graphql", json=asked)
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["code"] == "DOCUMENT_NOT_TRUSTED"
 
 
-async def test_a_manifest_that_is_none_stops_the_start(tmp_path: Path):
+async def test_an_invalid_manifest_prevents_the_start(tmp_path: Path):
     (tmp_path / "documents.json").write_text("[]")
     with (
         pytest.raises(AssertionError, match="MESSENGER_TRUSTED_DOCUMENTS is wrong: "),

@@ -1,4 +1,4 @@
-"""A few requests begin in each turn of the event loop, first come, first served."""
+"""A few requests start in each iteration of the event loop, first come, first served."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from server.http.admission import Admission
 async def begins(
     admission: Admission, waiting: int, *, gone: frozenset[int] = frozenset()
 ) -> list[tuple[int, int]]:
-    """Have so many wait, and some of them go; return who begins and in which turn of the event loop."""
+    """Queue this many requests and cancel some; return which ones start, and in which iteration."""
     begun: list[tuple[int, int]] = []
     now = 0
 
@@ -34,9 +34,9 @@ async def begins(
 
 
 @pytest.mark.parametrize("waiting", [1, 4, 5, 50])
-async def test_four_begin_in_a_turn_in_the_order_in_which_they_came(waiting: int):
+async def test_four_requests_start_per_iteration_in_order_of_arrival(waiting: int):
     admission = Admission()
-    # And so it is again when nobody has waited for a while.
+    # The same holds again after a while without waiting requests.
     for _ in range(2):
         begun = await begins(admission, waiting)
         assert [number for number, _ in begun] == list(range(waiting))
@@ -45,7 +45,7 @@ async def test_four_begin_in_a_turn_in_the_order_in_which_they_came(waiting: int
         assert 1 <= together[-1] <= 4
 
 
-async def test_who_has_gone_takes_no_turn():
+async def test_cancelled_requests_are_skipped():
     begun = await begins(Admission(), 12, gone=frozenset(range(4, 8)))
     assert [number for number, _ in begun] == [0, 1, 2, 3, 8, 9, 10, 11]
     assert len({now for _, now in begun}) == 2

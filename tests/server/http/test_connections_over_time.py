@@ -1,4 +1,4 @@
-"""Connections as HTTP/1.0, half-closing and pooling clients use them."""
+"""Connections as used by HTTP/1.0 clients, half-closing clients and connection pools."""
 
 import asyncio
 import json
@@ -54,10 +54,10 @@ async def connected(
 async def test_a_stream_for_http_1_0_is_not_chunked_and_ends_with_the_connection(
     server: Server, signs_in: SignIn, accept: str
 ):
-    """Its events and its heartbeats, whichever way they are written."""
+    """Its events and heartbeats arrive, whichever way the server writes them."""
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
-    # The other stream asks for the same, and shares the execution of its events.
+    # The other stream sends the same request, and shares the execution of its events.
     async with (
         grace.listening(),
         connected(server, request(grace, MESSAGE_CREATED, version="1.0", accept=accept)) as reader,
@@ -91,8 +91,8 @@ async def test_other_answers_to_http_1_0_have_a_length(server: Server, signs_in:
     assert json.loads(body) == {"data": {"viewer": {"username": ada.username}}}
 
 
-async def test_a_client_that_has_closed_its_side_gets_its_answers(server: Server, signs_in: SignIn):
-    """Also those to requests before the last."""
+async def test_a_half_closed_client_gets_its_answers(server: Server, signs_in: SignIn):
+    """Including the answers to earlier requests."""
     ada = await signs_in("ada")
     asked = request(ada, "{ viewer { username } }")
     for count in (1, 3):
@@ -100,9 +100,7 @@ async def test_a_client_that_has_closed_its_side_gets_its_answers(server: Server
             assert (await reader.read()).count(ada.username.encode()) == count
 
 
-async def test_a_client_that_has_closed_its_side_in_a_request_is_not_waited_for(
-    server: Server, signs_in: SignIn
-):
+async def test_a_client_that_half_closes_within_a_request_is_disconnected(server: Server, signs_in: SignIn):
     ada = await signs_in("ada")
     asked = request(ada, "{ viewer { username } }")
     for cut in (10, len(asked) - 1):
@@ -110,7 +108,7 @@ async def test_a_client_that_has_closed_its_side_in_a_request_is_not_waited_for(
             assert await reader.read() == b""
 
 
-async def test_a_stream_goes_on_for_a_client_that_has_closed_its_side(server: Server, signs_in: SignIn):
+async def test_a_stream_continues_for_a_half_closed_client(server: Server, signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     sent = request(grace, MESSAGE_CREATED, accept="text/event-stream")
@@ -119,12 +117,12 @@ async def test_a_stream_goes_on_for_a_client_that_has_closed_its_side(server: Se
         for number in range(3):
             await ada.sends(f"number {number}", to=conversation)
             await reader.readuntil(f"number {number}".encode())
-            # Beyond the heartbeats by which the server finds out whether it is still read.
+            # Past the heartbeats with which the server checks whether the client still reads.
             await reader.readuntil(b":\n\n")
             await reader.readuntil(b":\n\n")
 
 
-async def test_a_client_that_is_gone_is_noticed_before_the_next_heartbeat(
+async def test_a_disconnected_client_is_noticed_before_the_next_heartbeat(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ):
     folder = tmp_path_factory.mktemp("calm")
@@ -135,7 +133,7 @@ async def test_a_client_that_is_gone_is_noticed_before_the_next_heartbeat(
             writer.write(request(ada, MESSAGE_CREATED, accept="text/event-stream"))
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await reader.readuntil(b"id: ")
-            # What has been received is read, so that the connection ends as most do: by FIN.
+            # Read everything first, so that the connection closes with FIN, as most do.
             writer.close()
             await eventually(lambda: server.metric(GONE) == 1, 5)
 
@@ -144,7 +142,7 @@ async def test_a_client_that_is_gone_is_noticed_before_the_next_heartbeat(
 def brief(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
-    """A server that keeps idle connections for a moment."""
+    """A server that keeps idle connections only briefly."""
     with running_server(
         tmp_path_factory.mktemp("brief"),
         database_url=cluster.url(),
@@ -163,8 +161,8 @@ async def idle_seconds(server: Server) -> float:
         return loop.time() - started
 
 
-async def test_idle_connections_are_kept_for_as_long_as_the_setting_says(brief: Server, server: Server):
+async def test_idle_connections_are_kept_as_long_as_configured(brief: Server, server: Server):
     assert await idle_seconds(brief) > KEEP_ALIVE_SECONDS - 1
-    # By default longer than that, and than any patience here.
+    # The default is longer than that, and longer than this test can wait.
     with pytest.raises(TimeoutError):
         await idle_seconds(server)

@@ -1,6 +1,6 @@
-"""Where requests end on a connection: nothing that is sent within one is answered as another.
+"""Where requests end on a connection: nothing inside a request is answered as another request.
 
-Each test of upgrades also runs against a server that takes them for accepted, and has to fail there.
+Each test of upgrades also runs against a server that treats upgrades as accepted, and must fail there.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ OFFERS = {
     "TLS": b"Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n",
     "two": b"Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: close-not\r\nConnection: UPGRADE\r\n",
 }
-# A request within a request: were it answered, there would be one answer more.
+# A request within a request; if it were answered, there would be one answer more.
 INNER = b"GET /health/live HTTP/1.1\r\nHost: inside\r\n\r\n"
 LIVE = b'{"status":"live"}'
 NEXT = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -30,7 +30,7 @@ LAST = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r
 
 
 def query_named(name: str) -> bytes:
-    """Return the body of a request whose answer holds the name, and that has another request in it."""
+    """Return the body of a request whose answer contains the name, and that contains another request."""
     return json.dumps(
         {"query": f"{{ {name}: __typename }}", "extensions": {"inner": INNER.decode()}}
     ).encode()
@@ -69,15 +69,15 @@ def answers_in(transferred: bytes) -> list[Answered]:
 
 
 async def exchanged(port: int, parts: Sequence[bytes]) -> list[Answered]:
-    """Send the parts on one connection, each once the one before has been read; return all answers."""
+    """Send the parts on one connection, each after the one before has been read; return all answers."""
     [answers] = await exchanged_at_once(port, [parts])
     return answers
 
 
 async def exchanged_at_once(port: int, conversations: Sequence[Sequence[bytes]]) -> list[list[Answered]]:
-    """Do so on a connection for each of them."""
+    """Do the same on a separate connection for each of them."""
     connections = [await asyncio.open_connection("127.0.0.1", port) for _ in conversations]
-    # Read all the while: what has been received is lost when a connection is reset.
+    # Read all the time, because received data is lost when a connection is reset.
     reading = [asyncio.create_task(rest_of(reader)) for reader, _ in connections]
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -85,7 +85,7 @@ async def exchanged_at_once(port: int, conversations: Sequence[Sequence[bytes]])
                 for (_, writer), parts in zip(connections, conversations, strict=True):
                     if number < len(parts):
                         writer.write(parts[number])
-                # The answer on another connection shows that the server has read what was sent before.
+                # The answer on another connection proves that the server has read what was sent before.
                 await is_read(port)
             return [answers_in(received) for received in await asyncio.gather(*reading)]
     finally:
@@ -114,7 +114,7 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 def broken(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
-    """A server that takes upgrades for accepted."""
+    """A server that treats upgrades as accepted."""
     folder = tmp_path_factory.mktemp("broken")
     with running_server(
         folder, sabotage=["accept_upgrades"], database_url=cluster.url(), read_timeout_seconds="2"
@@ -124,7 +124,7 @@ def broken(
 
 @pytest.fixture(params=["as it is", "broken"])
 def any_server(request: pytest.FixtureRequest, server: Server, broken: Server) -> Server:
-    """The server as it is, and the broken one, with which a test has to fail."""
+    """The server as it is, and the broken one, with which a test must fail."""
     if request.param == "broken":
         request.applymarker(pytest.mark.xfail(strict=True, reason="the server takes upgrades for accepted"))
         return broken
@@ -132,7 +132,7 @@ def any_server(request: pytest.FixtureRequest, server: Server, broken: Server) -
 
 
 async def expect_three(port: int, conversations: Sequence[Sequence[bytes]]) -> None:
-    """Expect of each conversation, a query called `mine` and two requests after it, just these answers."""
+    """Expect exactly the answers to each conversation: a query called `mine`, and two requests after it."""
     for answers in await exchanged_at_once(port, conversations):
         assert [answer.status for answer in answers] == [200, 200, 200]
         assert json.loads(answers[0].body) == {"data": {"mine": "Query"}}
@@ -141,10 +141,10 @@ async def expect_three(port: int, conversations: Sequence[Sequence[bytes]]) -> N
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
-async def test_an_upgrade_is_ignored_wherever_the_request_is_cut(
+async def test_an_upgrade_is_ignored_wherever_the_request_is_split(
     any_server: Server, offer: bytes, chunked: bool
 ):
-    """The request, with two more behind it, cut in two at every place, and in single bytes."""
+    """The request, followed by two more, split in two at every place, and into single bytes."""
     sent = post(query_named("mine"), offer, chunked=chunked) + NEXT + LAST
     cuts = [[sent[:at], sent[at:]] for at in range(1, len(sent))]
     for at in range(0, len(cuts), 150):
@@ -162,14 +162,14 @@ async def test_an_upgrade_of_every_request_is_ignored(any_server: Server, offer:
     assert answers[-1].body == LIVE
 
 
-async def test_a_server_that_accepts_upgrades_answers_what_is_in_a_body(broken: Server):
-    """Which is what the tests here are about."""
+async def test_a_server_that_accepts_upgrades_answers_a_request_in_a_body(broken: Server):
+    """This is the attack that the other tests rule out."""
     head, body = post(INNER, OFFERS["h2c"]).split(b"\r\n\r\n", 1)
     answers = await exchanged(broken.port, [head + b"\r\n\r\n", body + LAST])
     assert [answer.body for answer in answers[1:]] == [LIVE, LIVE]
 
 
-async def test_a_tunnel_is_refused_and_nothing_in_it_is_answered(any_server: Server):
+async def test_a_tunnel_is_rejected_and_nothing_in_it_is_answered(any_server: Server):
     head = b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(INNER)
     sent = head + INNER
     for answers in await exchanged_at_once(
@@ -189,8 +189,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("sent", BROKEN.values(), ids=BROKEN.keys())
-async def test_what_is_broken_is_answered_in_its_turn_and_ends_the_connection(server: Server, sent: bytes):
-    """The requests before it get their own answers, not its."""
+async def test_a_malformed_request_is_answered_in_order_and_closes_the_connection(
+    server: Server, sent: bytes
+):
+    """The requests before it get their own answers."""
     good = post(query_named("mine"))
     whole = good + NEXT + sent
     cuts = [[whole[:at], whole[at:]] for at in range(len(good), len(whole))]
@@ -206,16 +208,16 @@ async def test_nothing_is_answered_after_the_last_request(server: Server):
         assert [answer.body for answer in answers] == [LIVE]
 
 
-async def test_trailers_are_no_headers(server: Server):
-    """A proxy has not looked at them."""
+async def test_trailers_are_not_treated_as_headers(server: Server):
+    """A proxy has not inspected them."""
     sent = post(b'{"query": "{ __typename }"}', b"Trailer: Authorization\r\n", chunked=True)
     sent = sent.removesuffix(b"\r\n") + b"Authorization: Bearer wrong\r\nUpgrade: h2c\r\n\r\n"
     answers = await exchanged(server.port, [sent + LAST])
     assert [answer.status for answer in answers] == [200, 200]
 
 
-async def test_a_body_that_was_not_asked_for_leaves_no_doubt(server: Server):
-    """After an answer instead of `100 Continue`, a client may leave the body out: the connection closes."""
+async def test_an_answer_instead_of_100_continue_closes_the_connection(server: Server):
+    """A client that gets an answer instead of `100 Continue` may omit the body: the connection closes."""
     refused = (
         b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 70\r\n\r\n"
     )
@@ -232,7 +234,7 @@ async def test_a_body_that_was_not_asked_for_leaves_no_doubt(server: Server):
     writer.transport.abort()
 
 
-async def test_an_absolute_target_names_path_and_host(server: Server):
+async def test_an_absolute_target_determines_path_and_host(server: Server):
     for target in (b"http://localhost/health/live", b"HTTP://elsewhere:80/health/live?a=b"):
         sent = b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         assert [answer.body for answer in await exchanged(server.port, [sent])] == [LIVE]

@@ -1,7 +1,7 @@
-"""Proxies share a connection to the server between clients: none gets what another has asked for.
+"""Proxies share a connection to the server between clients; no client gets the answer to another.
 
-Each test also runs with a server that takes upgrades for accepted, and has to fail there where the proxy
-passes them on.
+Each test also runs with a server that treats upgrades as accepted, and must fail there if the proxy forwards
+them.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.server.http.test_framing import OFFERS, Answered, answers_in, post, query_named
-from tests.support.front import CADDY, NGINX, free_port, running_caddy, running_nginx
-from tests.support.serving import running_server
+from tests.support.front import CADDY, NGINX, running_caddy, running_nginx
+from tests.support.serving import free_port, running_server
 
 PATIENCE_SECONDS = 60
 PROXIES = {
@@ -45,7 +45,7 @@ class Front:
     trusting: ssl.SSLContext
 
     async def answered(self, sent: bytes) -> Answered:
-        """Return the one answer to that on a connection of its own."""
+        """Return the only answer to this on a separate connection."""
         reader, writer = await asyncio.open_connection("localhost", self.port, ssl=self.trusting)
         try:
             writer.write(sent)
@@ -78,8 +78,8 @@ def front(
         yield Front(port, trusting)
 
 
-async def test_everybody_gets_their_own_answer_whatever_others_send(front: Front):
-    """While some offer upgrades, with requests in their bodies."""
+async def test_every_client_gets_its_own_answer_whatever_others_send(front: Front):
+    """Some requests offer upgrades, with requests in their bodies."""
 
     async def asks(number: int, headers: bytes) -> None:
         name = f"of{number}"

@@ -1,4 +1,4 @@
-"""The messenger behind nginx and behind Caddy, as docs/deployment.md sets them up."""
+"""The messenger behind nginx and Caddy, configured as in docs/deployment.md."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ from server.config.settings import Settings
 from tests.conftest import sign_in
 from tests.realtime.test_relays import two_processes
 from tests.server.endpoints.test_single_connection import Reserved, comes
-from tests.support.front import CADDY, NGINX, free_port, recipe, running_caddy, running_nginx
+from tests.support.front import CADDY, NGINX, recipe, running_caddy, running_nginx
 from tests.support.people import MESSAGE_CREATED, PATIENCE_SECONDS, Person
-from tests.support.serving import Server, eventually
+from tests.support.serving import Server, eventually, free_port
 
 PROXIES = {"nginx": (NGINX, running_nginx), "Caddy": (CADDY, running_caddy)}
 AT_ONCE_SECONDS = 1
@@ -42,7 +42,7 @@ class Front:
 
     @asynccontextmanager
     async def speaking(self, address: str | None = None) -> AsyncGenerator[httpx.AsyncClient]:
-        """Speak HTTP/2 to the proxy, from an address of one's own."""
+        """Connect to the proxy over HTTP/2 from an address of its own."""
         transport = httpx.AsyncHTTPTransport(
             verify=self.trusting, http2=True, local_address=address or an_address()
         )
@@ -54,7 +54,7 @@ class Front:
 
 
 def an_address() -> str:
-    """Return one of this machine's addresses that nobody else speaks from."""
+    """Return a loopback address that no other test uses."""
     number = uuid4().int
     return f"127.{1 + number % 250}.{number // 256 % 256}.{1 + number // 65536 % 250}"
 
@@ -67,7 +67,7 @@ def front(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Generator[Front]:
     program, running = PROXIES[request.param]
-    # Not where everything has to be shown.
+    # In CI, a missing program is a failure.
     if program is None and "CI" not in os.environ:
         pytest.skip(f"there is no {request.param}: apt-get install nginx caddy")
     folder, port = tmp_path_factory.mktemp("front"), free_port()
@@ -87,8 +87,8 @@ def front(
         yield Front(settings["public_url"], trusting, servers)
 
 
-async def test_events_pass_at_once_over_http_2(front: Front):
-    """In either format of a stream, however small they are, while the stream goes on."""
+async def test_events_pass_immediately_over_http_2(front: Front):
+    """In both formats, however small they are, while the stream continues."""
     async with front.speaking() as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         conversation = await ada.opens_conversation_with(grace)
@@ -106,21 +106,21 @@ async def test_events_pass_at_once_over_http_2(front: Front):
         await ada.sends("missed", to=conversation)
         async with grace.listening(last_event_id=cursor) as heard:
             assert await heard.contents(1) == ["missed"]
-    # Both processes have taken part.
+    # Both processes took part.
     for server in front.servers:
         assert server.metric('messenger_operations_total{field="createMessage",outcome="ok"}') > 0
 
 
 @asynccontextmanager
 async def parts(person: Person) -> AsyncGenerator[httpx.Response]:
-    """Subscribe as Apollo's clients do; the stream is live when this is entered."""
+    """Subscribe like Apollo's clients; the stream is live when the block begins."""
     body, headers = {"query": MESSAGE_CREATED}, {**person.headers, "accept": MULTIPART}
     async with person.http.stream("POST", "/graphql", json=body, headers=headers) as response:
         assert response.headers["content-type"].startswith("multipart/mixed")
         yield response
 
 
-async def test_single_connection_mode_goes_through_and_resumes(front: Front):
+async def test_single_connection_mode_works_and_resumes(front: Front):
     async with front.speaking() as http:
         john, jane = await sign_in(http, "john"), await sign_in(http, "jane")
         conversation = await john.opens_conversation_with(jane)
@@ -143,7 +143,7 @@ async def test_single_connection_mode_goes_through_and_resumes(front: Front):
 
 @dataclass
 class Http2:
-    """One HTTP/2 connection, whose streams can be given up while it stays, as browsers do."""
+    """One HTTP/2 connection; like in browsers, its streams can be cancelled while it stays open."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -160,7 +160,7 @@ class Http2:
         return cls(reader, writer, protocol)
 
     async def subscribes(self, person: Person, accept: str) -> int:
-        """Return the id of a stream that has begun to be answered."""
+        """Return the ID of a stream once its answer has started."""
         body = json.dumps({"query": MESSAGE_CREATED}).encode()
         pseudo = {":method": "POST", ":scheme": "https", ":authority": "localhost", ":path": "/graphql"}
         headers = {**pseudo, **person.headers, "accept": accept, "content-type": "application/json"}
@@ -176,13 +176,13 @@ class Http2:
                         return stream_id
                 self.writer.write(self.protocol.data_to_send())
 
-    def gives_up(self, stream_id: int) -> None:
+    def cancels(self, stream_id: int) -> None:
         self.protocol.reset_stream(stream_id, ErrorCodes.CANCEL)
         self.writer.write(self.protocol.data_to_send())
 
 
-async def test_a_client_that_leaves_is_noticed_behind_the_proxy(front: Front):
-    """Well before the next heartbeat, whether it gives up one stream or the whole connection."""
+async def test_a_disconnected_client_is_noticed_behind_the_proxy(front: Front):
+    """Well before the next heartbeat, whether it cancels one stream or closes the connection."""
 
     async def streams_are(count: int) -> None:
         await eventually(lambda: front.open_streams() == count, 5)
@@ -195,26 +195,26 @@ async def test_a_client_that_leaves_is_noticed_behind_the_proxy(front: Front):
     multipart = await connection.subscribes(ada, MULTIPART)
     await connection.subscribes(ada, "text/event-stream")
     await streams_are(3)
-    connection.gives_up(event_stream)
+    connection.cancels(event_stream)
     await streams_are(2)
-    connection.gives_up(multipart)
+    connection.cancels(multipart)
     await streams_are(1)
     connection.writer.transport.abort()
     await streams_are(0)
 
 
-async def test_limits_are_for_the_address_that_the_proxy_hands_on(front: Front):
+async def test_limits_apply_to_the_address_that_the_proxy_forwards(front: Front):
     async def tries(http: httpx.AsyncClient, **headers: str) -> int:
         return (await http.post("/auth/dev/login", json={}, headers=headers)).status_code
 
     async with front.speaking() as http, front.speaking() as other:
         assert [await tries(http) for _ in range(7)] == [400] * 5 + [429] * 2
-        # What the client says itself of where it is counts for nothing.
+        # A forwarding header from the client itself is ignored.
         assert await tries(http, **{"x-forwarded-for": an_address()}) == 429
         assert await tries(other) == 400
 
 
-async def test_browsers_are_signed_in_by_a_cookie_that_goes_over_tls_only(front: Front):
+async def test_browsers_get_a_cookie_that_is_sent_over_tls_only(front: Front):
     async with front.speaking() as http:
         response = await http.post(
             "/auth/dev/login", json={"username": f"ada-{uuid4().hex[:12]}"}, headers={"origin": front.url}
@@ -226,8 +226,8 @@ async def test_browsers_are_signed_in_by_a_cookie_that_goes_over_tls_only(front:
         assert viewer.json()["data"]["viewer"]["username"].startswith("ada-")
 
 
-def test_the_recipes_times_go_with_ours():
-    """A stream shows that it lives before nginx gives it up; and proxies let idle connections go first."""
+def test_the_timeouts_in_the_docs_match_the_server_s():
+    """Heartbeats arrive before nginx times out, and proxies close idle connections before the server does."""
     read_timeout = re.search(r"proxy_read_timeout (\d+)s;", recipe("nginx"))
     assert read_timeout is not None
     [longest_heartbeat] = [

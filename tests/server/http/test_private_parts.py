@@ -1,7 +1,6 @@
-"""Private parts of uvicorn and nats-py that the product relies on: are they as they were?
+"""Private parts of uvicorn and nats-py that the product relies on still behave as expected.
 
-Where one fails, the library has changed: read what server/http/framing.py or realtime/relays/nats.py says
-of it.
+If one of these tests fails, the library has changed: see server/http/framing.py or realtime/relays/nats.py.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 
 
 class Memory(asyncio.Transport):
-    """A transport that keeps what is written."""
+    """A transport that records what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +85,7 @@ class Uvicorn:
         return self.transport.written
 
 
-async def test_the_parser_may_be_replaced_in_the_middle():
+async def test_the_parser_can_be_replaced_within_a_connection():
     connection = Uvicorn(b"a")
     connection.protocol.data_received(GET)
     connection.protocol.parser = httptools.HttpRequestParser(connection.protocol)
@@ -94,7 +93,7 @@ async def test_the_parser_may_be_replaced_in_the_middle():
     assert (await connection.answer()).count(b"HTTP/1.1 200 ") == 2
 
 
-async def test_headers_are_appended_to_a_list_that_the_scope_holds():
+async def test_headers_are_appended_to_the_list_in_the_scope():
     connection = Uvicorn(b"a")
     connection.protocol.data_received(GET)
     assert connection.protocol.headers is connection.protocol.scope["headers"]
@@ -103,7 +102,7 @@ async def test_headers_are_appended_to_a_list_that_the_scope_holds():
     await connection.answer()
 
 
-async def test_on_headers_complete_makes_the_cycle_and_starts_the_application_that_is_there():
+async def test_on_headers_complete_creates_the_cycle_and_starts_the_current_application():
     connection = Uvicorn(b"a")
     others: list[Any] = []
 
@@ -119,7 +118,7 @@ async def test_on_headers_complete_makes_the_cycle_and_starts_the_application_th
     assert others == [connection.cycle.scope] and connection.scopes == []
 
 
-async def test_the_newest_request_that_waits_comes_first_in_the_pipeline():
+async def test_the_newest_waiting_request_is_first_in_the_pipeline():
     connection = Uvicorn(b"a")
     connection.protocol.data_received(GET * 3)
     assert len(connection.protocol.pipeline) == 2
@@ -136,7 +135,7 @@ async def test_without_keep_alive_the_connection_is_closed_after_the_response():
         assert connection.transport.is_closed is not keep_alive
 
 
-async def test_a_body_is_written_as_it_is_where_it_is_not_chunked():
+async def test_a_body_that_is_not_chunked_is_written_unchanged():
     connection = Uvicorn(b"one", b"three", b"")
     connection.protocol.data_received(GET)
     connection.cycle.chunked_encoding = False
@@ -145,7 +144,7 @@ async def test_a_body_is_written_as_it_is_where_it_is_not_chunked():
     assert connection.cycle.response_complete
 
 
-async def test_the_cycle_says_how_far_its_request_is():
+async def test_the_cycle_shows_the_progress_of_its_request():
     connection = Uvicorn(b"a")
     connection.protocol.data_received(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
     cycle = connection.cycle
@@ -168,7 +167,7 @@ async def test_a_request_ends_quietly_when_its_cycle_is_disconnected(caplog: pyt
     assert caplog.records == []
 
 
-async def test_the_server_is_started_and_signalled_by_methods_that_are_ours():
+async def test_the_server_starts_and_handles_signals_through_overridable_methods():
     called: list[str] = []
 
     class Ours(uvicorn.Server):

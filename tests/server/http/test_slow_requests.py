@@ -1,4 +1,4 @@
-"""Requests that arrive slowly: cut off when they take too long and in peace otherwise, as are streams."""
+"""Slow requests are cut off when they take too long, and otherwise answered; streams are not cut off."""
 
 import asyncio
 import json
@@ -14,10 +14,10 @@ from db.engine import Database
 from tests.conftest import sign_in
 from tests.support.serving import Server, eventually, running_server
 
-READ_SECONDS = 2
-# Between two bytes, and until an end that is due is there.
+READ_SECONDS = 3
 TRICKLE_SECONDS = 0.05
-GRACE_SECONDS = 3
+# The time in which a connection that is due to close must be closed, however busy the machine is.
+GRACE_SECONDS = 20
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -49,7 +49,7 @@ async def connected(
 
 
 async def trickle(writer: asyncio.StreamWriter, byte: bytes) -> None:
-    """Send that byte again and again until the connection is closed."""
+    """Send this byte repeatedly until the connection is closed."""
     while True:
         writer.write(byte)
         await writer.drain()
@@ -59,12 +59,12 @@ async def trickle(writer: asyncio.StreamWriter, byte: bytes) -> None:
 async def answer_while_sending(
     server: Server, first: bytes, trickling: bytes, *, answers_before: int = 0
 ) -> tuple[bytes, float]:
-    """Send what comes first, then bytes without end; return what is answered, and after how long it ends."""
+    """Send `first`, then `trickling` repeatedly; return the answer, and the seconds until it ends."""
     async with connected(server) as (reader, writer):
+        started = time.monotonic()
         writer.write(first)
         for _ in range(answers_before):
             await reader.readuntil(b'{"status":"live"}')
-        started = time.monotonic()
         sending = asyncio.create_task(trickle(writer, trickling)) if trickling else None
         try:
             async with asyncio.timeout(READ_SECONDS + GRACE_SECONDS):
@@ -91,7 +91,7 @@ TOO_SLOW = {
 }
 
 
-async def test_what_takes_too_long_to_arrive_is_cut_off(impatient: Server):
+async def test_a_request_that_arrives_too_slowly_is_cut_off(impatient: Server):
     async def tries(first: bytes, trickling: bytes, status: bytes) -> None:
         answer, seconds = await answer_while_sending(impatient, first, trickling)
         answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -106,11 +106,11 @@ async def test_what_takes_too_long_to_arrive_is_cut_off(impatient: Server):
 TOO_SLOW_AFTER_AN_ANSWER = {
     "a second head without end": (GET + b"\r\n" + GET + b"X: ", b"a"),
     "empty lines": (GET + b"\r\n", b"\r\n"),
-    "a body that nobody reads": (GET + b"Content-Length: 1000\r\n\r\n", b"a"),
+    "a body that is not read": (GET + b"Content-Length: 1000\r\n\r\n", b"a"),
 }
 
 
-async def test_what_comes_slowly_after_an_answer_is_cut_off_too(impatient: Server):
+async def test_a_slow_request_after_an_answer_is_cut_off_too(impatient: Server):
     async def tries(first: bytes, trickling: bytes) -> None:
         _, seconds = await answer_while_sending(impatient, first, trickling, answers_before=1)
         assert seconds > READ_SECONDS - 0.5
@@ -120,18 +120,20 @@ async def test_what_comes_slowly_after_an_answer_is_cut_off_too(impatient: Serve
             tasks.create_task(tries(*each), name=name)
 
 
-async def test_who_sends_slowly_but_in_time_is_answered(impatient: Server):
+async def test_a_slow_request_within_the_limit_is_answered(impatient: Server):
     async with connected(impatient) as (reader, writer), asyncio.timeout(2 * READ_SECONDS + GRACE_SECONDS):
-        # Head and body have their time each: together they take longer than either may.
+        # Head and body each have their own limit; together they take longer than either may.
+        now = asyncio.get_running_loop().time
         for part in (HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY), BODY):
+            started = now()
             pieces = [part[at : at + 8] for at in range(0, len(part), 8)]
-            for piece in pieces:
+            for number, piece in enumerate(pieces, 1):
                 writer.write(piece)
-                await asyncio.sleep(0.6 * READ_SECONDS / len(pieces))
+                await asyncio.sleep(started + 0.6 * READ_SECONDS * number / len(pieces) - now())
         assert (await reader.readuntil(b'"Query"}}')).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_connection_that_is_used_again_is_not_cut_off(impatient: Server):
+async def test_a_reused_connection_is_not_cut_off(impatient: Server):
     async with connected(impatient) as (reader, writer), asyncio.timeout(2 * READ_SECONDS + GRACE_SECONDS):
         for _ in range(6):
             writer.write(GET + b"\r\n")
@@ -139,7 +141,7 @@ async def test_a_connection_that_is_used_again_is_not_cut_off(impatient: Server)
             await asyncio.sleep(READ_SECONDS / 4)
 
 
-async def test_streams_last_as_long_as_they_like(impatient: Server):
+async def test_streams_are_not_cut_off(impatient: Server):
     async with httpx.AsyncClient(base_url=impatient.url, timeout=30) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         conversation = await ada.opens_conversation_with(grace)
@@ -149,12 +151,12 @@ async def test_streams_last_as_long_as_they_like(impatient: Server):
             assert await stream.contents(1) == ["still there?"]
 
 
-async def test_many_slow_connections_keep_nobody_else_waiting(impatient: Server):
+async def test_many_slow_connections_do_not_delay_other_clients(impatient: Server):
     opened = [await asyncio.open_connection("127.0.0.1", impatient.port) for _ in range(300)]
     try:
         for _, writer in opened:
             writer.write(HEAD + b"Content-Length: 1000\r\n\r\n")
-        async with httpx.AsyncClient(base_url=impatient.url, timeout=5) as http:
+        async with httpx.AsyncClient(base_url=impatient.url, timeout=30) as http:
             assert (await http.post("/graphql", json={"query": "{ __typename }"})).status_code == 200
         async with asyncio.timeout(READ_SECONDS + GRACE_SECONDS):
             answers = await asyncio.gather(*(reader.read() for reader, _ in opened))
@@ -162,5 +164,5 @@ async def test_many_slow_connections_keep_nobody_else_waiting(impatient: Server)
     finally:
         for _, writer in opened:
             writer.transport.abort()
-    # The one is that which asks.
+    # This one is the request for the metrics itself.
     await eventually(lambda: impatient.metric("messenger_http_requests_in_progress") == 1)

@@ -1,4 +1,4 @@
-"""Answers that clients read slowly: they end in time, and many of them do not fill the memory."""
+"""Answers to slow readers end in time, and many of them do not exhaust the memory."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 30
 def strict(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
-    """A server that wants its answers read fast, and has room for few of them."""
+    """A server that requires fast readers, and has room for few answers."""
     with running_server(
         tmp_path_factory.mktemp("strict"),
         database_url=cluster.url(),
@@ -44,7 +44,7 @@ async def ada(strict: Server) -> AsyncGenerator[Person]:
 
 
 async def large_question(ada: Person) -> bytes:
-    """Return a request whose answer has some four million bytes."""
+    """Return a request whose answer is about four million bytes long."""
     grace = await sign_in(ada.http, "grace")
     conversation = await ada.opens_conversation_with(grace)
     message = await ada.sends("\U0001f600" * 480, to=conversation)
@@ -57,7 +57,7 @@ async def large_question(ada: Person) -> bytes:
 
 @asynccontextmanager
 async def asking(server: Server, question: bytes) -> AsyncGenerator[socket.socket]:
-    """Ask on a connection with little room for what is received."""
+    """Send a request on a connection with a small receive buffer."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         connection.setblocking(False)
@@ -68,7 +68,7 @@ async def asking(server: Server, question: bytes) -> AsyncGenerator[socket.socke
 
 
 async def read_at(connection: socket.socket, bytes_per_second: int) -> int:
-    """Read about so fast until the end; return how many bytes there were."""
+    """Read at about this rate until the end; return the number of bytes."""
     loop = asyncio.get_running_loop()
     total = 0
     started = loop.time()
@@ -88,7 +88,7 @@ def disconnected(server: Server, reason: str) -> float:
 
 
 async def test_a_client_that_reads_too_slowly_is_disconnected(strict: Server, ada: Person):
-    """Neither one that reads nothing nor one that reads a little keeps its answer in memory."""
+    """Neither a client that reads nothing nor one that reads slowly keeps its answer in memory."""
     question = await large_question(ada)
     before = disconnected(strict, "too slow")
     for speed in (BYTES_PER_SECOND // 10, BYTES_PER_SECOND // 2):
@@ -98,8 +98,8 @@ async def test_a_client_that_reads_too_slowly_is_disconnected(strict: Server, ad
         await eventually(lambda: disconnected(strict, "too slow") >= before + 3)
 
 
-async def test_a_client_that_reads_fast_enough_gets_all(strict: Server, ada: Person):
-    """Over more than one window."""
+async def test_a_client_that_reads_fast_enough_gets_everything(strict: Server, ada: Person):
+    """Over more than one time window."""
     question = await large_question(ada)
     async with asking(strict, question) as connection, asyncio.timeout(PATIENCE_SECONDS):
         started = asyncio.get_running_loop().time()
@@ -107,17 +107,17 @@ async def test_a_client_that_reads_fast_enough_gets_all(strict: Server, ada: Per
         assert asyncio.get_running_loop().time() - started > WINDOW_SECONDS
 
 
-async def test_a_small_answer_that_is_never_read_does_not_keep_its_connection(strict: Server, ada: Person):
-    """It fits into what is written without waiting, and the connection is to close after it."""
+async def test_a_small_unread_answer_does_not_keep_its_connection(strict: Server, ada: Person):
+    """It fits into the buffers, and the connection has to close after it."""
     before = disconnected(strict, "too slow")
     question = (await large_question(ada)).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
-    # Parts of the answer lie in buffers of the kernel's; there are enough of them for this one.
+    # Parts of the answer are in kernel buffers; this many answers fill them.
     async with asking(strict, question):
         await eventually(lambda: disconnected(strict, "too slow") > before)
 
 
-async def test_many_large_answers_cost_the_slowest_readers_their_connections(strict: Server, ada: Person):
-    """There is room for three of twenty, and a client that reads fast is answered all the while."""
+async def test_many_large_answers_disconnect_the_slowest_readers(strict: Server, ada: Person):
+    """There is room for three of twenty; a client that reads fast is answered all the time."""
     question = await large_question(ada)
     before = disconnected(strict, "too much unread")
     async with AsyncExitStack() as stack:

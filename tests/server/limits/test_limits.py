@@ -1,4 +1,4 @@
-"""Limits: how much and how often, with when to come back in every refusal."""
+"""Limits on sizes and rates; every rejection says when to retry."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,30 +21,30 @@ from db.tables import rate_counts
 from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 from tests.conftest import SignIn, sign_in
 from tests.support.people import CREATE_MESSAGE, Person
-from tests.support.serving import running_server
+from tests.support.serving import eventually_async, running_server
 from tests.support.tables import tables
 
 VIEWER = {"query": "{ viewer { username } }"}
-# The tests' own address is a proxy here, which says for whom it speaks.
+# The tests' own address counts as a proxy here, which forwards the client's address.
 BEHIND_A_PROXY = {"rate_limits": "on", "trusted_proxies": "127.0.0.1", "dev_login": "on"}
 
 
 def an_address() -> dict[str, str]:
-    """Return the headers of a request from an address that nobody else has."""
+    """Return the headers of a request from an address that no other test uses."""
     number = uuid4().int
     return {"x-forwarded-for": f"10.{number % 256}.{number // 256 % 256}.{number // 65536 % 256}"}
 
 
 @asynccontextmanager
 async def limited(cluster: Cluster, folder: Path, **settings: str) -> AsyncGenerator[httpx.AsyncClient]:
-    """Speak to a server with these limits, from an address of one's own."""
+    """Connect to a server with these limits, from an address of its own."""
     with running_server(folder, database_url=cluster.url(), **BEHIND_A_PROXY, **settings) as server:
         async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
             yield http
 
 
 def is_refused(response: httpx.Response) -> bool:
-    """Say whether there are too many, and check that the refusal says when to come back."""
+    """Return whether the request was rejected, and check that the rejection says when to retry."""
     if response.status_code != 429:
         return False
     assert 1 <= int(response.headers["retry-after"]) <= 60
@@ -64,28 +64,28 @@ async def refusals(http: httpx.AsyncClient, count: int, headers: dict[str, str] 
     return [is_refused(await http.post("/graphql", json=VIEWER, headers=headers)) for _ in range(count)]
 
 
-async def test_requests_of_an_address_are_limited_and_another_s_are_not(
+async def test_the_requests_of_one_address_are_limited_and_those_of_another_are_not(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     async with limited(cluster, tmp_path, requests_per_minute_per_address="3") as http:
         assert await refusals(http, 5) == [False, False, False, True, True]
         assert await refusals(http, 1, an_address()) == [False]
-        # Whoever looks after the server is never turned away.
+        # Health checks and metrics are never rejected.
         for path in ("/health/live", "/health/ready", "/metrics"):
             assert (await http.get(path)).status_code == 200
 
 
-async def test_an_address_is_what_a_trusted_proxy_says_last(
+async def test_the_address_is_the_last_one_from_a_trusted_proxy(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    """What its client had put before is the client's own invention."""
+    """Everything before that is what the client claims."""
     async with limited(cluster, tmp_path, requests_per_minute_per_address="3") as http:
         mine = an_address()["x-forwarded-for"]
         forged = [{"x-forwarded-for": f"{an_address()['x-forwarded-for']}, {mine}"} for _ in range(4)]
         assert [(await refusals(http, 1, headers))[0] for headers in forged] == [False, False, False, True]
 
 
-async def test_what_a_proxy_hands_on_and_is_no_address_counts_as_the_proxy_s_own(
+async def test_an_invalid_forwarded_address_counts_as_the_proxy_s_own(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     async with limited(cluster, tmp_path, requests_per_minute_per_address="3") as http:
@@ -96,7 +96,7 @@ async def test_what_a_proxy_hands_on_and_is_no_address_counts_as_the_proxy_s_own
 
 
 @pytest.mark.parametrize("limit", ["max_streams_per_address", "sign_ins_per_minute_per_address"])
-async def test_an_unnamed_proxy_is_suspected_whatever_its_address_has_too_many_of(
+async def test_an_unconfigured_proxy_is_suspected_when_any_limit_is_exceeded(
     cluster: Cluster, database: Database, tmp_path: Path, limit: str
 ):
     with running_server(tmp_path, database_url=cluster.url(), rate_limits="on", **{limit: "1"}) as server:
@@ -124,7 +124,7 @@ async def test_addresses_of_one_ipv6_network_count_as_one(
             assert found == [False, False, False, True]
 
 
-async def test_without_a_trusted_proxy_nobody_is_believed_who_they_speak_for(
+async def test_without_a_trusted_proxy_forwarded_addresses_are_ignored(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     settings = {"rate_limits": "on", "requests_per_minute_per_address": "3"}
@@ -132,11 +132,11 @@ async def test_without_a_trusted_proxy_nobody_is_believed_who_they_speak_for(
         async with httpx.AsyncClient(base_url=server.url) as http:
             found = [(await refusals(http, 1, an_address()))[0] for _ in range(5)]
             assert found == [False, False, False, True, True]
-        # Whoever has forgotten to name theirs is told, once.
+        # An operator who forgot to configure the proxy gets one warning.
         assert server.log_path.read_text().count("MESSENGER_TRUSTED_PROXIES") == 1
 
 
-async def test_requests_of_a_user_are_limited_from_wherever_they_come(
+async def test_requests_of_a_user_are_limited_across_addresses(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     async with limited(cluster, tmp_path, requests_per_minute_per_user="3") as http:
@@ -144,7 +144,7 @@ async def test_requests_of_a_user_are_limited_from_wherever_they_come(
         found = [(await refusals(http, 1, ada.headers | an_address()))[0] for _ in range(5)]
         assert found == [False, False, False, True, True]
         assert await refusals(http, 1, grace.headers) == [False]
-        # Nobody's requests are nobody's to count.
+        # Unauthenticated requests do not count towards a user's limit.
         assert await refusals(http, 5, an_address()) == [False] * 5
 
 
@@ -156,12 +156,12 @@ async def test_sign_ins_of_an_address_are_limited(cluster: Cluster, database: Da
             assert (await http.post(path, json={}, headers=wrong_token)).status_code in {400, 401}
         for path in paths:
             assert is_refused(await http.post(path, json={}, headers=wrong_token))
-        # Who is signed in goes on.
+        # Users who are already signed in are not affected.
         assert await refusals(http, 1) == [False]
         assert (await http.post("/auth/dev/login", json={}, headers=an_address())).status_code == 400
 
 
-async def test_messages_of_a_user_are_limited_and_the_error_says_when_to_go_on(
+async def test_messages_of_a_user_are_limited_and_the_error_says_when_to_retry(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     async with limited(cluster, tmp_path, messages_per_minute_per_user="3") as http:
@@ -181,7 +181,7 @@ async def test_messages_of_a_user_are_limited_and_the_error_says_when_to_go_on(
         assert seen == {"conversation": {"lastMessage": {"content": "still here"}}}
 
 
-async def test_messages_in_one_request_are_counted_each(cluster: Cluster, database: Database, tmp_path: Path):
+async def test_every_message_in_a_request_counts(cluster: Cluster, database: Database, tmp_path: Path):
     async with limited(cluster, tmp_path, messages_per_minute_per_user="3") as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         conversation = await ada.opens_conversation_with(grace)
@@ -200,7 +200,7 @@ async def test_messages_in_one_request_are_counted_each(cluster: Cluster, databa
 async def test_several_workers_count_messages_and_sign_ins_together(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    """Without it, each of the four would allow as many."""
+    """Otherwise, each of the four would allow as many."""
     limits = {"messages_per_minute_per_user": "5", "sign_ins_per_minute_per_address": "7"}
     async with limited(cluster, tmp_path, workers="4", **limits) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
@@ -208,7 +208,7 @@ async def test_several_workers_count_messages_and_sign_ins_together(
         given = {"conversationId": conversation, "content": "hello"}
 
         async def send() -> bool:
-            # A connection each, so that all workers get some.
+            # Uses a connection each, so that all workers get some.
             async with httpx.AsyncClient(base_url=http.base_url, timeout=30) as own:
                 return "errors" not in await Person(ada.username, ada.token, own).answer(
                     CREATE_MESSAGE, input=given
@@ -240,15 +240,16 @@ async def test_open_streams_are_limited_by_user_and_by_address(
                 refused = await http.post("/graphql", json=body, headers=eve.headers | stream)
                 assert is_refused(refused)
                 assert (await http.post("/graphql", json=VIEWER, headers=eve.headers)).status_code == 200
-        # What has ended counts no more.
-        async with asyncio.timeout(20):
-            while is_refused(refused := await first_of_stream(http, body, ada.headers | stream)):
-                pass
-        assert refused.status_code == 200
+
+        # Ended streams do not count.
+        async def is_open() -> bool:
+            return not is_refused(await first_of_stream(http, body, ada.headers | stream))
+
+        await eventually_async(is_open)
 
 
 async def first_of_stream(http: httpx.AsyncClient, body: Any, headers: dict[str, str]) -> httpx.Response:
-    """Open a stream, and leave it again once there is a head."""
+    """Open a stream, and close it once the response head has arrived."""
     async with http.stream("POST", "/graphql", json=body, headers=headers) as response:
         if response.status_code != 200:
             await response.aread()
@@ -270,7 +271,7 @@ async def test_a_reserved_stream_counts_like_any_other(cluster: Cluster, databas
                         break
 
 
-async def test_rate_limits_can_be_off(cluster: Cluster, database: Database, tmp_path: Path):
+async def test_rate_limits_can_be_switched_off(cluster: Cluster, database: Database, tmp_path: Path):
     counted = ("requests_per_minute_per_user", "requests_per_minute_per_address")
     shared = ("messages_per_minute_per_user", "sign_ins_per_minute_per_address")
     settings = dict.fromkeys((*counted, *shared, "max_streams_per_user", "max_streams_per_address"), "1")
@@ -284,7 +285,7 @@ async def test_rate_limits_can_be_off(cluster: Cluster, database: Database, tmp_
                 assert await one.contents(3) == await other.contents(3) == ["hello"] * 3
 
 
-async def test_a_frontend_elsewhere_may_read_when_to_come_back(
+async def test_a_frontend_of_another_origin_can_read_retry_after(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     origin = "https://app.example.com"
@@ -298,7 +299,7 @@ async def test_a_frontend_elsewhere_may_read_when_to_come_back(
 
 
 @pytest.mark.parametrize("kind", ["process", "database"])
-async def test_counts_begin_anew_when_their_time_is_over(database: Database, kind: str):
+async def test_counts_start_again_when_their_period_is_over(database: Database, kind: str):
     storage: Storage = ProcessCounts() if kind == "process" else DatabaseCounts(database)
     limiter, item, whose = FixedWindowRateLimiter(storage), RateLimitItemPerMinute(2), uuid4().hex
     assert [await limiter.hit(item, whose) for _ in range(3)] == [True, True, False]
@@ -319,7 +320,7 @@ async def test_counts_begin_anew_when_their_time_is_over(database: Database, kin
     assert await storage.check()
 
 
-async def test_counts_of_a_process_are_bounded():
+async def test_the_number_of_counts_in_a_process_is_limited():
     storage = ProcessCounts()
     for number in range(100_010):
         await storage.incr(str(number), 60)
@@ -346,10 +347,10 @@ async def cost(person: Person, document: str, **variables: Any) -> int:
     return answer["extensions"]["cost"]["requested"]
 
 
-async def test_what_a_query_costs_follows_from_the_pages_it_asks_for(signs_in: SignIn):
+async def test_the_cost_of_a_query_follows_from_its_page_sizes(signs_in: SignIn):
     ada = await signs_in("ada")
     assert await cost(ada, "{ viewer { username } }") == 2
-    # A node, its id, its participants with at most five names, and its messages with their edges.
+    # A node, its ID, its participants with at most five names, and its messages with their edges.
     each = 1 + 1 + (1 + 5) + 2
     assert await cost(ada, CONVERSATIONS) == 2 + 10 * (each + 25 * 2)
     assert await cost(ada, CONVERSATIONS, first=1, last=1) == 2 + 1 * (each + 1 * 2)
@@ -364,7 +365,7 @@ async def test_what_a_query_costs_follows_from_the_pages_it_asks_for(signs_in: S
     assert await cost(ada, fragments) == 5
 
 
-async def test_a_cost_is_told_only_who_asks_for_it(signs_in: SignIn):
+async def test_the_cost_is_reported_only_on_request(signs_in: SignIn):
     ada = await signs_in("ada")
     for extensions in (None, {}, {"cost": False}, {"cost": "yes"}):
         body = {**VIEWER, "extensions": extensions}
@@ -381,7 +382,7 @@ PAGES_IN_PAGES = """
 """
 
 
-async def test_what_costs_too_much_is_refused_before_anything_is_spent_on_it(signs_in: SignIn):
+async def test_a_query_that_costs_too_much_is_rejected_before_execution(signs_in: SignIn):
     ada = await signs_in("ada")
     await cost(ada, PAGES_IN_PAGES, n=10)
     for document, variables in (
@@ -395,12 +396,12 @@ async def test_what_costs_too_much_is_refused_before_anything_is_spent_on_it(sig
         [error] = response.json()["errors"]
         assert error["extensions"]["code"] == "TOO_COMPLEX"
         assert "smaller pages" in error["message"]
-    # What is not a size at all is for the execution to refuse.
+    # An invalid size is left to the execution to reject.
     answer = await ada.answer(PAGES_IN_PAGES, n=None)
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_the_highest_cost_is_a_setting(cluster: Cluster, database: Database, tmp_path: Path):
+async def test_the_maximum_cost_is_a_setting(cluster: Cluster, database: Database, tmp_path: Path):
     with running_server(tmp_path, database_url=cluster.url(), max_answer_fields="2") as server:
         async with httpx.AsyncClient(base_url=server.url) as http:
             assert (await http.post("/graphql", json=VIEWER)).json() == {"data": {"viewer": None}}

@@ -1,4 +1,4 @@
-"""The program's life: it starts or says why not, stops cleanly, and leaves nothing running."""
+"""The program starts or says why it cannot, stops cleanly, and leaves no processes running."""
 
 import asyncio
 import json
@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import httpx
@@ -22,7 +21,7 @@ from tests.support.serving import MESSENGER, eventually, running_server
 
 
 def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of ours to its end."""
+    """Run one of our commands to its end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
     environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
     return subprocess.run(
@@ -36,15 +35,16 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     )
 
 
-async def test_on_sigterm_streams_end_so_that_clients_return_and_requests_finish(
+async def test_on_sigterm_streams_end_without_complete_and_requests_finish(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    with running_server(tmp_path, database_url=cluster.url()) as server:
+    # If the server waited for the streams, it would not end in time.
+    with running_server(tmp_path, database_url=cluster.url(), shutdown_seconds="300") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             ada = await sign_in(http, "ada")
             streams = [ada.listening() for _ in range(20)]
             opened = [await stream.__aenter__() for stream in streams]
-            # A request that is under way when the signal comes: its body is still being sent.
+            # A request that is in progress when the signal arrives; its body is still being sent.
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             body = json.dumps({"query": "{ viewer { username } }"}).encode()
             writer.write(
@@ -54,42 +54,41 @@ async def test_on_sigterm_streams_end_so_that_clients_return_and_requests_finish
             )
             in_progress = "messenger_http_requests_in_progress"
             await eventually(lambda: server.metric(in_progress) == 22)
-            started = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             for stream in opened:
                 with pytest.raises(StreamOver):
                     await stream.event()
-                # Without `complete`, which would tell the client not to come back.
+                # There is no `complete`, which would tell the client not to reconnect.
                 assert stream.seen == []
             writer.write(body[5:])
             answer = await asyncio.wait_for(reader.read(), 20)
             assert ada.username.encode() in answer
-            assert await asyncio.to_thread(server.process.wait, 20) == 0
-            assert time.monotonic() - started < 10
+            assert await asyncio.to_thread(server.process.wait, 30) == 0
             writer.close()
             for stream in streams:
                 await stream.__aexit__(None, None, None)
     assert not [line for line in server.log() if line["level"] == "error"], server.log()
 
 
-async def test_a_stop_waits_no_longer_than_it_may_for_a_request_that_does_not_end(
+async def test_shutdown_does_not_wait_longer_than_configured_for_requests(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    with running_server(tmp_path, database_url=cluster.url(), shutdown_seconds="1") as server:
+    limits = {"shutdown_seconds": "1", "read_timeout_seconds": "300"}
+    with running_server(tmp_path, database_url=cluster.url(), **limits) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
         writer.write(b"Content-Length: 100\r\n\r\n{")
         in_progress = "messenger_http_requests_in_progress"
         await eventually(lambda: server.metric(in_progress) == 2)
         server.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(server.process.wait, 10) == 0
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
         writer.close()
 
 
-def test_a_server_may_open_as_many_files_as_the_system_lets_it(
+def test_a_server_raises_its_limit_of_open_files_to_the_system_s(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    """Each stream is one, and a process starts with 1,024."""
+    """Each stream needs a file descriptor, and a process starts with a limit of 1,024."""
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most - 1), most))
     try:
@@ -100,8 +99,8 @@ def test_a_server_may_open_as_many_files_as_the_system_lets_it(
     assert (soft, hard) == (min(most, 2**20), most)
 
 
-async def test_data_outlives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
-    """The embedded database goes with its server, however that ends, and is there again with the next."""
+async def test_data_survives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
+    """The embedded database ends with its server, however that ends, and is available to the next one."""
     with running_server(tmp_path) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
@@ -123,7 +122,7 @@ async def test_data_outlives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
     assert not [child for child in running if child.status() != psutil.STATUS_ZOMBIE]
 
 
-async def test_the_server_ends_when_its_embedded_database_does(tmp_path: Path):
+async def test_the_server_ends_when_its_embedded_database_ends(tmp_path: Path):
     with running_server(tmp_path) as server:
         [postgres] = psutil.Process(server.process.pid).children()
         postgres.send_signal(signal.SIGINT)
@@ -131,7 +130,7 @@ async def test_the_server_ends_when_its_embedded_database_does(tmp_path: Path):
     assert "has ended" in server.log_path.read_text()
 
 
-def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
+def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
     with running_server(tmp_path) as server:
         done = run(tmp_path, "seed")
         assert (done.returncode, done.stderr) == (0, "")
@@ -148,7 +147,7 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         assert answer["data"]["conversations"]["pageInfo"] == {"hasNextPage": True}
         assert run(tmp_path, "sign-out", "John").stdout == "1 sessions ended.\n"
         assert run(tmp_path, "sign-out", "john").stdout == "0 sessions ended.\n"
-    # And without a server, they run the database themselves.
+    # Without a server, the commands start the database themselves.
     assert run(tmp_path, "migrate").returncode == 0
     for command in ("token", "sign-out"):
         unknown = run(tmp_path, command, "nobody-has-this-name")
@@ -218,7 +217,7 @@ def test_commands_use_the_database_that_a_server_has_running(tmp_path: Path):
         ),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
+def test_a_wrong_setting_prevents_the_start_with_one_line_that_names_it(
     tmp_path: Path, settings: dict[str, str], complaint: str
 ):
     done = run(tmp_path, "serve", **settings)
@@ -228,7 +227,7 @@ def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
     assert done.stdout == ""
 
 
-def test_a_complaint_about_a_secret_does_not_show_it(tmp_path: Path):
+def test_errors_about_secrets_do_not_show_them(tmp_path: Path):
     for settings in (
         {"secret_key": "hunter2"},
         {"database_url": "mysql://me:hunter2@host/x"},
@@ -239,7 +238,7 @@ def test_a_complaint_about_a_secret_does_not_show_it(tmp_path: Path):
         assert "hunter2" not in complaint
 
 
-def test_settings_come_from_flags_then_the_environment_then_the_file(tmp_path: Path):
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path):
     (tmp_path / ".env").write_text(
         "MESSENGER_PORT=1\nMESSENGER_HOST=192.0.2.1\nMESSENGER_PUBLIC_URL=http://x\n"
     )

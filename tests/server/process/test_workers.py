@@ -1,9 +1,8 @@
-"""Several workers: one address, one set of numbers, and nothing left behind when the parent goes."""
+"""Several workers have one address and one set of metrics, and none outlives the parent."""
 
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -34,7 +33,7 @@ async def both_listen(server: Server, times: int = 2) -> None:
     await eventually(lambda: server.log_path.read_text().count("listening for hints") >= times)
 
 
-async def test_streams_on_every_worker_hear_what_is_sent_to_any(workers: Server):
+async def test_streams_on_every_worker_receive_messages_sent_to_any(workers: Server):
     await both_listen(workers)
     assert len(processes_of(workers)) == 2
     async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
@@ -42,7 +41,7 @@ async def test_streams_on_every_worker_hear_what_is_sent_to_any(workers: Server)
         conversation = await ada.opens_conversation_with(grace)
         streams = [grace.listening() for _ in range(12)]
         opened = [await stream.__aenter__() for stream in streams]
-        # /metrics, whichever worker answers, speaks for both.
+        # /metrics covers both workers, whichever of them answers.
         await eventually(lambda: workers.metric("messenger_open_streams") == 12)
         for number in range(10):
             await ada.sends(str(number), to=conversation)
@@ -66,7 +65,7 @@ async def test_a_session_ended_on_one_worker_ends_on_all(workers: Server):
             await stream.__aexit__(None, None, None)
 
 
-async def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(workers: Server):
+async def test_a_killed_worker_is_replaced_and_no_message_is_lost(workers: Server):
     await both_listen(workers)
     async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
@@ -76,7 +75,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(workers: 
         before[0].kill()
         await eventually(lambda: len(set(processes_of(workers)) - set(before)) == 1)
         await both_listen(workers, 3)
-        # Both of them serve.
+        # Both workers serve again.
         for number in range(20):
             await ada.sends(str(number), to=conversation)
         async with grace.listening(after=cursor) as heard:
@@ -84,7 +83,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(workers: 
 
 
 async def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path):
-    """Killed, the parent takes its workers and its database along."""
+    """When the parent is killed, its workers and its database end too."""
     with running_server(tmp_path, workers="2") as server:
         await both_listen(server)
         children = psutil.Process(server.process.pid).children(recursive=True)
@@ -98,19 +97,17 @@ async def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path):
         await eventually(lambda: not any(map(is_running, children)))
 
 
-async def test_ctrl_c_stops_the_workers_and_all_leave_cleanly(tmp_path: Path):
-    with running_server(tmp_path, workers="2") as server:
+async def test_ctrl_c_stops_all_workers_cleanly(tmp_path: Path):
+    with running_server(tmp_path, workers="2", shutdown_seconds="300") as server:
         await both_listen(server)
         children = processes_of(server)
-        started = time.monotonic()
         os.kill(server.process.pid, signal.SIGINT)
-        assert await asyncio.to_thread(server.process.wait, 20) == 0
-        assert time.monotonic() - started < 10
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
         assert not any(child.is_running() for child in children)
     assert [line for line in server.log() if line["level"] == "error"] == []
 
 
-def test_memory_is_no_broadcaster_for_several_workers(tmp_path: Path):
+def test_the_memory_broadcaster_rejects_several_workers(tmp_path: Path):
     with (
         pytest.raises(AssertionError, match="MESSENGER_BROADCAST_URL is wrong: memory:// works with one"),
         running_server(tmp_path, workers="2", broadcast_url="memory://"),
@@ -118,7 +115,7 @@ def test_memory_is_no_broadcaster_for_several_workers(tmp_path: Path):
         pass
 
 
-async def test_workers_are_told_the_secrets_too(cluster: Cluster, database: Database, tmp_path: Path):
+async def test_workers_receive_secret_settings(cluster: Cluster, database: Database, tmp_path: Path):
     settings = {
         "secret_key": "a secret that is long enough for all of us",
         "github_client_id": "messenger",
@@ -129,7 +126,7 @@ async def test_workers_are_told_the_secrets_too(cluster: Cluster, database: Data
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             providers = await http.get("/auth/providers")
             assert "github" in providers.text
-            # Sealed with the key by one worker, whichever opens it.
+            # One worker seals the state with the key, and any worker can open it.
             begun = await http.get("/auth/github/login")
             assert begun.headers["location"].startswith("https://github.com/")
     assert "*****" not in server.log_path.read_text()

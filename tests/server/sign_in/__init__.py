@@ -1,1 +1,1 @@
-"""Signing in and out: who gets a token, where it is good, and what other sites cannot do with it."""
+"""Signing in and out: who gets a token, where it is accepted, and what other sites cannot do with it."""

@@ -1,4 +1,4 @@
-"""A server that the world reaches."""
+"""A public server."""
 
 from collections.abc import Generator
 

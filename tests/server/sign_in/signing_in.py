@@ -1,4 +1,4 @@
-"""Signing in by name, and being known by a token."""
+"""Signing in by name, and identifying oneself with a token."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -44,7 +44,7 @@ async def post(http: httpx.AsyncClient, path: str, headers: Mapping[str, str]) -
 
 
 async def viewer(http: httpx.AsyncClient, headers: Mapping[str, str]) -> str:
-    """Return whom the server takes the sender for, or the code with which it turns them down."""
+    """Return the viewer's username, or the error code if the server rejects the request."""
     answer = (await http.post("/graphql", json=VIEWER, headers=headers)).json()
     if "errors" in answer:
         return answer["errors"][0]["extensions"]["code"]
@@ -66,7 +66,7 @@ def cookie_set_by(response: httpx.Response) -> "Morsel[str]":
 
 
 def refusal(response: httpx.Response, status: int) -> str:
-    """Return the code of a refusal, whose shape is the contract's."""
+    """Return the code of a rejection, which must have the shape of the contract."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     [(name, error)] = response.json().items()
@@ -77,7 +77,7 @@ def refusal(response: httpx.Response, status: int) -> str:
 
 
 async def change_session(database: Database, token: str, **values: Any) -> None:
-    """Move the times of the token's session, which is quicker than to wait for them."""
+    """Change the times of the token's session, which is faster than waiting for them."""
     statement = update(sessions).where(sessions.c.token_hash == sha256(token.encode()).hexdigest())
     async with tables(database) as connection:
         assert (await connection.execute(statement.values(**values))).rowcount == 1

@@ -1,4 +1,4 @@
-"""Signing in by name: which names, which requests, and what the cookie is like."""
+"""Signing in by name: names, requests, and the cookie."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import MESSENGER, Server, running_server
 
 
-async def test_a_new_name_makes_a_user_who_is_found_again_in_any_case(http: httpx.AsyncClient):
+async def test_a_new_name_creates_a_user_and_names_are_case_insensitive(http: httpx.AsyncClient):
     name = a_name()
     first = (await log_in(http, name)).json()
     assert set(first) == {"token", "expiresAt", "user"}
@@ -65,8 +65,8 @@ async def test_a_new_name_makes_a_user_who_is_found_again_in_any_case(http: http
         ("ada/../..", "INVALID"),
     ],
 )
-async def test_a_name_that_nobody_may_have_is_refused(http: httpx.AsyncClient, name: str, code: str):
-    # Python's own encoder escapes half of a surrogate pair, which httpx's could not send.
+async def test_an_invalid_name_is_rejected(http: httpx.AsyncClient, name: str, code: str):
+    # Python's own encoder escapes lone surrogates, which httpx cannot send.
     body = json.dumps({"username": name})
     response = await http.post("/auth/dev/login", content=body, headers={"content-type": "application/json"})
     assert refusal(response, 400) == code
@@ -99,7 +99,7 @@ async def test_a_name_may_have_letters_digits_dots_underscores_and_hyphens(http:
     ],
     ids=lambda body: repr(body[:30]),
 )
-async def test_a_body_without_a_name_is_refused(http: httpx.AsyncClient, body: bytes):
+async def test_a_body_without_a_name_is_rejected(http: httpx.AsyncClient, body: bytes):
     response = await http.post("/auth/dev/login", content=body, headers={"content-type": "application/json"})
     assert refusal(response, 400) == "BAD_USER_INPUT"
 
@@ -117,7 +117,7 @@ async def test_a_body_without_a_name_is_refused(http: httpx.AsyncClient, body: b
     ],
     ids=str,
 )
-async def test_only_json_signs_in(http: httpx.AsyncClient, headers: dict[str, str]):
+async def test_only_json_is_accepted(http: httpx.AsyncClient, headers: dict[str, str]):
     body = json.dumps({"username": a_name()}).encode()
     assert refusal(await http.post("/auth/dev/login", content=body, headers=headers), 415) == "BAD_USER_INPUT"
 
@@ -126,26 +126,26 @@ async def test_only_json_signs_in(http: httpx.AsyncClient, headers: dict[str, st
     "content_type",
     ["Application/JSON", 'application/json;charset="UTF-8"', "application/json; charset=utf-8; v=1"],
 )
-async def test_json_may_say_so_in_its_own_way(http: httpx.AsyncClient, content_type: str):
+async def test_all_forms_of_the_json_media_type_are_accepted(http: httpx.AsyncClient, content_type: str):
     body = json.dumps({"username": a_name()}).encode()
     response = await http.post("/auth/dev/login", content=body, headers={"content-type": content_type})
     http.cookies.clear()
     assert response.status_code == 200, response.text
 
 
-async def test_a_body_over_the_limit_is_refused(http: httpx.AsyncClient):
+async def test_a_body_over_the_limit_is_rejected(http: httpx.AsyncClient):
     assert refusal(await log_in(http, "a" * 256 * 1024), 413) == "BAD_USER_INPUT"
 
 
 @pytest.mark.parametrize("path", ["/auth/dev/login", "/auth/refresh", "/auth/logout"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
-async def test_signing_in_and_out_is_only_by_post(http: httpx.AsyncClient, method: str, path: str):
+async def test_signing_in_and_out_requires_post(http: httpx.AsyncClient, method: str, path: str):
     response = await http.request(method, path)
     assert response.status_code == 405
     assert response.headers["allow"] == "POST"
 
 
-async def test_many_who_bring_a_new_name_at_once_become_one_user(http: httpx.AsyncClient):
+async def test_concurrent_sign_ins_with_a_new_name_create_one_user(http: httpx.AsyncClient):
     name = a_name()
     spellings = [name.upper() if number % 2 else name.lower() for number in range(20)]
     answers = [each.json() for each in await asyncio.gather(*(log_in(http, each) for each in spellings))]
@@ -153,7 +153,7 @@ async def test_many_who_bring_a_new_name_at_once_become_one_user(http: httpx.Asy
     assert len({answer["token"] for answer in answers}) == 20
 
 
-async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(http: httpx.AsyncClient):
+async def test_the_cookie_is_hidden_from_scripts_and_other_sites(http: httpx.AsyncClient):
     response = await log_in(http, a_name())
     set_cookie = cookie_set_by(response)
     assert (set_cookie.key, set_cookie.value) == (COOKIE, response.json()["token"])
@@ -165,7 +165,7 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(http: httpx
     assert 14 * 86400 - 60 < int(set_cookie["max-age"]) <= 14 * 86400
 
 
-async def test_under_https_the_cookie_is_secure_and_of_this_host(public_server: Server):
+async def test_over_https_the_cookie_is_secure_and_bound_to_the_host(public_server: Server):
     async with httpx.AsyncClient(base_url=public_server.url) as http:
         name = a_name()
         response = await log_in(http, name)
@@ -174,7 +174,7 @@ async def test_under_https_the_cookie_is_secure_and_of_this_host(public_server: 
         assert (set_cookie["httponly"], set_cookie["samesite"].lower()) == (True, "lax")
         assert set_cookie["domain"] == ""
         assert await viewer(http, cookie(set_cookie.value, SECURE_COOKIE)) == name
-        # Without the prefix it may be what another host or plain HTTP has set.
+        # Without the prefix, another host or plain HTTP could have set it.
         assert await viewer(http, cookie(set_cookie.value)) == "nobody"
 
 
@@ -183,7 +183,7 @@ async def test_under_https_the_cookie_is_secure_and_of_this_host(public_server: 
     [{"dev_login": "off"}, {"public_url": "https://chat.example.com"}],
     ids=["turned off", "off by default where the public URL is not localhost"],
 )
-async def test_signing_in_by_name_can_be_off(
+async def test_signing_in_by_name_can_be_switched_off(
     cluster: Cluster, database: Database, tmp_path: Path, settings: dict[str, str]
 ):
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
@@ -192,7 +192,7 @@ async def test_signing_in_by_name_can_be_off(
 
 
 async def messenger_token(cluster: Cluster, folder: Path, name: str) -> tuple[int | None, str, str]:
-    """Return the exit status of `messenger token NAME`, what it prints, and what it complains about."""
+    """Return the exit status, output and error output of `messenger token NAME`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
     process = await asyncio.create_subprocess_exec(
         MESSENGER,
@@ -218,7 +218,7 @@ async def test_the_command_line_prints_a_token(http: httpx.AsyncClient, cluster:
     assert await viewer(http, bearer(earlier)) == name
 
 
-async def test_the_command_line_has_no_token_for_somebody_unknown(cluster: Cluster, tmp_path: Path):
+async def test_the_command_line_rejects_an_unknown_user(cluster: Cluster, tmp_path: Path):
     name = a_name()
     status, output, complaint = await messenger_token(cluster, tmp_path, name)
     assert (status, output) == (1, "")

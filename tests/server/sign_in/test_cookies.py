@@ -1,4 +1,4 @@
-"""Which cookies of a request are the server's own, byte by byte."""
+"""Which cookies of a request are accepted as the server's own, byte by byte."""
 
 import asyncio
 import json
@@ -10,12 +10,12 @@ from tests.server.sign_in.signing_in import COOKIE, SECURE_COOKIE, VIEWER, a_nam
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server
 
-# What Python takes for white space, read as Latin-1: browsers take all but space and tab for part of a name.
+# White space for Python when read as Latin-1; for browsers, all but space and tab are part of a name.
 WHITE_TO_PYTHON = [byte for byte in range(256) if chr(byte).isspace() and chr(byte) not in " \t\r\n"]
 
 
 async def viewer_by(server: Server, *cookies: bytes) -> str | None:
-    """Send these Cookie headers as they are; return the username of who is signed in."""
+    """Send these Cookie headers unchanged; return the username of the viewer."""
     body = json.dumps(VIEWER).encode()
     lines = b"".join(b"Cookie: " + cookie + b"\r\n" for cookie in cookies)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -28,7 +28,7 @@ async def viewer_by(server: Server, *cookies: bytes) -> str | None:
     writer.close()
     head, _, content = answer.partition(b"\r\n\r\n")
     if head.startswith(b"HTTP/1.1 400 "):
-        # The HTTP parser has rejected the bytes.
+        # The HTTP parser rejected the bytes.
         return None
     assert head.startswith(b"HTTP/1.1 200 "), answer
     found = json.loads(content)["data"]["viewer"]
@@ -42,14 +42,14 @@ def place(request: pytest.FixtureRequest, server: Server, public_server: Server)
 
 
 async def tokens(server: Server) -> tuple[str, bytes, bytes]:
-    """Return a user's name and token, and the token of somebody else."""
+    """Return a user's name and token, and the token of another user."""
     name = a_name()
     async with httpx.AsyncClient(base_url=server.url) as http:
         return name, (await token_for(http, name)).encode(), (await token_for(http, a_name())).encode()
 
 
 @pytest.mark.parametrize("byte", WHITE_TO_PYTHON, ids=hex)
-async def test_a_name_with_another_byte_around_it_is_another_name(place: tuple[Server, bytes], byte: int):
+async def test_a_name_with_an_additional_byte_is_another_name(place: tuple[Server, bytes], byte: int):
     server, cookie = place
     name, own, others = await tokens(server)
     strange = bytes([byte])
@@ -59,14 +59,14 @@ async def test_a_name_with_another_byte_around_it_is_another_name(place: tuple[S
         assert await viewer_by(server, both) in ({name} if byte >= 0x80 else {name, None})
 
 
-async def test_spaces_and_tabs_around_a_cookie_do_not_count(place: tuple[Server, bytes]):
+async def test_spaces_and_tabs_around_a_cookie_are_ignored(place: tuple[Server, bytes]):
     server, cookie = place
     name, own, _ = await tokens(server)
     for sent in (cookie + b"=" + own, b"a=b;\t " + cookie + b" =\t" + own + b" \t; c"):
         assert await viewer_by(server, sent) == name
 
 
-async def test_of_two_cookies_of_one_name_neither_counts(place: tuple[Server, bytes]):
+async def test_of_two_cookies_with_one_name_neither_is_accepted(place: tuple[Server, bytes]):
     server, cookie = place
     _, own, others = await tokens(server)
     first, second = cookie + b"=" + own, cookie + b"=" + others

@@ -1,4 +1,4 @@
-"""A sibling domain's cookie whose name only looks like the session's, as Chromium keeps and sends it."""
+"""A cookie of a sibling domain whose name resembles the session's, as Chromium stores and sends it."""
 
 import asyncio
 import ssl
@@ -26,7 +26,7 @@ ASKS = """async () => {
 
 @asynccontextmanager
 async def tls_server(context: ssl.SSLContext, handler: Handler) -> AsyncGenerator[int]:
-    """Serve on a free port by https, and yield the port."""
+    """Serve over https on a free port, and yield the port."""
     server = await asyncio.start_server(handler, "127.0.0.1", ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -95,7 +95,7 @@ async def test_a_sibling_domain_cannot_choose_the_session(public_server: Server,
             await page.goto(f"{chat}/health/live")
             assert await page.evaluate(ASKS) == name
         await browser.close()
-    # The browser did send what the other domain has planted, before the real one.
+    # The browser really sent the other domain's cookie, before the real one.
     sent = bytes(seen).lower()
     assert attackers.lower().encode() in sent
     assert sent.index(attackers.lower().encode()) < sent.rindex(own.lower().encode())

@@ -1,4 +1,4 @@
-"""Sign-in by name is for one's own machine, unless the operator opens it."""
+"""Sign-in by name is only for the same machine, unless the operator opens it to others."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ PASSED_ON = [
 
 
 async def start_that_fails(folder: Path, **settings: str) -> str:
-    """Start the server, and return the one line with which it stops."""
+    """Start the server, and return the line with which it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
     environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
@@ -54,7 +54,7 @@ async def start_that_fails(folder: Path, **settings: str) -> str:
 async def test_a_server_for_other_machines_needs_a_public_url(tmp_path: Path, host: str, dev_login: str):
     line = await start_that_fails(tmp_path, host=host, port="0", dev_login=dev_login)
     assert line.startswith(f"messenger: MESSENGER_PUBLIC_URL is missing: MESSENGER_HOST={host} ")
-    # It stops before it does anything else.
+    # It fails before it does anything else.
     assert not (tmp_path / ".messenger").exists()
 
 
@@ -71,13 +71,11 @@ async def test_each_loopback_address_offers_development_sign_in(
 
 
 @pytest.mark.parametrize("headers", PASSED_ON, ids=str)
-async def test_a_request_that_a_proxy_passed_on_signs_nobody_in(
-    http: httpx.AsyncClient, headers: dict[str, str]
-):
+async def test_a_forwarded_request_cannot_sign_in(http: httpx.AsyncClient, headers: dict[str, str]):
     assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
 
 
-async def test_a_request_as_nginx_passes_it_on_by_default_signs_nobody_in(server: Server):
+async def test_a_request_forwarded_by_nginx_s_defaults_cannot_sign_in(server: Server):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     body = b'{"username": "ada"}'
     writer.write(
@@ -90,7 +88,7 @@ async def test_a_request_as_nginx_passes_it_on_by_default_signs_nobody_in(server
     assert answer.startswith(b"HTTP/1.1 403 ")
 
 
-async def test_a_trusted_proxy_on_this_machine_opens_it_to_nobody(
+async def test_a_trusted_proxy_on_this_machine_does_not_open_sign_in(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     settings = {"trusted_proxies": "127.0.0.1", "public_url": "http://localhost:8080"}
@@ -101,7 +99,7 @@ async def test_a_trusted_proxy_on_this_machine_opens_it_to_nobody(
                 assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
 
 
-async def test_the_operator_can_open_it_and_every_start_warns(
+async def test_the_operator_can_open_sign_in_and_every_start_warns(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     settings = {"dev_login": "on", "public_url": "https://chat.example.com", "workers": "2"}
@@ -120,14 +118,14 @@ def connection_from(client: tuple[str, int] | None, version: str = "1.1") -> HTT
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
-def test_a_connection_from_a_loopback_address_is_this_machine_s(address: str):
+def test_a_connection_from_a_loopback_address_is_local(address: str):
     assert is_loopback(address)
     assert is_of_this_machine(connection_from((address, 1)))
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "128.0.0.1", "::2", "::ffff:192.0.2.7", "fe80::1%eth0"])
-def test_a_connection_from_elsewhere_is_not_this_machine_s(address: str):
-    """The server listens elsewhere only if the operator has it do so, which these tests do not."""
+def test_a_connection_from_another_address_is_not_local(address: str):
+    """The server only listens on other addresses if the operator says so, which these tests do not."""
     assert not is_loopback(address)
     assert not is_of_this_machine(connection_from((address, 1)))
     assert not is_of_this_machine(connection_from(None))

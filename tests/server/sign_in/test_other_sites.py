@@ -1,4 +1,4 @@
-"""What pages of other sites can and cannot do."""
+"""What pages of other sites can do, and what they cannot."""
 
 import asyncio
 
@@ -63,7 +63,7 @@ async def test_a_page_of_another_site_cannot_use_the_cookie(http: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("headers", FROM_ANOTHER_SITE.values(), ids=FROM_ANOTHER_SITE.keys())
-async def test_a_page_of_another_site_reserves_and_stops_nothing(
+async def test_a_page_of_another_site_cannot_reserve_or_stop_streams(
     http: httpx.AsyncClient, headers: dict[str, str]
 ):
     token = await token_for(http, a_name())
@@ -81,7 +81,7 @@ async def test_a_page_of_another_site_reserves_and_stops_nothing(
         assert response.json()["errors"][0]["extensions"]["code"] == "CROSS_SITE"
 
 
-async def test_the_graphiql_page_runs_only_our_scripts_and_is_shown_in_no_frame(http: httpx.AsyncClient):
+async def test_the_graphiql_page_runs_only_its_own_scripts_and_cannot_be_framed(http: httpx.AsyncClient):
     page = await http.get("/graphql", headers={"accept": "text/html"})
     assert page.status_code == 200
     directives = dict(each.split(" ", 1) for each in page.headers["content-security-policy"].split("; "))
@@ -95,11 +95,11 @@ async def test_the_graphiql_page_runs_only_our_scripts_and_is_shown_in_no_frame(
 
 
 @pytest.mark.parametrize("headers", FROM_ANOTHER_SITE.values(), ids=FROM_ANOTHER_SITE.keys())
-async def test_a_bearer_token_is_good_whatever_page_sends_it(
+async def test_a_bearer_token_is_accepted_from_any_page(
     http: httpx.AsyncClient, signs_in: SignIn, headers: dict[str, str]
 ):
     ada = await signs_in("ada")
-    # A browser adds the cookie by itself; the token in the header is what counts.
+    # A browser adds the cookie automatically; the token in the header counts.
     used = headers | ada.headers | cookie("wrong")
     assert await viewer(http, used) == ada.username
     answer = await http.get("/graphql", params=VIEWER, headers=used)
@@ -110,9 +110,7 @@ async def test_a_bearer_token_is_good_whatever_page_sends_it(
     assert (await post(http, "/auth/logout", headers | bearer(new))).status_code == 204
 
 
-async def test_our_own_pages_and_whoever_types_the_address_may_use_the_cookie(
-    http: httpx.AsyncClient, server: Server
-):
+async def test_our_own_pages_and_direct_visits_can_use_the_cookie(http: httpx.AsyncClient, server: Server):
     name = a_name()
     token = await token_for(http, name)
     for headers in (
@@ -127,7 +125,7 @@ async def test_our_own_pages_and_whoever_types_the_address_may_use_the_cookie(
         assert (await log_in(http, name, headers)).status_code == 200, headers
 
 
-async def test_an_allowed_origin_may_ask_with_cookies_and_no_other_may(public_server: Server):
+async def test_only_an_allowed_origin_can_send_requests_with_cookies(public_server: Server):
     async with httpx.AsyncClient(base_url=public_server.url) as http:
         name = a_name()
         allowed = {"origin": FRONTEND, "sec-fetch-site": "cross-site"}
@@ -182,8 +180,10 @@ async def test_only_an_allowed_origin_passes_the_preflight(public_server: Server
         "x-of-ours",
     ],
 )
-async def test_a_frontend_elsewhere_may_send_what_its_libraries_add(public_server: Server, added: str):
-    """Also what a setting names; browsers remember it for a while."""
+async def test_a_frontend_of_another_origin_can_send_the_headers_of_its_libraries(
+    public_server: Server, added: str
+):
+    """Including those from a setting; browsers cache the result."""
     preflight = {"access-control-request-method": "POST", "access-control-request-headers": added}
     async with httpx.AsyncClient(base_url=public_server.url) as http:
         response = await http.options("/graphql", headers={"origin": FRONTEND, **preflight})
@@ -196,7 +196,7 @@ async def test_a_frontend_elsewhere_may_send_what_its_libraries_add(public_serve
         assert (await http.options("/graphql", headers={"origin": FRONTEND, **unknown})).status_code == 400
 
 
-async def test_without_allowed_origins_no_other_page_reads_an_answer(http: httpx.AsyncClient):
+async def test_without_allowed_origins_no_other_page_can_read_answers(http: httpx.AsyncClient):
     response = await http.post("/graphql", json=VIEWER, headers={"origin": FRONTEND})
     assert not [name for name in response.headers if name.startswith("access-control-")]
 
@@ -204,17 +204,17 @@ async def test_without_allowed_origins_no_other_page_reads_an_answer(http: httpx
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "[", "[::1", ""]
 )
-async def test_a_host_name_made_to_lead_here_signs_nobody_in(http: httpx.AsyncClient, host: str):
-    """DNS rebinding: to the browser the attacker's page and we are one origin."""
+async def test_an_unknown_host_name_cannot_sign_in(http: httpx.AsyncClient, host: str):
+    """DNS rebinding: for the browser, the attacker's page and this server have the same origin."""
     headers = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
     assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
-async def test_this_machine_signs_in_by_each_of_its_names(http: httpx.AsyncClient, host: str):
+async def test_every_name_of_this_machine_can_sign_in(http: httpx.AsyncClient, host: str):
     assert (await log_in(http, a_name(), {"host": host})).status_code == 200
 
 
-async def test_signing_in_by_name_is_open_to_other_hosts_where_the_operator_says_so(public_server: Server):
+async def test_other_hosts_can_sign_in_by_name_if_the_operator_allows_it(public_server: Server):
     async with httpx.AsyncClient(base_url=public_server.url) as http:
         assert (await log_in(http, a_name(), {"host": "chat.example.com"})).status_code == 200

@@ -1,4 +1,4 @@
-"""Where a token is good, how it is replaced, and how its session ends."""
+"""Where a token is accepted, how it is replaced, and how its session ends."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from tests.server.sign_in.signing_in import (
 from tests.support.tables import tables
 
 
-async def test_the_database_keeps_no_token(http: httpx.AsyncClient, database: Database):
+async def test_the_database_stores_no_tokens(http: httpx.AsyncClient, database: Database):
     old = await token_for(http, a_name())
     token = (await post(http, "/auth/refresh", bearer(old))).json()["token"]
     hashes = [sha256(each.encode()).hexdigest() for each in (token, old)]
@@ -41,7 +41,7 @@ async def test_the_database_keeps_no_token(http: httpx.AsyncClient, database: Da
             assert await connection.scalar(whole_table, {"token": each}) == 0
 
 
-async def test_a_bearer_token_goes_before_a_cookie(http: httpx.AsyncClient):
+async def test_a_bearer_token_takes_precedence_over_a_cookie(http: httpx.AsyncClient):
     ada_name, grace_name = a_name(), a_name()
     ada, grace = await token_for(http, ada_name), await token_for(http, grace_name)
     assert await viewer(http, cookie(grace)) == grace_name
@@ -53,12 +53,12 @@ async def test_a_bearer_token_goes_before_a_cookie(http: httpx.AsyncClient):
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "bearer", "authorization", COOKIE])
-async def test_a_token_in_an_address_signs_nobody_in(http: httpx.AsyncClient, name: str):
+async def test_a_token_in_a_url_is_ignored(http: httpx.AsyncClient, name: str):
     username = a_name()
     token = await token_for(http, username)
     response = await http.get("/graphql", params={**VIEWER, name: token})
     if name == "token":
-        # There single connection mode has its reservations, and this is none.
+        # Reservations are passed there in single connection mode, but this is not one.
         assert response.status_code == 404
     else:
         assert response.json() == {"data": {"viewer": None}}
@@ -67,7 +67,7 @@ async def test_a_token_in_an_address_signs_nobody_in(http: httpx.AsyncClient, na
     assert await viewer(http, bearer(token)) == username
 
 
-async def test_a_token_that_is_not_good_is_not_nobodys(http: httpx.AsyncClient):
+async def test_an_invalid_token_is_rejected_instead_of_ignored(http: httpx.AsyncClient):
     token = await token_for(http, a_name())
     assert await viewer(http, {}) == "nobody"
     assert await viewer(http, {"cookie": "theme=dark"}) == "nobody"
@@ -84,9 +84,7 @@ async def test_a_token_that_is_not_good_is_not_nobodys(http: httpx.AsyncClient):
     assert await viewer(http, {"cookie": f"{COOKIE}="}) == "UNAUTHENTICATED"
 
 
-async def test_a_refresh_ends_the_old_token_after_a_moment_of_grace(
-    http: httpx.AsyncClient, database: Database
-):
+async def test_a_refresh_ends_the_old_token_after_a_grace_period(http: httpx.AsyncClient, database: Database):
     name = a_name()
     old = await token_for(http, name)
     await change_session(database, old, expires_at=datetime.now(UTC) + timedelta(minutes=1))
@@ -124,7 +122,7 @@ async def grace_end(database: Database, token: str) -> datetime:
     return ends
 
 
-async def test_a_refresh_whose_answer_is_lost_can_be_sent_again(http: httpx.AsyncClient, database: Database):
+async def test_a_refresh_whose_answer_was_lost_can_be_repeated(http: httpx.AsyncClient, database: Database):
     name = a_name()
     old = await token_for(http, name)
     lost = await refreshed(http, old)
@@ -134,20 +132,20 @@ async def test_a_refresh_whose_answer_is_lost_can_be_sent_again(http: httpx.Asyn
     new = response.json()["token"]
     assert cookie_set_by(response).value == new
     assert len({old, lost, new}) == 3
-    # Two tokens are good, as after any refresh, and the old one for no longer than before.
+    # Two tokens are valid, as after any refresh, and the old one for as long as before.
     assert [await viewer(http, bearer(token)) for token in (old, lost, new)] == [
         name, "UNAUTHENTICATED", name,
     ]  # fmt: skip
     assert await grace_end(database, new) == ends
-    # It goes on as if nothing had happened.
+    # It continues as if nothing had happened.
     newest = await refreshed(http, new)
     assert [await viewer(http, bearer(token)) for token in (old, new, newest)] == [
         "UNAUTHENTICATED", name, name,
     ]  # fmt: skip
 
 
-async def test_who_refreshes_with_a_token_that_was_lost_ends_the_session(http: httpx.AsyncClient):
-    """A thief may have been first: the person's second refresh has locked them out, or shows them up."""
+async def test_refreshing_with_a_token_replaced_twice_ends_the_session(http: httpx.AsyncClient):
+    """A thief may have been first: the user's second refresh locks the thief out, or reveals them."""
     old = await token_for(http, a_name())
     stolen = await refreshed(http, old)
     new = await refreshed(http, old)
@@ -163,7 +161,9 @@ async def test_only_the_last_predecessor_can_be_refreshed_again(http: httpx.Asyn
     assert [await viewer(http, bearer(token)) for token in (second, third)] == ["UNAUTHENTICATED"] * 2
 
 
-async def test_an_old_token_is_refreshed_again_only_in_its_grace(http: httpx.AsyncClient, database: Database):
+async def test_an_old_token_can_be_refreshed_only_in_its_grace_period(
+    http: httpx.AsyncClient, database: Database
+):
     old = await token_for(http, a_name())
     new = await refreshed(http, old)
     await change_session(database, new, previous_token_until=datetime.now(UTC))
@@ -174,7 +174,7 @@ async def test_an_old_token_is_refreshed_again_only_in_its_grace(http: httpx.Asy
     assert await viewer(http, bearer(new)) == "UNAUTHENTICATED"
 
 
-async def test_many_refreshes_of_one_token_at_once_succeed_and_one_new_token_is_good(http: httpx.AsyncClient):
+async def test_concurrent_refreshes_of_one_token_succeed_and_one_new_token_is_valid(http: httpx.AsyncClient):
     name = a_name()
     old = await token_for(http, name)
     new = await asyncio.gather(*(refreshed(http, old) for _ in range(10)))
@@ -211,7 +211,7 @@ async def test_logging_out_with_a_token_just_replaced_ends_the_new_one_too(http:
 @pytest.mark.parametrize(
     "headers", [{}, {"authorization": "Basic YQ=="}, bearer("wrong"), cookie("wrong")], ids=str
 )
-async def test_who_is_not_signed_in_can_neither_refresh_nor_log_out(
+async def test_unauthenticated_clients_cannot_refresh_or_log_out(
     http: httpx.AsyncClient, path: str, headers: dict[str, str]
 ):
     response = await post(http, path, headers)
@@ -219,7 +219,7 @@ async def test_who_is_not_signed_in_can_neither_refresh_nor_log_out(
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-async def test_an_expired_session_is_over(http: httpx.AsyncClient, database: Database):
+async def test_an_expired_session_is_rejected(http: httpx.AsyncClient, database: Database):
     token = await token_for(http, a_name())
     await change_session(database, token, expires_at=datetime.now(UTC))
     assert await viewer(http, bearer(token)) == "UNAUTHENTICATED"

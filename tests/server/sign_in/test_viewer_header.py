@@ -1,4 +1,4 @@
-"""A page names the user whom it shows, and nothing of its requests is done for another."""
+"""A page names its user, and none of its requests is executed for another user."""
 
 from collections.abc import Callable
 
@@ -44,7 +44,7 @@ async def test_a_request_for_the_user_of_the_cookie_is_answered(http: httpx.Asyn
     assert response.json()["data"]["viewer"]["id"] == headers["messenger-viewer"]
 
 
-async def test_a_page_whose_user_has_signed_out_finds_that_out(http: httpx.AsyncClient, signs_in: SignIn):
+async def test_a_page_learns_that_its_user_has_signed_out(http: httpx.AsyncClient, signs_in: SignIn):
     headers = {"messenger-viewer": await id_of(await signs_in("ada"))}
     response = await http.post("/graphql", json={"query": VIEWER}, headers=headers)
     assert response.json() == {"data": {"viewer": None}}

@@ -1,4 +1,4 @@
-"""A stream ends at once when its session does, if the process that ends the session serves the stream."""
+"""A stream ends immediately with its session if one process ends the session and serves the stream."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -11,13 +11,13 @@ from tests.conftest import SignIn
 from tests.server.endpoints.test_single_connection import Reserved, comes
 from tests.support.people import MESSAGE_CREATED, Person, Stream
 
-# What ends elsewhere is looked for every three seconds, and not always just after it has ended.
+# Sessions that other processes have ended are checked every three seconds, at any phase.
 AT_ONCE_SECONDS = 2
 ROUNDS = 8
 
 
 async def again(person: Person) -> Person:
-    """Open another session of that person's."""
+    """Open another session of the same user."""
     response = await person.http.post("/auth/dev/login", json={"username": person.username})
     person.http.cookies.clear()
     return Person(person.username, response.json()["token"], person.http)
@@ -47,13 +47,13 @@ async def listening_by_reservation(person: Person) -> AsyncGenerator[Stream]:
         yield stream
 
 
-async def is_told(stream: Stream) -> None:
+async def ends_unauthenticated(stream: Stream) -> None:
     [error] = (await stream.answer())["errors"]
     assert error["extensions"]["code"] == "UNAUTHENTICATED"
     assert (await stream.event()).event == "complete"
 
 
-async def is_told_by_reservation(stream: Stream) -> None:
+async def ends_unauthenticated_by_reservation(stream: Stream) -> None:
     operation, payload = await comes(stream)
     assert operation == "listening"
     assert payload is not None
@@ -62,7 +62,7 @@ async def is_told_by_reservation(stream: Stream) -> None:
 
 
 @pytest.mark.parametrize("end", [log_out, end_session, end_other_sessions])
-async def test_a_stream_ends_with_its_session_at_once_and_the_other_sessions_streams_go_on(
+async def test_a_stream_ends_immediately_with_its_session_and_those_of_others_continue(
     signs_in: SignIn, http: httpx.AsyncClient, end: Callable[[Person, Person], Awaitable[None]]
 ):
     staying, eve = await signs_in("ada"), await signs_in("eve")
@@ -75,7 +75,7 @@ async def test_a_stream_ends_with_its_session_at_once_and_the_other_sessions_str
                 reserved = await streams.enter_async_context(listening_by_reservation(leaving))
                 await end(leaving, staying)
                 async with asyncio.timeout(AT_ONCE_SECONDS):
-                    await is_told(distinct)
-                    await is_told_by_reservation(reserved)
+                    await ends_unauthenticated(distinct)
+                    await ends_unauthenticated_by_reservation(reserved)
             await eve.sends(str(number), to=conversation)
             assert await goes_on.contents(1) == [str(number)]

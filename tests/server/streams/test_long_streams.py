@@ -1,4 +1,4 @@
-"""A stream may last for months: nothing may pile up with its events."""
+"""A stream can last for months, so its events must not accumulate anything."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from tests.conftest import PersonMaker
 
 
 class NoStream:
-    """Takes what a stream is told, and sends nothing."""
+    """Ignores everything that a stream would send."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -48,9 +48,7 @@ def kept() -> int:
     return sum(isinstance(each, CollectedFields) for each in gc.get_objects())
 
 
-async def test_a_subscription_keeps_nothing_of_the_events_it_has_executed(
-    database: Database, person: PersonMaker
-):
+async def test_a_subscription_retains_nothing_of_its_executed_events(database: Database, person: PersonMaker):
     ada = await person("ada")
     broadcaster = Broadcaster()
     api = Api()

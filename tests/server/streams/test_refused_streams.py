@@ -1,4 +1,4 @@
-"""Streams that the server ends with a reason: no event is lost to a client that resumes."""
+"""Streams that the server ends with an error: a client that resumes loses no event."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.support.people import MESSAGE_CREATED, Person, Stream, StreamOver
 from tests.support.serving import Server, eventually, running_server
 from tests.support.tables import tables
 
-# An event costs 706 fields, whether the conversation has as many messages or not.
+# An event costs 706 fields, however many messages the conversation has.
 HEAVY = """
     subscription {
         messageCreated { cursor message { content conversation { messages(last: 100) { edges {
@@ -48,7 +48,7 @@ async def two_people(server: Server) -> AsyncGenerator[tuple[Person, Person, str
 
 
 async def skips_ahead(database: Database, person: Person) -> None:
-    """Have the person's inbox go on five entries later, with nothing before that kept."""
+    """Advance the user's inbox by five positions, and trim everything before."""
     user = NodeType.USER.decode((await person.asks("{ viewer { id } }"))["viewer"]["id"])
     later = inboxes.c.last_position + 5
     async with tables(database) as connection:
@@ -57,7 +57,7 @@ async def skips_ahead(database: Database, person: Person) -> None:
         )
 
 
-def refusal_of(answer: dict[str, Any] | None) -> dict[str, Any]:
+def error_of(answer: dict[str, Any] | None) -> dict[str, Any]:
     assert answer is not None
     assert "data" not in answer
     [error] = answer["errors"]
@@ -75,7 +75,7 @@ async def test_a_stream_that_has_fallen_behind_ends_with_cursor_expired(
         before = own_server.metric(ended)
         await skips_ahead(database, ada)
         await grace.sends("two", to=conversation)
-        assert refusal_of(await stream.answer()) == {"code": "CURSOR_EXPIRED"}
+        assert error_of(await stream.answer()) == {"code": "CURSOR_EXPIRED"}
         assert (await stream.event()).event == "complete"
         with pytest.raises(StreamOver):
             await stream.event()
@@ -95,7 +95,7 @@ async def test_in_single_connection_mode_an_expired_cursor_ends_its_operation_al
             await skips_ahead(database, ada)
             await grace.sends("two", to=conversation)
             operation, answer = await comes(stream)
-            assert (operation, refusal_of(answer)) == ("behind", {"code": "CURSOR_EXPIRED"})
+            assert (operation, error_of(answer)) == ("behind", {"code": "CURSOR_EXPIRED"})
             assert (await comes(stream, "complete"))[0] == "behind"
             await reserved.runs(MESSAGE_CREATED, "afterwards")
             await grace.sends("three", to=conversation)
@@ -109,7 +109,7 @@ async def test_in_single_connection_mode_an_expired_cursor_ends_its_operation_al
 async def with_budget(
     cluster: Cluster, folder: Path, fields_a_minute: int
 ) -> AsyncGenerator[tuple[Person, Person, str]]:
-    """Have two people on a server where each may have so many fields executed in a minute."""
+    """Return two users of a server that allows each of them this many fields per minute."""
     settings = {"rate_limits": "on", "cost_per_minute_per_user": str(fields_a_minute)}
     with running_server(folder, database_url=cluster.url(), **settings) as server:
         async with two_people(server) as people:
@@ -117,7 +117,7 @@ async def with_budget(
 
 
 async def uses_up(person: Person) -> None:
-    """Have the person send new documents until their budget does not allow one more."""
+    """Send new documents until the user's budget does not allow another one."""
     async with asyncio.timeout(30):
         for number in range(1000):
             if (await person.posts(f"{{ a{number}: viewer {{ id }} }}")).status_code == 429:
@@ -125,10 +125,10 @@ async def uses_up(person: Person) -> None:
     raise AssertionError("the budget does not end")
 
 
-async def test_an_event_that_still_waits_when_the_session_ends_is_not_skipped(
+async def test_an_event_that_is_waiting_when_the_session_ends_is_not_skipped(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    # An event waits for some seconds here, once the budget is used up.
+    # Once the budget is used up, an event waits for some seconds.
     async with with_budget(cluster, tmp_path, 6000) as (ada, grace, conversation):  # noqa: SIM117
         async with ada.streaming(HEAVY) as stream:
             await grace.sends("one", to=conversation)
@@ -137,26 +137,26 @@ async def test_an_event_that_still_waits_when_the_session_ends_is_not_skipped(
             await grace.sends("two", to=conversation)
             await ada.http.post("/auth/logout", headers=ada.headers)
             last = await stream.event()
-            assert refusal_of(json.loads(last.data)) == {"code": "UNAUTHENTICATED"}
-            # A client resumes after the last id that it has read.
+            assert error_of(json.loads(last.data)) == {"code": "UNAUTHENTICATED"}
+            # A client resumes after the last ID that it has read.
             assert last.id == first.id
             assert (await stream.event()).event == "complete"
 
 
-async def test_a_stream_over_its_budget_ends_with_a_reason_and_resumes_where_it_was(
+async def test_a_stream_over_its_budget_ends_with_an_error_and_can_be_resumed(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    # An event would have to wait for longer than ten seconds here.
+    # An event would have to wait for more than ten seconds.
     async with with_budget(cluster, tmp_path, 3000) as (ada, grace, conversation):
         async with ada.streaming(HEAVY) as stream:
             await uses_up(ada)
             await grace.sends("one", to=conversation)
-            refusal = refusal_of(await stream.answer())
+            refusal = error_of(await stream.answer())
             assert refusal["code"] == "RATE_LIMITED"
             assert 10 <= refusal["retryAfter"] <= 60
             place = stream.last_event_id
             assert (await stream.event()).event == "complete"
-        # Others have budgets of their own.
+        # Other users have their own budgets.
         async with grace.listening(include_mine=True) as hers:
             await grace.sends("two", to=conversation)
             assert await hers.contents(1) == ["two"]

@@ -1,1 +1,1 @@
-"""Signing in with a provider: walked as a browser does, and everything that may go wrong there."""
+"""Signing in with a provider: the steps of a browser, and everything that can go wrong."""

@@ -1,4 +1,4 @@
-"""One server for all tests of signing in with a provider; each makes people of its own."""
+"""One server for all tests of signing in with a provider; each test creates its own users."""
 
 from collections.abc import AsyncGenerator, Generator
 
@@ -11,7 +11,7 @@ from tests.server.sign_in.by_provider.signing import (
     SECRET_KEY,
     SIGNED_IN,
     Signing,
-    somebody_at_github,
+    new_github_user,
 )
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
@@ -45,9 +45,9 @@ def signing(
 
 @pytest.fixture
 def github(signing: Signing) -> Generator[GitHubStandIn]:
-    """GitHub, where somebody new is signed in."""
+    """GitHub, with a new user signed in there."""
     stand_in = signing.github
-    stand_in.user = somebody_at_github()
+    stand_in.user = new_github_user()
     yield stand_in
     stand_in.denies = stand_in.is_down = stand_in.forgets_codes = False
 

@@ -1,4 +1,4 @@
-"""A server that offers sign-in, who it asks, and what people see of it."""
+"""A server with sign-in providers, and what users see of it."""
 
 import re
 import secrets
@@ -22,7 +22,7 @@ PENDING = "messenger-sign-in-"
 
 @dataclass
 class Signing:
-    """A server that offers sign-in, and who it asks."""
+    """A server with sign-in, and its providers."""
 
     server: Server
     url: str
@@ -33,7 +33,7 @@ class Signing:
         return f"{self.url}/auth/{provider}/login?{urlencode(parameters)}"
 
 
-def somebody_at_github() -> dict[str, Any]:
+def new_github_user() -> dict[str, Any]:
     login = f"Octocat-{uuid4().hex[:12]}"
     return {
         "id": secrets.randbelow(2**40),
@@ -52,7 +52,7 @@ async def viewer(http: httpx.AsyncClient, url: str, token: str | None = None) ->
 
 
 def problem(page: httpx.Response, status: int) -> str:
-    """Return the title of a page that says what went wrong, which is one that nothing can hide in."""
+    """Return the title of an error page, whose security headers must be strict."""
     assert page.status_code == status, page.text
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     policy = page.headers["content-security-policy"]
@@ -67,7 +67,7 @@ def problem(page: httpx.Response, status: int) -> str:
 
 
 def pending_cookies(http: httpx.AsyncClient) -> dict[str, str]:
-    """Return the cookies of the sign-ins that the browser has under way."""
+    """Return the cookies of the browser's pending sign-ins."""
     return {each.name: each.value or "" for each in http.cookies.jar if each.name.startswith(PENDING)}
 
 

@@ -20,7 +20,7 @@ from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET
 def certified(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[str]:
-    """Yield the URL of a server whose people are those of a certified OpenID provider."""
+    """Yield the URL of a server whose users sign in with a certified OpenID provider."""
     port = free_port()
     with (
         certified_provider(f"http://localhost:{port}/auth/oidc/callback") as issuer,
@@ -43,14 +43,14 @@ async def sign_in_at_provider(browser: Browser, url: str, name: str) -> httpx.Re
     return await browser.sends_form(page)
 
 
-async def test_somebody_signs_in_with_a_certified_provider(browser: Browser, certified: str):
+async def test_a_user_signs_in_with_a_certified_provider(browser: Browser, certified: str):
     name = f"ada-{uuid4().hex[:12]}"
     page = await sign_in_at_provider(browser, certified, name)
     assert str(page.url) == f"{certified}/graphql?query=%7B__typename%7D"
     assert page.json() == {"data": {"__typename": "Query"}}
     known = {"username": name, "avatarUrl": f"https://pictures.example/{name}.png"}
     assert await viewer(browser.http, certified) == known
-    # Nothing of the sign-in stays behind, and a second one finds the same user.
+    # The sign-in leaves no cookies behind, and a second one finds the same user.
     assert not pending_cookies(browser.http)
     browser.http.cookies.clear()
     assert await viewer(browser.http, certified) is None
@@ -58,7 +58,7 @@ async def test_somebody_signs_in_with_a_certified_provider(browser: Browser, cer
     assert await viewer(browser.http, certified) == known
 
 
-async def test_a_provider_that_tells_no_name_still_signs_people_in(browser: Browser, certified: str):
+async def test_a_user_without_a_name_at_the_provider_can_sign_in(browser: Browser, certified: str):
     await sign_in_at_provider(browser, certified, f"nameless-{uuid4().hex}")
     made = await viewer(browser.http, certified)
     assert made is not None
@@ -66,7 +66,7 @@ async def test_a_provider_that_tells_no_name_still_signs_people_in(browser: Brow
     assert made["avatarUrl"] is None
 
 
-async def test_somebody_who_says_no_at_the_provider_is_told_so(browser: Browser, certified: str):
+async def test_a_user_who_declines_at_the_provider_sees_an_explanation(browser: Browser, certified: str):
     page = await browser.goes_to(f"{certified}/auth/oidc/login")
     [cancel] = re.findall(r'href="([^"]*/abort)"', page.text)
     page = await browser.goes_to(str(httpx.URL(str(page.url)).join(cancel)))

@@ -1,4 +1,4 @@
-"""Which requests count as sign-ins of their address: not those that any site can have a browser send."""
+"""Which requests count as sign-ins of an address: not those that any site can make a browser send."""
 
 from collections.abc import Generator
 
@@ -7,7 +7,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.server.sign_in.by_provider.signing import SECRET_KEY, pending_cookies, problem, somebody_at_github
+from tests.server.sign_in.by_provider.signing import SECRET_KEY, new_github_user, pending_cookies, problem
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
@@ -20,10 +20,10 @@ VISIT = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
 def counting(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[str]:
-    """Yield the URL of a server that takes two sign-ins a minute from an address."""
+    """Yield the URL of a server that allows two sign-ins per minute and address."""
     port = free_port()
     with (
-        served(GitHubStandIn(somebody_at_github()).app()) as github_url,
+        served(GitHubStandIn(new_github_user()).app()) as github_url,
         running_server(
             tmp_path_factory.mktemp("counting"),
             database_url=cluster.url(),
@@ -39,13 +39,13 @@ def counting(
         yield f"http://localhost:{port}"
 
 
-async def test_what_other_sites_can_send_uses_up_no_sign_ins(counting: str, browser: Browser):
+async def test_requests_from_other_sites_do_not_count_as_sign_ins(counting: str, browser: Browser):
     callback, login = "/auth/github/callback?code=c&state=s", "/auth/github/login"
     async with httpx.AsyncClient(base_url=counting) as visitor:
         for _ in range(3):
             for path in ("/auth/refresh", "/auth/token", "/auth/dev/login"):
                 assert (await visitor.post(path, headers=CROSS_SITE)).status_code == 403
-            # Without a token there is nothing to look up.
+            # Without a token, the server queries nothing.
             assert (await visitor.post("/auth/refresh")).status_code == 401
             assert (await visitor.get(login, headers=CROSS_SITE)).status_code == 400
             assert (await visitor.get(callback, headers=CROSS_SITE)).status_code == 400
@@ -59,5 +59,5 @@ async def test_what_other_sites_can_send_uses_up_no_sign_ins(counting: str, brow
     page = await browser.goes_to(address)
     assert problem(page, 429) == "Too many sign-ins"
     assert 1 <= int(page.headers["retry-after"]) <= 60
-    # What is under way can go on when there are fewer.
+    # A pending sign-in can continue once there are fewer.
     assert len(pending_cookies(browser.http)) == 1

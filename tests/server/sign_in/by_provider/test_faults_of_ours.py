@@ -1,4 +1,4 @@
-"""What a person is told when it is we who cannot sign them in."""
+"""What users see when the server itself fails to sign them in."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -8,7 +8,7 @@ import pytest
 
 from db.embedded import Cluster
 from tests.server.graphql.asking import log_lines
-from tests.server.sign_in.by_provider.signing import SECRET_KEY, problem, somebody_at_github, viewer
+from tests.server.sign_in.by_provider.signing import SECRET_KEY, new_github_user, problem, viewer
 from tests.support.browser import Browser
 from tests.support.own_database import OwnDatabase
 from tests.support.serving import Server, free_port, running_server
@@ -27,7 +27,7 @@ async def own_server(
     own_database: OwnDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Server]:
     with (
-        served(GitHubStandIn(somebody_at_github()).app()) as github_url,
+        served(GitHubStandIn(new_github_user()).app()) as github_url,
         running_server(
             tmp_path_factory.mktemp("own"),
             database_url=own_database.url,
@@ -41,7 +41,7 @@ async def own_server(
         yield running
 
 
-async def test_a_fault_of_ours_is_a_page_with_the_id_that_is_in_the_log(
+async def test_an_internal_error_is_a_page_with_the_logged_request_id(
     browser: Browser, own_server: Server, own_database: OwnDatabase
 ):
     login = f"http://localhost:{own_server.port}/auth/github/login"
@@ -57,13 +57,13 @@ async def test_a_fault_of_ours_is_a_page_with_the_id_that_is_in_the_log(
     assert await viewer(browser.http, own_server.url.replace("127.0.0.1", "localhost")) is not None
 
 
-async def test_without_its_database_the_server_asks_for_another_try(
+async def test_without_its_database_the_server_asks_to_retry(
     browser: Browser, own_server: Server, own_database: OwnDatabase
 ):
     async with own_database.away():
         page = await browser.goes_to(f"http://localhost:{own_server.port}/auth/github/login")
     assert problem(page, 503) == "Sign-in is temporarily unavailable"
     assert 'href="/auth/github/login?' in page.text
-    # Loading the page again is a try, too.
+    # Reloading the page retries as well.
     await browser.goes_to(str(page.url))
     assert await viewer(browser.http, f"http://localhost:{own_server.port}") is not None

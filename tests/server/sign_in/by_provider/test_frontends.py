@@ -1,4 +1,4 @@
-"""Frontends of other origins: where they may be, and their one-time codes."""
+"""Frontends on other origins: where they may be, and their one-time codes."""
 
 import secrets
 from urllib.parse import parse_qs, urlsplit
@@ -20,7 +20,7 @@ from tests.support.tables import tables
     ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/\t/evil.example",
      "evil", "", "/" + "x" * 2000, "/\n"],
 )  # fmt: skip
-async def test_sign_in_leads_to_no_other_site(browser: Browser, signing: Signing, following: str):
+async def test_sign_in_never_redirects_to_another_site(browser: Browser, signing: Signing, following: str):
     response = await browser.http.get(signing.login("github", next=following))
     assert (response.status_code, response.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
     assert "location" not in response.headers
@@ -54,7 +54,7 @@ async def test_sign_in_leads_to_no_other_site(browser: Browser, signing: Signing
     ],
     ids=str,
 )
-async def test_a_frontend_gets_a_code_only_at_its_exact_address_and_with_a_challenge(
+async def test_a_frontend_needs_its_exact_address_and_a_challenge_to_get_a_code(
     browser: Browser, signing: Signing, change: dict[str, str]
 ):
     good = {
@@ -68,7 +68,7 @@ async def test_a_frontend_gets_a_code_only_at_its_exact_address_and_with_a_chall
 
 
 async def code_for_frontend(browser: Browser, signing: Signing, verifier: str, **more: str) -> str:
-    """Sign in from the frontend; return the address that it is called back at."""
+    """Sign in from the frontend; return the address of its callback."""
     asked = {
         "redirect_uri": SIGNED_IN,
         "code_challenge": challenge_of(verifier),
@@ -110,7 +110,7 @@ async def test_a_frontend_of_another_origin_exchanges_a_code_for_a_token(
     assert (again.status_code, again.json()["error"]["code"]) == (400, "CODE_INVALID")
 
 
-async def test_a_code_is_worth_nothing_without_its_verifier_and_then_nothing_at_all(
+async def test_a_code_with_a_wrong_verifier_is_rejected_and_used_up(
     browser: Browser, signing: Signing, github: GitHubStandIn, database: Database
 ):
     verifier = secrets.token_urlsafe(32)
@@ -125,7 +125,7 @@ async def test_a_code_is_worth_nothing_without_its_verifier_and_then_nothing_at_
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "CODE_INVALID")
 
 
-async def test_a_code_that_nobody_comes_for_expires_within_a_minute(
+async def test_an_unused_code_expires_within_a_minute(
     browser: Browser, signing: Signing, github: GitHubStandIn, database: Database
 ):
     verifier = secrets.token_urlsafe(32)
@@ -147,25 +147,25 @@ async def test_a_code_that_nobody_comes_for_expires_within_a_minute(
      {"code": "é", "code_verifier": "x" * 43}, {"code": "x", "code_verifier": "é" * 43}],
     ids=str,
 )  # fmt: skip
-async def test_an_exchange_that_makes_no_sense_is_refused(signing: Signing, body: dict[str, object]):
+async def test_a_malformed_exchange_is_rejected(signing: Signing, body: dict[str, object]):
     answer = await exchanged(signing, **body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
 
 
-async def test_another_sites_page_exchanges_nothing(signing: Signing):
+async def test_a_page_of_another_site_cannot_exchange_a_code(signing: Signing):
     async with httpx.AsyncClient(base_url=signing.url) as http:
         body = {"code": "x", "code_verifier": "x" * 43}
         answer = await http.post("/auth/token", json=body, headers={"origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "CROSS_SITE")
 
 
-async def test_a_pages_script_cannot_begin_a_sign_in(signing: Signing):
+async def test_a_script_cannot_start_a_sign_in(signing: Signing):
     async with httpx.AsyncClient() as http:
         answer = await http.get(signing.login("github"), headers={"sec-fetch-mode": "no-cors"})
     assert answer.status_code == 400
 
 
-async def test_frontends_are_told_which_ways_there_are(signing: Signing, http: httpx.AsyncClient):
+async def test_frontends_can_list_the_sign_in_providers(signing: Signing, http: httpx.AsyncClient):
     offered = (await http.get(f"{signing.url}/auth/providers")).json()
     assert offered == {
         "providers": [

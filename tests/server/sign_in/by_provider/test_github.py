@@ -1,4 +1,4 @@
-"""Signing in with GitHub, and what comes of it."""
+"""Signing in with GitHub, and its results."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -9,14 +9,14 @@ from sqlalchemy import func, select
 
 from db.engine import Database
 from db.tables import sessions
-from tests.server.sign_in.by_provider.signing import Signing, somebody_at_github, viewer
+from tests.server.sign_in.by_provider.signing import Signing, new_github_user, viewer
 from tests.support.browser import Browser
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 from tests.support.tables import tables
 
 
-async def test_somebody_signs_in_with_github(browser: Browser, signing: Signing, github: GitHubStandIn):
+async def test_a_user_signs_in_with_github(browser: Browser, signing: Signing, github: GitHubStandIn):
     page = await browser.goes_to(signing.login("github", next="/health/live"))
     assert str(page.url) == f"{signing.url}/health/live"
     assert await viewer(browser.http, signing.url) == {
@@ -25,7 +25,7 @@ async def test_somebody_signs_in_with_github(browser: Browser, signing: Signing,
     }
 
 
-async def test_signing_in_again_ends_the_session_that_the_browser_had(
+async def test_signing_in_again_ends_the_browser_s_previous_session(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     await browser.goes_to(signing.login("github"))
@@ -46,7 +46,7 @@ async def test_signing_in_again_ends_the_session_that_the_browser_had(
     assert answers[1].json() == {"data": {"sessions": [{"current": True}]}}
 
 
-async def test_who_has_changed_their_name_at_github_is_the_same_user(
+async def test_a_user_who_was_renamed_at_github_is_the_same_user(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     await browser.goes_to(signing.login("github"))
@@ -58,14 +58,14 @@ async def test_who_has_changed_their_name_at_github_is_the_same_user(
 
 async def test_a_name_that_is_taken_gets_a_number(browser: Browser, signing: Signing, github: GitHubStandIn):
     await browser.goes_to(signing.login("github"))
-    github.user = {**somebody_at_github(), "login": github.user["login"].upper(), "name": None}
+    github.user = {**new_github_user(), "login": github.user["login"].upper(), "name": None}
     await browser.goes_to(signing.login("github"))
     named = await viewer(browser.http, signing.url)
     assert named is not None
     assert named["username"] == f"{github.user['login']}-2"
 
 
-async def test_a_signed_in_session_is_a_session_like_any_other(
+async def test_a_session_from_a_provider_is_a_session_like_any_other(
     browser: Browser, signing: Signing, github: GitHubStandIn, database: Database
 ):
     await browser.goes_to(signing.login("github"))
@@ -82,8 +82,8 @@ async def test_a_signed_in_session_is_a_session_like_any_other(
     assert await viewer(browser.http, signing.url) is None
 
 
-async def test_without_a_secret_key_one_is_made_once_and_kept_from_others(browser: Browser, tmp_path: Path):
-    github = GitHubStandIn(somebody_at_github())
+async def test_without_a_secret_key_a_private_one_is_generated_once(browser: Browser, tmp_path: Path):
+    github = GitHubStandIn(new_github_user())
     with served(github.app()) as github_url:
         offered = {
             "github_url": github_url,
@@ -98,6 +98,6 @@ async def test_without_a_secret_key_one_is_made_once_and_kept_from_others(browse
             )
         key = tmp_path / ".messenger" / "secret.key"
         assert key.stat().st_mode & 0o777 == 0o600
-        # A sign-in that a restart comes in between of still ends well.
+        # A sign-in that is interrupted by a restart still succeeds.
         with running_server(tmp_path, port=str(port), **offered):
             assert (await browser.goes_to(back.headers["location"])).status_code == 200

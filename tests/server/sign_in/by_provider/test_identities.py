@@ -1,4 +1,4 @@
-"""Whom a subject of a provider is, and what they are called."""
+"""The user for a subject of a provider, and their name."""
 
 import asyncio
 from uuid import uuid4
@@ -12,7 +12,7 @@ from resolvers.identities import Profile, SubjectRefused, possible_usernames, us
 from resolvers.users import is_username
 
 
-async def test_many_first_sign_ins_of_one_person_at_once_make_one_user(database: Database):
+async def test_concurrent_first_sign_ins_of_one_person_create_one_user(database: Database):
     subject, name = uuid4().hex, f"ada-{uuid4().hex[:12]}"
     made = await asyncio.gather(
         *(user_for(database, "https://id.example", subject, Profile([name])) for _ in range(20))
@@ -29,18 +29,18 @@ async def test_many_first_sign_ins_of_one_person_at_once_make_one_user(database:
         *(user_for(database, "https://id.example", uuid4().hex, Profile([name])) for _ in range(20))
     )
     assert len({user.username.lower() for user in (*made, *others)}) == 21
-    # The same subject at another issuer is somebody else.
+    # The same subject at another issuer is another user.
     assert (await user_for(database, "https://other.example", subject, Profile())).id != made[0].id
 
 
 @pytest.mark.parametrize("subject", ["", "x" * 256, "\0", "\ud800"])
-async def test_a_subject_that_cannot_be_kept_is_refused(database: Database, subject: str):
+async def test_a_subject_that_cannot_be_stored_is_rejected(database: Database, subject: str):
     with pytest.raises(SubjectRefused):
         await user_for(database, "https://id.example", subject, Profile())
 
 
 @given(st.lists(st.text(max_size=60), max_size=3))
-def test_every_name_that_is_tried_is_allowed_and_there_is_always_another(names: list[str]):
+def test_every_candidate_name_is_valid_and_there_is_always_another(names: list[str]):
     tried = possible_usernames(names)
     found = [next(tried) for _ in range(30)]
     assert all(is_username(name) for name in found)
@@ -58,5 +58,5 @@ def test_every_name_that_is_tried_is_allowed_and_there_is_always_another(names: 
         (["<script>"], "script"),
     ],
 )
-def test_a_provider_s_name_is_kept_as_far_as_it_can_be(names: list[str], first: str):
+def test_a_provider_s_name_is_kept_as_far_as_possible(names: list[str], first: str):
     assert next(possible_usernames(names)) == first

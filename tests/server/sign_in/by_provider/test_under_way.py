@@ -1,4 +1,4 @@
-"""What is remembered while somebody is at the provider, and what is taken for the way back."""
+"""The state of pending sign-ins, and which callbacks are accepted."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tests.support.browser import Browser
 from tests.support.stand_ins import CLIENT_SECRET, GitHubStandIn, Issuer
 
 
-async def test_what_is_remembered_of_a_sign_in_is_sealed_and_out_of_reach(
+async def test_the_state_of_a_sign_in_is_sealed_and_hidden_from_scripts(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     response = await browser.http.get(signing.login("github", next="/health/live"))
@@ -76,7 +76,7 @@ def of_another_key(cookie: str) -> str:
 
 
 @pytest.mark.parametrize("changed", [tampered, aged, of_another_key, empty, nonsense])
-async def test_a_sign_in_that_is_not_under_way_here_signs_nobody_in(
+async def test_a_callback_without_a_valid_pending_sign_in_is_rejected(
     browser: Browser, signing: Signing, github: GitHubStandIn, changed: Callable[[str], str]
 ):
     at_github = await browser.http.get(signing.login("github"))
@@ -90,16 +90,16 @@ async def test_a_sign_in_that_is_not_under_way_here_signs_nobody_in(
     assert await viewer(browser.http, signing.url) is None
 
 
-async def test_a_callback_that_this_browser_did_not_begin_signs_nobody_in(
+async def test_a_callback_started_by_another_browser_is_rejected(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
-    """Somebody's own finished sign-in, sent to another as a link, would make them write under that name."""
+    """A link to an attacker's own sign-in would otherwise make others write under the attacker's name."""
     theirs = await browser.goes_to(signing.login("github"), stops_before=signing.url)
     link = theirs.headers["location"]
     browser.http.cookies.clear()
     await browser.http.get(signing.login("github"))
     assert problem(await browser.goes_to(link), 400) == "This sign-in has expired"
-    # Nor is an answer of one provider taken for another's.
+    # An answer of one provider is not accepted as another's either.
     own = await browser.goes_to(signing.login("github"), stops_before=signing.url)
     crossed = own.headers["location"].replace("/auth/github/", "/auth/oidc/")
     assert problem(await browser.goes_to(crossed), 400) == "This sign-in has expired"
@@ -140,7 +140,7 @@ def with_a_part_too_many(cookie: str) -> str:
         with_a_part_too_many,
     ],
 )
-async def test_a_cookie_that_is_strangely_sealed_is_an_expired_sign_in(
+async def test_a_malformed_cookie_is_treated_as_an_expired_sign_in(
     browser: Browser, signing: Signing, github: GitHubStandIn, changed: Callable[[str], str]
 ):
     at_github = await browser.http.get(signing.login("github"))
@@ -152,7 +152,7 @@ async def test_a_cookie_that_is_strangely_sealed_is_an_expired_sign_in(
     assert problem(page, 400) == "This sign-in has expired"
 
 
-async def test_a_callback_that_is_loaded_again_leads_into_the_app(
+async def test_reloading_a_callback_leads_to_the_app(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     back = await browser.goes_to(signing.login("github", next="/health/live"), stops_before=signing.url)
@@ -161,13 +161,13 @@ async def test_a_callback_that_is_loaded_again_leads_into_the_app(
     again = await browser.http.get(back.headers["location"])
     assert (again.status_code, again.headers["location"]) == (303, "/")
     assert browser.http.cookies["messenger-session"] == token
-    # Who has signed out meanwhile is not signed in by it.
+    # A user who has signed out meanwhile is not signed in by it.
     await browser.http.post(f"{signing.url}/auth/logout", headers={"sec-fetch-site": "same-origin"})
     browser.http.cookies.set("theme", "dark")
     assert problem(await browser.goes_to(back.headers["location"]), 400) == "This sign-in has expired"
 
 
-async def test_a_callback_whose_answer_is_lost_signs_in_when_it_is_loaded_again(
+async def test_reloading_a_callback_whose_answer_was_lost_signs_in(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     back = await browser.goes_to(signing.login("github", next="/health/live"), stops_before=signing.url)
@@ -182,7 +182,7 @@ async def test_a_callback_whose_answer_is_lost_signs_in_when_it_is_loaded_again(
     assert not pending_cookies(browser.http)
 
 
-async def test_sign_ins_in_two_tabs_end_well_in_any_order(
+async def test_sign_ins_in_two_tabs_succeed_in_any_order(
     browser: Browser, signing: Signing, github: GitHubStandIn, issuer: Issuer
 ):
     begun = [
@@ -198,7 +198,7 @@ async def test_sign_ins_in_two_tabs_end_well_in_any_order(
         assert len(pending_cookies(browser.http)) == left
 
 
-async def test_a_browser_keeps_a_handful_of_sign_ins_the_newest_ones(
+async def test_a_browser_keeps_a_few_of_the_newest_pending_sign_ins(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     begun = [await browser.goes_to(signing.login("github"), stops_before=signing.url) for _ in range(12)]
@@ -209,7 +209,7 @@ async def test_a_browser_keeps_a_handful_of_sign_ins_the_newest_ones(
     assert problem(await browser.goes_to(begun[0].headers["location"]), 400) == "This sign-in has expired"
     assert (await browser.http.get(begun[-2].headers["location"])).status_code == 303
     assert (await browser.http.get(begun[-1].headers["location"])).status_code == 303
-    # Long addresses are fewer, and one that no browser would keep is refused.
+    # Fewer fit if their addresses are long, and one that no browser would keep is rejected.
     browser.http.cookies.clear()
     for _ in range(6):
         await browser.http.get(signing.login("github", next="/" + "x" * 1500))
@@ -219,7 +219,7 @@ async def test_a_browser_keeps_a_handful_of_sign_ins_the_newest_ones(
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
 
 
-async def test_a_browser_without_cookies_is_told_that_they_are_needed(
+async def test_a_browser_without_cookies_sees_that_they_are_required(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     back = await browser.goes_to(signing.login("github"), stops_before=signing.url)
@@ -238,7 +238,7 @@ LOOKING_AHEAD = [
 
 
 @pytest.mark.parametrize("headers", LOOKING_AHEAD, ids=str)
-async def test_a_prefetch_neither_begins_nor_ends_a_sign_in(
+async def test_a_prefetch_neither_starts_nor_completes_a_sign_in(
     browser: Browser, signing: Signing, github: GitHubStandIn, headers: dict[str, str]
 ):
     begun = await browser.http.get(signing.login("github"), headers=headers)
@@ -250,7 +250,7 @@ async def test_a_prefetch_neither_begins_nor_ends_a_sign_in(
     assert await viewer(browser.http, signing.url) is not None
 
 
-async def test_head_neither_begins_nor_ends_a_sign_in(
+async def test_head_neither_starts_nor_completes_a_sign_in(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     begun = await browser.http.head(signing.login("github"))

@@ -1,4 +1,4 @@
-"""What goes wrong at a provider is told in words, and nobody is believed without proof."""
+"""Failures of a provider are explained to the user, and nothing is believed without proof."""
 
 import hmac
 import re
@@ -22,9 +22,7 @@ from tests.support.stand_ins import CLIENT_ID, GitHubStandIn, Issuer, new_key, p
 from tests.support.tables import tables
 
 
-async def test_what_goes_wrong_at_github_is_told_in_words(
-    browser: Browser, signing: Signing, github: GitHubStandIn
-):
+async def test_failures_at_github_are_explained(browser: Browser, signing: Signing, github: GitHubStandIn):
     github.denies = True
     page = await browser.goes_to(signing.login("github", next="/health/live"))
     assert problem(page, 403) == "You have not been signed in"
@@ -41,9 +39,7 @@ async def test_what_goes_wrong_at_github_is_told_in_words(
     assert (page.status_code, urlsplit(str(page.url)).path) == (200, "/health/live")
 
 
-async def test_a_provider_that_is_down_is_named_in_plain_text(
-    browser: Browser, cluster: Cluster, tmp_path: Path
-):
+async def test_a_provider_that_is_down_is_named(browser: Browser, cluster: Cluster, tmp_path: Path):
     with running_server(
         tmp_path,
         database_url=cluster.url(),
@@ -57,7 +53,7 @@ async def test_a_provider_that_is_down_is_named_in_plain_text(
         assert problem(page, 503) == title
 
 
-async def test_a_provider_that_goes_down_meanwhile_is_named_and_the_next_try_is_good(
+async def test_a_provider_that_goes_down_during_a_sign_in_is_named_and_a_retry_succeeds(
     browser: Browser, signing: Signing, issuer: Issuer
 ):
     begun = signing.login("oidc", next="/health/live")
@@ -69,16 +65,14 @@ async def test_a_provider_that_goes_down_meanwhile_is_named_and_the_next_try_is_
     [again] = re.findall('href="(.*?)"', page.text)
     assert again == "/auth/oidc/login?next=%2Fhealth%2Flive"
     issuer.is_down = False
-    # The code has not been used: loading the page again is enough.
+    # The code has not been used, so reloading the page is enough.
     page = await browser.goes_to(str(page.url))
     assert (page.status_code, page.url.path) == (200, "/health/live")
     assert await viewer(browser.http, signing.url) is not None
 
 
-async def test_nobody_is_asked_to_whom_a_provider_sends_us(
-    browser: Browser, signing: Signing, issuer: Issuer
-):
-    """The code, its verifier and our secret would go there."""
+async def test_redirects_of_a_provider_are_not_followed(browser: Browser, signing: Signing, issuer: Issuer):
+    """Otherwise it would receive the code, its verifier and our secret."""
     issuer.sends_elsewhere = True
     page = await browser.goes_to(signing.login("oidc"))
     assert page.status_code >= 400
@@ -87,9 +81,7 @@ async def test_nobody_is_asked_to_whom_a_provider_sends_us(
     assert await viewer(browser.http, signing.url) is None
 
 
-async def test_a_provider_that_has_an_error_of_its_own_is_named(
-    browser: Browser, signing: Signing, issuer: Issuer
-):
+async def test_a_provider_with_an_internal_error_is_named(browser: Browser, signing: Signing, issuer: Issuer):
     issuer.response = {"error": "server_error", "error_description": "<b>Oops</b>"}
     page = await browser.goes_to(signing.login("oidc"))
     assert problem(page, 502) == "The &lt;b&gt;Team&lt;/b&gt; &amp; Co. could not sign you in"
@@ -97,13 +89,13 @@ async def test_a_provider_that_has_an_error_of_its_own_is_named(
     assert await viewer(browser.http, signing.url) is None
 
 
-async def test_no_e_mail_address_is_asked_for_missed_or_kept(
+async def test_email_addresses_are_neither_required_nor_stored(
     browser: Browser, signing: Signing, github: GitHubStandIn, issuer: Issuer, database: Database
 ):
     for provider, scope in (("github", []), ("oidc", ["openid profile"])):
         there = (await browser.http.get(signing.login(provider))).headers["location"]
         assert parse_qs(urlsplit(there).query).get("scope", []) == scope
-    # Neither has told one before: GitHub's people may hide it, and most providers ask for its scope.
+    # Neither has sent one: GitHub users can hide it, and most providers require a scope for it.
     assert "email" not in github.user
     await browser.goes_to(signing.login("github"))
     assert await viewer(browser.http, signing.url) is not None
@@ -118,7 +110,7 @@ async def test_no_e_mail_address_is_asked_for_missed_or_kept(
             assert await connection.scalar(holding, {"address": address}) == 0
 
 
-async def test_a_provider_that_is_not_set_up_is_told_in_words(http: httpx.AsyncClient):
+async def test_a_provider_that_is_not_configured_is_explained(http: httpx.AsyncClient):
     for path in ("/auth/github/login", "/auth/oidc/callback"):
         assert problem(await http.get(path), 404) == "This way to sign in is not available"
 
@@ -162,7 +154,7 @@ def without_iss(issuer: Issuer) -> None:
     issuer.leaves_out = {"iss"}
 
 
-def of_somebody_else_in_userinfo(issuer: Issuer) -> None:
+def of_another_user_in_userinfo(issuer: Issuer) -> None:
     issuer.claims = {"preferred_username": None}
     issuer.userinfo = {"sub": "grace", "name": "Grace"}
 
@@ -179,10 +171,10 @@ FAR_AHEAD = 100_000_000_000
         pytest.param(with_hmac_of_the_public_key, id="signed with the public key as a password"),
         pytest.param(unsigned, id="not signed"),
         pytest.param(claiming(iss="https://evil.example"), id="of another issuer"),
-        pytest.param(claiming(aud="somebody else"), id="for somebody else"),
-        pytest.param(claiming(aud="somebody else", azp=CLIENT_ID), id="for somebody else, made for us"),
-        pytest.param(claiming(aud=None), id="for nobody"),
-        pytest.param(claiming(aud=[CLIENT_ID, "another"]), id="for several without saying for whom"),
+        pytest.param(claiming(aud="another"), id="for another audience"),
+        pytest.param(claiming(aud="another", azp=CLIENT_ID), id="for another audience, authorized for us"),
+        pytest.param(claiming(aud=None), id="without an audience"),
+        pytest.param(claiming(aud=[CLIENT_ID, "another"]), id="for several audiences without azp"),
         pytest.param(claiming(azp="another"), id="made for another client"),
         pytest.param(claiming(exp=LONG_AGO), id="expired"),
         pytest.param(claiming(exp=None), id="without an end"),
@@ -190,16 +182,16 @@ FAR_AHEAD = 100_000_000_000
         pytest.param(claiming(nonce="another"), id="of another sign-in"),
         pytest.param(claiming(nonce=None), id="of no sign-in"),
         pytest.param(claiming(at_hash="AAAAAAAAAAAAAAAAAAAAAA"), id="of another access token"),
-        pytest.param(claiming(sub=None), id="about nobody"),
-        pytest.param(claiming(sub=""), id="about somebody without a name"),
+        pytest.param(claiming(sub=None), id="without a subject"),
+        pytest.param(claiming(sub=""), id="with an empty subject"),
         pytest.param(claiming(sub="x" * 256, name="Ada"), id="about a name too long to keep"),
-        pytest.param(of_somebody_else_in_userinfo, id="with a profile of somebody else"),
+        pytest.param(of_another_user_in_userinfo, id="with the profile of another user"),
         pytest.param(answering(iss="https://evil.example"), id="an answer of another issuer"),
         pytest.param(answering(iss="https://evil.example", error="access_denied"), id="an error of another"),
-        pytest.param(without_iss, id="an answer of nobody"),
+        pytest.param(without_iss, id="an answer without iss"),
     ],
 )
-async def test_what_a_provider_does_not_vouch_for_signs_nobody_in(
+async def test_an_id_token_that_fails_validation_is_rejected(
     browser: Browser,
     signing: Signing,
     issuer: Issuer,
@@ -217,17 +209,19 @@ async def test_what_a_provider_does_not_vouch_for_signs_nobody_in(
         assert await connection.scalar(select(func.count()).select_from(users)) == count
 
 
-async def test_the_same_provider_when_it_behaves_signs_in(browser: Browser, signing: Signing, issuer: Issuer):
-    """What the table before this one changes is what it says, and nothing else."""
+async def test_the_same_provider_with_a_valid_token_signs_in(
+    browser: Browser, signing: Signing, issuer: Issuer
+):
+    """The previous test fails because of its changes, and for no other reason."""
     subject, name = uuid4().hex, f"grace-{uuid4().hex[:12]}"
     issuer.claims = {"sub": subject, "preferred_username": f"{name}@example.com", "picture": "http://x/y.png"}
     issuer.header = {"x-unknown": "does no harm"}
     await browser.goes_to(signing.login("oidc"))
-    # Of an address only what is before the @, and no picture by plain HTTP.
+    # Only the part of the address before the @ is used, and pictures over plain HTTP are not.
     assert await viewer(browser.http, signing.url) == {"username": name, "avatarUrl": None}
 
 
-async def test_a_provider_may_change_its_keys(browser: Browser, signing: Signing, issuer: Issuer):
+async def test_a_provider_can_rotate_its_keys(browser: Browser, signing: Signing, issuer: Issuer):
     await browser.goes_to(signing.login("oidc"))
     issuer.keys = [new_key()]
     named = f"Rotated {uuid4().hex[:12]}"
