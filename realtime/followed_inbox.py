@@ -10,10 +10,9 @@ from db.engine import Database, DatabaseUnavailable
 from db.records import InboxEntry, InboxPage, Message
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
+from realtime.cursors import ExpiredCursor, InboxCursor
 from realtime.follower import follow
 from realtime.subscribers import Subscriber
-from resolvers.cursors import InboxCursor
-from resolvers.errors import CursorExpired
 
 _Event_co = TypeVar("_Event_co", covariant=True)
 
@@ -79,7 +78,7 @@ class FollowedInbox(Generic[_Event_co]):
         A database that does not answer is waited for. `realtime.follower` tells the rest.
 
         Raises:
-            CursorExpired: the reader has fallen behind what is kept.
+            ExpiredCursor: the reader has fallen behind what is kept.
         """
         turn = self._turn = object()
         entries = follow(self.read, self.subscriber, after=after, from_log=from_log, caught_up=caught_up)
@@ -98,7 +97,7 @@ class FollowedInbox(Generic[_Event_co]):
         """Return at most `limit` entries with a position over `after`, in order.
 
         Raises:
-            CursorExpired: some of them are not kept any more.
+            ExpiredCursor: some of them are not kept any more.
         """
         backoff = Backoff()
         while True:
@@ -106,14 +105,6 @@ class FollowedInbox(Generic[_Event_co]):
                 async with self._database.connection() as connection:
                     return await inboxes.read(connection, self.subscriber.user_id, after=after, limit=limit)
             except inboxes.Trimmed as error:
-                raise expired() from error
+                raise ExpiredCursor from error
             except DatabaseUnavailable:
                 await backoff.wait()
-
-
-def expired() -> CursorExpired:
-    """Return the refusal of a place that cannot be gone on from."""
-    return CursorExpired(
-        "`after` is older than what is kept, or of a database before its restore: fetch the"
-        " conversations again, and subscribe from a new `inboxCursor`."
-    )

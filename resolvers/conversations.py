@@ -8,8 +8,8 @@ from db import conversations, messages, users
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, RecentConversation, User
 from resolvers.context import Context, present
-from resolvers.cursors import decode_page_cursor
 from resolvers.errors import AccountGone, UserError, UserErrorCode
+from resolvers.page_cursors import decode_page_cursor
 from resolvers.paging import NumberedPage, check_page_size, numbered_page
 from resolvers.users import is_username
 

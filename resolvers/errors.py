@@ -31,15 +31,26 @@ class BadUserInput(Refusal):
 
 
 class CursorInvalid(Refusal):
-    """A cursor that was never handed out: mistyped, empty or made for somebody else."""
+    """The text is not a cursor that this user was given: it is mistyped, empty or another user's."""
 
     code = "CURSOR_INVALID"
 
+    def __init__(self, argument: str) -> None:
+        """Name the argument that the cursor was given as."""
+        super().__init__(f"`{argument}` is not a valid cursor. Send a cursor exactly as you received it.")
+
 
 class CursorExpired(Refusal):
-    """A cursor whose place in the inbox cannot be told or is no longer kept: fetch again."""
+    """The cursor's place in the inbox has been trimmed, or is not one of this epoch of the database."""
 
     code = "CURSOR_EXPIRED"
+
+    def __init__(self) -> None:
+        """Say how to continue."""
+        super().__init__(
+            "`after` is older than the entries that the inbox keeps, or was issued before the database was"
+            " restored from a backup. Fetch the conversations again, and subscribe from a new `inboxCursor`."
+        )
 
 
 class Unavailable(Refusal):

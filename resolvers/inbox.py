@@ -1,14 +1,15 @@
 """The viewer's inbox: where it stands, and what enters it."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import ExitStack, aclosing, contextmanager
 from typing import TypeVar, cast
 
 from db import inboxes
 from db.records import Message
-from realtime.followed_inbox import FollowedInbox, expired
+from realtime.cursors import ExpiredCursor, InboxCursor, MalformedCursor
+from realtime.followed_inbox import FollowedInbox
 from resolvers.context import Context, EventStream
-from resolvers.cursors import InboxCursor
+from resolvers.errors import CursorExpired, CursorInvalid
 
 _Event = TypeVar("_Event")
 
@@ -46,15 +47,16 @@ async def message_created(
         after = context.last_event_id
     elif after is None:
         after = context.start
-    cursor = None if after is None else InboxCursor.decode(after, viewer.id)
+    with _rejecting_cursors():
+        cursor = None if after is None else InboxCursor.decode(after, viewer.id)
     subscriber = await context.broadcaster.attach(viewer.id)
-    with ExitStack() as attached:
+    with _rejecting_cursors(), ExitStack() as attached:
         attached.callback(context.broadcaster.detach, subscriber)
         async with context.connection() as connection:
             state = await inboxes.state(connection, viewer.id)
         start = InboxCursor(state.epoch, state.last_position) if cursor is None else cursor
         if start.epoch != state.epoch or not state.trimmed_to <= start.position <= state.last_position:
-            raise expired()
+            raise ExpiredCursor
         followed = FollowedInbox(
             context.database,
             context.broadcaster,
@@ -74,7 +76,18 @@ async def _events(
     events = followed.events(
         after, from_log=from_log, caught_up=lambda position: stream.caught_up(position, followed)
     )
-    async with aclosing(events):
-        async for position, cursor, event in events:
-            stream.reach(position, cursor)
-            yield event
+    with _rejecting_cursors():
+        async with aclosing(events):
+            async for position, cursor, event in events:
+                stream.reach(position, cursor)
+                yield event
+
+
+@contextmanager
+def _rejecting_cursors() -> Generator[None]:
+    try:
+        yield
+    except MalformedCursor as error:
+        raise CursorInvalid("after") from error
+    except ExpiredCursor as error:
+        raise CursorExpired from error

@@ -8,8 +8,8 @@ from strawberry.utils.await_maybe import AwaitableOrValue
 from db import records
 from resolvers import conversations
 from resolvers.context import Context
-from resolvers.cursors import encode_page_cursor
 from resolvers.errors import UserError as UserErrorRaised
+from resolvers.page_cursors import encode_page_cursor
 from schema.info import Info
 from schema.list_sizes import at_most
 from schema.messages import Message, MessageConnection, MessageEdge
