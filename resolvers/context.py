@@ -20,33 +20,26 @@ from db.statements import Connection
 from db.users import UserGone
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
-from realtime.followed_inbox import FollowedInbox
+from realtime.followed_inbox import FollowedInbox, FollowingStream
 from resolvers.errors import AccountGone, Unauthenticated, Unavailable
 
 _T = TypeVar("_T")
 
 
-class EventStream(Protocol):
-    """The stream on which a subscription's events go out, as far as a resolver is concerned with it."""
+class EventStream(FollowingStream, Protocol):
+    """The stream on which a subscription's events are sent."""
 
     async def begin(self, cursor: str) -> None:
-        """Tell the client that it is live: what is stored from now on is delivered, from `cursor` on."""
+        """Tell the client that the stream is live: it delivers what is stored after `cursor`."""
         ...
 
     def reach(self, position: int, cursor: str) -> None:
-        """Note where the next event stands in the inbox: a client that has seen it resumes from `cursor`."""
-        ...
-
-    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
-        """Note that all events up to `position` have been sent; true if there is no need to wait for more.
-
-        Then the stream, or another one, keeps `followed` if its `is_kept` says so.
-        """
+        """Note the next event's place in the inbox: a client that has received it resumes from `cursor`."""
         ...
 
     @property
-    def resumed(self) -> tuple[FollowedInbox[object], int] | None:
-        """An inbox that has been kept, and the position from which this stream is to follow it."""
+    def led_inbox(self) -> FollowedInbox | None:
+        """The inbox that the stream follows on for others too; None if it is to open one of its own."""
         ...
 
 

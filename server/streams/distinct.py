@@ -89,9 +89,9 @@ class DistinctStream(SharingStream):
                     stream.end_reason = EndReason.UNAVAILABLE
                     return True
                 await self.next(answer)
-                if self.leaves_off():
+                if self.rejoin():
                     return False
-        if self.is_listening:
+        if self.must_listen:
             return False
         await self._response.complete()
         return True
@@ -108,7 +108,7 @@ class DistinctStream(SharingStream):
         if place is not None:
             self.hand_on(SharedEvent(place[0], encode_chunk(event)))
         if not self._response.write_at_once(encode_chunk(event)):
-            self.hold_up_nobody()
+            self.yield_lead()
             await self._response.write_in_time(event)
 
     async def say_session_ended(self) -> None:

@@ -146,13 +146,13 @@ class _Unplaced:
     def reach(self, position: int, cursor: str) -> None:
         """Do nothing."""
 
-    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
-        """Have us follow on: these events have their operation's id, and are nobody else's."""
+    def caught_up(self, inbox: FollowedInbox) -> bool:
+        """Follow on: events carry their operation's ID, so they cannot be shared."""
         return False
 
     @property
-    def resumed(self) -> None:
-        """Nothing: whoever follows an inbox does so to the end."""
+    def led_inbox(self) -> None:
+        """None: each subscription follows an inbox of its own."""
         return
 
 

@@ -14,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from db.engine import Database
 from db.records import InboxEntry, InboxPage, Message
 from realtime.broadcaster import Broadcaster
+from realtime.cursors import InboxCursor
 from realtime.followed_inbox import FollowedInbox
 from realtime.hints import Hint
-from realtime.sharing import SharedEvent, SharedEvents, SharingStream
+from realtime.sharing import Role, SharedEvent, SharedEvents, SharingStream
 from realtime.subscribers import Subscriber, Subscribers
 
 READER, SENDER = UUID(int=1), UUID(int=2)
@@ -29,19 +30,20 @@ class Turn:
         yield
 
 
-class SimulatedInbox(FollowedInbox[int]):
+class SimulatedInbox(FollowedInbox):
     """An inbox whose log is a list; what the reader has written is left out."""
 
-    def __init__(self, log: list[InboxEntry], broadcaster: Broadcaster, subscriber: Subscriber) -> None:
+    def __init__(self, sharing: "SharedInbox", subscriber: Subscriber, start: int, owner: object) -> None:
         super().__init__(
             cast(Database, None),
-            broadcaster,
+            sharing.broadcaster,
             subscriber,
-            UUID(int=0),
+            InboxCursor(UUID(int=0), start),
+            owner=owner,
             include_mine=False,
             event_of=lambda _cursor, message: message.seq,
         )
-        self.log = log
+        self.log = sharing.log
 
     def cursor(self, position: int) -> str:
         return str(position)
@@ -83,30 +85,23 @@ class SimulatedStream(SharingStream):
             self.leave()
 
     async def follow(self, cursor: str | None) -> None:
-        if self.resumed is not None:
-            followed, position = self.resumed
-        else:
+        inbox = self.led_inbox
+        if inbox is None:
             assert cursor is not None
             subscriber = await self.sharing.broadcaster.attach(READER)
-            followed = SimulatedInbox(self.sharing.log, self.sharing.broadcaster, subscriber)
-            position = int(cursor)
-        events = followed.events(
-            position,
-            from_log=self.resumed is None,
-            caught_up=lambda position: self.caught_up(position, followed),
-        )
-        async with aclosing(events):
-            async for position, _, event in events:
+            inbox = SimulatedInbox(self.sharing, subscriber, int(cursor), owner=self)
+        async with aclosing(inbox.entries(self)) as entries:
+            async for _, entry in entries:
                 await Turn()
-                chunk = b"%d" % cast(int, event)
-                self.hand_on(SharedEvent(position, chunk))
+                chunk = b"%d" % entry.message.seq
+                self.hand_on(SharedEvent(entry.position, chunk))
                 if not self.write_at_once(chunk):
-                    self.hold_up_nobody()
+                    self.yield_lead()
                     while not self.write_at_once(chunk):
                         await Turn()
-                if self.leaves_off():
+                if self.rejoin():
                     return
-        assert self.is_listening
+        assert self.must_listen
         await Turn()
 
 
@@ -197,20 +192,40 @@ class SharedInbox(RuleBasedStateMachine):
     @invariant()
     def somebody_hears_of_what_comes(self) -> None:
         for run in self.shared.runs.values():
-            assert run.leader is not None or run.followed.subscriber.waiting is run
-            assert run.followed.subscriber in self.broadcaster.subscribers
+            assert (run.leader is None) == (run.inbox.subscriber.waiting is run)
+            assert run.inbox.subscriber in self.broadcaster.subscribers
+
+    @invariant()
+    def the_roles_agree_with_the_runs(self) -> None:
+        runs = self.shared.runs.values()
+        for stream in self.streams:
+            leads = [run for run in runs if run.leader is stream]
+            listens = [run for run in runs if stream in run.listeners]
+            assert (len(leads), len(listens)) == {
+                Role.ALONE: (0, 0),
+                Role.LEADING: (1, 0),
+                Role.LISTENING: (0, 1),
+            }[stream.role]
+
+    @invariant()
+    def each_inbox_is_left_by_one_owner(self) -> None:
+        for run in self.shared.runs.values():
+            assert run.inbox.owner is run
 
     def teardown(self) -> None:
         try:
-            for stream in self.streams:
-                stream.reads = True
             self.settle()
             # What is lost, the comparison with the database finds.
             self.broadcaster.subscribers.compare({READER: len(self.log)})
             self.settle()
+            # Those that do not read hold up nobody.
+            for stream in self.streams:
+                assert stream.received == self.due(stream) or not stream.reads
+                stream.reads = True
+            self.settle()
             for stream in self.streams:
                 assert stream.received == self.due(stream)
-                assert stream.is_listening
+                assert stream.role is Role.LISTENING
             assert len(self.shared.runs) == len(self.broadcaster.subscribers) == min(1, len(self.streams))
             self.loop.run_until_complete(self.publish([self.store(SENDER)]))
             if self.has_to_wait:
@@ -234,14 +249,12 @@ async def test_what_a_stream_has_left_undone_when_it_goes_the_next_one_does():
     sharing.has_to_wait = True
     first, second = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
     await sharing.turns(10)
-    assert first.is_listening
-    assert second.is_listening
+    assert first.role is second.role is Role.LISTENING
     sharing.broadcaster.publish([sharing.store(SENDER)])
-    leading = first if first.resumed else second
-    staying = second if first.resumed else first
+    leading, staying = (first, second) if first.role is Role.LEADING else (second, first)
     for _ in range(10):
         # It has taken the entry, and has not executed it yet.
-        if not leading.sharing.shared.runs["the same"].followed.subscriber.is_woken:
+        if not leading.sharing.shared.runs["the same"].inbox.subscriber.is_woken:
             break
         await Turn()
     leading.task.cancel()
@@ -259,7 +272,7 @@ async def test_whose_client_has_kept_it_waiting_leaves_the_inbox_to_who_follows_
     streams = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
     await sharing.turns(10)
     sharing.broadcaster.publish([sharing.store(SENDER)])
-    waiting, following = streams if streams[0].resumed else streams[::-1]
+    waiting, following = streams if streams[0].role is Role.LEADING else streams[::-1]
     waiting.reads = False
     await sharing.turns(20)
     following.reads = False
