@@ -24,6 +24,7 @@ from graphql.execution.values import get_variable_values
 from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
 from execution.cost import Cost, Sizes
 from plans import BoundOperation, OperationPlan, Unplannable, plan_operation
+from resolvers.selection import Selection
 from schema.list_sizes import IntrospectionSizes
 
 _REMEMBERED_COSTS = 64
@@ -68,12 +69,12 @@ class PreparedOperation:
         self._cost = Cost(preparation.schema, preparation.introspection, document, node)
         self._costs = LRUCache[Sizes, int](_REMEMBERED_COSTS)
 
-    @property
-    def field_names(self) -> Mapping[str, int]:
-        """The names of all fields that its document selects, each with how often it is written down."""
-        return self._names.fields
+    # Both are looked up for operations that are executed, of which a document with hundreds has few.
+    @cached_property
+    def selection(self) -> Selection:
+        """The fields of its document."""
+        return Selection(self._names.fields)
 
-    # Looked up for operations that are executed, of which a document with hundreds has few.
     @cached_property
     def _names(self) -> "_Names":
         names = _Names()

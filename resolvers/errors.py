@@ -54,9 +54,13 @@ class CursorExpired(Refusal):
 
 
 class Unavailable(Refusal):
-    """The database does not answer for the moment: try again."""
+    """The database does not answer."""
 
     code = "UNAVAILABLE"
+
+    def __init__(self) -> None:
+        """Ask for a retry."""
+        super().__init__("The database does not answer. Try again in a moment.")
 
 
 class RateLimited(Refusal):

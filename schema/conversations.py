@@ -165,7 +165,7 @@ class ConversationQueries:
         ] = None,
     ) -> ConversationConnection:
         """Resolve the field."""
-        alone = after is None and info.context.reads_once("conversations", _READ_WITH_PAGE)
+        alone = after is None and info.context.selection.is_only("conversations", _READ_WITH_PAGE)
         page = await conversations.recent(info.context, first, after, alone=alone)
         edges = [
             ConversationEdge(
