@@ -43,14 +43,15 @@ class SimulatedInbox(FollowedInbox):
             include_mine=False,
             event_of=lambda _cursor, message: message.seq,
         )
-        self.log = sharing.log
+        self.sharing = sharing
 
     def cursor(self, position: int) -> str:
         return str(position)
 
     async def read(self, *, after: int, limit: int) -> InboxPage:
+        self.sharing.log_reads += 1
         await Turn()
-        page = self.log[after : after + limit]
+        page = self.sharing.log[after : after + limit]
         await Turn()
         return InboxPage(page, after + len(page))
 
@@ -114,6 +115,7 @@ class SharedInbox(RuleBasedStateMachine):
         self.broadcaster = Broadcaster(Subscribers(backlog=3))
         self.shared = SharedEvents()
         self.log: list[InboxEntry] = []
+        self.log_reads = 0
         self.under_way: list[Hint] = []
         self.streams: list[SimulatedStream] = []
         self.has_to_wait = False
@@ -287,6 +289,20 @@ async def test_whose_client_has_kept_it_waiting_leaves_the_inbox_to_who_follows_
     following.task.cancel()
     await asyncio.wait([waiting.task, following.task])
     assert not len(sharing.broadcaster.subscribers)
+
+
+async def test_entries_that_are_left_out_cause_no_read_of_the_log():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    sharing.has_to_wait = True
+    stream = SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    assert (stream.role, sharing.log_reads) == (Role.LISTENING, 1)
+    sharing.broadcaster.publish([sharing.store(READER)])
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    await sharing.turns(20)
+    assert (stream.received, sharing.log_reads) == ([2], 1)
+    stream.task.cancel()
+    await asyncio.wait([stream.task])
 
 
 async def test_who_joins_has_had_what_the_leader_begins_after():
