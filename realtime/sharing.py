@@ -58,7 +58,7 @@ class Role(Enum):
 class SharedRun:
     """Listening streams, the one that leads them, if any, and the inbox that they share.
 
-    Its position is never past an event that a listener lacks, so whoever leads from there omits nothing.
+    Its position is never past an event that a listener lacks, so a leader that begins there omits nothing.
     """
 
     __slots__ = ("_executes_at_once", "_key", "_runs", "inbox", "leader", "listeners")

@@ -23,7 +23,7 @@ class EventStream(FollowingStream, Protocol):
     """The stream on which a subscription's events are sent."""
 
     async def begin(self, cursor: str) -> None:
-        """Tell the client that the stream is live: it delivers what is stored after `cursor`."""
+        """Tell the client that the stream is live and delivers what is stored after `cursor`."""
         ...
 
     def reach(self, position: int, cursor: str) -> None:
