@@ -186,7 +186,7 @@ class Settings(BaseSettings):
     max_query_aliases: int = Field(200, ge=0, description="Maximum number of aliases in an operation.")
     max_query_directives: int = Field(200, ge=0, description="Maximum number of directives in an operation.")
     rate_limits: bool = Field(
-        True, description="Enforce the limits on requests, messages, sign-ins and streams."
+        True, description="Enforce the limits on requests, executed fields, messages, sign-ins and streams."
     )
     rate_limit_store: RateLimitStore | None = Field(
         None,

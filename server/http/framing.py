@@ -103,7 +103,8 @@ class FramedRequests(HttpToolsProtocol):
                 return
 
     def _head_without_upgrade(self) -> bytes:
-        lines = [b"%b %b HTTP/1.1" % (self.scope["method"].encode(), self.url)]
+        method, version = self.scope["method"], self.parser.get_http_version()
+        lines = [b"%b %b HTTP/%b" % (method.encode(), self.url, version.encode())]
         lines += [b"%b: %b" % (name, value) for name, value in self.headers if name != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
