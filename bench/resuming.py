@@ -10,7 +10,7 @@ from bench.http import Address, Stream, Streams
 from bench.measuring import Measured, Span, Tally, rate_of
 from bench.population import MARK, Person
 from bench.waiting import Trouble
-from resolvers.cursors import InboxCursor
+from realtime.cursors import InboxCursor
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class Api:
         if isinstance(bound, list):
             budget.charge(-operation.cost)
             return invalid(bound)
-        context.selected = operation.prepared.field_names
+        context.selection = operation.prepared.selection
         faults = Faults(operation.request_id)
         try:
             if bound is not None:

@@ -24,6 +24,7 @@ from graphql.execution.values import get_variable_values
 from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
 from execution.cost import Cost, Sizes
 from plans import BoundOperation, OperationPlan, Unplannable, plan_operation
+from resolvers.selection import Selection
 from schema.list_sizes import IntrospectionSizes
 
 _CACHED_COSTS = 64
@@ -68,12 +69,12 @@ class PreparedOperation:
         self._cost = Cost(preparation.schema, preparation.introspection, document, node)
         self._costs = LRUCache[Sizes, int](_CACHED_COSTS)
 
-    @property
-    def field_names(self) -> Mapping[str, int]:
-        """The names of all fields selected in the document, each with its number of occurrences."""
-        return self._names.fields
+    # Both are computed on first use: of a document with hundreds of operations, few are executed.
+    @cached_property
+    def selection(self) -> Selection:
+        """All fields selected in the document."""
+        return Selection(self._names.fields)
 
-    # Computed on first use: of a document with hundreds of operations, few are executed.
     @cached_property
     def _names(self) -> "_Names":
         names = _Names()

@@ -1,1 +1,1 @@
-"""Delivery: hints, and the follower that turns log and hints into one ordered stream."""
+"""Delivery: hints, and following an inbox as one ordered sequence of its log and the hints."""

@@ -1,4 +1,4 @@
-"""Carrying hints from where a message was stored to where its readers are."""
+"""Carrying hints from the process that stored a message to the subscribers in all processes."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -13,24 +13,24 @@ from realtime.subscribers import Subscriber, Subscribers
 class Relay(Protocol):
     """The way to the subscribers of other processes.
 
-    It may lose, repeat and reorder hints: nobody notices more than a delay. What it receives it offers to
-    the `Subscribers` that it was opened with, and has them `suspect` that it may have missed something.
+    It may lose, repeat and reorder hints, which causes no more than a delay. It offers the hints that it
+    receives to the `Subscribers` that it was opened with, and calls `suspect` when it may have missed some.
     """
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Hand the hints over; returns at once and never fails, whatever becomes of them."""
+        """Send the hints, without waiting. It never fails: hints that cannot be sent are dropped."""
         ...
 
     def wake(self, key: UUID) -> None:
-        """Have the subscribers of that key look at their log; returns at once and never fails."""
+        """Have the subscribers of that key read their log. It does not wait, and never fails."""
         ...
 
     async def receive(self, user_id: UUID) -> None:
-        """Receive the user's hints, until `ignore` has been called as often; returns when they come."""
+        """Receive the user's hints until `ignore` is called as often; returns once they are received."""
         ...
 
     def ignore(self, user_id: UUID) -> None:
-        """Receive them no more, unless somebody else has asked for them."""
+        """Undo one `receive`."""
         ...
 
 
@@ -38,12 +38,12 @@ class Broadcaster:
     """Offers hints to the subscribers of this process, and through a relay to those of others."""
 
     def __init__(self, subscribers: Subscribers | None = None, relay: Relay | None = None) -> None:
-        """Broadcast to these subscribers; without a relay there is only this process."""
+        """Broadcast to these subscribers, and without a relay to this process only."""
         self.subscribers = Subscribers() if subscribers is None else subscribers
         self._relay = relay
 
     def publish(self, hints: Sequence[Hint]) -> None:
-        """Offer each hint to the subscribers of its user; returns at once and never fails."""
+        """Offer each hint to the subscribers of its user. It does not wait, and never fails."""
         HINTS.inc(len(hints))
         for hint in hints:
             self.subscribers.offer(hint)
@@ -51,7 +51,7 @@ class Broadcaster:
             self._relay.send(hints)
 
     def wake(self, key: UUID) -> None:
-        """Have the subscribers of that key, in all processes, look at their log."""
+        """Have the subscribers of that key, in all processes, read their log."""
         self.subscribers.wake(key)
         if self._relay is not None:
             self._relay.wake(key)
@@ -60,7 +60,7 @@ class Broadcaster:
     async def subscribe(self, user_id: UUID) -> AsyncGenerator[Subscriber]:
         """Attach a subscriber for as long as the block runs; hints published from then on reach it.
 
-        The key is a user's id, or that of anything else that is woken by its own id.
+        The key is the ID of a user, or of anything else that `wake` is called with.
         """
         subscriber = await self.attach(user_id)
         try:
@@ -80,7 +80,7 @@ class Broadcaster:
         return subscriber
 
     def detach(self, subscriber: Subscriber) -> None:
-        """Let no more hints reach it; returns at once."""
+        """Offer it no further hints."""
         self.subscribers.detach(subscriber)
         if self._relay is not None:
             self._relay.ignore(subscriber.user_id)

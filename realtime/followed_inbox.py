@@ -1,27 +1,32 @@
-"""An inbox while somebody hears of what enters it."""
+"""An inbox while streams follow what enters it."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Generic, TypeVar
-from uuid import UUID
+from typing import Protocol
 
 from db import inboxes
 from db.engine import Database, DatabaseUnavailable
 from db.records import InboxEntry, InboxPage, Message
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
+from realtime.cursors import ExpiredCursor, InboxCursor
 from realtime.follower import follow
 from realtime.subscribers import Subscriber
-from resolvers.cursors import InboxCursor
-from resolvers.errors import CursorExpired
-
-_Event_co = TypeVar("_Event_co", covariant=True)
 
 
-class FollowedInbox(Generic[_Event_co]):
+class FollowingStream(Protocol):
+    """The stream whose task follows an inbox."""
+
+    def caught_up(self, inbox: "FollowedInbox", /) -> bool:
+        """Note that all events up to the inbox's position have been sent; true ends the following."""
+        ...
+
+
+class FollowedInbox:
     """A viewer's inbox, and a subscriber that is attached to it until `leave`.
 
-    Streams follow it one after the other. While none does, entries become events one by one, as they come.
+    Streams follow it one after the other, each from where the one before it stopped. While none does, the
+    owner takes entries one by one, as they come.
     """
 
     __slots__ = (
@@ -29,9 +34,9 @@ class FollowedInbox(Generic[_Event_co]):
         "_database",
         "_epoch",
         "_event_of",
+        "_is_new",
         "_skipped_author",
-        "_turn",
-        "is_kept",
+        "owner",
         "subscriber",
     )
 
@@ -40,65 +45,83 @@ class FollowedInbox(Generic[_Event_co]):
         database: Database,
         broadcaster: Broadcaster,
         subscriber: Subscriber,
-        epoch: UUID,
+        start: InboxCursor,
         *,
+        owner: object,
         include_mine: bool,
-        event_of: Callable[[str, Message], _Event_co],
+        event_of: Callable[[str, Message], object],
     ) -> None:
-        """Follow the inbox of the subscriber's user, in that epoch of the database."""
+        """Follow the inbox of the subscriber's user from that cursor on."""
         self._database = database
         self._broadcaster = broadcaster
         self.subscriber = subscriber
-        self._epoch = epoch
+        self._epoch = start.epoch
+        self.position = start.position
         self._skipped_author = None if include_mine else subscriber.user_id
         self._event_of = event_of
-        self._turn: object = None
-        self.is_kept = False
-        """Whether somebody other than who follows it now sees to it that it is left."""
+        self._is_new = True
+        self.owner = owner
+        """What sees to it that `leave` is called: the stream that follows the inbox, or what shares it."""
+
+    @property
+    def position(self) -> int:
+        """The entries up to this position have been taken."""
+        position = self.subscriber.position
+        assert position is not None
+        return position
+
+    @position.setter
+    def position(self, position: int) -> None:
+        self.subscriber.position = position
 
     def leave(self) -> None:
-        """Hear of nothing any more."""
+        """Detach the subscriber."""
         self._broadcaster.detach(self.subscriber)
 
     def cursor(self, position: int) -> str:
-        """Return the cursor of a place in it."""
+        """Return the cursor of a position."""
         return InboxCursor(self._epoch, position).encode(self.subscriber.user_id)
 
-    def event(self, entry: InboxEntry) -> tuple[str, _Event_co] | None:
-        """Return the event that an entry is, and its cursor; None for what is left out."""
+    def event(self, entry: InboxEntry) -> tuple[str, object] | None:
+        """Return an entry's cursor and event, or None if the entry is left out."""
         if entry.message.author_id == self._skipped_author:
             return None
         cursor = self.cursor(entry.position)
         return cursor, self._event_of(cursor, entry.message)
 
-    async def events(
-        self, after: int, *, from_log: bool, caught_up: Callable[[int], bool]
-    ) -> AsyncGenerator[tuple[int, str, _Event_co]]:
-        """Follow it and return its events, with their positions and cursors.
+    async def entries(self, stream: FollowingStream) -> AsyncGenerator[tuple[str, InboxEntry]]:
+        """Follow the inbox from its position on for a stream; yield entries in order, with their cursors.
 
-        A database that does not answer is waited for. `realtime.follower` tells the rest.
+        Entries that are left out are skipped. While the database does not answer, it is retried. It ends when
+        the stream has `caught_up`, see `realtime.follower`.
 
         Raises:
-            CursorExpired: the reader has fallen behind what is kept.
+            ExpiredCursor: the stream has fallen behind what is kept.
         """
-        turn = self._turn = object()
-        entries = follow(self.read, self.subscriber, after=after, from_log=from_log, caught_up=caught_up)
+        # Entries that were stored before the subscriber was attached are in the log only.
+        from_log, self._is_new = self._is_new, False
+        entries = follow(
+            self.read,
+            self.subscriber,
+            after=self.position,
+            from_log=from_log,
+            caught_up=lambda _position: stream.caught_up(self),
+        )
         try:
             async with aclosing(entries):
                 async for entry in entries:
-                    event = self.event(entry)
-                    if event is not None:
-                        yield entry.position, *event
+                    if entry.message.author_id != self._skipped_author:
+                        yield self.cursor(entry.position), entry
         finally:
-            # Another stream may follow it since, while we have waited for our client.
-            if self._turn is turn and not self.is_kept:
+            # While this stream was waiting for its client, another one may have taken over.
+            if self.owner is stream:
                 self.leave()
 
     async def read(self, *, after: int, limit: int) -> InboxPage:
         """Return at most `limit` entries with a position over `after`, in order.
 
         Raises:
-            CursorExpired: some of them are not kept any more.
+            ExpiredCursor: some of them are no longer kept.
         """
         backoff = Backoff()
         while True:
@@ -106,14 +129,6 @@ class FollowedInbox(Generic[_Event_co]):
                 async with self._database.connection() as connection:
                     return await inboxes.read(connection, self.subscriber.user_id, after=after, limit=limit)
             except inboxes.Trimmed as error:
-                raise expired() from error
+                raise ExpiredCursor from error
             except DatabaseUnavailable:
                 await backoff.wait()
-
-
-def expired() -> CursorExpired:
-    """Return the refusal of a place that cannot be gone on from."""
-    return CursorExpired(
-        "`after` is older than what is kept, or of a database before its restore: fetch the"
-        " conversations again, and subscribe from a new `inboxCursor`."
-    )

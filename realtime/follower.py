@@ -1,4 +1,4 @@
-"""Following an inbox: the log and the hints, joined into one ordered stream."""
+"""Following an inbox: the log and the hints, joined into one ordered sequence."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
@@ -16,8 +16,8 @@ class InboxLog(Protocol):
         ...
 
 
-def _go_on(_position: int) -> bool:
-    """Follow on."""
+def _continue(_position: int) -> bool:
+    """Continue to follow."""
     return False
 
 
@@ -28,17 +28,17 @@ async def follow(
     after: int,
     page_size: int = 100,
     from_log: bool = True,
-    caught_up: Callable[[int], bool] = _go_on,
+    caught_up: Callable[[int], bool] = _continue,
 ) -> AsyncGenerator[InboxEntry]:
-    """Yield every entry of the inbox with a position over `after`, in order, each once, without end.
+    """Yield every entry of the inbox with a position over `after`, in order and once, without end.
 
-    The subscriber must have been attached before this is called: what is committed between reading the
-    log and attaching would be missed. The log is read in pages of `page_size`, and only at the start, when
-    the subscriber says so, and when a hint shows that another went missing; not at the start where the
-    subscriber has been attached since somebody had come as far as `after`: then `from_log` is false.
+    The subscriber must have been attached before this is called: entries that are committed between reading
+    the log and attaching would be missed. The log is read in pages of `page_size`: at the start, when the
+    subscriber asks for it, and when a hint shows that another one was lost. `from_log` is false if the
+    subscriber has been attached since its reader was at `after`; then the log is not read at the start.
 
-    Whenever there is nothing to do but wait, `caught_up` is called with the position reached. If it returns
-    true we are done: until then nothing has been missed, and from then on it is for others to see to that.
+    Whenever all entries have been yielded, `caught_up` is called with the position reached. If it returns
+    true, the generator ends, and the caller takes care of the entries that follow.
     """
     position = subscriber.position = after
     is_behind = from_log
@@ -49,7 +49,7 @@ async def follow(
             for entry in page.entries:
                 position = subscriber.position = entry.position
                 yield entry
-            # Past entries that are no longer there: what waits before them would be woken again and again.
+            # Skips entries that no longer exist. A subscriber before them would be woken again and again.
             position = subscriber.position = page.up_to
             is_behind = len(page.entries) == page_size
         if not subscriber.is_woken and caught_up(position):

@@ -1,4 +1,4 @@
-"""Hints: what a broadcaster carries."""
+"""Hints: the messages of the broadcaster."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from db.records import InboxEntry
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """News that an entry has been appended to a user's inbox. The log is the truth, this only wakes."""
+    """An entry has been appended to a user's inbox. A hint may be lost; the log may not."""
 
     user_id: UUID
     entry: InboxEntry

@@ -1,4 +1,4 @@
-"""Looking for what hints have failed to tell."""
+"""Finding the entries whose hints were lost."""
 
 import asyncio
 from contextlib import suppress
@@ -16,8 +16,8 @@ log = structlog.stdlib.get_logger(__name__)
 async def check_inboxes(subscribers: Subscribers, database: Database, every_seconds: float) -> None:
     """Wake the subscribers whose inbox has entries that they do not know of, without end.
 
-    One statement for all subscribers of the process, every so often and whenever they `suspect` that hints
-    were missed. A lost hint is a delay of `every_seconds` at most.
+    It runs one statement for all subscribers of the process, every `every_seconds` and whenever they
+    `suspect` lost hints. So a lost hint delays its message by `every_seconds` at most.
     """
     backoff = Backoff()
     while True:

@@ -1,4 +1,4 @@
-"""What delivery counts for the operator."""
+"""The metrics of delivery."""
 
 from prometheus_client import Counter
 

@@ -1,16 +1,35 @@
-"""Streams of one viewer that ask for the same share one execution of each event, and wait together.
+"""Streams of one viewer that select the same share one execution of each event.
 
-A stream that has caught up with its inbox joins the others. Mostly nobody leads them: an event that can be
-executed without waiting for anything is written to all of them on the spot, by whoever announces it. For all
-else one of them leads: it follows the inbox, executes what there is, hands it to the others, and joins them
-again when it has caught up. A client that does not read fast enough leaves them, and joins them when it has
-caught up by itself.
+A `SharingStream` has one of three roles:
+
+- ALONE: it follows an inbox of its own and executes its events. Every stream begins so.
+- LISTENING: it has no work of its own; the chunks of events are written to it as they come.
+- LEADING: it follows the inbox of the run, executes events and hands them to the listeners.
+
+The streams that listen or lead belong to a `SharedRun`, which owns their inbox. While they have caught up,
+the run *waits*: no stream leads, and an entry that can be executed without waiting for anything is written to
+all of them by the task that publishes its hint. For anything else a listener leads until it has caught up.
+
+| event | from | to | what happens |
+|---|---|---|---|
+| `caught_up`, and no run exists | ALONE | LISTENING | it founds a run, which takes its inbox and waits |
+| `caught_up` or `rejoin`, at the run's position or past it | ALONE | LISTENING | it joins the run |
+| `caught_up` or `rejoin`, behind the run | ALONE | ALONE | it follows on |
+| `caught_up` | LEADING | LISTENING | the run waits |
+| the waiting run is woken | LISTENING | LEADING | the one furthest behind leads |
+| its client cannot take an event at once | LISTENING | ALONE | it is evicted: it begins again at its cursor |
+| `yield_lead`, and others listen | LEADING | ALONE | as above, and a listener leads |
+| `yield_lead`, and no other listens | LEADING | ALONE | the run ends, and the inbox is its own |
+| `leave`, and others listen | LEADING | ALONE | a listener leads, and reads what was left undone |
+| `leave`, and others remain | LISTENING | ALONE | nothing |
+| `leave` of the last | any | ALONE | the run ends, and its inbox is detached |
 """
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import Enum
 
 import structlog
 
@@ -28,44 +47,51 @@ class SharedEvent:
     chunk: bytes
 
 
-class SharedRun:
-    """The events of one operation of one viewer: who listens, and who leads, if anybody does.
+class Role(Enum):
+    """What a stream does for the events that it sends."""
 
-    Nobody who listens has come less far than its position, so whoever leads from there leaves nothing out.
+    ALONE = "alone"
+    LISTENING = "listening"
+    LEADING = "leading"
+
+
+class SharedRun:
+    """Listening streams, the one that leads them, if any, and the inbox that they share.
+
+    Its position is never past an event that a listener lacks, so a leader that begins there omits nothing.
     """
 
-    __slots__ = ("_is_executed_at_once", "_key", "_runs", "followed", "leader", "listeners", "position")
+    __slots__ = ("_executes_at_once", "_key", "_runs", "inbox", "leader", "listeners")
 
-    def __init__(
-        self, runs: "dict[Hashable, SharedRun]", key: Hashable, followed: FollowedInbox[object]
-    ) -> None:
-        """Keep the inbox until the last stream is gone."""
+    def __init__(self, runs: "dict[Hashable, SharedRun]", key: Hashable, inbox: FollowedInbox) -> None:
+        """Own the inbox until `end`."""
         self._runs = runs
         self._key = key
         runs[key] = self
-        self.followed = followed
-        followed.is_kept = True
+        self.inbox = inbox
+        inbox.owner = self
         self.leader: SharingStream | None = None
-        self.position = 0
-        """All events up to there have been handed on."""
         self.listeners: set[SharingStream] = set()
-        self._is_executed_at_once = True
+        self._executes_at_once = True
 
-    def wait(self, position: int) -> None:
-        """Have nobody lead before there is something that needs it."""
+    @property
+    def position(self) -> int:
+        """The listeners have been handed all events up to this position."""
+        return self.inbox.position if self.leader is None else self.leader.position
+
+    def wait(self) -> None:
+        """Have no stream lead until an entry needs it."""
         self.leader = None
-        self.position = position
-        self.followed.subscriber.waiting = self
+        self.inbox.subscriber.waiting = self
 
     def take(self, entry: InboxEntry) -> bool:
-        """Execute and hand on the inbox's next entry, if that can be done at once."""
+        """Execute and hand on the inbox's next entry if that needs no waiting; say whether it is done."""
         try:
-            event = self.followed.event(entry)
+            event = self.inbox.event(entry)
             if event is None:
-                self.position = entry.position
                 return True
             chunk = self._executed_at_once(*event)
-        except Exception:  # whatever it is, who announces the entry has nothing to do with it
+        except Exception:  # the task that publishes the hint must not fail
             log.exception("an event could not be executed at once")
             return False
         if chunk is None:
@@ -74,116 +100,157 @@ class SharedRun:
         return True
 
     def _executed_at_once(self, cursor: str, event: object) -> bytes | None:
-        if not self._is_executed_at_once:
+        if not self._executes_at_once:
             return None
         chunk = next(iter(self.listeners)).execute_at_once(cursor, event)
-        # What has had to wait for something once does so again.
-        self._is_executed_at_once = chunk is not None
+        # All events of an operation are alike: if one has to wait for the database, the next ones do too.
+        self._executes_at_once = chunk is not None
         return chunk
 
     def wake(self) -> None:
-        """Have the one lead that has come least far."""
-        self.leader = min(self.listeners, key=lambda listener: listener.position)
-        # What is left out moves no listener on; and who joins must have what the leader begins after.
-        self.position = self.leader.position = max(self.leader.position, self.position)
-        self.listeners.discard(self.leader)
-        self.leader.release()
+        """Have a listener lead, because there is something to read."""
+        assert self.leader is None
+        self._choose_leader(self.position)
+
+    def _choose_leader(self, position: int) -> None:
+        """Have the listener lead that is furthest behind, so that no other listener misses an event."""
+        leader = min(self.listeners, key=lambda listener: listener.position)
+        # Entries that are left out move the run on, and not its listeners. Streams join at its position.
+        leader.position = max(leader.position, position)
+        self.inbox.position = leader.position
+        self.listeners.remove(leader)
+        self.leader = leader
+        leader.lead()
 
     def hand_on(self, event: SharedEvent) -> None:
-        """Hand an event to the listeners; who cannot take it has to go on by itself."""
+        """Hand an event to the listeners, and evict those whose clients cannot take it."""
         slow = [listener for listener in self.listeners if not listener.take(event)]
-        self.position = event.position
         for listener in slow:
             self.remove(listener)
-            listener.go_on_alone(self.followed)
+            listener.begin_again(self.inbox)
 
     def remove(self, stream: "SharingStream") -> None:
-        """Do without a stream; if it has led, another one does, and looks for what it has left undone."""
+        """Remove a listener or the leader; end with the last one."""
         self.listeners.discard(stream)
         if self.leader is not None and self.leader is not stream:
             return
         if not self.listeners:
-            self.dissolve()
-            self.followed.leave()
+            self.end()
+            self.inbox.leave()
         elif self.leader is stream:
-            self.followed.subscriber.look_at_log()
-            self.wake()
+            # It may have taken entries that it has not handed on.
+            self.inbox.subscriber.look_at_log()
+            self._choose_leader(stream.position)
 
-    def dissolve(self) -> None:
-        """Take in nobody any more."""
+    def end(self) -> None:
+        """Accept no more streams, and own the inbox no longer."""
         del self._runs[self._key]
-        self.followed.subscriber.waiting = None
+        self.inbox.subscriber.waiting = None
+        self.inbox.owner = None
 
 
 class SharedEvents:
-    """All that is shared in this process."""
+    """The runs of this process."""
 
     def __init__(self) -> None:
-        """Share nothing yet."""
+        """Begin without any."""
         self.runs: dict[Hashable, SharedRun] = {}
 
 
 class SharingStream(ABC):
-    """A stream among others of its viewer: by itself, leading, or listening."""
+    """A stream that shares its events with others of the same key."""
 
-    __slots__ = ("_cursor", "_key", "_released", "_run", "_runs", "position")
+    __slots__ = ("_key", "_run", "_runs", "_turn", "position", "role")
 
     def __init__(self, shared: SharedEvents, key: Hashable) -> None:
-        """Share events with the streams of the same key."""
+        """Begin alone."""
         self._runs = shared.runs
         self._key = key
         self._run: SharedRun | None = None
-        self._released: asyncio.Future[None] | None = None
+        # Done when this stream is to execute events again: as the leader, or alone from a cursor.
+        self._turn: asyncio.Future[str | None] | None = None
+        self.role = Role.ALONE
         self.position = 0
-        """How far it has come, as soon as it has come to anything."""
-        self._cursor: str | None = None
+        """The client has been sent all events up to here."""
 
     @abstractmethod
     def write_at_once(self, chunk: bytes) -> bool:
-        """Write a chunk of the response if the client reads fast enough for that; say whether it does."""
+        """Write a chunk of the response if the client reads fast enough; say whether it is written."""
 
     @abstractmethod
     def execute_at_once(self, cursor: str, event: object) -> bytes | None:
         """Return an event's chunk of the response, if it can be executed without waiting for anything."""
 
-    @property
-    def resumed(self) -> tuple[FollowedInbox[object], int] | None:
-        """What to follow from where, if we lead."""
-        if self._run is None or self._run.leader is not self:
-            return None
-        return self._run.followed, self.position
+    # Called by the stream's own task.
 
-    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
-        """Listen from here on, unless others have come further; say whether we do."""
-        self.position = position
-        if self._run is not None:
-            self._listen(self._run)
-            self._run.wait(position)
-        elif self._key not in self._runs:
-            self._listen(SharedRun(self._runs, self._key, followed))
-            self._runs[self._key].wait(position)
-        else:
-            return self._joins_others()
+    @property
+    def led_inbox(self) -> FollowedInbox | None:
+        """The inbox that this stream is to follow on, because it leads."""
+        return self._run.inbox if self._run is not None and self.role is Role.LEADING else None
+
+    @property
+    def must_listen(self) -> bool:
+        """Whether `listen` comes next, because `caught_up` or `rejoin` has returned true."""
+        return self._turn is not None
+
+    def caught_up(self, inbox: FollowedInbox) -> bool:
+        """Listen from the inbox's position on, unless the run is past it; say whether to stop following."""
+        assert self.role is not Role.LISTENING
+        self.position = inbox.position
+        run = self._run
+        if run is None and self._key not in self._runs:
+            run = SharedRun(self._runs, self._key, inbox)
+        if run is None:
+            return self._join()
+        self._listen(run)
+        run.wait()
         return True
+
+    def rejoin(self) -> bool:
+        """Listen, if we are alone and have what the others have; say whether to stop following.
+
+        We stop too when we have been evicted, and have to begin again.
+        """
+        if self.role is Role.ALONE:
+            self._join()
+        return self.must_listen
 
     def hand_on(self, event: SharedEvent) -> None:
         """Note that our client is sent an event; if we lead, hand it to the others."""
         self.position = event.position
-        if self._run is not None and self._run.leader is self:
+        if self._run is not None and self.role is Role.LEADING:
             self._run.hand_on(event)
 
-    @property
-    def is_listening(self) -> bool:
-        """Whether `listen` is to be called, because `caught_up` or `leaves_off` has said so."""
-        return self._released is not None
+    def yield_lead(self) -> None:
+        """Stop leading, because our client does not read and the others must not wait for it."""
+        run = self._run
+        if run is None or self.role is not Role.LEADING:
+            return
+        if run.listeners:
+            run.remove(self)
+            self.begin_again(run.inbox)
+        else:
+            run.end()
+            run.inbox.owner = self
+            self._run, self.role = None, Role.ALONE
 
-    def leaves_off(self) -> bool:
-        """Say whether to execute no more by ourselves: we listen from here on, or have to begin anew."""
-        if self._run is not None:
-            return False
-        return self._joins_others() or self._cursor is not None
+    async def listen(self) -> str | None:
+        """Be handed events until we have to execute them again.
 
-    def _joins_others(self) -> bool:
+        Returns the cursor to begin at alone, or None if we lead.
+        """
+        assert self._turn is not None
+        cursor = await self._turn
+        self._turn = None
+        return cursor
+
+    def leave(self) -> None:
+        """Leave the others, because the stream is over."""
+        run, self._run, self.role = self._run, None, Role.ALONE
+        if run is not None:
+            run.remove(self)
+
+    def _join(self) -> bool:
         run = self._runs.get(self._key)
         if run is None or self.position < run.position:
             return False
@@ -191,57 +258,34 @@ class SharingStream(ABC):
         return True
 
     def _listen(self, run: SharedRun) -> None:
-        self._run = run
-        self._cursor = None
+        self._run, self.role = run, Role.LISTENING
         run.listeners.add(self)
-        self._released = asyncio.get_running_loop().create_future()
+        self._turn = asyncio.get_running_loop().create_future()
 
-    async def listen(self) -> str | None:
-        """If we listen, be handed what comes until we have to go on.
-
-        That is from the returned cursor, or without one as the leader.
-        """
-        if self._released is not None:
-            await self._released
-        self._released = None
-        cursor, self._cursor = self._cursor, None
-        return cursor
+    # Called by the run.
 
     def take(self, event: SharedEvent) -> bool:
-        """Write an event, unless the client has it; say whether the client could take it."""
+        """Write an event, unless the client has it; say whether the client has it now."""
         if event.position > self.position:
             if not self.write_at_once(event.chunk):
                 return False
             self.position = event.position
         return True
 
-    def release(self) -> None:
-        """Stop listening."""
-        if self._released is not None and not self._released.done():
-            self._released.set_result(None)
+    def lead(self) -> None:
+        """Lead the run from our position on."""
+        assert self.role is Role.LISTENING
+        self.role = Role.LEADING
+        self._begin(None)
 
-    def go_on_alone(self, followed: FollowedInbox[object]) -> None:
-        """Begin anew with an inbox of our own, from where we have come to in this one."""
-        self._run = None
-        self._cursor = followed.cursor(self.position)
-        self.release()
+    def begin_again(self, inbox: FollowedInbox) -> None:
+        """Follow an inbox of our own, from where we have come to in this one."""
+        self._run, self.role = None, Role.ALONE
+        self._begin(inbox.cursor(self.position))
 
-    def hold_up_nobody(self) -> None:
-        """If we lead, do so no more: our client keeps us waiting."""
-        run = self._run
-        if run is None or run.leader is not self:
-            return
-        if run.listeners:
-            run.remove(self)
-            self.go_on_alone(run.followed)
-        else:
-            # The inbox is ours alone again.
-            run.dissolve()
-            run.followed.is_kept = False
-            self._run = None
-
-    def leave(self) -> None:
-        """Take part no more."""
-        run, self._run = self._run, None
-        if run is not None:
-            run.remove(self)
+    def _begin(self, cursor: str | None) -> None:
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().create_future()
+        # It is cancelled while our task is.
+        if not self._turn.done():
+            self._turn.set_result(cursor)

@@ -1,4 +1,4 @@
-"""The subscribers of this process, and the bounded buffer in which each finds its hints."""
+"""The subscribers of this process, each with a bounded buffer of hints."""
 
 import asyncio
 from collections.abc import Generator, Iterator, Mapping, Set
@@ -11,25 +11,25 @@ from realtime.hints import Hint
 
 
 class Waiting(Protocol):
-    """Who waits for a subscriber's hints without a task of its own."""
+    """Takes a subscriber's entries as they come, without a task of its own."""
 
     def take(self, entry: InboxEntry) -> bool:
-        """Deal with the inbox's next entry at once and never fail; false leaves it to be read."""
+        """Process the inbox's next entry without waiting, and never fail; false leaves it to be read."""
         ...
 
     def wake(self) -> None:
-        """Have somebody read what there is: from now on hints wait in the buffer."""
+        """Begin to read: from now on hints wait in the buffer."""
         ...
 
 
 class Subscriber:
     """One stream's buffer of hints.
 
-    At most `backlog` hints wait in it. When one more comes, all are dropped and the subscriber is told
-    to look at the log instead, so a slow reader costs a bounded amount of memory and delays nobody.
+    At most `backlog` hints wait in it. One more drops all of them, and the reader reads the log instead: a
+    slow reader takes a bounded amount of memory and delays no others.
     """
 
-    # Most subscribers wait most of the time, and should take up little then.
+    # There are many of them, and most wait most of the time.
     __slots__ = ("_awaited", "_backlog", "_hints", "_look_at_log", "position", "user_id", "waiting")
 
     def __init__(self, user_id: UUID, backlog: int = 100) -> None:
@@ -39,13 +39,13 @@ class Subscriber:
         self._look_at_log = False
         self._awaited: asyncio.Future[None] | None = None
         self.position: int | None = None
-        """How far its reader has come in the inbox; None until it has begun."""
+        """The last position in the inbox that its reader has taken; None until it has begun."""
         self.waiting: Waiting | None = None
-        """Who is to deal with what comes, until it wants to read again; None while somebody reads."""
+        """Takes entries as they come; None while a task reads."""
 
     def offer(self, hint: Hint) -> None:
-        """Add a hint; returns at once, whatever the subscriber does."""
-        if self._look_at_log or self._is_dealt_with(hint.entry):
+        """Pass a hint to what is waiting, or add it to the buffer."""
+        if self._look_at_log or self._is_taken(hint.entry):
             return
         if len(self._hints) >= self._backlog:
             self.look_at_log()
@@ -53,7 +53,7 @@ class Subscriber:
         self._hints.append(hint)
         self._wake()
 
-    def _is_dealt_with(self, entry: InboxEntry) -> bool:
+    def _is_taken(self, entry: InboxEntry) -> bool:
         if self.waiting is None or self.position is None:
             return False
         if entry.position == self.position + 1 and self.waiting.take(entry):
@@ -61,13 +61,13 @@ class Subscriber:
         return entry.position <= self.position
 
     def look_at_log(self) -> None:
-        """Say that hints may have been missed."""
+        """Have the reader read the log, because hints may have been lost."""
         self._hints.clear()
         self._look_at_log = True
         self._wake()
 
     def compare(self, last_position: int) -> None:
-        """Say where the inbox ends: a reader that neither is there nor has a hint of it has missed one."""
+        """Have the reader read the log if the inbox ends past all that it has taken or has hints of."""
         if self.position is None:
             return
         known = max(self.position, self._hints[-1].entry.position) if self._hints else self.position
@@ -75,7 +75,7 @@ class Subscriber:
             self.look_at_log()
 
     async def next(self) -> Hint | None:
-        """Wait for the next hint; None means: look at the log."""
+        """Wait for the next hint; None means that the log is to be read."""
         if not self.is_woken:
             self._awaited = asyncio.get_running_loop().create_future()
             try:
@@ -89,7 +89,7 @@ class Subscriber:
 
     @property
     def is_woken(self) -> bool:
-        """Whether `next` has something to say."""
+        """Whether `next` returns without waiting."""
         return self._look_at_log or bool(self._hints)
 
     def _wake(self) -> None:
@@ -104,23 +104,23 @@ class Subscribers:
     """All subscribers of this process, by user."""
 
     def __init__(self, *, backlog: int = 100) -> None:
-        """Have none; each that comes buffers at most `backlog` hints."""
+        """Begin without any; each subscriber buffers at most `backlog` hints."""
         self._backlog = backlog
         self.suspicion = asyncio.Event()
-        """Set when hints may have been missed: inboxes are then to be compared at once."""
-        # Tuples: whoever is offered a hint may end their subscription on the spot.
+        """Set when hints may have been lost, so that inboxes are compared immediately."""
+        # Tuples, because a subscriber may be detached while hints are offered.
         self._attached: dict[UUID, tuple[Subscriber, ...]] = {}
 
     def __len__(self) -> int:
-        """Return how many are attached."""
+        """Return the number of attached subscribers."""
         return sum(map(len, self._attached.values()))
 
     def __iter__(self) -> Iterator[Subscriber]:
-        """Iterate over those attached at this moment."""
+        """Iterate over the subscribers that are attached now."""
         return iter([each for attached in self._attached.values() for each in attached])
 
     def users(self) -> Set[UUID]:
-        """Return the users who have a subscriber here, as a view that stays current."""
+        """Return a live view of the users that have a subscriber in this process."""
         return self._attached.keys()
 
     @contextmanager
@@ -139,7 +139,7 @@ class Subscribers:
         return subscriber
 
     def detach(self, subscriber: Subscriber) -> None:
-        """Offer it nothing any more."""
+        """Offer it no further hints."""
         others = tuple(each for each in self._attached[subscriber.user_id] if each is not subscriber)
         if others:
             self._attached[subscriber.user_id] = others
@@ -152,16 +152,16 @@ class Subscribers:
             subscriber.offer(hint)
 
     def wake(self, user_id: UUID) -> None:
-        """Have the user's subscribers look at the log."""
+        """Have the user's subscribers read the log."""
         for subscriber in self._attached.get(user_id, ()):
             subscriber.look_at_log()
 
     def suspect(self) -> None:
-        """Have all inboxes compared with the database: hints may have been missed."""
+        """Have all inboxes compared with the database, because hints may have been lost."""
         self.suspicion.set()
 
     def compare(self, last_positions: Mapping[UUID, int]) -> None:
-        """Wake those who wait although their inbox goes on."""
+        """Wake the subscribers whose inbox has further entries."""
         for user_id, last_position in last_positions.items():
             for subscriber in self._attached.get(user_id, ()):
                 subscriber.compare(last_position)

@@ -1,4 +1,4 @@
-"""Work that goes on behind a block."""
+"""Tasks that run in the background of a block."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
-    """Run what has no end of its own for as long as the block runs; when it fails, the block is cancelled."""
+    """Run endless work until the block ends; if the work fails, the block is cancelled."""
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(work, name=name)
         try:

@@ -1,9 +1,9 @@
 """Hints as text between processes, which may be of different versions while an update rolls.
 
-A line is a JSON array that begins with its user's id, at a fixed place. In a message, version 1, the second
-value is a number. In what later versions add, it is to be a string that names kind and version. A process
-that cannot read a line wakes the user that it begins with, whose streams then read the log. An id alone is a
-wake-up too.
+A line is a JSON array that begins with its user's ID, at a fixed place. In a message, version 1, the second
+value is a number. In the lines of later versions it must be a string that names kind and version. A process
+that cannot read a line wakes the streams of the user that it begins with, which then read the log. An ID
+alone wakes them too.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ def decode(line: str | bytes) -> Hint:
     """Read a line back.
 
     Raises:
-        ValueError: it is not one of ours.
+        ValueError: the line is not an encoded hint.
     """
     try:
         user_id, position, message_id, conversation_id, seq, author_id, content, created = orjson.loads(line)
@@ -53,20 +53,20 @@ def decode(line: str | bytes) -> Hint:
         )
         return Hint(UUID(user_id), InboxEntry(int(position), message))
     except (TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"no hint: {line!r:.80}") from error
+        raise ValueError(f"not a hint: {line!r:.80}") from error
 
 
 def offer(line: str, subscribers: Subscribers) -> None:
-    """Offer the subscribers what a line says, or wake its user's if it cannot be read.
+    """Offer the subscribers a line's hint, or wake its user's subscribers if it cannot be read.
 
     Raises:
-        ValueError: it names no user.
+        ValueError: the line does not begin with the ID of a user.
     """
     if not line.startswith("["):
         subscribers.wake(UUID(line[:32]))
         return
     user_id = UUID(line[2:34])
-    # Most lines are for users whose streams are elsewhere: no more of these is read.
+    # Most lines are for users without streams in this process, so the rest of them is not parsed.
     if user_id not in subscribers.users():
         return
     try:

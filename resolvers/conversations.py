@@ -7,9 +7,10 @@ from uuid import UUID
 from db import conversations, messages, users
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, RecentConversation, User
-from resolvers.context import Context, present
-from resolvers.cursors import decode_page_cursor
+from resolvers.context import Context
 from resolvers.errors import AccountGone, UserError, UserErrorCode
+from resolvers.loaders import present
+from resolvers.page_cursors import decode_page_cursor
 from resolvers.paging import NumberedPage, check_page_size, numbered_page
 from resolvers.users import is_username
 
@@ -189,7 +190,7 @@ async def messages_of(
     shown = MessagePage(found, page.has_previous, page.has_next)
     if len(found) < page.end - page.start + 1:
         shown = await _page_of_remaining(context, conversation.id, page)
-    if context.selects("author"):
+    if "author" in context.selection:
         # With all authors loaded now, no message has to wait for its own.
         await context.loaders.users.load_many({message.author_id for message in shown.messages})
     return shown

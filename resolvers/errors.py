@@ -34,17 +34,32 @@ class CursorInvalid(Refusal):
 
     code = "CURSOR_INVALID"
 
+    def __init__(self, argument: str) -> None:
+        """Name the argument that the cursor was given as."""
+        super().__init__(f"`{argument}` is not a valid cursor. Send a cursor exactly as you received it.")
+
 
 class CursorExpired(Refusal):
     """The inbox no longer keeps the cursor's position. The client fetches again and gets a new cursor."""
 
     code = "CURSOR_EXPIRED"
 
+    def __init__(self) -> None:
+        """Say how to continue."""
+        super().__init__(
+            "`after` is older than the entries that the inbox keeps, or was issued before the database was"
+            " restored from a backup. Fetch the conversations again, and subscribe from a new `inboxCursor`."
+        )
+
 
 class Unavailable(Refusal):
     """The database is temporarily unavailable. The client retries."""
 
     code = "UNAVAILABLE"
+
+    def __init__(self) -> None:
+        """Ask for a retry."""
+        super().__init__("The database does not answer. Try again in a moment.")
 
 
 class RateLimited(Refusal):

@@ -1,14 +1,15 @@
-"""The viewer's inbox: where it stands, and what enters it."""
+"""The viewer's inbox: its cursor, and the messages that enter it."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, aclosing
-from typing import TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, contextmanager
+from typing import TypeVar
 
 from db import inboxes
-from db.records import Message
-from realtime.followed_inbox import FollowedInbox, expired
+from db.records import Message, User
+from realtime.cursors import ExpiredCursor, InboxCursor, MalformedCursor
+from realtime.followed_inbox import FollowedInbox
 from resolvers.context import Context, EventStream
-from resolvers.cursors import InboxCursor
+from resolvers.errors import CursorExpired, CursorInvalid
 
 _Event = TypeVar("_Event")
 
@@ -24,57 +25,86 @@ async def inbox_cursor(context: Context) -> str:
 async def message_created(
     context: Context, after: str | None, *, include_mine: bool, event_of: Callable[[str, Message], _Event]
 ) -> AsyncGenerator[_Event]:
-    """Return what `event_of` makes of the messages that enter the viewer's inbox and of their cursors.
+    """Return the messages that enter the viewer's inbox, in order and each once, as `event_of` shows them.
 
-    They come in order, each once. With `after`, everything since that cursor comes first. The context's
-    stream is begun once nothing can be missed any more; one that has come further already goes on from there,
-    and it is the stream that says when we are done. No database connection is held between messages.
+    With `after`, the messages since that cursor come first. The context's stream begins when the inbox is
+    attached, so that no message can be missed, and the generator ends when the stream has caught up and
+    shares the inbox. A stream that leads others resumes their inbox instead, without `after`. No database
+    connection is held between messages.
 
     Raises:
-        CursorInvalid: `after` is no cursor of the viewer's.
-        CursorExpired: its place is of another life of the database, ahead of the inbox, or trimmed away;
-            the generator too, when the reader falls behind what is kept.
+        CursorInvalid: `after` is not a cursor of the viewer's.
+        CursorExpired: its place is of another epoch of the database, past the end of the inbox, or trimmed;
+            the generator raises it too, when the reader falls behind what is kept.
     """
     viewer = context.require_viewer()
     stream = context.require_stream()
-    if stream.resumed is not None:
-        followed, position = stream.resumed
-        # It is the same operation that has begun to follow it.
-        return _events(stream, cast("FollowedInbox[_Event]", followed), position, from_log=False)
-    # It is newer than the variables, which a client that returns sends again as they were.
-    if context.last_event_id:
-        after = context.last_event_id
-    elif after is None:
-        after = context.start
-    cursor = None if after is None else InboxCursor.decode(after, viewer.id)
+    inbox = stream.led_inbox
+    if inbox is None:
+        with _rejecting_cursors():
+            inbox = await _open(context, viewer, after, include_mine=include_mine, event_of=event_of)
+    return _events(inbox, stream, event_of)
+
+
+async def _open(
+    context: Context,
+    viewer: User,
+    after: str | None,
+    *,
+    include_mine: bool,
+    event_of: Callable[[str, Message], object],
+) -> FollowedInbox:
+    """Attach to the viewer's inbox, and begin the context's stream at `after`, or else at the inbox's end."""
+    stream = context.require_stream()
+    # The event's ID is newer than the variables, which a client repeats unchanged when it reconnects.
+    cursor = context.last_event_id or (context.start if after is None else after)
+    asked = None if cursor is None else InboxCursor.decode(cursor, viewer.id)
     subscriber = await context.broadcaster.attach(viewer.id)
-    with ExitStack() as attached:
-        attached.callback(context.broadcaster.detach, subscriber)
-        async with context.connection() as connection:
-            state = await inboxes.state(connection, viewer.id)
-        start = InboxCursor(state.epoch, state.last_position) if cursor is None else cursor
-        if start.epoch != state.epoch or not state.trimmed_to <= start.position <= state.last_position:
-            raise expired()
-        followed = FollowedInbox(
+    try:
+        start = await _start(context, viewer, asked)
+        inbox = FollowedInbox(
             context.database,
             context.broadcaster,
             subscriber,
-            state.epoch,
+            start,
+            owner=stream,
             include_mine=include_mine,
             event_of=event_of,
         )
         await stream.begin(start.encode(viewer.id))
-        attached.pop_all()
-    return _events(stream, followed, start.position, from_log=True)
+    except BaseException:
+        context.broadcaster.detach(subscriber)
+        raise
+    return inbox
+
+
+async def _start(context: Context, viewer: User, asked: InboxCursor | None) -> InboxCursor:
+    """Return the cursor that is asked for if the inbox can be followed from it, or else that of the end."""
+    async with context.connection() as connection:
+        state = await inboxes.state(connection, viewer.id)
+    if asked is None:
+        return InboxCursor(state.epoch, state.last_position)
+    if asked.epoch != state.epoch or not state.trimmed_to <= asked.position <= state.last_position:
+        raise ExpiredCursor
+    return asked
 
 
 async def _events(
-    stream: EventStream, followed: FollowedInbox[_Event], after: int, *, from_log: bool
+    inbox: FollowedInbox, stream: EventStream, event_of: Callable[[str, Message], _Event]
 ) -> AsyncGenerator[_Event]:
-    events = followed.events(
-        after, from_log=from_log, caught_up=lambda position: stream.caught_up(position, followed)
-    )
-    async with aclosing(events):
-        async for position, cursor, event in events:
-            stream.reach(position, cursor)
-            yield event
+    """Follow the inbox, and note each event's place on the stream before it is yielded."""
+    with _rejecting_cursors():
+        async with aclosing(inbox.entries(stream)) as entries:
+            async for cursor, entry in entries:
+                stream.reach(entry.position, cursor)
+                yield event_of(cursor, entry.message)
+
+
+@contextmanager
+def _rejecting_cursors() -> Generator[None]:
+    try:
+        yield
+    except MalformedCursor as error:
+        raise CursorInvalid("after") from error
+    except ExpiredCursor as error:
+        raise CursorExpired from error

@@ -9,9 +9,10 @@ from db.inboxes import Outgoing, Refused
 from db.records import InboxEntry, Message, User
 from realtime.hints import Hint
 from resolvers.content import check_content
-from resolvers.context import Context, present
+from resolvers.context import Context
 from resolvers.conversations import no_such_conversation
 from resolvers.errors import UserError, UserErrorCode
+from resolvers.loaders import present
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 

@@ -8,8 +8,9 @@ from uuid import UUID
 from db import users
 from db.records import User
 from db.users import UsernameTaken
-from resolvers.context import Context, present
+from resolvers.context import Context
 from resolvers.errors import AccountGone, UserError, UserErrorCode
+from resolvers.loaders import present
 from resolvers.paging import check_page_size
 
 MAX_FOUND = 20

@@ -8,8 +8,8 @@ from strawberry.utils.await_maybe import AwaitableOrValue
 from db import records
 from resolvers import conversations
 from resolvers.context import Context
-from resolvers.cursors import encode_page_cursor
 from resolvers.errors import UserError as UserErrorRaised
+from resolvers.page_cursors import encode_page_cursor
 from schema.info import Info
 from schema.list_sizes import at_most
 from schema.messages import Message, MessageConnection, MessageEdge
@@ -160,7 +160,7 @@ class ConversationQueries:
             str | None, strawberry.argument(description="Return only conversations after this cursor.")
         ] = None,
     ) -> ConversationConnection:
-        alone = after is None and info.context.reads_once("conversations", _READ_WITH_PAGE)
+        alone = after is None and info.context.selection.is_only("conversations", _READ_WITH_PAGE)
         page = await conversations.recent(info.context, first, after, alone=alone)
         edges = [
             ConversationEdge(

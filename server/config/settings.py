@@ -14,10 +14,9 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.records import SessionTime
+from server.config.manifests import read_manifest
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.config.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
-from server.graphql.trusted_documents import TrustedDocuments
-from server.http.bodies import BodyLimits
 
 PREFIX = "MESSENGER_"
 # Some systems limit the path of a Unix socket to 104 bytes, others to 108.
@@ -294,13 +293,11 @@ class Settings(BaseSettings):
     def session_time(self) -> SessionTime:
         return SessionTime(timedelta(days=self.session_days), timedelta(days=self.session_max_days))
 
-    def body_limits(self) -> BodyLimits:
-        return BodyLimits(self.max_body_bytes, self.read_timeout_seconds)
-
     @field_validator("trusted_documents")
     @classmethod
     def _check_trusted_documents(cls, path: Path | None) -> Path | None:
-        TrustedDocuments.from_file(path)
+        if path is not None:
+            read_manifest(path)
         return path
 
     @field_validator("allowed_origins", "allowed_headers", "trusted_proxies", mode="before")

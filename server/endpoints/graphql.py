@@ -31,6 +31,7 @@ from server.graphql.request import (
 from server.graphql.sse import Sse
 from server.http.accept import accept_of
 from server.http.admission import Admission
+from server.http.bodies import BodyLimits
 from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable, rate_limited
 from server.http.responses import EncodedResponse, refusal_response
@@ -53,6 +54,7 @@ class GraphQLEndpoint:
         single_connections: SingleConnections,
         address_limit: AddressLimit,
         budgets: Budgets,
+        body_limits: BodyLimits,
         settings: Settings,
         graphiql: Response | None,
     ) -> None:
@@ -63,6 +65,7 @@ class GraphQLEndpoint:
         self._single_connections = single_connections
         self._address_limit = address_limit
         self._budgets = budgets
+        self._body_limits = body_limits
         self._settings = settings
         self._graphiql = graphiql
         self._admission = Admission()
@@ -104,7 +107,7 @@ class GraphQLEndpoint:
                 request,
                 self._execution.api,
                 self._execution.trusted,
-                self._settings.body_limits(),
+                self._body_limits,
                 self._budgets.of(identity.user.id if identity.user else None, address_of(request)),
             )
         except NothingToExecute as error:

@@ -36,6 +36,7 @@ from server.graphql.execution import Execution
 from server.graphql.request import GraphQLRequest, NothingToExecute, read_graphql_request
 from server.graphql.sse import Sse
 from server.http.accept import accept_of, best_match
+from server.http.bodies import BodyLimits
 from server.http.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.http.responses import json_response
 from server.limits.budgets import Budgets
@@ -60,6 +61,8 @@ class SingleConnections:
         streams: OpenStreams,
         budgets: Budgets,
         settings: Settings,
+        *,
+        body_limits: BodyLimits,
     ) -> None:
         """Serve no streams yet; `keep` must run for as long as streams are served."""
         self._execution = execution
@@ -68,6 +71,7 @@ class SingleConnections:
         self._identities = identities
         self._streams = streams
         self._budgets = budgets
+        self._body_limits = body_limits
         self._settings = settings
         self._process_id = new_id()
         self._served: dict[UUID, ReservedStream] = {}
@@ -183,7 +187,7 @@ class SingleConnections:
                 request,
                 self._execution.api,
                 self._execution.trusted,
-                self._settings.body_limits(),
+                self._body_limits,
                 self._budgets.of(viewer.id, address_of(request)),
             )
         except NothingToExecute as error:

@@ -4,14 +4,9 @@ https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#persisted-do
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from server.http.refusals import HttpRefusal
-
-_MANIFEST = TypeAdapter(dict[str, str])
 
 
 class PersistedQueriesUnsupported(Exception):
@@ -32,20 +27,6 @@ class TrustedDocuments:
         """Trust only these documents, or without a manifest all documents."""
         self._by_hash = by_hash
         self._texts = frozenset((by_hash or {}).values())
-
-    @classmethod
-    def from_file(cls, path: Path | None) -> Self:
-        """Read the manifest: a JSON object from hashes to documents.
-
-        Raises:
-            ValueError: the file is something else.
-        """
-        if path is None:
-            return cls()
-        try:
-            return cls(_MANIFEST.validate_json(path.read_bytes()))
-        except ValidationError as error:
-            raise ValueError(f"{path} is not a JSON object from hashes to documents") from error
 
     def document(self, query: str | None, document_id: str | None, extensions: Mapping[str, Any]) -> str:
         """Return the request's document, which it names by its text or by its hash.

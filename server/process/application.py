@@ -20,6 +20,7 @@ from execution.limits import DocumentLimits
 from realtime.broadcaster import Broadcaster
 from server.auth.identity import VIEWER_HEADER, Identities
 from server.auth.token_issuer import TokenIssuer
+from server.config.manifests import read_manifest
 from server.config.settings import Settings
 from server.endpoints.graphiql import graphiql
 from server.endpoints.graphql import GraphQLEndpoint
@@ -30,6 +31,7 @@ from server.graphql.execution import Execution
 from server.graphql.request import HTML, JSON
 from server.graphql.trusted_documents import TrustedDocuments
 from server.http.accept import accept_of, best_match
+from server.http.bodies import BodyLimits
 from server.http.cors import with_cors
 from server.http.heads import HeadLimit
 from server.http.masked_faults import MaskedFaults
@@ -89,12 +91,15 @@ def build_application(
         _api(settings),
         database,
         broadcaster,
-        TrustedDocuments.from_file(settings.trusted_documents),
+        _trusted_documents(settings),
         sessions_ended,
         limits.count_message,
     )
     budgets = Budgets(settings)
-    single_connections = SingleConnections(execution, identities, streams, budgets, settings)
+    body_limits = BodyLimits(settings.max_body_bytes, settings.read_timeout_seconds)
+    single_connections = SingleConnections(
+        execution, identities, streams, budgets, settings, body_limits=body_limits
+    )
     graphql = GraphQLEndpoint(
         execution=execution,
         identities=identities,
@@ -102,6 +107,7 @@ def build_application(
         single_connections=single_connections,
         address_limit=address_limit,
         budgets=budgets,
+        body_limits=body_limits,
         settings=settings,
         graphiql=page,
     )
@@ -109,7 +115,13 @@ def build_application(
         [
             *_web_client(graphiql=page is not None),
             *SignInEndpoints(
-                database, identities, sessions_ended, limits, settings, dev_login=dev_login
+                database,
+                identities,
+                sessions_ended,
+                limits,
+                settings,
+                body_limits=body_limits,
+                dev_login=dev_login,
             ).routes(),
             *ProviderSignIn(
                 database,
@@ -117,6 +129,7 @@ def build_application(
                 providers,
                 sessions_ended=sessions_ended,
                 limits=limits,
+                body_limits=body_limits,
                 seal=Seal(secret_key(settings), "sign-in under way"),
                 settings=settings,
                 public_url=public_url,
@@ -169,6 +182,11 @@ def _api(settings: Settings) -> Api:
         answer_bytes=settings.max_answer_bytes,
     )
     return Api(limits, introspection=settings.introspection, plans=settings.plans)
+
+
+def _trusted_documents(settings: Settings) -> TrustedDocuments:
+    path = settings.trusted_documents
+    return TrustedDocuments(None if path is None else read_manifest(path))
 
 
 def _token_issuer(settings: Settings) -> TokenIssuer | None:

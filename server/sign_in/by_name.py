@@ -13,7 +13,7 @@ from resolvers.sessions import SignIn, TokenReused
 from server.auth.identity import Identities
 from server.auth.origins import is_of_this_machine
 from server.config.settings import Settings
-from server.http.bodies import read_json_object
+from server.http.bodies import BodyLimits, read_json_object
 from server.http.refusals import HttpRefusal, unauthenticated
 from server.http.responses import sign_in_response
 from server.limits.rate_limits import RateLimits, address_of
@@ -32,12 +32,14 @@ class SignInEndpoints:
         limits: RateLimits,
         settings: Settings,
         *,
+        body_limits: BodyLimits,
         dev_login: bool,
     ) -> None:
         self._database = database
         self._identities = identities
         self._sessions_ended = sessions_ended
         self._limits = limits
+        self._body_limits = body_limits
         self._settings = settings
         self._dev_login = dev_login
         self._time = settings.session_time()
@@ -64,7 +66,7 @@ class SignInEndpoints:
             )
         self._identities.reject_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
-        body = await read_json_object(request, self._settings.body_limits())
+        body = await read_json_object(request, self._body_limits)
         username = body.get("username")
         if not isinstance(username, str):
             raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"username": "..."}.')

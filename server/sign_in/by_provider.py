@@ -20,7 +20,7 @@ from server.auth.identity import Identities
 from server.auth.json_web_keys import TokenNotTrusted
 from server.auth.outbound import Unavailable
 from server.config.settings import Settings
-from server.http.bodies import read_json_object
+from server.http.bodies import BodyLimits, read_json_object
 from server.http.problem_page import problem_page
 from server.http.refusals import HttpRefusal
 from server.http.responses import json_response, sign_in_response
@@ -60,6 +60,7 @@ class ProviderSignIn:
         sessions_ended: SessionsEnded,
         limits: RateLimits,
         seal: Seal,
+        body_limits: BodyLimits,
         settings: Settings,
         public_url: str,
         dev_login: bool,
@@ -70,6 +71,7 @@ class ProviderSignIn:
         self._sessions_ended = sessions_ended
         self._limits = limits
         self._pending = PendingSignIns(seal, secure=public_url.startswith("https://"))
+        self._body_limits = body_limits
         self._settings = settings
         self._public_url = public_url
         self._dev_login = dev_login
@@ -131,7 +133,7 @@ class ProviderSignIn:
         """Exchange a frontend's one-time code and code verifier for a token."""
         self._identities.reject_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
-        body = await read_json_object(request, self._settings.body_limits())
+        body = await read_json_object(request, self._body_limits)
         code, verifier = body.get("code"), body.get("code_verifier")
         if not isinstance(code, str) or not isinstance(verifier, str):
             raise HttpRefusal(400, "BAD_USER_INPUT", 'Send {"code": "...", "code_verifier": "..."}.')

@@ -15,7 +15,7 @@ from server.streams.response import ResponseStream
 
 
 class DistinctStream(SharingStream):
-    """A stream that sends a subscription's events, which it shares with others of its viewer."""
+    """A stream that sends a subscription's events, and shares them with the viewer's other streams."""
 
     __slots__ = (
         "_address",
@@ -41,7 +41,7 @@ class DistinctStream(SharingStream):
         address: str | None,
         last_event_id: str | None,
     ) -> None:
-        """Execute the operation for whom the stream was opened by, and send its events on the response."""
+        """Execute the operation for the identity that opened the stream, and send its events."""
         self._live = execution.api.live_operation(operation)
         viewer_id = None if identity.user is None else identity.user.id
         super().__init__(streams.shared, (viewer_id, type(response.format), self._live))
@@ -58,7 +58,7 @@ class DistinctStream(SharingStream):
         """Serve the stream until it is over.
 
         Raises:
-            HttpRefusal: it has not begun, because there are too many or because the server stops.
+            HttpRefusal: the stream has not begun, because too many are open or the server stops.
         """
         if streams.closing:
             raise cannot_answer_now()
@@ -69,7 +69,7 @@ class DistinctStream(SharingStream):
             raise cannot_answer_now()
 
     async def send_events(self, stream: OpenStream) -> None:
-        """Send the events until there are no more; those that others execute are written as they come."""
+        """Send events until the operation is over."""
         cursor = self._last_event_id
         try:
             while not await self._execute_events(stream, cursor):
@@ -78,29 +78,29 @@ class DistinctStream(SharingStream):
             self.leave()
 
     async def _execute_events(self, stream: OpenStream, last_event_id: str | None) -> bool:
-        """Execute and send events until there are no more; false if only we are done with it."""
+        """Execute and send events until the operation is over; false if `listen` comes next."""
         answers = self._execution.events(
             self._operation, self._identity, self, self._budget, last_event_id=last_event_id
         )
         async with aclosing(answers):
             async for answer in answers:
                 if is_unavailable(answer):
-                    # The event is still to come: the client returns for it.
+                    # The event has not been sent: the client reconnects for it.
                     stream.end_reason = EndReason.UNAVAILABLE
                     return True
                 await self.next(answer)
-                if self.leaves_off():
+                if self.rejoin():
                     return False
-        if self.is_listening:
+        if self.must_listen:
             return False
         await self._response.complete()
         return True
 
     async def next(self, answer: Answer) -> None:
-        """Send an answer as an event, and hand it to those who listen.
+        """Send an answer as an event, and hand it to the listeners.
 
-        One without `data` is no event of the inbox: the client must not resume after the event that was to
-        come next.
+        An answer without `data` gets no cursor, because the client has not received the entry's event and
+        must not resume after it.
         """
         place = self._place if "data" in answer else None
         self._place = None
@@ -108,21 +108,21 @@ class DistinctStream(SharingStream):
         if place is not None:
             self.hand_on(SharedEvent(place[0], encode_chunk(event)))
         if not self._response.write_at_once(encode_chunk(event)):
-            self.hold_up_nobody()
+            self.yield_lead()
             await self._response.write_in_time(event)
 
-    async def say_session_ended(self) -> None:
-        """Tell the client, which does not come back then."""
+    async def send_session_ended(self) -> None:
+        """Tell the client that its session has ended, and complete: it must not reconnect."""
         await self.next(session_ended())
         await self._response.complete()
 
     async def begin(self, cursor: str) -> None:
-        """Send the head, and where the stream starts, unless it has begun before."""
+        """Send the head and the cursor at which the stream starts, unless they have been sent."""
         if not self._response.begun:
             await self._response.write(self._response.format.begin(cursor))
 
     def reach(self, position: int, cursor: str) -> None:
-        """Have the next event stand there."""
+        """Note the next event's place in the inbox."""
         self._place = (position, cursor)
 
     def write_at_once(self, chunk: bytes) -> bool:

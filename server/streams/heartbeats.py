@@ -1,14 +1,14 @@
-"""Signs of life on all open streams, by one task."""
+"""Heartbeats of all open streams, sent by one task."""
 
 import asyncio
 from typing import Protocol
 
 
 class Beating(Protocol):
-    """What shows signs of life."""
+    """A stream that sends heartbeats."""
 
     def beat(self) -> None:
-        """Send one, without waiting."""
+        """Send a heartbeat, without waiting."""
         ...
 
 
@@ -16,24 +16,24 @@ _STEPS = 20
 
 
 class Heartbeats:
-    """Has every stream show a sign of life every so many seconds."""
+    """Sends a heartbeat on every stream every so many seconds."""
 
     def __init__(self, every_seconds: float) -> None:
-        """Have none yet; `keep` must run for as long as streams are served."""
+        """Begin without streams. `keep` must run for as long as streams are served."""
         self._every_seconds = every_seconds
-        # The next one to beat comes first.
+        # The next one that is due comes first.
         self._due: dict[Beating, float] = {}
 
     def begin(self, beating: Beating) -> None:
-        """Have it beat every so many seconds until `end`."""
+        """Send heartbeats on this stream until `end`."""
         self._due[beating] = asyncio.get_running_loop().time() + self._every_seconds
 
     def end(self, beating: Beating) -> None:
-        """Have it beat no more."""
+        """Stop sending heartbeats on this stream."""
         del self._due[beating]
 
     async def keep(self) -> None:
-        """Keep all of them beating, without end."""
+        """Send the heartbeats, without end."""
         clock = asyncio.get_running_loop().time
         while True:
             now = clock()

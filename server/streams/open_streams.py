@@ -1,4 +1,4 @@
-"""The event streams that are open in this process, and what ends them."""
+"""The open event streams of this process, and what ends them."""
 
 import asyncio
 import math
@@ -27,7 +27,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class EndReason(Enum):
-    """Why a stream is over."""
+    """Why a stream has ended."""
 
     COMPLETE = "complete"
     CLIENT_GONE = "client gone"
@@ -38,24 +38,24 @@ class EndReason(Enum):
 
 
 class OpenStream:
-    """A stream while its task sends events, which others can ask to end."""
+    """A stream whose task sends events until it is asked to end."""
 
     __slots__ = ("_task", "counted", "end_reason", "expires_at", "session_id", "user_id")
 
     def __init__(
         self, identity: Identity, task: asyncio.Task[object], counted: Collection[UUID | str]
     ) -> None:
-        """Stand for the stream of that identity's that the task serves, and that counts as theirs."""
+        """The stream is served by this task for this identity, and counts towards the limits of `counted`."""
         self.counted = counted
         self.session_id = identity.session.id if identity.session else None
-        # Who has no session is watched by themselves, and by the end of what vouches for them.
+        # Without a session, the stream ends when the user is removed or the token expires.
         self.user_id = identity.user.id if identity.user and self.session_id is None else None
         self.expires_at = identity.expires_at
         self.end_reason: EndReason | None = None
         self._task = task
 
     def end(self, reason: EndReason) -> None:
-        """Interrupt the task, which finds the reason here; the first one counts."""
+        """Interrupt the task. Of several reasons, the first one counts."""
         if self.end_reason is None:
             self.end_reason = reason
             self._task.cancel()
@@ -64,24 +64,24 @@ class OpenStream:
     def interruptible(self) -> Generator[None]:
         """Run the block until it is done or the stream is asked to end, whichever comes first.
 
-        Afterwards the stream has a reason to be over, and its task goes on uncancelled.
+        Afterwards the stream has an `end_reason`, and its task continues uncancelled.
         """
         try:
             yield
             if self.end_reason is None:
                 self.end_reason = EndReason.COMPLETE
         except asyncio.CancelledError:
-            # With no reason of ours, somebody else cancels the task: the server's time is up.
+            # Without a reason, the task was cancelled from outside: the server is shutting down.
             if self.end_reason is None:
                 raise
             self._task.uncancel()
 
 
 class OpenStreams:
-    """All streams of this process."""
+    """The open streams of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        """Have none yet, and only so many for each user and each address as the settings say."""
+        """Begin without any; the settings limit them for each user and each address."""
         self._streams: set[OpenStream] = set()
         self._settings = settings
         self._counts = Counter[UUID | str]()
@@ -93,7 +93,7 @@ class OpenStreams:
         """Count the current task's stream among the open ones until `close`.
 
         Raises:
-            HttpRefusal: 429, its user or its address has too many already.
+            HttpRefusal: 429, the user or the address has too many open streams.
         """
         self.check_room(identity, address)
         task = asyncio.current_task()
@@ -106,7 +106,7 @@ class OpenStreams:
         return stream
 
     def close(self, stream: OpenStream) -> None:
-        """Count it no more."""
+        """Stop counting it."""
         self._streams.discard(stream)
         self._counts.subtract(stream.counted)
         for each in stream.counted:
@@ -116,10 +116,10 @@ class OpenStreams:
         STREAMS_ENDED.labels((stream.end_reason or EndReason.CLIENT_GONE).value).inc()
 
     def check_room(self, identity: Identity, address: str | None) -> None:
-        """Accept that a stream is opened for them.
+        """Check that the user and the address may open another stream.
 
         Raises:
-            HttpRefusal: 429, the user or the address has too many already.
+            HttpRefusal: 429, the user or the address has too many open streams.
         """
         if not self._settings.rate_limits:
             return
@@ -129,12 +129,12 @@ class OpenStreams:
             if self._counts[each] >= most:
                 if not by_user:
                     raise TooManyFromAddress(
-                        f"Your address has {most} streams open: close one.", _RETRY_STREAM_SECONDS
+                        f"Your address has {most} open streams. Close one first.", _RETRY_STREAM_SECONDS
                     )
                 raise HttpRefusal(
                     429,
                     "RATE_LIMITED",
-                    f"You have {most} streams open: close one.",
+                    f"You have {most} open streams. Close one first.",
                     {"retry-after": str(_RETRY_STREAM_SECONDS)},
                 )
 
@@ -145,9 +145,9 @@ class OpenStreams:
                 stream.end(EndReason.SESSION_ENDED)
 
     async def drain(self, seconds: float) -> None:
-        """Take no new streams and end the open ones, spread over that time.
+        """Accept no new streams, and end the open ones, spread over that time.
 
-        Their clients connect again, elsewhere, and do not all do so at once.
+        So their clients do not all reconnect at once to the other processes.
         """
         self.closing = True
         streams = list(self._streams)
@@ -160,21 +160,21 @@ class OpenStreams:
                 stream.end(EndReason.SHUTDOWN)
 
     def session_ids(self) -> set[UUID]:
-        """Return the sessions that have a stream."""
+        """Return the IDs of the sessions that have a stream."""
         return {stream.session_id for stream in self._streams if stream.session_id is not None}
 
     def end_users(self, ids: Collection[UUID]) -> None:
-        """End the streams of those without a session who are no more."""
+        """End the streams without a session of users that have been removed."""
         for stream in list(self._streams):
             if stream.user_id in ids:
                 stream.end(EndReason.SESSION_ENDED)
 
     def user_ids(self) -> set[UUID]:
-        """Return the users who have a stream without a session."""
+        """Return the IDs of the users that have a stream without a session."""
         return {stream.user_id for stream in self._streams if stream.user_id is not None}
 
     def end_expired(self) -> None:
-        """End the streams of those for whom nobody vouches any more."""
+        """End the streams without a session whose token has expired."""
         now = datetime.now(UTC)
         for stream in list(self._streams):
             if stream.user_id is not None and stream.expires_at is not None and stream.expires_at <= now:
@@ -187,7 +187,7 @@ def _counted(identity: Identity, address: str | None) -> tuple[UUID | str, ...]:
 
 
 async def end_with_their_sessions(streams: OpenStreams, database: Database, every_seconds: float) -> None:
-    """End each stream within `every_seconds` of its session's, token's or user's end, wherever that was."""
+    """End each stream within `every_seconds` of the end of its session, token or user on any process."""
     while True:
         await asyncio.sleep(every_seconds)
         streams.end_expired()
@@ -198,8 +198,8 @@ async def end_with_their_sessions(streams: OpenStreams, database: Database, ever
             ended = await sessions.ended_among(database, watched)
             removed = await sessions.removed_among(database, vouched_for)
         except DatabaseUnavailable as error:
-            # Nobody is signed out by a database that does not answer; the next round asks again.
-            log.warning("cannot tell which sessions have ended", error=str(error))
+            # An outage of the database must not sign users out. The next round tries again.
+            log.warning("ended sessions could not be read", error=str(error))
             continue
         streams.end_sessions(ended)
         streams.end_users(removed)

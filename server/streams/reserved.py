@@ -1,4 +1,4 @@
-"""The one stream of single connection mode, in the process that serves it."""
+"""The reserved stream of single connection mode, in the process that serves it."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from server.streams.response import ResponseStream, SlowReader
 
 
 class ReservedStream:
-    """A stream that does what it finds in its reservation's mailbox, until it ends."""
+    """A stream that executes the operations in the mailbox of its reservation, until it ends."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class ReservedStream:
         response: ResponseStream,
         budget: Budget,
     ) -> None:
-        """Execute operations for whom it was opened by, and send their events on the response."""
+        """Execute operations for the identity that opened the stream, and send their events."""
         self._execution = execution
         self._identity = identity
         self._reservation_id = reservation_id
@@ -42,35 +42,35 @@ class ReservedStream:
         self._stream: OpenStream | None = None
 
     def check_room(self, streams: OpenStreams, address: str | None) -> None:
-        """Accept that it is opened, which spends the reservation.
+        """Check that the stream may be opened, before that uses up the reservation.
 
         Raises:
-            HttpRefusal: 429, its user or the address has too many streams open.
+            HttpRefusal: 429, the user or the address has too many open streams.
         """
         streams.check_room(self._identity, address)
 
     async def serve(self, streams: OpenStreams, address: str | None) -> None:
-        """Serve the stream until the client goes, or the session or this process ends."""
+        """Serve the stream until the client disconnects, or the session or this process ends."""
         await self._response.hold_open(self, streams=streams, identity=self._identity, address=address)
 
     async def send_events(self, stream: OpenStream) -> None:
-        """Do what the mailbox says, until the stream is asked to end."""
+        """Process the mailbox until the stream is asked to end."""
         self._stream = stream
         async with (
             self._execution.broadcaster.subscribe(self._reservation_id) as mailbox,
             asyncio.TaskGroup() as tasks,
         ):
-            # Shows that the stream is open; some browsers wait for the first bytes.
+            # Some browsers report the stream as open with its first bytes only.
             await self._write(stream, Sse.heartbeat)
             await self._read_mail(mailbox, stream, tasks)
 
     def end(self) -> None:
-        """End the stream, whose reservation is gone: its client returns with another."""
+        """End the stream because its reservation has been removed: the client reserves another one."""
         if self._stream is not None:
             self._stream.end(EndReason.UNAVAILABLE)
 
     async def _read_mail(self, mailbox: Subscriber, stream: OpenStream, tasks: asyncio.TaskGroup) -> None:
-        """Do what the mail says, as it comes, without end."""
+        """Process mail as it comes, without end."""
         while True:
             for mail in await self._take_mail():
                 if mail.state is State.NEW:
@@ -103,7 +103,7 @@ class ReservedStream:
         async with aclosing(answers):
             async for answer in answers:
                 if is_unavailable(answer):
-                    # The event is still to come: the client returns for it.
+                    # The event has not been sent: the client reconnects for it.
                     stream.end(EndReason.UNAVAILABLE)
                     return
                 await self._write(stream, operation_next(mail.operation_id, answer))
@@ -113,53 +113,53 @@ class ReservedStream:
         except DatabaseUnavailable:
             stream.end(EndReason.UNAVAILABLE)
             return
-        # Its id is free when the client hears of it.
+        # The client may use the ID again as soon as it reads this.
         self._subscriptions.pop(mail.operation_id, None)
         await self._write(stream, operation_complete(mail.operation_id))
 
     async def _write(self, stream: OpenStream, event: bytes) -> None:
-        """Send an event; where the client does not read, end the stream, which cancels whoever waits here."""
+        """Send an event. If the client does not read, end the stream, which cancels this task."""
         try:
             await self._response.write(event)
         except SlowReader:
             stream.end(EndReason.SLOW_READER)
             await asyncio.get_running_loop().create_future()
 
-    async def say_session_ended(self) -> None:
-        """Tell each subscription, those too that have been accepted and were still to begin."""
-        told = dict.fromkeys(self._subscriptions)
+    async def send_session_ended(self) -> None:
+        """Tell the client for each subscription, including those accepted and not yet begun."""
+        operation_ids = dict.fromkeys(self._subscriptions)
         with suppress(DatabaseUnavailable):
             async with self._execution.database.snapshot() as connection:
                 accepted = await reservations.subscriptions_of(connection, self._reservation_id)
-            told |= dict.fromkeys(accepted)
-        for operation_id in told:
+            operation_ids |= dict.fromkeys(accepted)
+        for operation_id in operation_ids:
             await self._response.write(operation_next(operation_id, session_ended()))
             await self._response.write(operation_complete(operation_id))
 
 
 class _Unplaced:
-    """Takes no part in a subscription's places: its events carry them as `cursor` alone."""
+    """The stream of one subscription here: its events show their place as `cursor` only."""
 
     async def begin(self, cursor: str) -> None:
-        """Do nothing: the 202 has told the client."""
+        """Do nothing, because the 202 has told the client."""
 
     def reach(self, position: int, cursor: str) -> None:
         """Do nothing."""
 
-    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
-        """Have us follow on: these events have their operation's id, and are nobody else's."""
+    def caught_up(self, inbox: FollowedInbox) -> bool:
+        """Follow on: events carry their operation's ID, so they cannot be shared."""
         return False
 
     @property
-    def resumed(self) -> None:
-        """Nothing: whoever follows an inbox does so to the end."""
+    def led_inbox(self) -> None:
+        """None: each subscription follows an inbox of its own."""
         return
 
 
 def encode_subscription(operation: Operation, start: str) -> str:
-    """Return a subscription as the content of a mail; it begins at `start` where it does not say itself.
+    """Return a subscription as the content of a mail; it begins at `start` unless its arguments say where.
 
-    `Api.operation` makes it from all but the last.
+    The arguments of `Api.operation` come first, then `start`.
     """
     return json.dumps(
         [operation.query, operation.name, dict(operation.variables), operation.request_id, start]

@@ -1,4 +1,4 @@
-"""Responses that go on: events as they come, signs of life in between, and an end that says what it means."""
+"""Streaming responses: events as they come, heartbeats between them, and an end with a reason."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,45 +15,45 @@ from server.streams.open_streams import EndReason, OpenStream, OpenStreams
 
 
 class StreamFormat(Protocol):
-    """How a stream is written."""
+    """The format of a stream."""
 
     headers: Mapping[str, str]
     heartbeat: bytes
     complete: bytes
 
     def begin(self, cursor: str) -> bytes:
-        """Return what comes first; the stream starts at that cursor."""
+        """Return the first bytes of a stream that starts at that cursor."""
         ...
 
     def next(self, answer: Answer, cursor: str | None) -> bytes:
-        """Return an answer as an event, which stands at that cursor."""
+        """Return an answer as an event with that cursor."""
         ...
 
 
 class Sender(Protocol):
-    """Who has something to send on a stream."""
+    """Sends the events of a stream."""
 
     async def send_events(self, stream: OpenStream) -> None:
-        """Send events until there are no more."""
+        """Send events until there are no more, or the task is cancelled."""
         ...
 
-    async def say_session_ended(self) -> None:
-        """Tell the client that its session has."""
+    async def send_session_ended(self) -> None:
+        """Tell the client that its session has ended."""
         ...
 
 
-# When a client that has closed its side is written to, to find out whether it still reads.
+# How many seconds after a client has closed its side it is written to, to find out whether it still reads.
 _PROBE_SECONDS = (0.0, 0.2, 1.0, 3.0)
 
 
 class SlowReader(Exception):
-    """The client has not read for as long as a write may wait."""
+    """The client has not read within the write timeout."""
 
 
 class ResponseStream:
-    """A response on its way to one client, written with a time limit.
+    """A streaming response to one client, with a time limit for each write.
 
-    The head goes out with the first thing there is to say.
+    The head is sent together with the first event.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class ResponseStream:
         write_timeout_seconds: float,
         more_headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """Answer that scope's request, each write within the timeout; `more_headers` follow the format's."""
+        """Respond to the scope's request; `more_headers` follow the headers of the format."""
         self._send = send
         self._more_headers = more_headers
         self._connection = connection_of(scope)
@@ -89,14 +89,14 @@ class ResponseStream:
         self._unread_since: float | None = None
         self._open: OpenStream | None = None
         self.begun = False
-        """Whether the head has gone out."""
+        """Whether the head has been sent."""
 
     async def complete(self) -> None:
-        """Send that the operation is over: the client does not come back."""
+        """Tell the client that the operation is over, so that it does not reconnect."""
         await self.write(self.format.complete)
 
     async def finish(self) -> None:
-        """End the response. Without `complete` before it, the client connects again."""
+        """End the response. Without `complete` before it, the client reconnects."""
         await self.write_in_time(b"", more=False)
 
     async def write(self, event: bytes) -> None:
@@ -109,7 +109,7 @@ class ResponseStream:
             await self.write_in_time(event)
 
     def write_at_once(self, chunk: bytes) -> bool:
-        """Write a chunk if the response has begun and its client reads; say whether it has been written."""
+        """Write a chunk if the response has begun and the client reads; return whether it was written."""
         if not self.begun or not self._connection.is_writable:
             return False
         # HTTP/1.0 has no chunks.
@@ -117,7 +117,7 @@ class ResponseStream:
         return True
 
     async def write_in_time(self, body: bytes, *, more: bool = True) -> None:
-        """Write a part of the body as soon as the client reads; without `more` to come it is the last.
+        """Write a part of the body as soon as the client reads; the last part has no `more` to come.
 
         Raises:
             SlowReader: the client does not read.
@@ -136,9 +136,9 @@ class ResponseStream:
     async def hold_open(
         self, sender: Sender, *, streams: OpenStreams, identity: Identity, address: str | None
     ) -> EndReason:
-        """Have events sent until there are no more, or the stream is asked to end; return why it is over.
+        """Have events sent until there are no more, or the stream is asked to end; return the reason.
 
-        It ends when the client goes away or does not read, when its session ends, and when the server stops.
+        It ends when the client disconnects or stops reading, its session ends, or the server stops.
         """
         stream = self._open = streams.open(identity, address)
         self._state[IS_STREAM] = True
@@ -153,7 +153,7 @@ class ResponseStream:
             with stream.interruptible():
                 await sender.send_events(stream)
             if stream.end_reason is EndReason.SESSION_ENDED:
-                await sender.say_session_ended()
+                await sender.send_session_ended()
             if self.begun and stream.end_reason not in {EndReason.CLIENT_GONE, EndReason.SLOW_READER}:
                 await self.finish()
         except SlowReader:
@@ -163,7 +163,7 @@ class ResponseStream:
             self._open = self._connection.on_lost = self._connection.on_half_closed = None
             streams.close(stream)
         if stream.end_reason is EndReason.SLOW_READER:
-            # What it has not read is not kept for it.
+            # Drops what the client has not read.
             self._connection.abort(self._cycle)
         return stream.end_reason or EndReason.COMPLETE
 
@@ -172,16 +172,16 @@ class ResponseStream:
             self._open.end(EndReason.CLIENT_GONE)
 
     def _probe(self) -> None:
-        """Find out whether a client that sends nothing more still reads.
+        """Find out whether a client that has closed its side of the connection still reads.
 
-        One that has closed its connection altogether answers what it is sent with a reset.
+        If it has closed the connection altogether, it answers with a reset.
         """
         loop = asyncio.get_running_loop()
         for seconds in _PROBE_SECONDS:
             loop.call_later(seconds, self.beat)
 
     def beat(self) -> None:
-        """Send a sign of life, or end the stream whose client has long not read."""
+        """Send a heartbeat, or end the stream if the client has not read within the write timeout."""
         if self._open is None:
             return
         now = asyncio.get_running_loop().time()

@@ -14,7 +14,7 @@ from db.ids import new_id
 from db.records import SessionTime
 from db.tables import conversations as conversations_table
 from db.tables import participants
-from resolvers.cursors import InboxCursor
+from realtime.cursors import InboxCursor
 from resolvers.sessions import open_session
 from tests.support.tables import tables
 

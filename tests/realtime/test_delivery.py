@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from db.engine import Database
 from db.tables import inboxes, sessions
-from resolvers.cursors import InboxCursor
+from realtime.cursors import InboxCursor
 from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.support.people import StreamOver

@@ -14,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from db.engine import Database
 from db.records import InboxEntry, InboxPage, Message
 from realtime.broadcaster import Broadcaster
+from realtime.cursors import InboxCursor
 from realtime.followed_inbox import FollowedInbox
 from realtime.hints import Hint
-from realtime.sharing import SharedEvent, SharedEvents, SharingStream
+from realtime.sharing import Role, SharedEvent, SharedEvents, SharingStream
 from realtime.subscribers import Subscriber, Subscribers
 
 READER, SENDER = UUID(int=1), UUID(int=2)
@@ -29,26 +30,28 @@ class Turn:
         yield
 
 
-class SimulatedInbox(FollowedInbox[int]):
+class SimulatedInbox(FollowedInbox):
     """An inbox whose log is a list; messages by the reader are left out."""
 
-    def __init__(self, log: list[InboxEntry], broadcaster: Broadcaster, subscriber: Subscriber) -> None:
+    def __init__(self, sharing: "SharedInbox", subscriber: Subscriber, start: int, owner: object) -> None:
         super().__init__(
             cast(Database, None),
-            broadcaster,
+            sharing.broadcaster,
             subscriber,
-            UUID(int=0),
+            InboxCursor(UUID(int=0), start),
+            owner=owner,
             include_mine=False,
             event_of=lambda _cursor, message: message.seq,
         )
-        self.log = log
+        self.sharing = sharing
 
     def cursor(self, position: int) -> str:
         return str(position)
 
     async def read(self, *, after: int, limit: int) -> InboxPage:
+        self.sharing.log_reads += 1
         await Turn()
-        page = self.log[after : after + limit]
+        page = self.sharing.log[after : after + limit]
         await Turn()
         return InboxPage(page, after + len(page))
 
@@ -83,30 +86,23 @@ class SimulatedStream(SharingStream):
             self.leave()
 
     async def follow(self, cursor: str | None) -> None:
-        if self.resumed is not None:
-            followed, position = self.resumed
-        else:
+        inbox = self.led_inbox
+        if inbox is None:
             assert cursor is not None
             subscriber = await self.sharing.broadcaster.attach(READER)
-            followed = SimulatedInbox(self.sharing.log, self.sharing.broadcaster, subscriber)
-            position = int(cursor)
-        events = followed.events(
-            position,
-            from_log=self.resumed is None,
-            caught_up=lambda position: self.caught_up(position, followed),
-        )
-        async with aclosing(events):
-            async for position, _, event in events:
+            inbox = SimulatedInbox(self.sharing, subscriber, int(cursor), owner=self)
+        async with aclosing(inbox.entries(self)) as entries:
+            async for _, entry in entries:
                 await Turn()
-                chunk = b"%d" % cast(int, event)
-                self.hand_on(SharedEvent(position, chunk))
+                chunk = b"%d" % entry.message.seq
+                self.hand_on(SharedEvent(entry.position, chunk))
                 if not self.write_at_once(chunk):
-                    self.hold_up_nobody()
+                    self.yield_lead()
                     while not self.write_at_once(chunk):
                         await Turn()
-                if self.leaves_off():
+                if self.rejoin():
                     return
-        assert self.is_listening
+        assert self.must_listen
         await Turn()
 
 
@@ -119,6 +115,7 @@ class SharedInbox(RuleBasedStateMachine):
         self.broadcaster = Broadcaster(Subscribers(backlog=3))
         self.shared = SharedEvents()
         self.log: list[InboxEntry] = []
+        self.log_reads = 0
         self.under_way: list[Hint] = []
         self.streams: list[SimulatedStream] = []
         self.has_to_wait = False
@@ -197,20 +194,40 @@ class SharedInbox(RuleBasedStateMachine):
     @invariant()
     def every_run_is_followed(self) -> None:
         for run in self.shared.runs.values():
-            assert run.leader is not None or run.followed.subscriber.waiting is run
-            assert run.followed.subscriber in self.broadcaster.subscribers
+            assert (run.leader is None) == (run.inbox.subscriber.waiting is run)
+            assert run.inbox.subscriber in self.broadcaster.subscribers
+
+    @invariant()
+    def the_roles_agree_with_the_runs(self) -> None:
+        runs = self.shared.runs.values()
+        for stream in self.streams:
+            leads = [run for run in runs if run.leader is stream]
+            listens = [run for run in runs if stream in run.listeners]
+            assert (len(leads), len(listens)) == {
+                Role.ALONE: (0, 0),
+                Role.LEADING: (1, 0),
+                Role.LISTENING: (0, 1),
+            }[stream.role]
+
+    @invariant()
+    def each_inbox_is_left_by_one_owner(self) -> None:
+        for run in self.shared.runs.values():
+            assert run.inbox.owner is run
 
     def teardown(self) -> None:
         try:
-            for stream in self.streams:
-                stream.reads = True
             self.settle()
             # The comparison with the database finds lost messages.
             self.broadcaster.subscribers.compare({READER: len(self.log)})
             self.settle()
+            # Those that do not read hold up nobody.
+            for stream in self.streams:
+                assert stream.received == self.due(stream) or not stream.reads
+                stream.reads = True
+            self.settle()
             for stream in self.streams:
                 assert stream.received == self.due(stream)
-                assert stream.is_listening
+                assert stream.role is Role.LISTENING
             assert len(self.shared.runs) == len(self.broadcaster.subscribers) == min(1, len(self.streams))
             self.loop.run_until_complete(self.publish([self.store(SENDER)]))
             if self.has_to_wait:
@@ -234,14 +251,12 @@ async def test_the_next_stream_completes_what_an_ended_leader_left_undone():
     sharing.has_to_wait = True
     first, second = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
     await sharing.turns(10)
-    assert first.is_listening
-    assert second.is_listening
+    assert first.role is second.role is Role.LISTENING
     sharing.broadcaster.publish([sharing.store(SENDER)])
-    leading = first if first.resumed else second
-    staying = second if first.resumed else first
+    leading, staying = (first, second) if first.role is Role.LEADING else (second, first)
     for _ in range(10):
         # It has taken the entry but not executed it yet.
-        if not leading.sharing.shared.runs["the same"].followed.subscriber.is_woken:
+        if not leading.sharing.shared.runs["the same"].inbox.subscriber.is_woken:
             break
         await Turn()
     leading.task.cancel()
@@ -259,7 +274,7 @@ async def test_a_stalled_leader_leaves_the_inbox_to_its_successor():
     streams = SimulatedStream(sharing, 0), SimulatedStream(sharing, 0)
     await sharing.turns(10)
     sharing.broadcaster.publish([sharing.store(SENDER)])
-    waiting, following = streams if streams[0].resumed else streams[::-1]
+    waiting, following = streams if streams[0].role is Role.LEADING else streams[::-1]
     waiting.reads = False
     await sharing.turns(20)
     following.reads = False
@@ -274,6 +289,20 @@ async def test_a_stalled_leader_leaves_the_inbox_to_its_successor():
     following.task.cancel()
     await asyncio.wait([waiting.task, following.task])
     assert not len(sharing.broadcaster.subscribers)
+
+
+async def test_entries_that_are_left_out_cause_no_read_of_the_log():
+    sharing = SharedInbox(asyncio.get_running_loop())
+    sharing.has_to_wait = True
+    stream = SimulatedStream(sharing, 0)
+    await sharing.turns(10)
+    assert (stream.role, sharing.log_reads) == (Role.LISTENING, 1)
+    sharing.broadcaster.publish([sharing.store(READER)])
+    sharing.broadcaster.publish([sharing.store(SENDER)])
+    await sharing.turns(20)
+    assert (stream.received, sharing.log_reads) == ([2], 1)
+    stream.task.cancel()
+    await asyncio.wait([stream.task])
 
 
 async def test_a_stream_behind_the_leader_misses_nothing_when_it_joins():

@@ -30,11 +30,11 @@ class NoStream:
     def reach(self, position: int, cursor: str) -> None:
         pass
 
-    def caught_up(self, position: int, followed: FollowedInbox[object]) -> bool:
+    def caught_up(self, inbox: FollowedInbox) -> bool:
         return False
 
     @property
-    def resumed(self) -> None:
+    def led_inbox(self) -> None:
         return
 
 

@@ -1,0 +1,58 @@
+"""Cursors of inboxes: opaque to clients, and never misread by the server."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from hashlib import blake2b
+from uuid import UUID
+
+_EPOCH_BYTES = 16
+_POSITION_BYTES = 8
+_CHECK_BYTES = 9
+_LENGTH = _EPOCH_BYTES + _POSITION_BYTES + _CHECK_BYTES
+
+
+class MalformedCursor(Exception):
+    """The text is not a cursor that this user was given."""
+
+
+class ExpiredCursor(Exception):
+    """The inbox cannot be followed from this place: its entries are trimmed, or it is of another epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxCursor:
+    """A place in a user's inbox: after the entry at `position`, in one epoch of the database."""
+
+    epoch: UUID
+    position: int
+
+    def encode(self, user_id: UUID) -> str:
+        """Return 44 characters that only this user can hand back."""
+        place = self.epoch.bytes + self.position.to_bytes(_POSITION_BYTES, "big")
+        return urlsafe_b64encode(place + _check(place, user_id)).decode()
+
+    @classmethod
+    def decode(cls, cursor: str, user_id: UUID) -> "InboxCursor":
+        """Read a cursor that `encode` returned for this user.
+
+        Raises:
+            MalformedCursor: the text was never a cursor, has been changed, or belongs to another user.
+        """
+        try:
+            raw = urlsafe_b64decode(cursor.encode("ascii"))
+        except (UnicodeEncodeError, Base64Error) as error:
+            raise MalformedCursor from error
+        place, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
+        # Decoding ignores stray characters, so the text is compared with what `encode` returns.
+        if (
+            len(raw) != _LENGTH
+            or check != _check(place, user_id)
+            or urlsafe_b64encode(raw).decode() != cursor
+        ):
+            raise MalformedCursor
+        return cls(UUID(bytes=place[:_EPOCH_BYTES]), int.from_bytes(place[_EPOCH_BYTES:], "big"))
+
+
+def _check(place: bytes, user_id: UUID) -> bytes:
+    return blake2b(place + user_id.bytes, digest_size=_CHECK_BYTES, person=b"inbox cursor").digest()

@@ -1,0 +1,31 @@
+"""Cursors of pages: opaque to clients, and never misread by the server."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+
+from resolvers.errors import CursorInvalid
+
+_MAX_PAGE_KEY = 2**63 - 1
+
+
+def encode_page_cursor(key: int) -> str:
+    """Return the cursor of an edge whose place in its list is `key`."""
+    return urlsafe_b64encode(b"%d" % key).decode()
+
+
+def decode_page_cursor(cursor: str, argument: str) -> int:
+    """Return the key that `encode_page_cursor` was given.
+
+    Raises:
+        CursorInvalid: the text is not a cursor; the message names the argument.
+    """
+    try:
+        key = urlsafe_b64decode(cursor.encode("ascii")).decode("ascii")
+    except (UnicodeError, Base64Error) as error:
+        raise CursorInvalid(argument) from error
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", key) or int(key) > _MAX_PAGE_KEY:
+        raise CursorInvalid(argument)
+    if encode_page_cursor(int(key)) != cursor:
+        raise CursorInvalid(argument)
+    return int(key)
