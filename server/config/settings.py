@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 chooses a free one.")
     workers: int = Field(1, ge=1, le=256, description="Number of serving processes.")
+    worker_timeout_seconds: float = Field(
+        30,
+        ge=1,
+        description="How long one of several workers may not respond before it is killed and replaced, in"
+        " seconds.",
+    )
     public_url: str | None = Field(
         None,
         description="Address that browsers use. Default: http://localhost:PORT; required if MESSENGER_HOST is"

@@ -1,4 +1,4 @@
-"""A serving process that a parent has started, with its orders on standard input."""
+"""A serving process that a parent has started: orders on standard input, heartbeats on standard output."""
 
 import asyncio
 import json
@@ -6,16 +6,20 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 import uvloop
 from pydantic import SecretStr
 
+from realtime.tasks import running
 from server.config.settings import Settings
 from server.observability.logs import set_up_logging
 from server.process.application import Application
 from server.process.serving import serve
+
+BEATS_IN_TIMEOUT = 5
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,13 +49,19 @@ class Orders:
 
 
 def main() -> None:
-    """Serve as ordered until told to stop, or until the parent has ended."""
+    """Serve as ordered until SIGTERM, or until the parent has ended."""
     orders = Orders.decode(sys.stdin.buffer.readline())
+    heartbeats_fd = sys.stdout.fileno()
+    # What a debugging print writes is for the log, not for the parent.
+    sys.stdout = sys.stderr
     set_up_logging(orders.settings.log_format)
     listening = socket.socket(fileno=orders.listening_fd)
 
     async def work() -> None:
-        await serve(orders.settings, listening, orders.database_url, _announce, _stop_with_parent())
+        interval = orders.settings.worker_timeout_seconds / BEATS_IN_TIMEOUT
+        # Around all of it: a worker that waits for a broadcaster, or finishes requests, does not hang.
+        async with running(_send_heartbeats(heartbeats_fd, interval), "heartbeats"):
+            await serve(orders.settings, listening, orders.database_url, _announce, _stop_with_parent())
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
@@ -61,8 +71,18 @@ def _announce(application: Application) -> None:
     log.info("a worker serves", pid=os.getpid())
 
 
+async def _send_heartbeats(fd: int, seconds: float) -> None:
+    """Tell the parent at that interval that the event loop runs."""
+    os.set_blocking(fd, False)
+    while True:
+        # A parent that does not read has been paused, and finds the earlier ones.
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(fd, b".")
+        await asyncio.sleep(seconds)
+
+
 async def _stop_with_parent() -> None:
-    """Stop as if told to once standard input ends: nobody holds its other end any more."""
+    """Stop as on SIGTERM once standard input ends, which shows that the parent has ended."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(
