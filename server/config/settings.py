@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.records import SessionTime
+from db.urls import is_database_url
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.config.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
 from server.graphql.trusted_documents import TrustedDocuments
@@ -370,10 +371,9 @@ class Settings(BaseSettings):
     def _check_database_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        if not is_database_url(url):
             raise ValueError("write it like postgresql://user:password@host:5432/database")
-        return f"postgresql://{rest}"
+        return f"postgresql://{url.partition('://')[2]}"
 
     @field_validator("broadcast_url")
     @classmethod
