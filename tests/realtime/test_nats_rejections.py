@@ -70,7 +70,7 @@ async def test_a_client_that_nats_turns_away_is_replaced_and_hears_of_everybody_
                 # One is too many now, and told so with an error that its client takes as final.
                 allow(1)
                 nats.send_signal(signal.SIGHUP)
-                await eventually(lambda: said("the connection to NATS is lost") == 1)
+                await eventually(lambda: said("connection to NATS lost") == 1)
                 allow(100)
                 nats.send_signal(signal.SIGHUP)
                 await eventually(lambda: said("connected to NATS") == 3)

@@ -224,7 +224,7 @@ async def test_who_asks_for_tls_gives_no_password_to_a_nats_without(
                     tried = impostor.visits
                     await eventually(lambda: impostor.visits > tried + 3)
                     assert server.metric("messenger_inbox_log_reads_total") == reads
-            [line] = [line for line in server.log() if line["event"] == "NATS complains"]
+            [line] = [line for line in server.log() if line["event"] == "NATS error"]
             assert line["error"] == "nats: secure connection not available"
             assert line["check"] == "MESSENGER_BROADCAST_URL"
     assert impostor.heard == b""
