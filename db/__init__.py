@@ -1,1 +1,4 @@
-"""The database: tables, statements, and the engine that runs them. No transaction is committed here."""
+"""The database: tables, statements, and the engine that runs them.
+
+`engine.py` opens and ends transactions; modules of statements never do.
+"""

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from asyncpg import ForeignKeyViolationError, Record
-from sqlalchemy import BigInteger, bindparam, func, literal_column, select, text, update
+from sqlalchemy import BigInteger, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
+from db.columns import Columns
 from db.ids import new_id
 from db.records import Conversation, Message, Participant, RecentConversation, User
 from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
-from db.users import USER_COLUMNS, UserGone
+from db.users import USER, UserGone
 
-# Messages are numbered without gaps until an author is deleted, and their messages with them. As long as both
-# of two are there, the numbers say how many are unread; otherwise those that are left are counted.
+# Messages are numbered without gaps until an author is deleted together with their messages. While a pair is
+# complete, the numbers say how many messages are unread. Otherwise those that remain are counted.
 _UNREAD_COUNT = """
     CASE
         WHEN conversations.last_seq = participants.read_seq THEN 0
@@ -28,13 +29,14 @@ _UNREAD_COUNT = """
         )
     END
 """
-_AS_SEEN = (
-    conversations.c.id,
-    conversations.c.last_seq,
-    participants.c.read_seq,
-    participants.c.last_position,
-    literal_column(_UNREAD_COUNT, BigInteger).label("unread_count"),
-)
+# The columns of a conversation as one of its participants sees it.
+_AS_SEEN = f"""
+    conversations.id, conversations.last_seq, participants.read_seq, participants.last_position,
+    {_UNREAD_COUNT} AS unread_count
+"""
+_CONVERSATION = Columns(Conversation)
+_NEWEST_MESSAGE = Columns(Message, prefix="newest_")
+_OTHER = Columns(User, prefix="other_")
 
 _MAKE_PAIR = Statement(
     postgresql.insert(conversations)
@@ -52,12 +54,12 @@ _JOIN = Statement(
 
 
 async def open_pair(connection: Connection, one: UUID, other: UUID) -> tuple[UUID, bool]:
-    """Return the conversation of these two users, and whether it was made just now.
+    """Return the conversation of the two users, and whether it has just been created.
 
-    However many open it at once, from either side, they get the same one.
+    Simultaneous calls, in either order of the users, return the same one.
 
     Raises:
-        UserGone: one of them has been removed; the transaction is then over.
+        UserGone: one of the users has been deleted, and the transaction has failed.
     """
     pair_key = ":".join(sorted((str(one), str(other))))
     made: UUID | None = await _MAKE_PAIR.fetchval(connection, id=new_id(), pair_key=pair_key)
@@ -73,27 +75,27 @@ async def open_pair(connection: Connection, one: UUID, other: UUID) -> tuple[UUI
 
 
 _BY_IDS = Statement(
-    select(*_AS_SEEN)
-    .join(participants)
-    .where(participants.c.user_id == bindparam("viewer"), conversations.c.id == func.any(uuids("ids")))
+    text(f"""
+    SELECT {_AS_SEEN}
+    FROM participants JOIN conversations ON conversations.id = participants.conversation_id
+    WHERE participants.user_id = :viewer AND conversations.id = ANY(CAST(:ids AS uuid[]))
+""")
 )
 
 
 async def by_ids(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Conversation]:
-    """Return those of the conversations that the viewer takes part in, in any order."""
-    return [Conversation(*row) for row in await _BY_IDS.fetch(connection, viewer=viewer, ids=ids)]
+    """Return the conversations in which the viewer participates, in no particular order."""
+    return [_CONVERSATION.read(row) for row in await _BY_IDS.fetch(connection, viewer=viewer, ids=ids)]
 
 
 def _recent(condition: str) -> Statement:
-    # Who and what belongs to each row is looked up row by row, for as few rows as are asked for: LIMIT 1
-    # keeps the planner from reading whole tables instead.
+    # The other participant and the newest message are looked up for each row of the page: LIMIT 1 keeps the
+    # planner from reading whole tables instead.
     return Statement(
         text(f"""
-        SELECT page.*, other.id, other.username, other.avatar_url,
-               newest.id, newest.author_id, newest.content, newest.created_at
+        SELECT page.*, {_OTHER.sql("other")}, {_NEWEST_MESSAGE.sql("newest")}
         FROM (
-            SELECT conversations.id, conversations.last_seq, participants.read_seq,
-                   participants.last_position, {_UNREAD_COUNT} AS unread_count
+            SELECT {_AS_SEEN}
             FROM participants JOIN conversations ON conversations.id = participants.conversation_id
             WHERE participants.user_id = :viewer AND participants.last_position > 0 {condition}
             ORDER BY participants.last_position DESC
@@ -108,10 +110,10 @@ def _recent(condition: str) -> Statement:
             HAVING count(*) = 1
         ) AS single ON true
         LEFT JOIN LATERAL (
-            SELECT id, username, avatar_url FROM users WHERE users.id = single.user_id LIMIT 1
+            SELECT * FROM users WHERE users.id = single.user_id LIMIT 1
         ) AS other ON true
         LEFT JOIN LATERAL (
-            SELECT id, author_id, content, created_at FROM messages
+            SELECT * FROM messages
             WHERE messages.conversation_id = page.id AND messages.seq = page.last_seq
             LIMIT 1
         ) AS newest ON true
@@ -129,8 +131,8 @@ async def recent(
 ) -> Sequence[RecentConversation]:
     """Return at most `limit` of the viewer's conversations, the most recently active first.
 
-    `before` is a `last_position`; None starts with the newest. Conversations without a message are left
-    out. One range of the index (user_id, last_position), however many conversations there are.
+    `before` is a `last_position`, or None to start with the newest. Conversations without a message are left
+    out. The statement reads one range of the index (user_id, last_position).
     """
     if before is None:
         rows = await _NEWEST.fetch(connection, viewer=viewer, limit=limit)
@@ -140,14 +142,15 @@ async def recent(
 
 
 def _recent_conversation(row: Record) -> RecentConversation:
-    conversation = Conversation(*row[:5])
-    other = User(*row[5:8]) if row[5] else None
-    last_message = Message(row[8], conversation.id, conversation.last_seq, *row[9:]) if row[8] else None
-    return RecentConversation(conversation, other, last_message)
+    return RecentConversation(
+        _CONVERSATION.read(row),
+        _OTHER.read(row) if row["other_id"] else None,
+        _NEWEST_MESSAGE.read(row) if row["newest_id"] else None,
+    )
 
 
 _PARTICIPANTS_OF = Statement(
-    select(participants.c.conversation_id, participants.c.read_seq, *USER_COLUMNS)
+    select(participants.c.conversation_id, participants.c.read_seq, *USER.of(users))
     .join(users)
     .where(participants.c.conversation_id == func.any(uuids("ids")))
     .order_by(participants.c.joined_at, participants.c.user_id)
@@ -155,9 +158,9 @@ _PARTICIPANTS_OF = Statement(
 
 
 async def participants_of(connection: Connection, ids: Sequence[UUID]) -> Sequence[Participant]:
-    """Return everybody who takes part in the conversations, ordered by when they joined and their id."""
+    """Return all participants of the conversations, ordered by the time they joined and their ID."""
     rows = await _PARTICIPANTS_OF.fetch(connection, ids=ids)
-    return [Participant(conversation_id, User(*user), read_seq) for conversation_id, read_seq, *user in rows]
+    return [Participant(row["conversation_id"], USER.read(row), row["read_seq"]) for row in rows]
 
 
 _MARK_READ = Statement(
@@ -171,5 +174,5 @@ _MARK_READ = Statement(
 
 
 async def mark_read(connection: Connection, conversation_id: UUID, user_id: UUID, seq: int) -> None:
-    """Note that the user has read up to message `seq`; the mark never moves back."""
+    """Record that the user has read up to message `seq`. The mark never moves back."""
     await _MARK_READ.execute(connection, of_conversation=conversation_id, of_user=user_id, seq=seq)

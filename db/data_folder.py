@@ -29,7 +29,7 @@ def closed_folder(folder: Path, through: pwd.struct_passwd | None = None) -> Non
         return
     if through is not None:
         os.chown(folder, -1, through.pw_gid)
-    # Its group is the user's own, so nobody else passes.
+    # Its group is that user's own, so no other user passes.
     folder.chmod(0o700 if through is None else 0o710)
 
 

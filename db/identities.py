@@ -1,4 +1,4 @@
-"""Statements about identities, by which others vouch for our users, and the codes that end such a sign-in."""
+"""Statements about users' identities at sign-in providers, and the one-time codes that complete a sign-in."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -10,24 +10,24 @@ from db.records import User
 from db.statements import Connection, Statement
 from db.tables import identities, sign_in_codes, users
 from db.time import after
-from db.users import USER_COLUMNS
+from db.users import USER
 
 
 class AlreadyLinked(Exception):
-    """The provider's subject stands for a user already."""
+    """The provider's subject is already linked to a user."""
 
 
 _USER_OF = Statement(
-    select(*USER_COLUMNS)
+    select(*USER.of(users))
     .join(identities, identities.c.user_id == users.c.id)
     .where(identities.c.provider == bindparam("provider"), identities.c.subject == bindparam("subject"))
 )
 
 
 async def user_of(connection: Connection, provider: str, subject: str) -> User | None:
-    """Return the user whom that provider knows by this subject."""
+    """Return the user who is linked to the provider's subject."""
     row = await _USER_OF.fetchrow(connection, provider=provider, subject=subject)
-    return User(*row) if row else None
+    return USER.read(row) if row else None
 
 
 _LINK = Statement(
@@ -38,10 +38,10 @@ _LINK = Statement(
 
 
 async def link(connection: Connection, provider: str, subject: str, user_id: UUID) -> None:
-    """Note whom the subject stands for.
+    """Link the provider's subject to the user.
 
     Raises:
-        AlreadyLinked: it stands for somebody; the transaction is then over.
+        AlreadyLinked: the subject is linked to a user; the transaction has failed.
     """
     try:
         await _LINK.execute(connection, provider=provider, subject=subject, user_id=user_id)
@@ -65,7 +65,7 @@ _KEEP_CODE = Statement(
 async def keep_code(
     connection: Connection, code_hash: str, user_id: UUID, code_challenge: str, lasts: timedelta
 ) -> None:
-    """Keep the hash of a one-time code for the user, and drop those that nobody came for."""
+    """Store the hash of a one-time code for the user, and delete expired codes."""
     await _DROP_OLD_CODES.execute(connection)
     await _KEEP_CODE.execute(
         connection, code_hash=code_hash, user_id=user_id, code_challenge=code_challenge, lasts=lasts
@@ -75,14 +75,15 @@ async def keep_code(
 _TAKE_CODE = Statement(
     delete(sign_in_codes)
     .where(sign_in_codes.c.code_hash == bindparam("code_hash"), users.c.id == sign_in_codes.c.user_id)
-    .returning(sign_in_codes.c.code_challenge, sign_in_codes.c.expires_at > func.now(), *USER_COLUMNS)
+    .returning(
+        sign_in_codes.c.code_challenge,
+        (sign_in_codes.c.expires_at > func.now()).label("is_good"),
+        *USER.of(users),
+    )
 )
 
 
 async def take_code(connection: Connection, code_hash: str) -> tuple[User, str] | None:
-    """Use a code up: return its user and challenge, None when it is unknown, used or expired."""
+    """Use a code: return its user and challenge, or None if it is unknown, used or expired."""
     row = await _TAKE_CODE.fetchrow(connection, code_hash=code_hash)
-    if row is None:
-        return None
-    code_challenge, is_good, *user = row
-    return (User(*user), code_challenge) if is_good else None
+    return (USER.read(row), row["code_challenge"]) if row and row["is_good"] else None

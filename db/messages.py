@@ -6,18 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select, text
 
+from db.columns import Columns
 from db.records import Message
 from db.statements import Connection, Statement, uuids
 from db.tables import messages, participants
 
-MESSAGE_COLUMNS = (
-    messages.c.id,
-    messages.c.conversation_id,
-    messages.c.seq,
-    messages.c.author_id,
-    messages.c.content,
-    messages.c.created_at,
-)
+MESSAGE = Columns(Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +24,28 @@ class SeqRange:
 
 
 _VISIBLE_TO = Statement(
-    select(*MESSAGE_COLUMNS)
+    select(*MESSAGE.of(messages))
     .join(participants, participants.c.conversation_id == messages.c.conversation_id)
     .where(participants.c.user_id == bindparam("viewer"), messages.c.id == func.any(uuids("ids")))
 )
 
 
 async def visible_to(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
-    """Return those of the messages that stand in a conversation of the viewer's, in any order."""
-    return [Message(*row) for row in await _VISIBLE_TO.fetch(connection, viewer=viewer, ids=ids)]
+    """Return the messages that are in a conversation of the viewer, in no particular order."""
+    return [MESSAGE.read(row) for row in await _VISIBLE_TO.fetch(connection, viewer=viewer, ids=ids)]
 
 
 _BY_KEY = Statement(
-    select(*MESSAGE_COLUMNS).where(
+    select(*MESSAGE.of(messages)).where(
         messages.c.author_id == bindparam("author_id"), messages.c.idempotency_key == bindparam("key")
     )
 )
 
 
 async def by_idempotency_key(connection: Connection, author_id: UUID, key: UUID) -> Message | None:
-    """Return the message that the author stored under this key."""
+    """Return the message that the author stored with this key."""
     row = await _BY_KEY.fetchrow(connection, author_id=author_id, key=key)
-    return Message(*row) if row else None
+    return MESSAGE.read(row) if row else None
 
 
 _IDEMPOTENCY_KEYS = Statement(
@@ -66,15 +60,14 @@ _IDEMPOTENCY_KEYS = Statement(
 async def idempotency_keys(
     connection: Connection, author_id: UUID, ids: Sequence[UUID]
 ) -> Mapping[UUID, UUID]:
-    """Return the keys of those of the messages that the author sent with one, by the message's id."""
+    """Return the keys with which the author sent the messages, by message ID, where there is one."""
     rows = await _IDEMPOTENCY_KEYS.fetch(connection, author_id=author_id, ids=ids)
     return {row["id"]: row["idempotency_key"] for row in rows}
 
 
 _IN_RANGES = Statement(
-    text("""
-    SELECT messages.id, messages.conversation_id, messages.seq, messages.author_id, messages.content,
-           messages.created_at
+    text(f"""
+    SELECT {MESSAGE.sql("messages")}
     FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
              AS wanted (conversation_id, first, last)
     JOIN messages ON messages.conversation_id = wanted.conversation_id
@@ -87,7 +80,7 @@ _IN_RANGES = Statement(
 async def in_ranges(connection: Connection, ranges: Sequence[SeqRange]) -> Sequence[Message]:
     """Return the messages of all the ranges in one statement, by conversation, oldest first.
 
-    Messages are numbered without holes, so a page is a range that is known before it is read.
+    Messages are numbered without gaps, so a page is a range that is known before it is read.
     """
     rows = await _IN_RANGES.fetch(
         connection,
@@ -95,12 +88,12 @@ async def in_ranges(connection: Connection, ranges: Sequence[SeqRange]) -> Seque
         firsts=[wanted.first for wanted in ranges],
         lasts=[wanted.last for wanted in ranges],
     )
-    return [Message(*row) for row in rows]
+    return [MESSAGE.read(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingMessages:
-    """Messages of a conversation, oldest first, and whether it has others before and after them."""
+    """Messages of a conversation, oldest first, and whether there are others before and after them."""
 
     messages: Sequence[Message]
     has_earlier: bool
@@ -111,7 +104,7 @@ def _remaining(order: str) -> Statement:
     return Statement(
         text(f"""
         WITH found AS (
-            SELECT id, conversation_id, seq, author_id, content, created_at FROM messages
+            SELECT {MESSAGE.sql("messages")} FROM messages
             WHERE conversation_id = :conversation_id AND seq > :after AND seq < :before
             ORDER BY seq {order}
             LIMIT :limit
@@ -138,9 +131,9 @@ _NEWEST_REMAINING = _remaining("DESC")
 async def remaining(
     connection: Connection, conversation_id: UUID, *, after: int, before: int, limit: int, newest: bool
 ) -> RemainingMessages:
-    """Return the oldest, or with `newest` the newest, `limit` messages numbered between `after` and `before`.
+    """Return the oldest `limit` messages with a number between `after` and `before`, both excluded.
 
-    Those two are left out. Gaps in the numbers are skipped, where messages have been deleted.
+    With `newest`, return the newest. Gaps in the numbers, where messages have been deleted, are skipped.
     """
     statement = _NEWEST_REMAINING if newest else _OLDEST_REMAINING
     rows = await statement.fetch(
@@ -149,9 +142,9 @@ async def remaining(
         after=after,
         before=before,
         limit=limit,
-        # Where there are none, the page ends at the side from which it is filled.
+        # Without any, the page is empty at the end from which it is filled.
         first=before if newest else after + 1,
         last=before - 1 if newest else after,
     )
-    found = [Message(*row[2:]) for row in rows if row["id"] is not None]
+    found = [MESSAGE.read(row) for row in rows if row["id"] is not None]
     return RemainingMessages(found, rows[0]["has_earlier"], rows[0]["has_later"])

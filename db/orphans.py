@@ -25,7 +25,7 @@ def stop_orphan(cluster: Path) -> None:
     """Stop the server of an owner that was killed, wait for its processes, and disown its lock files.
 
     Raises:
-        EmbeddedPostgresError: it does not stop, so no other may start beside it.
+        EmbeddedPostgresError: it does not stop, so no other may be started.
     """
     pid = _pid_in(cluster / "postmaster.pid")
     for signum, seconds in ((signal.SIGINT, 20), (signal.SIGQUIT, 10)):
@@ -44,7 +44,7 @@ def stop_orphan(cluster: Path) -> None:
 
 
 def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Ask until it is so; False when it is not so in time."""
+    """Wait until the condition holds; return False if it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -54,10 +54,10 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def _disown(lock_file: Path) -> None:
-    """Have PostgreSQL look past the process in the file, which is no server of this data.
+    """Have PostgreSQL ignore the process in the lock file, which is not a server of this data.
 
-    Its own parent, which we are about to be, cannot be another server to it. It then still looks, by the rest
-    of the file, for processes that use the old server's shared memory; without the file it would not.
+    This process becomes the parent of PostgreSQL, which does not take its parent for another server. The rest
+    of the file stays: by it, PostgreSQL looks for processes that use the old server's shared memory.
     """
     with suppress(FileNotFoundError), lock_file.open("r+b") as file:
         rest = file.read().partition(b"\n")[2]
@@ -71,7 +71,7 @@ def _pid_in(lock_file: Path) -> int | None:
     try:
         return int(lock_file.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
-        # Of a server that ended before it had written it.
+        # The server ended before it had written the file.
         return None
 
 
@@ -84,7 +84,7 @@ def _processes_of(cluster: Path) -> Generator[int]:
 
 
 def _is_of(pid: int, cluster: Path) -> bool:
-    """Say whether that process is a PostgreSQL in this data directory, and not a zombie, which is nowhere."""
+    """Return whether the process is a PostgreSQL in this data directory, and not a zombie."""
     try:
         return (
             Path(f"/proc/{pid}/cwd").samefile(cluster)

@@ -1,12 +1,12 @@
-"""Telling an outage from a statement that fails."""
+"""Telling an outage of the database from a statement that fails."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import asyncpg
 
-# What asyncpg raises when it cannot connect or its connection is lost; the last one when that happens just as
-# it begins a statement.
+# What asyncpg raises if it cannot connect or its connection is lost; the last one if the connection is lost
+# just as a statement begins.
 CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
@@ -15,21 +15,20 @@ CONNECTION_ERRORS = (
     asyncpg.InternalClientError,
 )
 
-
-# What ends a statement because of other transactions: it has done nothing, and may succeed when repeated.
+# Errors that are due to other transactions. The statement has done nothing and can be retried.
 LOCK_ERRORS = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 class DatabaseUnavailable(Exception):
-    """The database does not answer: it is down, restarting, out of reach, or all connections are taken.
+    """The database does not answer: it is down, restarting or unreachable, or all connections are in use.
 
-    Or another transaction holds a lock for too long.
+    It is also raised if another transaction holds a lock for too long.
     """
 
 
 @contextmanager
 def naming_outages() -> Generator[None]:
-    """Raise what shows that the database does not answer as `DatabaseUnavailable`."""
+    """Raise errors that mean an outage as `DatabaseUnavailable`."""
     try:
         yield
     except CONNECTION_ERRORS as error:
@@ -39,13 +38,13 @@ def naming_outages() -> Generator[None]:
 
 
 def is_outage(error: Exception) -> bool:
-    """Say whether the error is the database's state, not the statement's fault."""
+    """Return whether the error is due to the state of the database rather than to the statement."""
     if isinstance(error, LOCK_ERRORS):
         return True
     if isinstance(error, asyncpg.PostgresError):
         # The server ended the connection, or it is lost: SQLSTATE class 08 or 57P.
         return str(error.sqlstate).startswith(("08", "57P"))
     if isinstance(error, asyncpg.InterfaceError):
-        # All others are a wrong use of asyncpg.
+        # All others mean that asyncpg is used wrongly.
         return str(error).endswith(("closed", "released back to the pool"))
     return True

@@ -1,4 +1,4 @@
-"""Statements about how often something has been done of late, counted for all processes together."""
+"""Statements that count actions for the rate limits, for all processes together."""
 
 from datetime import datetime, timedelta
 
@@ -25,7 +25,7 @@ _COUNT = Statement(
 
 
 async def count(connection: Connection, key: str, amount: int, lasts: timedelta) -> int:
-    """Add to what the key has counted; return how much that is since its time began, `lasts` ago at most."""
+    """Add `amount` to the count of the key, and return the count. It starts again once `lasts` is over."""
     return await _COUNT.fetchval(connection, key=key, amount=amount, lasts=lasts)
 
 
@@ -37,7 +37,7 @@ _COUNTED = Statement(
 
 
 async def counted(connection: Connection, key: str) -> tuple[int, datetime] | None:
-    """Return what the key has counted and until when; None when that is nothing."""
+    """Return the count of the key and when it expires, or None without one."""
     row = await _COUNTED.fetchrow(connection, key=key)
     return (row[0], row[1]) if row else None
 
@@ -47,7 +47,7 @@ _FORGET_OVER = Statement(delete(rate_counts).where(_is_over))
 
 
 async def forget(connection: Connection, key: str | None = None) -> int:
-    """Forget what the key has counted, or without one all that is over; return how many that were."""
+    """Delete the count of the key, or all expired counts without one; return how many there were."""
     if key is None:
         return await _FORGET_OVER.execute(connection)
     return await _FORGET.execute(connection, key=key)

@@ -1,6 +1,6 @@
 """The rows that `db` functions return, as small immutable records.
 
-Those that come in numbers are named tuples, which take a third of the time to make.
+Those that are created in large numbers are named tuples, which take a third of the time of a dataclass.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from uuid import UUID
 
 
 class User(NamedTuple):
-    """Somebody with an account."""
+    """A user account."""
 
     id: UUID
     username: str
@@ -21,9 +21,9 @@ class User(NamedTuple):
 class Conversation(NamedTuple):
     """A conversation as one of its participants sees it.
 
-    `read_seq` is the last message that participant has read, `last_position` the place of the
-    conversation's last message in their inbox, 0 while nothing has been written. `unread_count` counts the
-    messages after `read_seq` that still exist.
+    `read_seq` is the number of the last message that the participant has read. `last_position` is the
+    position of the conversation's last message in their inbox, or 0 without messages. `unread_count` counts
+    the messages after `read_seq` that still exist.
     """
 
     id: UUID
@@ -42,7 +42,7 @@ class Participant(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What somebody wrote; `seq` numbers the messages of a conversation 1, 2, 3, ... without holes."""
+    """A message. `seq` numbers the messages of a conversation 1, 2, 3, ... without gaps."""
 
     id: UUID
     conversation_id: UUID
@@ -53,9 +53,10 @@ class Message(NamedTuple):
 
 
 class RecentConversation(NamedTuple):
-    """A conversation with what a list shows of it: the other of two (None in a group), and its last message.
+    """A conversation as a list shows it: with the other participant and the last message.
 
-    The message is None when whoever wrote it has been removed, and it with them.
+    `other` is None unless there are exactly two participants. The message is None if its author has been
+    deleted, and the message with them.
     """
 
     conversation: Conversation
@@ -64,16 +65,16 @@ class RecentConversation(NamedTuple):
 
 
 class InboxEntry(NamedTuple):
-    """A message at its place in one user's inbox; positions count 1, 2, 3, ... without holes."""
+    """A message in a user's inbox. Positions are numbered 1, 2, 3, ... without gaps."""
 
     position: int
     message: Message
 
 
 class InboxPage(NamedTuple):
-    """Entries of an inbox in order, and the position up to which there are no others.
+    """Entries of an inbox in order, and the position up to which they are complete.
 
-    Entries whose message has been deleted are left out, so `up_to` may be past the last one.
+    Entries whose message has been deleted are left out, so `up_to` may be higher than the last position.
     """
 
     entries: Sequence[InboxEntry]
@@ -82,7 +83,7 @@ class InboxPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InboxState:
-    """Where an inbox stands: entries after `trimmed_to` up to `last_position` can be read."""
+    """The state of an inbox: entries after `trimmed_to`, up to `last_position`, can be read."""
 
     epoch: UUID
     last_position: int
@@ -91,9 +92,9 @@ class InboxState:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in: whom it speaks for, since and until when, and what the browser called itself.
+    """A session of a user.
 
-    `last_used_at` is noted about once an hour.
+    `last_used_at` is updated about once an hour. `user_agent` is what the browser called itself.
     """
 
     id: UUID
@@ -106,7 +107,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SessionTime:
-    """How long a session lasts: after its last use, and at most, however much it is used."""
+    """How long a session lasts: after its last use, and at most."""
 
     unused: timedelta
     at_most: timedelta

@@ -1,4 +1,4 @@
-"""Dropping inbox entries past the retention time, a little at a time."""
+"""Deleting inbox entries older than the retention time, in small batches."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,13 +8,13 @@ from sqlalchemy import text
 
 from db.statements import Connection, Statement
 
-# Any number that nobody else locks with: whoever holds it trims.
+# Any number that no other program locks with. The process that holds it trims.
 _TRIM_LOCK = 7_463_901_225_119
 _INBOXES = 50
 _ENTRIES = 200
 
-# The entries go first; the inboxes' rows, which senders wait for, are locked last, in the senders' order.
-# An inbox is trimmed up to its first entry that is not old, whatever comes after it.
+# The entries are deleted first. The inboxes' rows, for which senders wait, are locked last, in the same order
+# as senders lock them. An inbox is trimmed up to its first entry that is not old, whatever comes after it.
 _LOCK = Statement(text("SELECT pg_try_advisory_xact_lock(:key)"))
 _TRIM = Statement(
     text("""
@@ -54,7 +54,7 @@ _TRIM = Statement(
 
 @dataclass(frozen=True, slots=True)
 class TrimmedBatch:
-    """How many entries went, the last inbox that was looked at, and whether one of them has more to drop."""
+    """How many entries were deleted, the last inbox of the batch, and whether an inbox has more to delete."""
 
     entries: int
     last_inbox: UUID | None
@@ -62,9 +62,9 @@ class TrimmedBatch:
 
 
 async def trim_batch(connection: Connection, *, before: datetime, after: UUID) -> TrimmedBatch | None:
-    """Drop up to 200 entries older than `before` from each of the next 50 inboxes after that user id.
+    """Delete up to 200 entries older than `before` from each of the next 50 inboxes after that user ID.
 
-    None when another process is at it.
+    None if another process is trimming.
     """
     if not await _LOCK.fetchval(connection, key=_TRIM_LOCK):
         return None

@@ -20,20 +20,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from db.columns import Columns
 from db.ids import new_id
 from db.records import Session, SessionTime, User
 from db.statements import Connection, Statement, uuids
 from db.tables import replaced_tokens, sessions, users
 from db.time import after
-from db.users import USER_COLUMNS
 
 _IS_OPEN = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > func.now())
 _SESSION_COLUMNS = (
+    sessions.c.id,
     sessions.c.created_at,
     sessions.c.last_used_at,
     sessions.c.expires_at,
     sessions.c.user_agent,
 )
+_USER = Columns(User, prefix="user_")
 
 
 _CREATE = Statement(
@@ -45,7 +47,7 @@ _CREATE = Statement(
         expires_at=after("lasts"),
         user_agent=bindparam("user_agent"),
     )
-    .returning(sessions.c.id, *_SESSION_COLUMNS)
+    .returning(*_SESSION_COLUMNS)
 )
 
 
@@ -65,7 +67,7 @@ async def create(
 
 
 def _open_session(condition: ColumnElement[bool]) -> Statement:
-    columns = (sessions.c.id, *_SESSION_COLUMNS, *USER_COLUMNS)
+    columns = (*_SESSION_COLUMNS, *_USER.of(users))
     return Statement(select(*columns).join(users).where(condition, _IS_OPEN))
 
 
@@ -226,7 +228,7 @@ async def revoke_others(connection: Connection, user_id: UUID, but: UUID | None)
 
 
 _OF_USER = Statement(
-    select(sessions.c.id, *_SESSION_COLUMNS)
+    select(*_SESSION_COLUMNS)
     .where(sessions.c.user_id == bindparam("user_id"), _IS_OPEN)
     .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
     .limit(bindparam("limit", type_=Integer))
@@ -239,7 +241,7 @@ async def of_user(connection: Connection, user: User, *, limit: int) -> Sequence
 
 
 _BY_IDS = Statement(
-    select(sessions.c.id, *_SESSION_COLUMNS).where(
+    select(*_SESSION_COLUMNS).where(
         sessions.c.user_id == bindparam("user_id"), sessions.c.id == func.any(uuids("ids")), _IS_OPEN
     )
 )
@@ -275,9 +277,10 @@ async def drop_over(connection: Connection, *, before: datetime, limit: int) -> 
 
 
 def _session_of(user: User, row: Record) -> Session:
-    session_id, *rest = row
-    return Session(session_id, user, *rest)
+    return Session(
+        row["id"], user, row["created_at"], row["last_used_at"], row["expires_at"], row["user_agent"]
+    )
 
 
 def _with_user(row: Record | None) -> Session | None:
-    return Session(row[0], User(*row[5:]), *row[1:5]) if row else None
+    return _session_of(_USER.read(row), row) if row else None

@@ -1,4 +1,4 @@
-"""Statements: described once with SQLAlchemy or as text, compiled at import, sent by asyncpg."""
+"""Statements, written with SQLAlchemy or as text, compiled at import and executed by asyncpg."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -20,10 +20,10 @@ _DIALECT = dialect()
 
 
 class Statement:
-    """A statement, whose values are given by name at each call."""
+    """A statement whose values are given by name at each call."""
 
     def __init__(self, clause: ClauseElement) -> None:
-        """Compile it. Values that `clause` itself holds stay as they are."""
+        """Compile the clause. Values that it contains stay as they are."""
         compiled = clause.compile(dialect=_DIALECT)
         self.sql = str(compiled)
         names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
@@ -38,17 +38,17 @@ class Statement:
             return await connection.fetch(self.sql, *self._in_order(values))
 
     async def fetchrow(self, connection: Connection, **values: object) -> Record | None:
-        """Execute it and return the first row, None without one."""
+        """Execute it and return the first row, or None without one."""
         with _hiding_values:
             return await connection.fetchrow(self.sql, *self._in_order(values))
 
     async def fetchval(self, connection: Connection, **values: object) -> Any:
-        """Execute it and return the first column of the first row, None without one."""
+        """Execute it and return the first column of the first row, or None without one."""
         with _hiding_values:
             return await connection.fetchval(self.sql, *self._in_order(values))
 
     async def execute(self, connection: Connection, **values: object) -> int:
-        """Execute it and return how many rows that concerned."""
+        """Execute it and return the number of affected rows."""
         with _hiding_values:
             status = await connection.execute(self.sql, *self._in_order(values))
         return int(status.rpartition(" ")[2])
@@ -62,7 +62,7 @@ class Statement:
 
 
 class _HidingValues:
-    """Takes values out of errors: they are logged, and what people write is not."""
+    """Removes values from errors, because errors are logged and users' texts must not be."""
 
     def __enter__(self) -> None:
         pass
@@ -71,10 +71,10 @@ class _HidingValues:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, PostgresError):
-            # Of a violated constraint it holds the row.
+            # It contains the row if a constraint is violated.
             error.detail = None
         if isinstance(error, DataError):
-            # asyncpg's own message quotes the value that does not fit, and so do many of the server's.
+            # asyncpg's message quotes the value that does not fit, as do many of the server's.
             error.args = ("a value does not fit its parameter",)
 
 
@@ -82,5 +82,5 @@ _hiding_values = _HidingValues()
 
 
 def uuids(name: str) -> BindParameter[Sequence[object]]:
-    """Return a parameter that takes any number of ids, for `column == func.any(...)`."""
+    """Return a parameter for a list of IDs, as in `column == func.any(...)`."""
     return bindparam(name, type_=ARRAY(Uuid))

@@ -62,7 +62,7 @@ identities = Table(
     PrimaryKeyConstraint("provider", "subject"),
 )
 
-# What a frontend of another origin gets in place of a cookie, for a minute at most.
+# What a frontend of another origin gets instead of a cookie, valid for a minute at most.
 sign_in_codes = Table(
     "sign_in_codes",
     metadata,
@@ -78,7 +78,7 @@ sessions = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("token_hash", Text, nullable=False),
-    # What a refresh replaced stays good for a moment: requests that carry it may be under way.
+    # The token that a refresh has replaced stays valid for a moment, for requests that are under way.
     Column("previous_token_hash", Text),
     _moment("previous_token_until", nullable=True),
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
@@ -91,7 +91,7 @@ sessions = Table(
     UniqueConstraint("previous_token_hash"),
 )
 
-# The tokens that refreshes have replaced: one that comes back tells that somebody else has had it.
+# The tokens that refreshes have replaced. One that is used again has been stolen.
 replaced_tokens = Table(
     "replaced_tokens",
     metadata,
@@ -99,7 +99,7 @@ replaced_tokens = Table(
     Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
-# Counted for a minute or so, and not worth a place in the write-ahead log.
+# Counts last about a minute, which is not worth a place in the write-ahead log.
 rate_counts = Table(
     "rate_counts",
     metadata,
@@ -164,8 +164,8 @@ inbox_entries = Table(
     PrimaryKeyConstraint("user_id", "position"),
 )
 
-# One row: which life of the database positions belong to. A restore from a backup starts another,
-# in which a position may stand for a different message.
+# One row: the epoch to which positions belong. A restore from a backup begins a new one, in which a position
+# may be that of a different message.
 inbox_epoch = Table(
     "inbox_epoch",
     metadata,
@@ -174,7 +174,7 @@ inbox_epoch = Table(
     CheckConstraint("singleton", name="one_row"),
 )
 
-# The serving processes that are alive, by their own account.
+# The serving processes, and when each has last said that it is alive.
 processes = Table(
     "processes",
     metadata,
@@ -182,7 +182,7 @@ processes = Table(
     _moment("seen_at", made_now=True),
 )
 
-# Single connection mode: a stream that somebody has reserved, and then the process that serves it.
+# Single connection mode: a reserved stream, and the process that serves it once it is open.
 reservations = Table(
     "reservations",
     metadata,
@@ -194,7 +194,7 @@ reservations = Table(
     UniqueConstraint("token_hash"),
 )
 
-# What the other processes have for that stream: a mailbox, read in the order of `seq`.
+# What other processes have for the process of that stream: a mailbox, read in the order of `seq`.
 stream_operations = Table(
     "stream_operations",
     metadata,

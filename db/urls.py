@@ -1,6 +1,18 @@
 """The two spellings of a database's address: SQLAlchemy's, and libpq's, which operators know."""
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+_SCHEMES = {"postgresql", "postgres", "postgresql+asyncpg"}
+
+
+def is_database_url(url: str) -> bool:
+    """Return whether the address has the form of a PostgreSQL server's, with one host and a valid port."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    return parsed.drivername in _SCHEMES and (parsed.port is None or 0 < parsed.port < 2**16)
 
 
 def sqlalchemy_url(url: str) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 from sqlalchemy import Boolean, Integer, bindparam, case, func, insert, select, update
 
+from db.columns import Columns
 from db.ids import new_id
 from db.records import User
 from db.statements import Connection, Statement, uuids
@@ -13,39 +14,42 @@ from db.tables import inboxes, users
 
 _ONE_NAME = "users_username_key_key"
 
-USER_COLUMNS = (users.c.id, users.c.username, users.c.avatar_url)
+USER = Columns(User)
 
 
 class UsernameTaken(Exception):
-    """Somebody else has this name, in whatever case."""
+    """Another user has this name (case-insensitive)."""
 
 
 class UserGone(Exception):
-    """The user for whom something is done has been removed."""
+    """The user does not exist, or has been deleted."""
 
 
-_BY_IDS = Statement(select(*USER_COLUMNS).where(users.c.id == func.any(uuids("ids"))))
+_BY_IDS = Statement(select(*USER.of(users)).where(users.c.id == func.any(uuids("ids"))))
 
 
 async def by_ids(connection: Connection, ids: Sequence[UUID]) -> Sequence[User]:
-    """Return those of the users that exist, in any order."""
-    return [User(*row) for row in await _BY_IDS.fetch(connection, ids=ids)]
+    """Return the users that exist, in no particular order."""
+    return [USER.read(row) for row in await _BY_IDS.fetch(connection, ids=ids)]
 
 
-_BY_USERNAME = select(*USER_COLUMNS).where(users.c.username_key == bindparam("key"))
+_BY_USERNAME = select(*USER.of(users)).where(users.c.username_key == bindparam("key"))
 _SEE_BY_USERNAME = Statement(_BY_USERNAME)
 _KEEP_BY_USERNAME = Statement(_BY_USERNAME.with_for_update(read=True, key_share=True))
 
 
 async def by_username(connection: Connection, username: str, *, keep: bool = False) -> User | None:
-    """Return the user of that name, whatever its case; with `keep`, they stay until the transaction ends."""
+    """Return the user with that name (case-insensitive).
+
+    With `keep`, the user cannot be deleted before the transaction ends.
+    """
     statement = _KEEP_BY_USERNAME if keep else _SEE_BY_USERNAME
     row = await statement.fetchrow(connection, key=username.lower())
-    return User(*row) if row else None
+    return USER.read(row) if row else None
 
 
 _WITH_PREFIX = Statement(
-    select(*USER_COLUMNS)
+    select(*USER.of(users))
     .where(users.c.username_key.like(bindparam("pattern"), escape="/"), users.c.id != bindparam("without"))
     .order_by(users.c.username_key)
     .limit(bindparam("limit", type_=Integer))
@@ -54,13 +58,13 @@ _PLAIN = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
 
 
 async def with_prefix(connection: Connection, prefix: str, *, without: UUID, limit: int) -> Sequence[User]:
-    """Return at most `limit` users whose name starts with `prefix` in any case, ordered by name.
+    """Return at most `limit` users whose name starts with `prefix` (case-insensitive), ordered by name.
 
-    One range of the index on the name; the user `without` is left out.
+    The user `without` is left out. The statement reads one range of the index on the name.
     """
     pattern = prefix.lower().translate(_PLAIN) + "%"
     rows = await _WITH_PREFIX.fetch(connection, pattern=pattern, without=without, limit=limit)
-    return [User(*row) for row in rows]
+    return [USER.read(row) for row in rows]
 
 
 _CREATE = Statement(
@@ -72,10 +76,10 @@ _CREATE_INBOX = Statement(insert(inboxes).values(user_id=bindparam("user_id")))
 
 
 async def create(connection: Connection, username: str, avatar_url: str | None = None) -> User:
-    """Make a user with an empty inbox.
+    """Create a user with an empty inbox.
 
     Raises:
-        UsernameTaken: the transaction is then over.
+        UsernameTaken: the transaction has failed.
     """
     user = User(new_id(), username, avatar_url)
     try:
@@ -98,7 +102,7 @@ _SET_PROFILE = Statement(
             else_=bindparam("new_avatar_url", type_=users.c.avatar_url.type),
         ),
     )
-    .returning(*USER_COLUMNS)
+    .returning(*USER.of(users))
 )
 
 
@@ -110,11 +114,11 @@ async def set_profile(
     avatar_url: str | None,
     keep_avatar: bool,
 ) -> User:
-    """Change a user's name, where one is given, and picture, where `keep_avatar` is false.
+    """Change a user's name if one is given, and their picture unless `keep_avatar`.
 
     Raises:
-        UsernameTaken: the transaction is then over.
-        UserGone: there is no such user.
+        UsernameTaken: the transaction has failed.
+        UserGone: the user does not exist.
     """
     try:
         row = await _SET_PROFILE.fetchrow(
@@ -130,4 +134,4 @@ async def set_profile(
         raise
     if row is None:
         raise UserGone(str(user_id))
-    return User(*row)
+    return USER.read(row)

@@ -1,4 +1,4 @@
-"""One-time codes, with which a frontend of another origin ends a sign-in."""
+"""One-time codes, with which a frontend of another origin completes a sign-in."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql

@@ -1,4 +1,4 @@
-"""When and where a session is used, and the tokens that have been replaced."""
+"""When a session was last used and by which browser, and the tokens that have been replaced."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql

@@ -1,4 +1,4 @@
-"""How often something has been done of late, for all processes together."""
+"""Counts for the rate limits, for all processes together."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql

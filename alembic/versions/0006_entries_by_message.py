@@ -10,7 +10,7 @@ branch_labels: str | None = None
 depends_on: str | None = None
 
 _INDEX = "inbox_entries_message_id_idx"
-# Invalid is what an interrupted build leaves behind.
+# An interrupted build leaves an invalid index behind.
 _INVALID = sa.text("""
     SELECT 1 FROM pg_index
     WHERE indexrelid = to_regclass(:name) AND NOT indisvalid

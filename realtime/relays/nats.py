@@ -30,16 +30,16 @@ from realtime.subscribers import Subscribers
 from realtime.tasks import running
 
 _QUEUED_HINTS = 10_000
-# A stream does not wait longer than this for its subject to be subscribed: it looks at the log later.
+# How long a stream waits for the subscription of its subject. After that it reads the log later.
 _SUBSCRIBE_SECONDS = 1
-# What goes wrong with every attempt to connect, one a second, is logged this often.
-_SAME_COMPLAINT_SECONDS = 60
+# An error that repeats with every attempt to connect, once a second, is logged at this interval.
+_SAME_WARNING_SECONDS = 60
 
-# While it connects again, nats-py writes to the transport that is closed: uvloop raises a RuntimeError then.
+# While it reconnects, nats-py writes to the closed transport: uvloop raises a RuntimeError then.
 _CONNECTION_ERRORS = (OSError, TimeoutError, RuntimeError, nats.errors.Error)
 
 Advice = Callable[[Exception], str | None]
-"""Says what an operator may have to change after such an error, if anything."""
+"""Returns which setting an operator should check after an error, or None."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,9 +50,9 @@ async def open_nats_relay(
 ) -> AsyncGenerator["NatsRelay"]:
     """Relay through those servers (`nats://` or `tls://` URLs of one cluster) while the block runs.
 
-    `options` are nats-py's, for credentials and TLS; with `tls`, nothing is said to a server that has none.
-    The client connects, and connects again, by itself; after that, since hints may have been missed, all
-    inboxes are compared with the database. Errors are logged with the `advice` on them.
+    `options` are nats-py's, for credentials and TLS; with `tls`, nothing is sent to a server that does not
+    require it. The client reconnects by itself. Hints may have been missed by then, so all inboxes are
+    compared with the database. Errors are logged with the `advice` on them.
     """
     relay = NatsRelay(subscribers, advice)
     async with running(relay.run(servers, options), "nats relay"):
@@ -60,7 +60,7 @@ async def open_nats_relay(
 
 
 def _is_cancelled() -> bool:
-    """Say whether the current task is to end, even if the library has kept that to itself."""
+    """Return whether the current task has been cancelled, even if nats-py has swallowed the cancellation."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -72,7 +72,7 @@ def subject_of(user_id: UUID) -> str:
 
 @dataclass(slots=True)
 class _Interest:
-    """How many streams of a user are here, and whether their subject is subscribed."""
+    """How many streams of a user this process has, and the subscription of the user's subject."""
 
     streams: int = 0
     subscription: Subscription | None = None
@@ -80,9 +80,10 @@ class _Interest:
 
 
 class _Client(Client):
-    """nats-py's client, except that whoever asks it for TLS gets it.
+    """nats-py's client, except that it requires TLS if it is asked for.
 
-    Left to itself, it does without where the server does: anybody in between could ask for our credentials.
+    nats-py connects without TLS if the server does not require it: a man in the middle could get the
+    credentials.
     """
 
     def _connect_command(self) -> bytes:
@@ -92,24 +93,24 @@ class _Client(Client):
 
 
 class NatsRelay:
-    """A relay that hears only of users who have a stream here.
+    """A relay that receives only the hints of users who have a stream in this process.
 
-    nats-py is spoken to by one task of ours: it keeps a cancellation to itself in places, which a request's
-    task must not lose.
+    One task makes all calls of nats-py, which swallows a cancellation in places: the task of a request must
+    not lose its own.
     """
 
     def __init__(self, subscribers: Subscribers, advice: Advice) -> None:
-        """Relay to these subscribers once `run` runs."""
+        """Relay to these subscribers while `run` runs."""
         self._subscribers = subscribers
         self._advice = advice
         self._interests: dict[UUID, _Interest] = {}
         self._changed: dict[UUID, None] = {}
         self._hints: list[Hint | UUID] = []
         self._work = asyncio.Event()
-        self._complaints: dict[str, float] = {}
+        self._recent_warnings: dict[str, float] = {}
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Queue the hints; what does not fit is lost, and found in the log a few seconds later."""
+        """Queue the hints. Those that do not fit are lost, and found in the log a few seconds later."""
         free = _QUEUED_HINTS - len(self._hints)
         HINTS_LOST.inc(max(0, len(hints) - free))
         self._hints += hints[:free]
@@ -122,7 +123,7 @@ class NatsRelay:
             self._work.set()
 
     async def receive(self, user_id: UUID) -> None:
-        """Have the user's subject subscribed, until `ignore` has been called as often."""
+        """Subscribe to the user's subject, until `ignore` has been called as often."""
         interest = self._interests.setdefault(user_id, _Interest())
         interest.streams += 1
         self._note(user_id)
@@ -130,10 +131,10 @@ class NatsRelay:
             async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                 await interest.subscribed.wait()
         except TimeoutError:
-            log.warning("hints come late: NATS does not answer")
+            log.warning("NATS subscription timed out: hints may be late")
 
     def ignore(self, user_id: UUID) -> None:
-        """Have it subscribed no more, unless somebody else has asked for it."""
+        """Undo one `receive`; unsubscribe if it was the last."""
         self._interests[user_id].streams -= 1
         self._note(user_id)
 
@@ -148,8 +149,8 @@ class NatsRelay:
             try:
                 await self._connected(servers, options, backoff)
             except _CONNECTION_ERRORS as error:
-                # The client connects again by itself; here it has given up, on credentials for example.
-                self._complain("NATS turns us away", error)
+                # The client reconnects by itself. Here it has given up, after wrong credentials for example.
+                self._warn("NATS connection failed", error)
             if not _is_cancelled():
                 await backoff.wait()
 
@@ -158,7 +159,7 @@ class NatsRelay:
         await client.connect(
             list(servers),
             name="messenger",
-            # What we publish, our own subscribers have already.
+            # Subscribers in this process have the hints already.
             no_echo=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
@@ -166,7 +167,7 @@ class NatsRelay:
             ping_interval=5,
             max_outstanding_pings=2,
             flush_timeout=5,
-            reconnected_cb=self._look_at_logs,
+            reconnected_cb=self._note_connected,
             disconnected_cb=self._note_disconnected,
             error_cb=self._note_error,
             closed_cb=self._note_closed,
@@ -174,9 +175,9 @@ class NatsRelay:
         )
         backoff.reset()
         try:
-            self._subscribe_anew()
+            self._forget_subscriptions()
             await self._subscribe(client)
-            await self._look_at_logs()
+            await self._note_connected()
             while not client.is_closed and not _is_cancelled():
                 await self._work.wait()
                 self._work.clear()
@@ -185,8 +186,8 @@ class NatsRelay:
         finally:
             await client.close()
 
-    def _subscribe_anew(self) -> None:
-        """Forget what an earlier client has subscribed."""
+    def _forget_subscriptions(self) -> None:
+        """Have every subject subscribed again, because the client is a new one."""
         for user_id, interest in self._interests.items():
             interest.subscription = None
             self._changed[user_id] = None
@@ -220,10 +221,10 @@ class NatsRelay:
                     await interest.subscription.unsubscribe()
         if fresh:
             try:
-                # The server answers once it has taken what was sent before.
+                # The server answers after it has processed what was sent before.
                 await client.flush(timeout=_SUBSCRIBE_SECONDS)
             except _CONNECTION_ERRORS:
-                log.warning("NATS does not answer")
+                log.warning("NATS flush timed out")
         for interest in fresh:
             interest.subscribed.set()
 
@@ -234,34 +235,34 @@ class NatsRelay:
                 return
         except ValueError:
             log.warning("ignored a malformed hint", subject=received.subject)
-        # It is in the subject whose log has to be read.
+        # The subject names the user whose log has to be read.
         with suppress(ValueError):
             self._subscribers.wake(UUID(received.subject.rpartition(".")[2]))
 
-    async def _look_at_logs(self) -> None:
-        self._complaints.clear()
+    async def _note_connected(self) -> None:
+        self._recent_warnings.clear()
         log.info("connected to NATS")
         self._subscribers.suspect()
 
     async def _note_disconnected(self) -> None:
-        log.warning("the connection to NATS is lost")
+        log.warning("connection to NATS lost")
 
     async def _note_closed(self) -> None:
-        # For good: after most errors that a server sends, slow consumers and credentials that have expired
-        # among them, the client does not connect again. We make another one.
-        log.warning("NATS has turned us away")
+        # The client does not reconnect after most errors that a server sends, such as a slow consumer or
+        # expired credentials. It is replaced then.
+        log.warning("NATS closed the connection")
         self._work.set()
 
     async def _note_error(self, error: Exception) -> None:
-        self._complain("NATS complains", error)
+        self._warn("NATS error", error)
         if isinstance(error, nats.errors.SlowConsumerError):
-            # What the library has dropped is in the log. After any other error the connection is a new one.
+            # nats-py has dropped hints. After any other error it reconnects, and inboxes are compared then.
             self._subscribers.suspect()
 
-    def _complain(self, event: str, error: Exception) -> None:
+    def _warn(self, event: str, error: Exception) -> None:
         text, now = str(error) or type(error).__name__, time.monotonic()
-        recent = {said: at for said, at in self._complaints.items() if now < at + _SAME_COMPLAINT_SECONDS}
-        self._complaints = {text: now, **recent}
+        recent = {said: at for said, at in self._recent_warnings.items() if now < at + _SAME_WARNING_SECONDS}
+        self._recent_warnings = {text: now, **recent}
         if text in recent:
             return
         advice = self._advice(error)

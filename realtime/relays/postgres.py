@@ -36,8 +36,8 @@ log = structlog.stdlib.get_logger(__name__)
 async def open_postgres_relay(url: str, subscribers: Subscribers) -> AsyncGenerator["PostgresRelay"]:
     """Relay through that database (a libpq URL) for as long as the block runs.
 
-    One connection listens and notifies; it is made anew whenever it is lost, and after that, since hints
-    may have been missed, all inboxes are compared with the database.
+    One connection listens and notifies. It is replaced when it is lost. Hints may have been missed by then,
+    so all inboxes are compared with the database.
     """
     relay = PostgresRelay(url, subscribers)
     async with running(relay.run(), "postgres relay"):
@@ -45,17 +45,17 @@ async def open_postgres_relay(url: str, subscribers: Subscribers) -> AsyncGenera
 
 
 class PostgresRelay:
-    """A relay that every process of one database hears everything through."""
+    """A relay that sends every hint to every process that uses the database."""
 
     def __init__(self, url: str, subscribers: Subscribers) -> None:
-        """Relay to these subscribers once `run` runs."""
+        """Relay to these subscribers while `run` runs."""
         self._url = url
         self._subscribers = subscribers
         self._sender = secrets.token_hex(4)
         self._queue: asyncio.Queue[Hint | UUID] = asyncio.Queue(_QUEUED_HINTS)
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Queue the hints; what does not fit is lost, and found in the log a few seconds later."""
+        """Queue the hints. Those that do not fit are lost, and found in the log a few seconds later."""
         for hint in hints:
             self._put(hint)
 
@@ -70,19 +70,19 @@ class PostgresRelay:
             HINTS_LOST.inc()
 
     async def receive(self, user_id: UUID) -> None:
-        """Do nothing: everybody's hints are received all the time."""
+        """Do nothing: the hints of all users are always received."""
 
     def ignore(self, user_id: UUID) -> None:
         """Do nothing."""
 
     async def run(self) -> None:
-        """Keep a connection that listens and notifies, without end."""
+        """Keep a connection that listens and notifies, until cancelled."""
         backoff = Backoff()
         while True:
             try:
                 await self._connected(backoff)
             except CONNECTION_ERRORS as error:
-                log.warning("the connection for hints is lost", error=str(error) or type(error).__name__)
+                log.warning("connection for hints lost", error=str(error) or type(error).__name__)
             await backoff.wait()
 
     async def _connected(self, backoff: Backoff) -> None:
@@ -94,17 +94,17 @@ class PostgresRelay:
         try:
             await connection.add_listener(CHANNEL, self._receive)
             backoff.reset()
-            # What was published while nobody listened is in the log.
+            # What was published before is in the log.
             self._subscribers.suspect()
             log.info("listening for hints")
             while not ended.is_set():
                 await self._notify(connection)
         finally:
-            # Without a farewell, which a connection that is lost would make us wait for.
+            # Without the closing exchange, which would wait on a lost connection.
             connection.terminate()
 
     async def _notify(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Send what is queued in one statement; show that the connection lives when nothing is."""
+        """Send what is queued in one statement, or check the connection if nothing has come for a while."""
         try:
             async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
                 hints = [await self._queue.get()]
@@ -119,7 +119,7 @@ class PostgresRelay:
         )
 
     def _receive(self, connection: object, pid: int, channel: str, payload: object) -> None:
-        """Offer what has come to our subscribers."""
+        """Offer the payload's hints to the subscribers."""
         sender, *lines = str(payload).split("\n")
         if sender == self._sender:
             return
@@ -131,9 +131,9 @@ class PostgresRelay:
 
 
 def pack(sender: str, hints: Iterable[Hint | UUID]) -> Iterator[str]:
-    """Return payloads that hold the hints, each a line; one too long for any becomes its user's id.
+    """Return payloads that hold the hints, one a line.
 
-    An id alone is a wake-up.
+    A wake-up is an ID alone. A hint that is too long for a payload becomes a wake-up of its user.
     """
     lines: list[str] = [sender]
     used = len(sender)

@@ -21,13 +21,14 @@ from realtime.subscribers import Subscribers
 from realtime.tasks import running
 
 _SUFFIX = ".sock"
-# The first line that a process sends. What it has published before has not been sent, and was stored before.
+# The first line on a connection. What the sender published before that was stored, but not sent here.
 _HELLO = b"hello"
-# A new process connects to us and we to it as soon as it does; this finds what has gone wrong meanwhile.
-_LOOK_SECONDS = 1
+# A new process connects to us, and then we connect to it. The folder is also searched at this interval, in
+# case that has failed.
+_SEARCH_SECONDS = 1
 _CONNECT_SECONDS = 5
 _CLOSE_SECONDS = 2
-# A process that is so far behind is to read the log instead.
+# The connection to a process that is this far behind is closed, and the process reads the log instead.
 _MOST_UNSENT_BYTES = 4 * 1024 * 1024
 _MOST_LINE_BYTES = 64 * 1024
 _BACKLOG = 128
@@ -39,10 +40,10 @@ log = structlog.stdlib.get_logger(__name__)
 async def open_unix_relay(folder: Path, subscribers: Subscribers) -> AsyncGenerator["UnixRelay"]:
     """Relay to the processes that share the folder for as long as the block runs.
 
-    Whoever may write in the folder can say what has been sent, so it should be the processes' own.
+    Only the processes should have write access to the folder: anyone else who has can send hints.
 
     Raises:
-        OSError: there can be no socket in the folder.
+        OSError: a socket cannot be created in the folder.
     """
     relay = UnixRelay(folder, subscribers)
     async with relay.listening(), running(relay.keep_connected(), "unix relay"):
@@ -50,26 +51,26 @@ async def open_unix_relay(folder: Path, subscribers: Subscribers) -> AsyncGenera
 
 
 class UnixRelay:
-    """A relay through which every process that shares the folder hears everything."""
+    """A relay that sends every hint to every process that shares the folder."""
 
     def __init__(self, folder: Path, subscribers: Subscribers) -> None:
-        """Relay to these subscribers, once it listens."""
+        """Relay to these subscribers while `listening`."""
         self._path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
         self._subscribers = subscribers
         self.peers: dict[Path, Peer] = {}
-        """The processes that we send to, by their sockets."""
+        """The processes that this one sends to, by socket."""
         self.incoming: set[_Receiving] = set()
-        """The connections on which others send."""
+        """The connections on which other processes send."""
         self._lines: list[str] = []
-        self._somebody_came = asyncio.Event()
+        self._peer_arrived = asyncio.Event()
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Send the hints, with all else that is to be sent at this moment."""
+        """Send the hints in one write with everything else from this turn of the event loop."""
         if self.peers:
             self._send_soon([wire.encode(hint) for hint in hints])
 
     def wake(self, key: UUID) -> None:
-        """Send a wake-up."""
+        """Wake the subscribers with this key in the other processes."""
         if self.peers:
             self._send_soon([key.hex])
 
@@ -85,7 +86,7 @@ class UnixRelay:
             peer.send(data, len(lines))
 
     async def receive(self, user_id: UUID) -> None:
-        """Do nothing: everybody's hints are received all the time."""
+        """Do nothing: the hints of all users are always received."""
 
     def ignore(self, user_id: UUID) -> None:
         """Do nothing."""
@@ -94,7 +95,7 @@ class UnixRelay:
     async def listening(self) -> AsyncGenerator[None]:
         """Receive hints for as long as the block runs."""
         with socket.socket(socket.AF_UNIX) as listening:
-            # It has its name when it listens: a socket that nobody listens on is taken for a dead one's.
+            # The socket gets its name once it listens, because others remove a socket that refuses them.
             unnamed = self._path.with_suffix(".new")
             listening.bind(str(unnamed))
             listening.listen(_BACKLOG)
@@ -111,17 +112,17 @@ class UnixRelay:
                 await _close([*self.incoming, *self.peers.values()])
 
     async def keep_connected(self) -> None:
-        """Keep a connection to each of the others, without end."""
+        """Keep a connection to each of the other processes, until cancelled."""
         while True:
-            self._somebody_came.clear()
-            for path in self._strangers():
+            self._peer_arrived.clear()
+            for path in self._unconnected():
                 await self._connect(path)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._somebody_came.wait()
+                async with asyncio.timeout(_SEARCH_SECONDS):
+                    await self._peer_arrived.wait()
 
-    def _strangers(self) -> list[Path]:
-        """Return the sockets of processes that we do not send to yet."""
+    def _unconnected(self) -> list[Path]:
+        """Return the sockets of the processes to which there is no connection yet."""
         known = {self._path, *self.peers}
         return [path for path in self._path.parent.glob(f"*{_SUFFIX}") if path not in known]
 
@@ -132,20 +133,20 @@ class UnixRelay:
                     lambda: Peer(self.peers, path), str(path)
                 )
         except FileNotFoundError:
-            # Its process has ended just now.
+            # Its process has just ended.
             return
         except ConnectionRefusedError:
-            _tidy_up_after(path)
+            _remove(path)
         except OSError as error:
-            log.warning("cannot send hints to another process", error=str(error) or type(error).__name__)
+            log.warning("connection to another process failed", error=str(error) or type(error).__name__)
         else:
             log.info("sending hints to another process", peers=len(self.peers))
 
     def hear(self, line: bytes) -> None:
-        """Offer our subscribers what another process has said; compare inboxes when it begins to."""
+        """Offer a line from another process to the subscribers; compare inboxes if it is the first line."""
         if line == _HELLO:
             self._subscribers.suspect()
-            self._somebody_came.set()
+            self._peer_arrived.set()
             return
         try:
             wire.offer(line.decode(), self._subscribers)
@@ -154,7 +155,7 @@ class UnixRelay:
 
 
 async def _close(connections: Sequence["_Connection"]) -> None:
-    """Close the connections when what has been written to them is sent, or after a while."""
+    """Close the connections once their buffers are sent, or after a time limit."""
     if connections:
         for connection in connections:
             connection.transport.close()
@@ -164,8 +165,8 @@ async def _close(connections: Sequence["_Connection"]) -> None:
                 connection.transport.abort()
 
 
-def _tidy_up_after(path: Path) -> None:
-    """Remove the socket of a process that has ended without doing so itself."""
+def _remove(path: Path) -> None:
+    """Remove the socket of a process that was killed, and could not remove it itself."""
     path.unlink(missing_ok=True)
 
 
@@ -181,26 +182,29 @@ class _Connection(asyncio.Protocol):
 
 
 class Peer(_Connection):
-    """A process that listens on a socket, while we are connected to it."""
+    """A connection to a process that receives hints."""
 
     def __init__(self, peers: "dict[Path, Peer]", path: Path) -> None:
-        """Be among the peers as long as the connection lasts."""
+        """Register in `peers` while the connection lasts."""
         self._peers = peers
         self._path = path
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be one of them."""
+        """Register, and send the first line."""
         super().connection_made(transport)
         self.transport.write(_HELLO + b"\n")
         self._peers[self._path] = self
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Be none any more; as long as its socket is there, it is connected to anew."""
+        """Unregister. The relay connects again as long as the socket exists."""
         super().connection_lost(exc)
         del self._peers[self._path]
 
     def send(self, data: bytes, hints: int) -> None:
-        """Send so many hints. A process that does not read is connected to anew: then it reads the log."""
+        """Send `data`, which holds that many hints.
+
+        The connection is closed if the process does not read. Once connected again, it reads the log.
+        """
         if self.transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
             HINTS_LOST.inc(hints)
             self.transport.abort()
@@ -209,7 +213,7 @@ class Peer(_Connection):
 
 
 class _Receiving(_Connection):
-    """A connection on which another process sends."""
+    """A connection on which another process sends hints."""
 
     def __init__(self, relay: UnixRelay) -> None:
         self._relay = relay

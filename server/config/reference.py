@@ -11,6 +11,7 @@ SECTIONS = {
         "port",
         "public_url",
         "workers",
+        "worker_timeout_seconds",
         "drain_seconds",
         "shutdown_seconds",
         "log_format",

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.records import SessionTime
+from db.urls import is_database_url
 from server.config.manifests import read_manifest
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.config.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
@@ -55,6 +56,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 chooses a free one.")
     workers: int = Field(1, ge=1, le=256, description="Number of serving processes.")
+    worker_timeout_seconds: float = Field(
+        30,
+        ge=1,
+        description="How long one of several workers may not respond before it is killed and replaced, in"
+        " seconds.",
+    )
     public_url: str | None = Field(
         None,
         description="Address that browsers use. Default: http://localhost:PORT; required if MESSENGER_HOST is"
@@ -363,10 +370,9 @@ class Settings(BaseSettings):
     def _check_database_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        if not is_database_url(url):
             raise ValueError("it must look like postgresql://user:password@host:5432/database")
-        return f"postgresql://{rest}"
+        return f"postgresql://{url.partition('://')[2]}"
 
     @field_validator("broadcast_url")
     @classmethod

@@ -19,6 +19,7 @@ from db.records import User
 from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
+from resolvers.users import is_username
 from server.config.reference import describe_settings, settings_page
 from server.config.settings import (
     Settings,
@@ -31,7 +32,7 @@ from server.process.database import DatabaseAddress, database_for_command, datab
 from server.process.listening import listening_socket, offers_dev_login, public_url_of, shown_address
 from server.process.seed import create_demo_data
 from server.process.serving import serve as serve_alone
-from server.process.start import CannotStart, bring_up_to_date, raise_file_limit, watch_database
+from server.process.start import CannotStart, bring_up_to_date, raise_file_limit, using_database
 from server.process.supervisor import serve_with_workers
 
 log = structlog.stdlib.get_logger(__name__)
@@ -171,8 +172,10 @@ def sign_out(
 
 
 async def _user_called(username: str, database: Database) -> User:
-    async with database.connection() as connection:
-        user = await users.by_username(connection, username)
+    user = None
+    if is_username(username):
+        async with database.connection() as connection:
+            user = await users.by_username(connection, username)
     if user is None:
         raise CannotStart(f"there is no user named {username!r}")
     return user
@@ -183,8 +186,9 @@ def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> Non
 
     async def connected(settings: Settings, url: str) -> None:
         await bring_up_to_date(url, "the database", behind_pooler=settings.database_pooler)
-        async with open_database(url, behind_pooler=settings.database_pooler) as database:
-            await work(settings, database)
+        with using_database("the database"):
+            async with open_database(url, behind_pooler=settings.database_pooler) as database:
+                await work(settings, database)
 
     with _clean_errors():
         settings = load_settings()

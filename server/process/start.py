@@ -2,13 +2,15 @@
 
 import asyncio
 import resource
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.embedded import EmbeddedPostgresError
 from db.engine import DatabaseUnavailable, open_database
-from db.migrations import migrate
+from db.migrations import UnknownSchema, migrate
 from server.process.database import DatabaseAddress, Watched
 
 _DATABASE_CHECK_SECONDS = 1
@@ -36,13 +38,20 @@ async def bring_up_to_date(url: str, shown: str, *, behind_pooler: bool) -> None
     Raises:
         CannotStart: the database cannot be reached or migrated.
     """
-    async with open_database(url, pool_size=2, behind_pooler=behind_pooler) as database:
-        try:
+    with using_database(shown):
+        async with open_database(url, pool_size=2, behind_pooler=behind_pooler) as database:
             await migrate(database)
-        except (DatabaseUnavailable, PostgresError, SQLAlchemyError) as error:
-            cause = getattr(error, "orig", None) or error
-            first_line = (str(cause) or type(cause).__name__).splitlines()[0]
-            raise CannotStart(f"cannot use {shown}: {first_line}") from error
+
+
+@contextmanager
+def using_database(shown: str) -> Generator[None]:
+    """Raise errors of the database, which the message calls `shown`, as `CannotStart`."""
+    try:
+        yield
+    except (DatabaseUnavailable, UnknownSchema, PostgresError, SQLAlchemyError) as error:
+        cause = getattr(error, "orig", None) or error
+        first_line = (str(cause) or type(cause).__name__).splitlines()[0]
+        raise CannotStart(f"cannot use {shown}: {first_line}") from error
 
 
 async def watch_database(process: Watched, address: DatabaseAddress) -> None:

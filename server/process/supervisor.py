@@ -17,10 +17,11 @@ from prometheus_client.multiprocess import (
 )
 
 from realtime.backoff import Backoff
+from realtime.tasks import running
 from server.config.settings import Settings
 from server.observability.metrics import SHARED_FOLDER_VARIABLE
 from server.process.start import CannotStart
-from server.process.worker import WorkerConfig
+from server.process.worker import BEATS_IN_TIMEOUT, WorkerConfig
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,6 +29,9 @@ log = structlog.stdlib.get_logger(__name__)
 _STARTED_SECONDS = 5
 _MAX_FAILED_STARTS = 5
 _KILL_SECONDS = 2
+# Until its first heartbeat a worker imports the program, which takes longer on a machine under load.
+_STARTING_SECONDS = 60
+_MAX_BYTES = 1024
 
 
 async def serve_with_workers(
@@ -38,8 +42,9 @@ async def serve_with_workers(
 ) -> None:
     """Run `settings.workers` processes on the socket until SIGINT or SIGTERM, then stop them all.
 
-    Workers that end are replaced. They also end when this process is killed. The coroutines in `watching` run
-    meanwhile; if one raises, the workers are stopped and its exception is raised.
+    Workers that end are replaced, and so are those whose event loop hangs for
+    `settings.worker_timeout_seconds`, which are killed. They also end when this process is killed. The
+    coroutines in `watching` run meanwhile; if one raises, the workers are stopped and its exception is raised.
 
     Raises:
         CannotStart: the workers repeatedly fail to start.
@@ -57,14 +62,14 @@ async def serve_with_workers(
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, stop.set)
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(work) for work in watching]
-            running += [
+            working = [tasks.create_task(work) for work in watching]
+            working += [
                 tasks.create_task(_keep_worker(config, metrics_folder), name=f"worker {number}")
                 for number in range(settings.workers)
             ]
             await stop.wait()
             log.info("shutdown started")
-            for task in running:
+            for task in working:
                 task.cancel()
 
 
@@ -76,7 +81,8 @@ async def _keep_worker(config: WorkerConfig, metrics_folder: str) -> None:
         started = time.monotonic()
         process = await _start_worker(config, metrics_folder)
         try:
-            status = await process.wait()
+            async with running(_kill_if_hung(process, config.settings), "worker heartbeats"):
+                status = await process.wait()
         except asyncio.CancelledError:
             await _stop_worker(process, config.settings)
             raise
@@ -102,6 +108,8 @@ async def _start_worker(config: WorkerConfig, metrics_folder: str) -> asyncio.su
         "server.process.worker",
         # The worker stops when this pipe closes, which happens however this process ends.
         stdin=asyncio.subprocess.PIPE,
+        # For its heartbeats.
+        stdout=asyncio.subprocess.PIPE,
         pass_fds=[config.listening_fd],
         env={**os.environ, SHARED_FOLDER_VARIABLE: metrics_folder},
         # Keeps Ctrl-C in the terminal from reaching the workers, which this process stops.
@@ -112,6 +120,32 @@ async def _start_worker(config: WorkerConfig, metrics_folder: str) -> asyncio.su
     with suppress(ConnectionError):
         await process.stdin.drain()
     return process
+
+
+async def _kill_if_hung(process: asyncio.subprocess.Process, settings: Settings) -> None:
+    """Kill the worker when its heartbeats stop; return when it has ended."""
+    assert process.stdout is not None
+    seconds = max(_STARTING_SECONDS, settings.worker_timeout_seconds)
+    while (beats := await _read_within(process.stdout, seconds)) is not None:
+        if not beats:
+            return
+        seconds = settings.worker_timeout_seconds
+    log.error("worker killed because it does not respond", pid=process.pid, seconds=seconds)
+    with suppress(ProcessLookupError):
+        process.kill()
+
+
+async def _read_within(stream: asyncio.StreamReader, seconds: float) -> bytes | None:
+    """Return what comes next, or None if nothing comes in that time.
+
+    The time is waited for in parts: if this process has been paused, a part ends late, and what has come
+    meanwhile is read in the next one.
+    """
+    for _ in range(BEATS_IN_TIMEOUT):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds / BEATS_IN_TIMEOUT):
+                return await stream.read(_MAX_BYTES)
+    return None
 
 
 async def _stop_worker(process: asyncio.subprocess.Process, settings: Settings) -> None:

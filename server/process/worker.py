@@ -1,4 +1,4 @@
-"""A worker process, which its parent starts with its configuration on standard input."""
+"""A worker process: its parent sends the configuration on standard input, and reads heartbeats from its output."""
 
 import asyncio
 import json
@@ -6,16 +6,20 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 import uvloop
 from pydantic import SecretStr
 
+from realtime.tasks import running
 from server.config.settings import Settings
 from server.observability.logs import set_up_logging
 from server.process.application import Application
 from server.process.serving import serve
+
+BEATS_IN_TIMEOUT = 5
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -47,11 +51,17 @@ class WorkerConfig:
 def main() -> None:
     """Serve until a signal arrives or the parent ends."""
     config = WorkerConfig.decode(sys.stdin.buffer.readline())
+    heartbeats_fd = sys.stdout.fileno()
+    # What a debugging print writes is for the log, not for the parent.
+    sys.stdout = sys.stderr
     set_up_logging(config.settings.log_format)
     listening = socket.socket(fileno=config.listening_fd)
 
     async def work() -> None:
-        await serve(config.settings, listening, config.database_url, _announce, _stop_with_parent())
+        interval = config.settings.worker_timeout_seconds / BEATS_IN_TIMEOUT
+        # Around all of it: a worker that waits for a broadcaster, or finishes requests, does not hang.
+        async with running(_send_heartbeats(heartbeats_fd, interval), "heartbeats"):
+            await serve(config.settings, listening, config.database_url, _announce, _stop_with_parent())
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
@@ -59,6 +69,16 @@ def main() -> None:
 
 def _announce(application: Application) -> None:
     log.info("worker started", pid=os.getpid())
+
+
+async def _send_heartbeats(fd: int, seconds: float) -> None:
+    """Tell the parent at that interval that the event loop runs."""
+    os.set_blocking(fd, False)
+    while True:
+        # A parent that does not read has been paused, and finds the earlier ones.
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(fd, b".")
+        await asyncio.sleep(seconds)
 
 
 async def _stop_with_parent() -> None:

@@ -1,14 +1,16 @@
 """Delivery into inboxes has no gaps, keeps the order, happens once, and does not deadlock."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from itertools import combinations
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import insert
+from uuid_utils.compat import uuid7
 
-from db import conversations, inboxes, messages
+from db import conversations, ids, inboxes, messages
 from db.engine import Database
 from db.records import User
 from db.tables import conversations as conversations_table
@@ -63,6 +65,52 @@ async def test_sending_marks_the_conversation_as_read_up_to_that_message(
         [by_grace] = await conversations.recent(connection, grace.id, before=None, limit=5)
     assert by_ada.conversation.unread_count == 0
     assert by_grace.conversation.unread_count == 2
+
+
+async def test_a_clock_that_is_set_back_changes_no_order(
+    database: Database, person: PersonMaker, monkeypatch: pytest.MonkeyPatch
+):
+    ada, grace, alan, edsger = [await person(name) for name in ("ada", "grace", "alan", "edsger")]
+    with_grace, with_alan, with_edsger = [
+        (await opens(database, ada, other))[0] for other in (grace, alan, edsger)
+    ]
+    # The clock of the server and of the database is an hour fast.
+    monkeypatch.setattr(ids, "uuid7", lambda: uuid7(nanoseconds=time.time_ns() + 3600 * 10**9))
+    await sends(database, grace, with_grace, "one")
+    await sends(database, grace, with_grace, "two")
+    await sends(database, alan, with_alan, "three")
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE messages SET created_at = created_at + interval '1 hour'"
+            " WHERE conversation_id = ANY ($1)",
+            [with_grace, with_alan],
+        )
+    # Then both are set.
+    monkeypatch.undo()
+
+    async def recent(before: int | None = None) -> list[UUID]:
+        async with database.snapshot() as connection:
+            page = await conversations.recent(connection, ada.id, before=before, limit=5)
+        return [row.conversation.id for row in page]
+
+    assert await recent() == [with_alan, with_grace]
+    assert await recent(before=3) == [with_grace]
+    await sends(database, edsger, with_edsger, "four")
+    assert await recent() == [with_edsger, with_alan, with_grace]
+    assert await recent(before=3) == [with_grace]
+    await sends(database, grace, with_grace, "five")
+    assert await recent() == [with_grace, with_edsger, with_alan]
+    assert await recent(before=4) == [with_alan]
+    assert [content for _, content in await inbox_of(database, ada)] == [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+    ]
+    async with database.snapshot() as connection:
+        page = await messages.in_ranges(connection, [messages.SeqRange(with_grace, 1, 3)])
+    assert [message.content for message in page] == ["one", "two", "five"]
 
 
 async def test_a_stranger_cannot_send(database: Database, person: PersonMaker):

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator
 from uuid import uuid4
 
 import pytest
+import structlog
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, func, inspect, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -13,7 +15,7 @@ from db import conversations, users
 from db.embedded import Cluster
 from db.engine import Database, open_database
 from db.inboxes import Delivered, Outgoing
-from db.migrations import configuration, migrate
+from db.migrations import UnknownSchema, configuration, migrate
 from db.tables import inbox_epoch, metadata
 from db.urls import sqlalchemy_url
 from tests.support.serving import eventually_async
@@ -59,6 +61,40 @@ async def test_migrations_can_be_reverted_and_reapplied_without_drift(empty_data
     engine = create_async_engine(sqlalchemy_url(empty_database.url), poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(down_up_and_check)
+
+
+async def test_revisions_are_numbered_without_gaps():
+    """Then a later number is a newer version's."""
+    revisions = sorted(
+        each.revision for each in ScriptDirectory.from_config(configuration()).walk_revisions()
+    )
+    assert revisions == [f"{number:04}" for number in range(1, len(revisions) + 1)]
+
+
+async def test_a_schema_of_a_newer_version_is_left_as_it_is(empty_database: Database):
+    await migrate(empty_database)
+    await stamp(empty_database, "9999")
+    with structlog.testing.capture_logs() as logged:
+        await migrate(empty_database)
+    assert [(line["event"], line["revision"]) for line in logged] == [
+        ("database schema newer than this version", "9999")
+    ]
+    async with empty_database.connection() as connection:
+        await users.create(connection, "ada")
+        assert await connection.fetchval("SELECT version_num FROM alembic_version") == "9999"
+
+
+@pytest.mark.parametrize("revision", ["0000", "ae1027a6acf", "10000"])
+async def test_a_schema_of_another_program_is_rejected(empty_database: Database, revision: str):
+    await migrate(empty_database)
+    await stamp(empty_database, revision)
+    with pytest.raises(UnknownSchema, match=f"unknown revision {revision};"):
+        await migrate(empty_database)
+
+
+async def stamp(database: Database, revision: str) -> None:
+    async with database.connection() as connection:
+        await connection.execute("UPDATE alembic_version SET version_num = $1", revision)
 
 
 async def test_messages_can_be_sent_while_an_index_is_built_and_an_interrupted_build_is_resumed(

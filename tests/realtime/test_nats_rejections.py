@@ -68,7 +68,7 @@ async def test_a_rejected_nats_client_is_replaced_and_receives_all_hints_again(
                 # There is one connection too many, so NATS sends an error that its client treats as final.
                 allow(1)
                 nats.send_signal(signal.SIGHUP)
-                await eventually(lambda: said("the connection to NATS is lost") == 1)
+                await eventually(lambda: said("connection to NATS lost") == 1)
                 allow(100)
                 nats.send_signal(signal.SIGHUP)
                 await eventually(lambda: said("connected to NATS") == 3)

@@ -227,7 +227,7 @@ async def test_no_password_is_sent_to_a_nats_without_the_required_tls(
                     tried = impostor.visits
                     await eventually(lambda: impostor.visits > tried + 3)
                     assert server.metric("messenger_inbox_log_reads_total") == reads
-            [line] = [line for line in server.log() if line["event"] == "NATS complains"]
+            [line] = [line for line in server.log() if line["event"] == "NATS error"]
             assert line["error"] == "nats: secure connection not available"
             assert line["check"] == "MESSENGER_BROADCAST_URL"
     assert impostor.heard == b""

@@ -3,7 +3,6 @@
 keyboard, screen reader, phone, dark mode, scripts and time zones; and fast.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any

@@ -1,6 +1,5 @@
 """The web client in a real browser: users sign in, find each other, exchange messages, and edit profiles."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from db import ids, inboxes
-from db.records import InboxEntry, InboxPage, Message
+from db.messages import MESSAGE
+from db.records import InboxEntry, InboxPage
 from db.statements import Connection, Statement
 from realtime import followed_inbox
 from realtime.follower import InboxLog
@@ -45,10 +46,9 @@ def set_clock(number: int) -> None:
 
 
 _READ_BY_ID = Statement(
-    text("""
+    text(f"""
     SELECT * FROM (
-        SELECT row_number() OVER (ORDER BY messages.id) AS place, messages.id, messages.conversation_id,
-               messages.seq, messages.author_id, messages.content, messages.created_at
+        SELECT row_number() OVER (ORDER BY messages.id) AS place, {MESSAGE.sql("messages")}
         FROM inbox_entries JOIN messages ON messages.id = inbox_entries.message_id
         WHERE inbox_entries.user_id = :user_id) AS entry
     WHERE place > :after ORDER BY place LIMIT :limit
@@ -61,7 +61,7 @@ def order_by_id(number: int) -> None:
 
     async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
         rows = await _READ_BY_ID.fetch(connection, user_id=user_id, after=after, limit=limit)
-        return InboxPage([InboxEntry(row[0], Message(*row[1:])) for row in rows], after + len(rows))
+        return InboxPage([InboxEntry(row["place"], MESSAGE.read(row)) for row in rows], after + len(rows))
 
     async def follow(
         read: InboxLog,

@@ -11,7 +11,8 @@ from db import deliveries, engine, inboxes
 from db.deliveries import Connect, Deliveries
 from db.ids import new_id
 from db.inboxes import Delivered, Outgoing, Refused
-from db.records import InboxEntry, Message
+from db.messages import MESSAGE
+from db.records import InboxEntry
 from db.statements import Connection, Statement
 from realtime.broadcaster import Broadcaster, Relay
 from realtime.hints import Hint
@@ -87,12 +88,12 @@ _TAKE_POSITIONS = Statement(
 """)
 )
 _STORE = Statement(
-    text("""
+    text(f"""
     WITH conversation AS (
         UPDATE conversations SET last_seq = last_seq + 1 WHERE id = :conversation_id RETURNING id, last_seq)
     INSERT INTO messages (id, conversation_id, seq, author_id, content, idempotency_key)
     SELECT :message_id, id, last_seq, :author_id, :content, CAST(:idempotency_key AS uuid) FROM conversation
-    RETURNING id, conversation_id, seq, author_id, content, created_at
+    RETURNING {MESSAGE.sql("messages")}
 """)
 )
 _APPEND = Statement(
@@ -118,7 +119,7 @@ def position_without_lock(number: int) -> None:
                 content=message.content,
                 idempotency_key=message.idempotency_key,
             )
-            stored = Message(*row)
+            stored = MESSAGE.read(row)
             for user_id, position in positions.items():
                 await _APPEND.execute(connection, user_id=user_id, position=position, id=stored.id)
         return Delivered(stored, positions)

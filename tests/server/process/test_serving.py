@@ -7,15 +7,17 @@ import resource
 import signal
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
 
 from db.embedded import Cluster
-from db.engine import Database
+from db.engine import Database, open_database
 from server.config.reference import describe_settings
 from tests.conftest import sign_in
+from tests.support.own_database import OwnDatabase
 from tests.support.people import StreamOver
 from tests.support.serving import MESSENGER, eventually, running_server
 
@@ -155,6 +157,29 @@ def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
         assert (unknown.returncode, unknown.stderr) == (1, complaint)
 
 
+async def test_a_command_says_in_one_line_that_the_database_does_not_answer(cluster: Cluster, tmp_path: Path):
+    """Once it is connected, and before."""
+    own = OwnDatabase(cluster, f"own_{uuid4().hex}")
+    await own.create()
+    assert run(tmp_path, "migrate", database_url=own.url).returncode == 0
+    complaint = "messenger: cannot use the database: canceling statement due to lock timeout\n"
+    async with open_database(own.url) as database, database.transaction() as connection:
+        await connection.execute("LOCK TABLE users, inboxes")
+        for command in (["trim"], ["token", "ada"]):
+            failed = await asyncio.to_thread(run, tmp_path, *command, database_url=own.url)
+            assert (failed.returncode, failed.stdout, failed.stderr) == (1, "", complaint)
+    async with own.away():
+        failed = await asyncio.to_thread(run, tmp_path, "token", "ada", database_url=own.url)
+        assert failed.returncode == 1
+        assert failed.stderr.startswith("messenger: cannot use the database: ")
+        assert failed.stderr.count("\n") == 1
+
+
+async def test_a_command_says_in_one_line_that_a_name_cannot_be_one(tmp_path: Path, cluster: Cluster):
+    failed = run(tmp_path, "token", os.fsdecode(b"\xff"), database_url=cluster.url())
+    assert (failed.returncode, failed.stderr) == (1, "messenger: there is no user named '\\udcff'\n")
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
@@ -162,6 +187,14 @@ def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
         ({"port": "70000"}, "MESSENGER_PORT is wrong: "),
         ({"public_url": "chat.example.com"}, "MESSENGER_PUBLIC_URL is wrong: it must be an http or https"),
         ({"database_url": "mysql://x"}, "MESSENGER_DATABASE_URL is wrong: it must look like postgresql://"),
+        (
+            {"database_url": "postgresql://127.0.0.1:port/x"},
+            "MESSENGER_DATABASE_URL is wrong: write it like postgresql://",
+        ),
+        (
+            {"database_url": "postgresql://127.0.0.1:99999/x"},
+            "MESSENGER_DATABASE_URL is wrong: write it like postgresql://",
+        ),
         (
             {"broadcast_url": "unix:///run/is-not-there"},
             "MESSENGER_BROADCAST_URL is wrong: it must be the absolute path of an existing folder",

@@ -82,6 +82,45 @@ async def test_a_killed_worker_is_replaced_and_no_message_is_lost(workers: Serve
             assert await heard.contents(20) == [str(number) for number in range(20)]
 
 
+async def test_a_worker_that_hangs_is_killed_and_replaced_while_the_other_serves(
+    tmp_path: Path, cluster: Cluster, database: Database
+):
+    settings = {"workers": "2", "worker_timeout_seconds": "2"}
+    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+        await serve(server, 2)
+        hung, other = processes_of(server)
+        hung.suspend()
+        await eventually(lambda: not hung.is_running())
+        await serve(server, 3)
+        assert other in processes_of(server)
+        assert len(processes_of(server)) == 2
+        [killed] = [line for line in server.log() if "does not respond" in line["event"]]
+        assert killed["pid"] == hung.pid
+
+
+async def test_a_worker_that_is_slow_to_start_is_not_killed(
+    tmp_path: Path, cluster: Cluster, database: Database
+):
+    settings = {"workers": "2", "worker_timeout_seconds": "1"}
+    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+        await eventually(lambda: len(processes_of(server)) == 2)
+        slow, other = processes_of(server)
+        # Before its first heartbeat: the program takes longer than this to import.
+        slow.suspend()
+        hung = other
+        await serve(server, 1)
+        hung.suspend()
+        await eventually(lambda: not hung.is_running())
+        assert slow.is_running()
+        slow.resume()
+        await serve(server, 3)
+        assert slow in processes_of(server)
+
+
+async def serve(server: Server, times: int) -> None:
+    await eventually(lambda: server.log_path.read_text().count("a worker serves") >= times)
+
+
 async def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path):
     """When the parent is killed, its workers and its database end too."""
     with running_server(tmp_path, workers="2") as server:

@@ -1,0 +1,38 @@
+"""The columns of records: named like their fields, listed once, and read by name."""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from asyncpg import Record
+from sqlalchemy import ColumnElement, Table
+
+_R = TypeVar("_R", bound=NamedTuple)
+
+
+class Columns(Generic[_R]):
+    """The columns of a record of several fields, one for each field and of the same name.
+
+    A statement that selects other columns of these names as well puts a prefix before them.
+    """
+
+    def __init__(self, record: type[_R], prefix: str = "") -> None:
+        self._prefix = prefix
+        self._names: tuple[str, ...] = record._fields
+        self._values: Callable[[Record], tuple[object, ...]] = itemgetter(
+            *(prefix + name for name in self._names)
+        )
+        self._make = record._make
+
+    def sql(self, source: str) -> str:
+        """Return the list of columns to select from a table or subquery of that name."""
+        return ", ".join(f"{source}.{name} AS {self._prefix}{name}" for name in self._names)
+
+    def of(self, table: Table) -> Sequence[ColumnElement[Any]]:
+        """Return the columns of that table, for SQLAlchemy to select."""
+        columns = [table.c[name] for name in self._names]
+        return [column.label(self._prefix + column.name) for column in columns] if self._prefix else columns
+
+    def read(self, row: Record) -> _R:
+        """Return the record that is in the row."""
+        return self._make(self._values(row))
