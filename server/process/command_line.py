@@ -32,7 +32,13 @@ from server.process.database import DatabaseAddress, database_for_command, datab
 from server.process.listening import listening_socket, offers_dev_login, public_url_of, shown_address
 from server.process.seed import create_demo_data
 from server.process.serving import serve as serve_alone
-from server.process.start import CannotStart, bring_up_to_date, raise_file_limit, using_database
+from server.process.start import (
+    CannotStart,
+    bring_up_to_date,
+    raise_file_limit,
+    using_database,
+    watch_database,
+)
 from server.process.supervisor import serve_with_workers
 
 log = structlog.stdlib.get_logger(__name__)

@@ -44,7 +44,8 @@ async def serve_with_workers(
 
     Workers that end are replaced, and so are those whose event loop hangs for
     `settings.worker_timeout_seconds`, which are killed. They also end when this process is killed. The
-    coroutines in `watching` run meanwhile; if one raises, the workers are stopped and its exception is raised.
+    coroutines in `watching` run meanwhile. If one raises, the workers are stopped and its exception is
+    raised.
 
     Raises:
         CannotStart: the workers repeatedly fail to start.

@@ -1,4 +1,4 @@
-"""A worker process: its parent sends the configuration on standard input, and reads heartbeats from its output."""
+"""A worker process: the parent writes its configuration to standard input and reads its heartbeats."""
 
 import asyncio
 import json
