@@ -121,6 +121,21 @@ async def test_nothing_is_read_for_a_finished_request(noted: Noted):
     assert (statements, database.pool_use()[1]) == ([], 0)
 
 
+async def test_a_request_that_ends_while_its_snapshot_is_opened_gives_the_connection_back(noted: Noted):
+    database, _ = noted
+
+    async def read(context: Context) -> None:
+        async with context.reading():
+            pass
+
+    async with Context(database, Broadcaster()) as context:
+        reader = asyncio.create_task(read(context))
+        await asyncio.sleep(0)
+        assert not reader.done()
+    await reader
+    assert database.pool_use()[1] == 0
+
+
 async def test_a_page_of_messages_takes_as_many_statements_as_one_message(noted: Noted, signs_in: SignIn):
     database, statements = noted
     ada, grace = await signs_in("ada"), await signs_in("grace")
