@@ -39,7 +39,7 @@ async def has_signed_in(window: Window, name: str) -> None:
     ("status", "body", "said"),
     [
         (200, json.dumps(INTERNAL), "Something went wrong."),
-        (200, "{}", "The server sent a response without data."),
+        (200, "{}", "The response is not from Messenger."),
         (200, "<h1>Welcome to the hotel</h1>", "The response is not from Messenger."),
         (401, "<h1>Authorization required</h1>", "The request was rejected (HTTP 401)."),
         (403, "<h1>Access denied</h1>", "The request was rejected (HTTP 403)."),
