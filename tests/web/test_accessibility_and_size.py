@@ -17,6 +17,7 @@ from schema.node import NodeType
 from tests.support.checkout import ROOT
 from tests.support.chromium import needs_chromium
 from tests.support.tables import tables
+from tests.support.serving import eventually_async
 from tests.support.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
@@ -63,7 +64,8 @@ async def test_five_hundred_messages_load_upwards_without_jumping(window: Window
     assert await window.page.get_by_role("status").filter(has_text="Loading").count() == 0
 
     # The browser scrolls smoothly after a key press, which takes a while.
-    await window.page.wait_for_function("document.querySelector('.messages .scroller').scrollTop === 0")
+    is_at_the_top = "document.querySelector('.messages .scroller').scrollTop === 0"
+    await eventually_async(lambda: window.page.evaluate(is_at_the_top))
 
     # New messages do not scroll down; a button does.
     await pair.grace.sends("one more", to=pair.conversation)

@@ -8,6 +8,7 @@ from playwright.async_api import Browser, Route, expect
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
+from tests.support.serving import eventually_async
 from tests.support.web_client import HIDING, PHONE, Pair, Window, held_back, browser_context_of, window_of
 
 pytestmark = needs_chromium
@@ -98,7 +99,7 @@ async def test_a_window_without_focus_marks_nothing_as_read_and_notifies(browser
         await pair.grace.sends("beside another window", to=pair.conversation)
         await window.sees("focused", "beside another window")
         await window.is_titled(f"(1) {pair.grace.username} · Messenger")
-        await window.page.wait_for_function("notified.length")
+        await eventually_async(lambda: window.page.evaluate("notified.length > 0"))
         assert await window.page.evaluate("notified") == ["beside another window"]
         assert await unread(pair.ada, pair.conversation) == 1
         await window.page.evaluate("comeBack()")

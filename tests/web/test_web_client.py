@@ -17,7 +17,7 @@ from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
-from tests.support.serving import running_server
+from tests.support.serving import eventually_async, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 from tests.support.tables import tables
 from tests.support.web_client import HIDING, Pair, Window, held_back, browser_context_of, window_of
@@ -226,7 +226,7 @@ async def test_it_notifies_only_with_permission_and_while_hidden(browser: Browse
         await window.is_titled("(1) Profile · Messenger")
         await window.page.get_by_role("button", name="Turn notifications on").click()
         await pair.grace.sends("while hidden", to=pair.conversation)
-        await window.page.wait_for_function("notified.length")
+        await eventually_async(lambda: window.page.evaluate("notified.length > 0"))
         await window.page.evaluate("show()")
         await pair.grace.sends("while looked at", to=pair.conversation)
         await window.is_titled("(3) Profile · Messenger")
