@@ -99,7 +99,8 @@ async def test_an_invalid_forwarded_address_counts_as_the_proxy_s_own(
 async def test_an_unconfigured_proxy_is_suspected_when_any_limit_is_exceeded(
     cluster: Cluster, database: Database, tmp_path: Path, limit: str
 ):
-    with running_server(tmp_path, database_url=cluster.url(), rate_limits="on", **{limit: "1"}) as server:
+    settings = {"dev_login": "on", "rate_limits": "on", limit: "1"}
+    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             ada = await sign_in(http, "ada")
             async with ada.listening():
