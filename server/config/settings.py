@@ -1,15 +1,14 @@
-"""The settings: from flags, the environment and `.env`, validated when they are loaded."""
+"""The settings: what an operator can set, and what each value must be."""
 
 import os
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -25,10 +24,6 @@ _MAX_SOCKET_FOLDER_BYTES = 80
 
 # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the message names it and says what is expected."""
 
 
 class LogFormat(Enum):
@@ -381,9 +376,7 @@ class Settings(BaseSettings):
         if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
             raise ValueError("it must look like memory://, unix:///folder, postgresql:// or nats://host:4222")
         if scheme == "unix" and not (Path(rest).is_absolute() and Path(rest).is_dir()):
-            raise ValueError(
-                "it must be the absolute path of an existing folder, such as unix:///run/messenger"
-            )
+            raise ValueError("it must name an existing folder by its absolute path: unix:///run/messenger")
         if scheme == "unix" and len(os.fsencode(rest)) > _MAX_SOCKET_FOLDER_BYTES:
             raise ValueError(f"the path of the folder must not exceed {_MAX_SOCKET_FOLDER_BYTES} bytes")
         if scheme in {"nats", "tls"} and not rest:
@@ -404,59 +397,3 @@ class Settings(BaseSettings):
                 "broadcast_url", "memory:// works with one worker only; remove it, or use postgresql://"
             )
         return self
-
-
-def load_settings(**flags: Any) -> Settings:
-    """Return the settings. Flags that are not None override the environment, which overrides `.env`.
-
-    Raises:
-        SettingsError: a setting is wrong or missing. The message is one line.
-    """
-    given = {name: value for name, value in flags.items() if value is not None}
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else None
-        # An error about several settings has no field; its type is the setting's name.
-        name = PREFIX + (field or first["type"]).upper()
-        reason = first["msg"].removeprefix("Value error, ")
-        shown = "" if field is None or _is_secret(field) else f" (got {first['input']!r})"
-        raise SettingsError(f"{name} is wrong: {reason}{shown}") from error
-    _check_complete(settings)
-    return settings
-
-
-def _check_complete(settings: Settings) -> None:
-    """Reject settings that require another one that is missing."""
-    needs = [
-        ("github_client_id", "github_client_secret"),
-        ("github_client_secret", "github_client_id"),
-        ("oidc_issuer", "oidc_client_id"),
-        ("oidc_client_id", "oidc_issuer"),
-        ("jwt_issuer", "jwt_audience"),
-        ("jwt_audience", "jwt_jwks_url"),
-        ("jwt_jwks_url", "jwt_issuer"),
-        ("nats_key_file", "nats_certificate_file"),
-    ]
-    # Only with the embedded database is there a folder to keep a generated key in.
-    if settings.database_url is not None:
-        needs += [("github_client_id", "secret_key"), ("oidc_issuer", "secret_key")]
-    for one, other in needs:
-        if getattr(settings, one) is not None and getattr(settings, other) is None:
-            raise SettingsError(
-                f"{PREFIX}{other.upper()} is missing: {PREFIX}{one.upper()} requires it"
-                + (" (`openssl rand -hex 32` prints one)" if other == "secret_key" else "")
-            )
-
-
-def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return environment variables with the prefix that are not settings: most likely mistyped ones."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
-
-
-def _is_secret(field: str) -> bool:
-    return field in {"database_url", "broadcast_url"} or "SecretStr" in str(
-        Settings.model_fields[field].annotation
-    )

@@ -20,13 +20,9 @@ from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
 from resolvers.users import is_username
+from server.config.loading import SettingsError, load_settings, unknown_settings
 from server.config.reference import describe_settings, settings_page
-from server.config.settings import (
-    Settings,
-    SettingsError,
-    load_settings,
-    unknown_settings,
-)
+from server.config.settings import Settings
 from server.observability.logs import set_up_logging
 from server.process.database import DatabaseAddress, database_for_command, database_for_server
 from server.process.listening import listening_socket, offers_dev_login, public_url_of, shown_address

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from db import embedded
-from server.config.settings import load_settings
+from server.config.loading import load_settings
 from server.sign_in.seal import secret_key
 
 FILES = ("owner.lock", "postgres.log", "secret.key")

@@ -10,7 +10,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from resolvers.errors import RateLimited
-from server.config.settings import load_settings
+from server.config.loading import load_settings
 from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
 from tests.server.limits.test_limits import BEHIND_A_PROXY, an_address, is_refused

@@ -17,6 +17,6 @@ def imported_by(statement: str) -> set[str]:
 
 
 def test_reading_the_settings_imports_neither_the_http_server_nor_graphql():
-    imported = imported_by("from server.config.settings import load_settings; load_settings()")
+    imported = imported_by("from server.config.loading import load_settings; load_settings()")
     assert "pydantic_settings" in imported
     assert imported.isdisjoint({"uvicorn", "starlette", "strawberry", "graphql", "schema", "execution"})

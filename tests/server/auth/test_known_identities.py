@@ -9,7 +9,7 @@ from db.engine import Database
 from db.records import SessionTime
 from resolvers.sessions import sign_in_by_name
 from server.auth.identity import Identities, Identity, KnownIdentities
-from server.config.settings import load_settings
+from server.config.loading import load_settings
 from server.limits.rate_limits import RateLimits
 from tests.conftest import Noted
 
