@@ -162,6 +162,12 @@ async def test_an_upgrade_of_every_request_is_ignored(any_server: Server, offer:
     assert answers[-1].body == LIVE
 
 
+async def test_an_upgrade_offered_in_http_1_0_does_not_keep_the_connection(server: Server):
+    sent = post(query_named("mine"), OFFERS["h2c"]).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
+    [answer] = await exchanged(server.port, [sent + NEXT])
+    assert json.loads(answer.body) == {"data": {"mine": "Query"}}
+
+
 async def test_a_server_that_accepts_upgrades_answers_a_request_in_a_body(broken: Server):
     """This is the attack that the other tests rule out."""
     head, body = post(INNER, OFFERS["h2c"]).split(b"\r\n\r\n", 1)
