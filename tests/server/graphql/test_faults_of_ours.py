@@ -71,7 +71,7 @@ async def test_an_internal_error_is_masked_and_logged_with_its_request_id(
     assert fault["level"] == "error"
     assert fault["path"] == ["node"]
     assert "UndefinedTableError" in json.dumps(fault["exception"])
-    assert "resolvers/context.py" in json.dumps(fault["exception"])
+    assert "resolvers/loaders.py" in json.dumps(fault["exception"])
     assert (await ada.asks(query, id=message["id"]))["node"] == {"id": message["id"]}
 
 

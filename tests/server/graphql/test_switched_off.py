@@ -46,7 +46,7 @@ async def test_a_browser_with_a_query_gets_an_answer(plain: httpx.AsyncClient):
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/graphql-response+json"])
 async def test_a_client_without_a_query_is_told_what_is_missing(plain: httpx.AsyncClient, accept: str):
     response = await plain.get("/graphql", headers={"accept": accept})
-    assert "`query` is missing" in refused(response, 400)
+    assert "`query`, the document to execute, is missing" in refused(response, 400)
 
 
 async def test_clients_are_not_affected(plain: httpx.AsyncClient):

@@ -189,11 +189,11 @@ async def test_a_command_says_in_one_line_that_a_name_cannot_be_one(tmp_path: Pa
         ({"database_url": "mysql://x"}, "MESSENGER_DATABASE_URL is wrong: it must look like postgresql://"),
         (
             {"database_url": "postgresql://127.0.0.1:port/x"},
-            "MESSENGER_DATABASE_URL is wrong: write it like postgresql://",
+            "MESSENGER_DATABASE_URL is wrong: it must look like postgresql://",
         ),
         (
             {"database_url": "postgresql://127.0.0.1:99999/x"},
-            "MESSENGER_DATABASE_URL is wrong: write it like postgresql://",
+            "MESSENGER_DATABASE_URL is wrong: it must look like postgresql://",
         ),
         (
             {"broadcast_url": "unix:///run/is-not-there"},
