@@ -131,7 +131,7 @@ async def _kill_if_hung(process: asyncio.subprocess.Process, settings: Settings)
         if not beats:
             return
         seconds = settings.worker_timeout_seconds
-    log.error("worker killed because it does not respond", pid=process.pid, seconds=seconds)
+    log.error("worker killed", pid=process.pid, reason="did not respond", seconds=seconds)
     with suppress(ProcessLookupError):
         process.kill()
 

@@ -94,7 +94,8 @@ async def test_a_worker_that_hangs_is_killed_and_replaced_while_the_other_serves
         await serve(server, 3)
         assert other in processes_of(server)
         assert len(processes_of(server)) == 2
-        [killed] = [line for line in server.log() if "does not respond" in line["event"]]
+        [killed] = [line for line in server.log() if line["event"] == "worker killed"]
+        assert killed["reason"] == "did not respond"
         assert killed["pid"] == hung.pid
 
 
@@ -122,7 +123,7 @@ def is_worker(process: psutil.Process) -> bool:
 
 
 async def serve(server: Server, times: int) -> None:
-    await eventually(lambda: server.log_path.read_text().count("a worker serves") >= times)
+    await eventually(lambda: server.log_path.read_text().count("worker started") >= times)
 
 
 async def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path):
