@@ -128,7 +128,7 @@ def _running(command: list[str], folder: Path, port: int, root: Path) -> Generat
         subprocess.Popen(command, cwd=folder, env={**os.environ, **home}, stdout=log, stderr=log) as process,
     ):
         try:
-            yield _trusting(process, f"https://localhost:{port}/health/ready", root, log_path)
+            yield _trusting(process, f"https://localhost:{port}/auth/providers", root, log_path)
         finally:
             process.terminate()
 

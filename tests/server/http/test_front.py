@@ -111,6 +111,16 @@ async def test_events_pass_immediately_over_http_2(front: Front):
         assert server.metric('messenger_operations_total{field="createMessage",outcome="ok"}') > 0
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/health/live", "/health/ready", "/metrics/"])
+async def test_what_is_for_the_operator_is_not_reachable_from_outside(front: Front, path: str):
+    async with front.speaking() as http:
+        assert (await http.get(path)).status_code == 404
+        # The rest is: a page whose name only begins like that is the server's to answer.
+        assert (await http.get("/healthy", headers={"accept": "application/json"})).json()["error"][
+            "code"
+        ] == "NOT_FOUND"
+
+
 @asynccontextmanager
 async def parts(person: Person) -> AsyncGenerator[httpx.Response]:
     """Subscribe like Apollo's clients; the stream is live when the block begins."""
