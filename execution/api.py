@@ -156,7 +156,8 @@ class Api:
         prepared = document.operation(name)
         cost = 0 if document.errors else prepared.cost(variables, budget)
         # The text from the cache, so that many streams of one document share a single copy.
-        return Operation(document.text, name, prepared, document.errors, variables, request_id, cost)
+        declared = prepared.declared(variables)
+        return Operation(document.text, name, prepared, document.errors, declared, request_id, cost)
 
     def check_cost(self, operation: Operation) -> None:
         """Check that the operation with its variables is within the cost limit.

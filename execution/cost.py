@@ -66,7 +66,7 @@ class Cost:
         self._schema = schema
         self._introspection = introspection
         self._operation = operation
-        self._variables = [each.variable.name.value for each in operation.variable_definitions or ()]
+        self.variables = [each.variable.name.value for each in operation.variable_definitions or ()]
         self._defaults = {
             definition.variable.name.value: definition.default_value
             for definition in operation.variable_definitions or ()
@@ -79,7 +79,7 @@ class Cost:
 
     def sizes(self, variables: Mapping[str, Any]) -> Sizes:
         """Return the variables as far as they affect the cost."""
-        return tuple(_Given.of(variables[name]) if name in variables else None for name in self._variables)
+        return tuple(_Given.of(variables[name]) if name in variables else None for name in self.variables)
 
     def with_sizes(self, sizes: Sizes) -> int:
         """Return the cost with variables of these sizes.
@@ -89,7 +89,7 @@ class Cost:
         root = self._schema.get_root_type(self._operation.operation)
         if root is None:
             return 0
-        given = {name: size for name, size in zip(self._variables, sizes, strict=True) if size is not None}
+        given = {name: size for name, size in zip(self.variables, sizes, strict=True) if size is not None}
         answer = _Answer(self._schema, self._introspection, self._defaults, self._fragments, given)
         return ceil(answer.fields(self._operation.selection_set, root.name, _Place()))
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from importlib import import_module
 from time import thread_time
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 from graphql import (
@@ -12,10 +13,12 @@ from graphql import (
     GraphQLError,
     GraphQLSyntaxError,
     NameNode,
+    Node,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     SelectionSetNode,
     parse,
+    print_ast,
     specified_rules,
     validate,
 )
@@ -43,6 +46,23 @@ _TOO_COMPLEX = {
 # Validation compares fields of one response name in pairs, and blocks the process meanwhile: for a second at
 # the library's own limit, for a fifth of a second at this one, which allows 130 fragments on one object.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
+# Each error takes time, and a client fixes the first ones first.
+_MAX_VALIDATION_ERRORS = 20
+_MAX_QUOTED_CHARS = 200
+
+
+def _quote(node: Node) -> str:
+    """Return the beginning of a value as it stands in the document."""
+    text = print_ast(node) if node.loc is None else node.loc.source.body[node.loc.start : node.loc.end]
+    return text if len(text) <= _MAX_QUOTED_CHARS else f"{text[:_MAX_QUOTED_CHARS]}..."
+
+
+# An error about a field of an input object quotes the whole object. graphql-core prints the object again for
+# each of them, which takes seconds for an object with a thousand unknown fields. The module is looked up by
+# its name, because its package has a function of the same name.
+_literals: Any = import_module("graphql.utilities.validate_input_value")
+assert hasattr(_literals, "print_for_error")
+_literals.print_for_error = _quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +179,9 @@ class DocumentCache:
     def _validated(self, text: str, node: DocumentNode) -> Document:
         fields = check_document(node, self._limits)
         schema, hides_schema = self._preparation.schema, self._preparation.hides_schema
-        errors = validate(schema, node, self._rules, hide_suggestions=hides_schema)
+        errors = validate(
+            schema, node, self._rules, max_errors=_MAX_VALIDATION_ERRORS, hide_suggestions=hides_schema
+        )
         for error in errors:
             if error.message in _TOO_COMPLEX:
                 raise DocumentTooComplex(_TOO_COMPLEX[error.message])

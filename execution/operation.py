@@ -111,6 +111,10 @@ class PreparedOperation:
             budget.charge((thread_time() - started) * WORK_PER_SECOND)
         return found
 
+    def declared(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables that the operation declares. A stream keeps no others in memory."""
+        return {name: variables[name] for name in self._cost.variables if name in variables}
+
     def without_after(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables without the one that only sets the start of a subscription."""
         return {name: value for name, value in variables.items() if name != self._after_variable}

@@ -13,8 +13,9 @@ from server.config.loopback import is_loopback
 
 _PROXY_HEADERS = frozenset(
     {
-        "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
-        "true-client-ip", "cf-connecting-ip", "fastly-client-ip", "fly-client-ip",
+        "forwarded", "via", "x-real-ip", "x-client-ip", "client-ip", "x-cluster-client-ip",
+        "x-original-forwarded-for", "true-client-ip", "cf-connecting-ip", "cf-ray", "fastly-client-ip",
+        "fly-client-ip", "x-azure-clientip", "x-appengine-user-ip",
     }
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from starlette.requests import Request
 
+_MAX_CHARS = 2000
 _MAX_CACHED_CHARS = 300
 
 
@@ -33,8 +34,11 @@ def best_match(accept: str | None, offers: Sequence[str]) -> str | None:
     """Return the offer that the header prefers, or None if it accepts none of them.
 
     The highest quality wins, then the order in the header, then the order of the offers. Parameters other
-    than `q` are ignored. Without a header, it is the first offer.
+    than `q` are ignored. Without a header, or with one of more than 2,000 characters, which no client sends,
+    it is the first offer.
     """
+    if accept is not None and len(accept) > _MAX_CHARS:
+        accept = None
     if accept is not None and len(accept) > _MAX_CACHED_CHARS:
         return _best_match(accept, tuple(offers))
     return _cached_match(accept, tuple(offers))

@@ -36,7 +36,8 @@ class _Corked:
         self._transport.write(data)
 
     def _uncork(self) -> None:
-        if self._written:
+        # A client that has gone in the meantime gets nothing.
+        if self._written and not self._transport.is_closing():
             self.write_now(b"")
 
     def close(self) -> None:

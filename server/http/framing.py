@@ -19,6 +19,7 @@ of them:
 - `Server.capture_signals` and `Server.startup` are called by `Server.serve`.
 """
 
+import re
 from collections.abc import Callable
 from typing import cast
 from urllib.parse import urlsplit
@@ -38,6 +39,9 @@ CYCLE = "messenger.cycle"
 MAX_HEAD_BYTES = 64 * 1024
 
 BAD_REQUEST = b"400 Bad Request"
+
+# They begin or end other parts of a URL: `evil.example@localhost` is read as either host.
+_NOT_IN_HOST = re.compile(rb"[@\\/?#]")
 
 
 class BadRequest(Exception):
@@ -94,12 +98,12 @@ class FramedRequests(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 data = memoryview(data)[cast(int, upgrade.args[0]) :]
-                head = self._head_without_upgrade()
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-                self.parser.feed_data(head)
             else:
                 return
+            head = self._head_without_upgrade()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(head)
 
     def _head_without_upgrade(self) -> bytes:
         method, version = self.scope["method"], self.parser.get_http_version()
@@ -218,6 +222,8 @@ class FramedRequests(HttpToolsProtocol):
         hosts = [index for index, (name, _) in enumerate(self.headers) if name == b"host"]
         if len(hosts) > 1 or (not hosts and version == "1.1"):
             raise BadRequest(BAD_REQUEST, "one Host header is required")
+        if hosts and _NOT_IN_HOST.search(self.headers[hosts[0]][1]):
+            raise BadRequest(BAD_REQUEST, "the Host header is not a host and port")
         if self.url[:1] not in {b"/", b"*"}:
             try:
                 target = urlsplit(self.url)

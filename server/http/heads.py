@@ -11,6 +11,8 @@ from server.http.framing import MAX_HEAD_BYTES, FramedRequests
 from server.http.refusals import HttpRefusal
 from server.http.responses import refusal_response
 
+MAX_HEADERS = 200
+
 
 class HeadLimit:
     """Middleware that rejects requests with a larger head with 431."""
@@ -22,13 +24,13 @@ class HeadLimit:
         headers = scope["headers"]
         size = len(scope["raw_path"]) + len(scope["query_string"])
         size += sum(map(len, chain.from_iterable(headers))) + 4 * len(headers)
+        problem = None
         if size > MAX_HEAD_BYTES:
-            refusal = HttpRefusal(
-                431,
-                "BAD_USER_INPUT",
-                f"The request's head is larger than {MAX_HEAD_BYTES} bytes.",
-                {"connection": "close"},
-            )
+            problem = f"The request's head is larger than {MAX_HEAD_BYTES} bytes."
+        elif len(headers) > MAX_HEADERS:
+            problem = f"The request has more than {MAX_HEADERS} headers."
+        if problem is not None:
+            refusal = HttpRefusal(431, "BAD_USER_INPUT", problem, {"connection": "close"})
             await refusal_response(refusal, scope["path"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)

@@ -113,3 +113,25 @@ def test_a_cached_error_does_not_reference_large_objects():
         assert isinstance(error, GraphQLError)
         assert (error.source, error.nodes, error.original_error) == (None, None, None)
         assert error.locations
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "mutation { createMessage(input: {%s}) { message { id } } }",
+        "mutation ($input: CreateMessageInput! = {%s}) { createMessage(input: $input) { message { id } } }",
+    ],
+)
+def test_errors_quote_little_of_an_object_with_a_thousand_unknown_fields(document: str):
+    """Each of its errors quotes the object, which is printed only as far as it is quoted."""
+    unknown = " ".join(f"unknown{number}: 1" for number in range(1000))
+    errors = Api().prepare(document % unknown).errors
+    assert 1 < len(errors) <= 21
+    assert all(len(error.message) < 400 for error in errors)
+    assert any("unknown0: 1" in error.message for error in errors)
+
+
+def test_an_operation_keeps_only_the_variables_that_it_declares():
+    document = "query ($id: ID!) { node(id: $id) { id } }"
+    operation = Api().operation(document, None, {"id": "a", "other": [[]] * 1000}, "request")
+    assert operation.variables == {"id": "a"}

@@ -6,6 +6,7 @@ Each test of upgrades also runs against a server that treats upgrades as accepte
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
@@ -123,9 +124,13 @@ def broken(
 
 
 @pytest.fixture(params=["as it is", "broken"])
-def any_server(request: pytest.FixtureRequest, server: Server, broken: Server) -> Server:
+def any_server(
+    request: pytest.FixtureRequest, server: Server, broken: Server, monkeypatch: pytest.MonkeyPatch
+) -> Server:
     """The server as it is, and the broken one, with which a test must fail."""
     if request.param == "broken":
+        # Some answers never come.
+        monkeypatch.setattr(sys.modules[__name__], "PATIENCE_SECONDS", 3)
         request.applymarker(pytest.mark.xfail(strict=True, reason="the server takes upgrades for accepted"))
         return broken
     return server
@@ -246,3 +251,27 @@ async def test_an_absolute_target_determines_path_and_host(server: Server):
         assert [answer.body for answer in await exchanged(server.port, [sent])] == [LIVE]
     sent = b"GET http://localhost HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert [answer.status for answer in await exchanged(server.port, [sent])] == [200]
+
+
+@pytest.mark.parametrize(
+    "host", [b"evil.example@localhost", b"evil.example\\@localhost", b"localhost/path", b"a?b"]
+)
+async def test_a_host_with_other_parts_of_a_url_is_rejected(server: Server, host: bytes):
+    [answer] = await exchanged(server.port, [NEXT.replace(b"Host: localhost", b"Host: " + host)])
+    assert answer.status == 400
+    assert b"not a host and port" in answer.body
+
+
+async def test_a_request_with_hundreds_of_headers_is_rejected(server: Server):
+    sent = [NEXT.replace(b"\r\n\r\n", b"\r\n" + b"x: y\r\n" * count + b"\r\n") for count in (150, 250)]
+    allowed, rejected = [(await exchanged(server.port, [each + LAST]))[0] for each in sent]
+    assert (allowed.status, rejected.status) == (200, 431)
+
+
+async def test_the_reason_of_a_request_that_offers_an_upgrade_is_told(server: Server):
+    """A request of HTTP/1.0 has no chunks, whatever it offers."""
+    sent = post(query_named("mine"), OFFERS["h2c"], chunked=True).replace(
+        b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1
+    )
+    [answer] = await exchanged(server.port, [sent])
+    assert (answer.status, b"Transfer-Encoding" in answer.body) == (400, True)
