@@ -67,14 +67,18 @@ async def asking(server: Server, question: bytes) -> AsyncGenerator[socket.socke
         yield connection
 
 
-async def read_at(connection: socket.socket, bytes_per_second: int) -> int:
-    """Read at about this rate until the end; return the number of bytes."""
+async def read_at(
+    connection: socket.socket, bytes_per_second: int, begun: asyncio.Event | None = None
+) -> int:
+    """Read at about this rate until the end; return the number of bytes. Set `begun` at the first."""
     loop = asyncio.get_running_loop()
     total = 0
     started = loop.time()
     try:
         while piece := await loop.sock_recv(connection, 16 * 1024):
             total += len(piece)
+            if begun is not None:
+                begun.set()
             if piece.endswith(b"]}}"):
                 break
             await asyncio.sleep(max(0, started + total / bytes_per_second - loop.time()))
@@ -123,8 +127,14 @@ async def test_many_large_answers_disconnect_the_slowest_readers(strict: Server,
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(asking(strict, question)) for _ in range(20)]
         async with asyncio.TaskGroup() as tasks:
-            reading = [tasks.create_task(read_at(each, 2 * BYTES_PER_SECOND)) for each in connections]
-            await eventually(lambda: disconnected(strict, "too much unread") >= before + 8, PATIENCE_SECONDS)
+            begun = [asyncio.Event() for _ in connections]
+            reading = [
+                tasks.create_task(read_at(connection, 2 * BYTES_PER_SECOND, begins))
+                for connection, begins in zip(connections, begun, strict=True)
+            ]
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.gather(*(begins.wait() for begins in begun))
+            assert disconnected(strict, "too much unread") >= before + 8
             fast = await stack.enter_async_context(asking(strict, question))
             async with asyncio.timeout(PATIENCE_SECONDS):
                 assert await read_at(fast, 100_000_000) > 3_800_000
