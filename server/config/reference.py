@@ -95,18 +95,18 @@ SECTIONS = {
 _INTRODUCTION = f"""\
 # Configuration
 
-Every setting is an environment variable. `messenger` reads it from, in order of precedence:
+Every setting is an environment variable. In order of precedence, `messenger` reads settings from:
 
-1. a flag, for the three that have one: `messenger serve --host 0.0.0.0 --port 9000 --workers 4`
-2. the environment: `{PREFIX}PORT=9000 make run`
-3. a line `{PREFIX}PORT=9000` in a file named `.env` in the working directory
+1. flags: `messenger serve --host 0.0.0.0 --port 9000 --workers 4` (only these three settings have a flag)
+2. environment variables: `{PREFIX}PORT=9000 make run`
+3. a file named `.env` in the working directory, with lines such as `{PREFIX}PORT=9000`
 
-Lists are separated by commas, and switches are `on` or `off`. A variable that is set to the empty string
-counts as unset. If a value is wrong, or a setting needs another one that is missing, the server does not
-start and prints one line that names the setting. An environment variable that begins with `{PREFIX}` and is
-not a setting is logged as a warning, because it is most likely mistyped.
+Lists are separated by commas, and switches are `on` or `off`. An empty value counts as not set. If a value is
+invalid, or a setting requires another one that is not set, the server does not start and prints one line that
+names the setting. An unknown environment variable that begins with `{PREFIX}` is logged as a warning, because
+it is probably mistyped.
 
-`messenger serve --help` lists the same settings. This page is generated; after changing
+`messenger serve --help` lists the same settings. This page is generated. After changing
 `server/config/settings.py`, run
 
     messenger settings > docs/configuration.md
@@ -122,7 +122,7 @@ def settings_page() -> str:
     """Return docs/configuration.md.
 
     Raises:
-        ValueError: a setting is in no section, or a section lists something else.
+        ValueError: a setting is missing from the sections or listed twice, or a section lists an unknown one.
     """
     listed = [field for fields in SECTIONS.values() for field in fields]
     wrong = {*listed} ^ {*Settings.model_fields}

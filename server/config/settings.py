@@ -48,81 +48,77 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    host: str = Field("127.0.0.1", description="The address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 chooses a free one.")
-    workers: int = Field(1, ge=1, le=256, description="Number of serving processes.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 selects a free port.")
+    workers: int = Field(1, ge=1, le=256, description="Number of worker processes.")
     worker_timeout_seconds: float = Field(
         30,
         ge=1,
-        description="How long one of several workers may not respond before it is killed and replaced, in"
-        " seconds.",
+        description="How long a worker may take to respond before it is killed and replaced, in seconds.",
     )
     public_url: str | None = Field(
         None,
-        description="Address that browsers use. Default: http://localhost:PORT; required if MESSENGER_HOST is"
-        " not a loopback address.",
+        description="Address that browsers use. Default: http://localhost:PORT. Required if MESSENGER_HOST"
+        " is not a loopback address.",
     )
     database_url: str | None = Field(
         None,
-        description="The PostgreSQL to use, as postgresql://user:password@host/database. Default: the"
-        " embedded one in MESSENGER_DATA_DIR.",
+        description="PostgreSQL database, as postgresql://user:password@host/database. Default: an embedded"
+        " PostgreSQL with its data in MESSENGER_DATA_DIR.",
     )
     database_pooler: bool = Field(
         False,
-        description="MESSENGER_DATABASE_URL is a pooler in transaction mode, such as PgBouncer. A"
-        " postgresql:// in MESSENGER_BROADCAST_URL must then bypass it.",
+        description="Whether MESSENGER_DATABASE_URL is a pooler in transaction mode, such as PgBouncer. A"
+        " postgresql:// URL in MESSENGER_BROADCAST_URL must then bypass it.",
     )
     database_pool_size: int = Field(
-        10, ge=2, le=1000, description="Maximum number of database connections of one process."
+        10, ge=2, le=1000, description="Maximum number of database connections per process."
     )
-    data_dir: Path = Field(Path(".messenger"), description="Directory of the embedded PostgreSQL's data.")
+    data_dir: Path = Field(Path(".messenger"), description="Data directory of the embedded PostgreSQL.")
     broadcast_url: str | None = Field(
         None,
         description="How processes notify each other of new messages: memory:// (one process),"
-        " unix:///a/folder (processes of one machine that share it), postgresql:// (the database,"
-        " or with a host that server, bypassing a pooler), or"
-        " nats://user:password@one:4222,two:4222 (or tls://). Default: memory:// for one worker,"
-        " and a folder of their own for several.",
+        " unix:///a/folder (processes on one machine that share the folder), postgresql:// (the database;"
+        " with a host, that server, to bypass a pooler), or nats://user:password@one:4222,two:4222 (tls://"
+        " requires TLS). Default: memory:// for one worker, and a private folder for several.",
     )
     nats_credentials_file: CredentialsFile | None = Field(
-        None, description="Credentials file (.creds) for NATS, if the URL has none."
+        None, description="NATS credentials file (.creds), if the URL contains no credentials."
     )
     nats_ca_file: AuthorityFile | None = Field(
         None, description="Certificate authority of the NATS servers, if the system does not trust it."
     )
     nats_certificate_file: FilePath | None = Field(
-        None, description="Client certificate for NATS, if it requires one."
+        None, description="Client certificate for NATS, if the NATS servers require one."
     )
-    nats_key_file: FilePath | None = Field(None, description="Private key of that certificate.")
+    nats_key_file: FilePath | None = Field(None, description="Private key of the NATS client certificate.")
     inbox_check_seconds: float = Field(
-        5, gt=0, description="How often waiting streams are compared with the database, in seconds."
+        5, gt=0, description="How often idle streams are compared with the database, in seconds."
     )
     inbox_retention_days: float = Field(
-        30, gt=0, description="How long inboxes keep their entries, in days. Messages are kept indefinitely."
+        30, gt=0, description="How long inbox entries are kept, in days. Messages are kept indefinitely."
     )
     secret_key: SecretStr | None = Field(
         None,
         description="Key that encrypts the cookies of pending sign-ins: at least 32 random characters, the"
-        " same for all processes. Default: generated once, next to the embedded database.",
+        " same for all processes. Default: generated once and stored next to the embedded database.",
     )
     dev_login: bool | None = Field(
         None,
-        description="Sign-in by username alone, for development. Default: on for requests from this machine"
-        " if both MESSENGER_HOST and the public URL are this machine. If on, anyone who reaches"
-        " the server can sign in as any user.",
+        description="Sign-in by username alone, for development. If set to on, anyone who can reach the"
+        " server can sign in as any user. Default: on for requests from the same machine if both"
+        " MESSENGER_HOST and the public URL are loopback addresses.",
     )
     session_days: float = Field(
         14, gt=0, le=3650, description="How long a session lasts after its last use, in days."
     )
-    session_max_days: float = Field(
-        180, gt=0, le=3650, description="How long a session lasts at most, in days."
-    )
+    session_max_days: float = Field(180, gt=0, le=3650, description="Maximum duration of a session, in days.")
     session_cache_seconds: float = Field(
         5,
         ge=0,
         le=60,
-        description="How long a process caches a verified token, in seconds. It notices a sign-out on another"
-        " process after that time.",
+        description="How long a process caches a verified token, in seconds. Signing out in another process"
+        " takes effect after that time.",
     )
     allowed_origins: Annotated[list[str], NoDecode] = Field(
         [],
@@ -131,8 +127,8 @@ class Settings(BaseSettings):
     )
     redirect_uris: RedirectUris = Field(
         [],
-        description="Addresses of other frontends to which sign-in with a provider may return, separated by"
-        " commas, such as https://app.example.com/signed-in. Each is compared as a whole.",
+        description="Pages of other frontends to which sign-in with a provider may return, separated by"
+        " commas, such as https://app.example.com/signed-in. The whole address must match.",
     )
     allowed_headers: Annotated[list[str], NoDecode] = Field(
         [],
@@ -169,21 +165,20 @@ class Settings(BaseSettings):
     graphiql: bool = Field(True, description="Show GraphiQL to browsers at /graphql.")
     trusted_documents: FilePath | None = Field(
         None,
-        description="Manifest of a frontend's code generator, a JSON object from hashes to documents. Other"
-        " documents are rejected.",
+        description="JSON file of the only documents that are executed, by their hashes, as written by a"
+        " frontend's code generator.",
     )
-    introspection: bool = Field(True, description="Answer introspection queries.")
+    introspection: bool = Field(True, description="Allow introspection queries.")
     plans: bool = Field(
         True,
-        description="Compile operations into plans. If off, graphql-core executes them, which is slower, and"
-        " long ones block their process until they are done. Turn it off to find out whether a"
-        " plan is at fault.",
+        description="Execute operations with compiled plans. If off, graphql-core executes them, which is"
+        " slower, and long operations block their process. Turn it off only for diagnosis.",
     )
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="Maximum size of a request body, in bytes.")
     max_query_tokens: int = Field(5000, ge=1, description="Maximum number of tokens in a document.")
     max_query_depth: int = Field(15, ge=1, le=100, description="Maximum depth of an operation.")
     max_query_fields: int = Field(
-        5000, ge=1, description="Maximum number of fields in an operation, with its fragments spread out."
+        5000, ge=1, description="Maximum number of fields in an operation, including those of its fragments."
     )
     max_query_aliases: int = Field(200, ge=0, description="Maximum number of aliases in an operation.")
     max_query_directives: int = Field(200, ge=0, description="Maximum number of directives in an operation.")
@@ -192,22 +187,22 @@ class Settings(BaseSettings):
     )
     rate_limit_store: RateLimitStore | None = Field(
         None,
-        description="Where sign-ins and messages are counted: process, or database for all processes"
-        " together. Default: process for one worker, database for several.",
+        description="Where sign-ins and messages are counted: in each process, or in the database for all"
+        " processes together. Default: process for one worker, database for several.",
     )
     requests_per_minute_per_user: int = Field(
-        1200, ge=1, description="Maximum number of requests of one user per minute, counted by each process."
+        1200, ge=1, description="Maximum number of requests per minute by one user, counted in each process."
     )
     requests_per_minute_per_address: int = Field(
         6000,
         ge=1,
-        description="Maximum number of requests from one address per minute, counted by each process.",
+        description="Maximum number of requests per minute from one address, counted in each process.",
     )
     cost_per_minute_per_user: int = Field(
         1_000_000,
         ge=1,
-        description="Maximum number of fields executed for one user per minute, events included, counted by"
-        " each process. Parsing, validating and planning a new document counts as 100 fields per"
+        description="Maximum number of fields executed per minute for one user, including events, counted"
+        " in each process. Parsing, validating and planning a new document counts as 100 fields per"
         " millisecond.",
     )
     cost_per_minute_per_address: int = Field(
@@ -217,35 +212,35 @@ class Settings(BaseSettings):
         " address, counted in the same way.",
     )
     messages_per_minute_per_user: int = Field(
-        300, ge=1, description="Maximum number of messages that one user may send per minute."
+        300, ge=1, description="Maximum number of messages that a user can send per minute."
     )
     sign_ins_per_minute_per_address: int = Field(
         300, ge=1, description="Maximum number of sign-in attempts from one address per minute."
     )
     max_streams_per_user: int = Field(
-        100, ge=1, description="Maximum number of open streams of one user in one process."
+        100, ge=1, description="Maximum number of open streams per user in each process."
     )
     max_streams_per_address: int = Field(
-        1000, ge=1, description="Maximum number of open streams from one address in one process."
+        1000, ge=1, description="Maximum number of open streams per address in each process."
     )
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
         [],
         description="Addresses or networks of proxies whose X-Forwarded-For header is trusted, separated by"
-        " commas. Without it, all requests through a proxy count as its own.",
+        " commas. If empty, all requests through a proxy count as coming from the proxy.",
     )
     max_reservations: int = Field(
-        20, ge=1, description="Maximum number of streams that one user may reserve in single connection mode."
+        20, ge=1, description="Maximum number of streams that a user can reserve in single connection mode."
     )
     max_stream_operations: int = Field(
-        100, ge=1, description="Maximum number of operations on one stream in single connection mode."
+        100, ge=1, description="Maximum number of operations on a stream in single connection mode."
     )
     max_answer_fields: int = Field(
-        125_000, ge=1, description="Maximum number of fields in an answer if all of its pages were full."
+        125_000,
+        ge=1,
+        description="Maximum number of fields in an answer if all its pages and lists were full.",
     )
     max_event_fields: int = Field(
-        1000,
-        ge=1,
-        description="Maximum number of fields in each event of a subscription if all of its pages were full.",
+        1000, ge=1, description="Maximum number of fields in an event if all its pages and lists were full."
     )
     max_answer_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, description="Maximum size of an answer or event, in bytes of JSON."
@@ -261,35 +256,35 @@ class Settings(BaseSettings):
     write_timeout_seconds: float = Field(
         30,
         gt=0,
-        description="How long a stream waits for a client that does not read, and over how long the speed of"
-        " reading other answers is measured, in seconds.",
+        description="How long a stream waits for a client that does not read, in seconds. The reading speed"
+        " of other answers is averaged over the same time.",
     )
     min_read_bytes_per_second: int = Field(
         16 * 1024,
         ge=0,
-        description="How fast a client must read a large answer, in bytes per second. Slower clients are"
-        " disconnected.",
+        description="Minimum speed at which a client must read a large answer, in bytes per second. Slower"
+        " clients are disconnected.",
     )
     max_unread_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024 * 1024,
-        description="Maximum number of bytes of answers that wait to be read in one process. Beyond it the"
-        " slowest clients are disconnected.",
+        description="Maximum number of bytes of unread answers in each process. Beyond that, the slowest"
+        " clients are disconnected.",
     )
     keep_alive_seconds: int = Field(
         68,
         ge=1,
-        description="How long an idle connection is kept open, in seconds. It should be longer than a proxy"
-        " in front keeps it.",
+        description="How long an idle connection is kept open, in seconds. Should be longer than the idle"
+        " timeout of a proxy.",
     )
     drain_seconds: float = Field(
-        2, ge=0, description="Over how long open streams are ended when the server stops, in seconds."
+        2, ge=0, description="How long the server takes to end open streams when it stops, in seconds."
     )
     shutdown_seconds: float = Field(
-        7, gt=0, description="How long running requests may take to finish after that, in seconds."
+        7, gt=0, description="How long running requests may then take to finish, in seconds."
     )
     log_format: LogFormat = Field(
-        LogFormat.AUTO, description="console, json, or auto: console in a terminal and json elsewhere."
+        LogFormat.AUTO, description="console, json, or auto (console in a terminal, json otherwise)."
     )
 
     def session_time(self) -> SessionTime:
