@@ -97,6 +97,11 @@ def refused(cause: Refusal) -> Answer:
     return {"errors": [_of_refusal(GraphQLError(str(cause)), cause)]}
 
 
+def internal_error_message(request_id: str) -> str:
+    """Return the message of an `INTERNAL` error, which hides its cause from clients."""
+    return f"An internal error occurred. Include the request ID {request_id} when you report it."
+
+
 def too_large(max_bytes: int) -> Answer:
     """Return the answer that replaces one of more than `max_bytes`."""
     message = f"The answer is larger than {max_bytes} bytes. Request fewer fields or smaller pages."
@@ -138,11 +143,7 @@ def _formatted(error: GraphQLError, faults: Faults) -> GraphQLFormattedError:
         return _coded(error, "BAD_USER_INPUT")
     faults.note(error.path, cause)
     request_id = faults.request_id
-    masked = GraphQLError(
-        f"An internal error occurred. The server's log has it under the request ID {request_id}.",
-        nodes=error.nodes,
-        path=error.path,
-    )
+    masked = GraphQLError(internal_error_message(request_id), nodes=error.nodes, path=error.path)
     return _coded(masked, "INTERNAL", requestId=request_id)
 
 

@@ -3,6 +3,7 @@
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from execution.answers import internal_error_message
 from server.http.refusals import HttpRefusal
 from server.http.responses import refusal_response
 
@@ -33,10 +34,5 @@ class MaskedFaults:
             if has_begun:
                 raise
             request_id = scope["state"]["request_id"]
-            refusal = HttpRefusal(
-                500,
-                "INTERNAL",
-                f"An internal error occurred. The server's log has it under the request ID {request_id}.",
-                request_id=request_id,
-            )
+            refusal = HttpRefusal(500, "INTERNAL", internal_error_message(request_id), request_id=request_id)
             await refusal_response(refusal, scope["path"])(scope, receive, send)
