@@ -32,7 +32,7 @@ _READ_WITH_PAGE = frozenset(
 
 @strawberry.type(description="A conversation, as the viewer sees it.")
 class Conversation(Node):
-    unread_count: int = strawberry.field(description="Number of messages the viewer has not read yet.")
+    unread_count: int = strawberry.field(description="Number of messages that the viewer has not read.")
     has_unread_messages: bool = strawberry.field(description="Whether the viewer has unread messages.")
     row: strawberry.Private[records.Conversation]
     recent: strawberry.Private[records.RecentConversation | None] = None
@@ -59,7 +59,8 @@ class Conversation(Node):
 
     @strawberry.field(
         graphql_type=User | None,
-        description="The other participant in a conversation of two; null in a group.",
+        description="The other participant in a conversation of two; null in a group, or if that user has"
+        " been deleted.",
     )
     def other_participant(self, info: Info) -> AwaitableOrValue[User | None]:
         if self.recent is None:
@@ -70,7 +71,9 @@ class Conversation(Node):
         return User.of_optional(await conversations.other_participant(context, self.row.id))
 
     @strawberry.field(
-        graphql_type=Message | None, description="The newest message, or null if there are no messages."
+        graphql_type=Message | None,
+        description="The newest message; null if there are no messages, or if it was deleted with its"
+        " author.",
     )
     def last_message(self, info: Info) -> AwaitableOrValue[Message | None]:
         if self.recent is None:
@@ -81,8 +84,9 @@ class Conversation(Node):
         return Message.of_optional(await conversations.last_message(context, self.row))
 
     @strawberry.field(
-        description="Messages, oldest first. Without `first` or `last`: the last 25, or with `after` the next"
-        " 25."
+        description="A page of messages, oldest first. Without arguments, the page has the newest 25"
+        " messages. To load the previous page, pass `pageInfo.startCursor` as `before`. Page sizes out of"
+        " range fail with `BAD_USER_INPUT`, and invalid cursors with `CURSOR_INVALID`."
     )
     async def messages(
         self,
@@ -90,7 +94,8 @@ class Conversation(Node):
         first: Annotated[
             int | None,
             strawberry.argument(
-                description="Page size when paging forward: 1 to 100. Cannot be combined with `last`."
+                description="Page size when paging forward: 1 to 100. Defaults to 25 if `after` is set."
+                " Cannot be combined with `last`."
             ),
         ] = None,
         after: Annotated[
@@ -99,7 +104,8 @@ class Conversation(Node):
         last: Annotated[
             int | None,
             strawberry.argument(
-                description="Page size when paging backward: 1 to 100. Cannot be combined with `first`."
+                description="Page size when paging backward: 1 to 100. Defaults to 25 unless `first` or"
+                " `after` is set. Cannot be combined with `first`."
             ),
         ] = None,
         before: Annotated[
@@ -123,8 +129,8 @@ class Conversation(Node):
 @strawberry.type(description="A conversation in a page, with its cursor.")
 class ConversationEdge:
     cursor: str = strawberry.field(
-        description="Opaque position of the conversation in the viewer's list. A new message moves the"
-        " conversation to the top."
+        description="Opaque position of the conversation in the viewer's list. It changes when a new message"
+        " moves the conversation to the top, so identify conversations by their `id`."
     )
     node: Conversation = strawberry.field(description="The conversation.")
 
@@ -151,6 +157,7 @@ class ConversationQueries:
 
     @strawberry.field(
         description="The viewer's conversations that have at least one message, most recently active first."
+        " To load the next page, pass `pageInfo.endCursor` as `after`."
     )
     async def conversations(
         self,
@@ -213,8 +220,8 @@ class ReadMessagesPayload:
 @strawberry.type
 class ConversationMutations:
     @strawberry.mutation(
-        description="Opens a conversation with a user, or returns the existing one. `conversations` lists it"
-        " once it has a message."
+        description="Opens a conversation with a user, or returns the existing one. It appears in"
+        " `conversations` after its first message. User errors: `BLANK`, `NOT_FOUND`, `SELF`."
     )
     async def create_conversation(
         self,
@@ -233,8 +240,8 @@ class ConversationMutations:
         return CreateConversationPayload(conversation=Conversation.of(row), created=created, user_errors=[])
 
     @strawberry.mutation(
-        description="Marks a conversation as read up to a message, or up to its last one. Messages that were"
-        " already read stay read."
+        description="Marks a conversation as read, up to a message or up to its last one. Messages that have"
+        " been read cannot become unread again. User errors: `NOT_FOUND`."
     )
     async def read_messages(
         self,

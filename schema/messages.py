@@ -27,7 +27,10 @@ class Message(Node):
         description="Plain text of 1 to 480 characters (Unicode code points) with whitespace normalised:"
         " single spaces, no empty lines. Do not render it as HTML."
     )
-    created_at: datetime = strawberry.field(description="When the server stored the message.")
+    created_at: datetime = strawberry.field(
+        description="When the server stored the message. Keep the order of the page instead of sorting by"
+        " this time."
+    )
     row: strawberry.Private[records.Message]
 
     @classmethod
@@ -60,8 +63,8 @@ class Message(Node):
         return await messages.is_read_by_others(info.context, self.row)
 
     @strawberry.field(
-        description="The idempotency key that the viewer sent the message with, a lower-case UUID; null on"
-        " other users' messages. Lets the sender match the message to its pending send."
+        description="The `idempotencyKey` that the viewer sent the message with, as a lower-case UUID, to"
+        " match it to a pending message. Null if it was sent without a key, or by another user."
     )
     async def idempotency_key(self, info: Info) -> strawberry.ID | None:
         key = await messages.idempotency_key(info.context, self.row)
@@ -91,8 +94,8 @@ class MessageConnection:
 @strawberry.type
 class MessageQueries:
     @strawberry.field(
-        description="The current position in the viewer's inbox. Pass it to `messageCreated(after:)` to"
-        " receive every message that arrives after this query."
+        description="The current end of the viewer's inbox. Pass it to `messageCreated(after:)` to receive"
+        " every message that arrives after this query. Select it together with the data that you show."
     )
     async def inbox_cursor(self, info: Info) -> str:
         return await inbox.inbox_cursor(info.context)
@@ -102,19 +105,21 @@ class MessageQueries:
 class CreateMessageInput:
     conversation_id: strawberry.ID = strawberry.field(description="ID of one of the viewer's conversations.")
     content: str = strawberry.field(
-        description="The text: 1 to 480 characters after whitespace is normalised."
+        description="The text: 1 to 480 characters (Unicode code points) after whitespace has been"
+        " normalised."
     )
     idempotency_key: strawberry.ID | None = strawberry.field(
         default=None,
-        description="A UUID chosen by the client, a new one for each message. Sending a key again returns the"
-        " message first sent with it, so a client that got no response can safely retry.",
+        description="A UUID that the client generates for each message, so that it can retry if it gets no"
+        " response: sending a message again with the same key returns the stored message instead of storing"
+        " it twice. Using the key for a different message is `INVALID`.",
     )
 
 
 @strawberry.type(description="The result of `createMessage`.")
 class CreateMessagePayload:
     message: Message | None = strawberry.field(
-        description="The stored message; for a repeated idempotency key, the message first sent with it. Null"
+        description="The stored message; if the idempotency key is repeated, the message stored first. Null"
         " if there are `userErrors`."
     )
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
@@ -123,8 +128,10 @@ class CreateMessagePayload:
 @strawberry.type
 class MessageMutations:
     @strawberry.mutation(
-        description="Stores a message and delivers it to every participant's inbox. Also marks the"
-        " conversation as read up to this message."
+        description="Stores a message and delivers it to the inboxes of all participants. Also marks the"
+        " conversation as read up to this message. User errors: `BLANK`, `TOO_LONG`, `INVALID`, `NOT_FOUND`."
+        " If the viewer sends too many messages, it fails with `RATE_LIMITED`; retry after"
+        " `extensions.retryAfter` seconds."
     )
     async def create_message(
         self,
@@ -146,8 +153,8 @@ class MessageMutations:
 @strawberry.type(description="A message that arrived in the viewer's inbox.")
 class MessageCreated:
     cursor: str = strawberry.field(
-        description="Opaque position of this event in the viewer's inbox; also the ID of the SSE event. Keep"
-        " the latest one and pass it to `messageCreated(after:)` to resume."
+        description="Opaque position of this event in the viewer's inbox, which is also the ID of the SSE"
+        " event. To resume, pass the last one to `messageCreated(after:)`."
     )
     message: Message = strawberry.field(description="The message.")
 
@@ -159,8 +166,9 @@ class MessageCreated:
 @strawberry.type
 class MessageSubscriptions:
     @strawberry.subscription(
-        description="Messages as they arrive in the viewer's inbox, in order, each exactly once. On"
-        " `CURSOR_EXPIRED`, fetch the conversations again and subscribe from a new `inboxCursor`."
+        description="Messages in the viewer's inbox, in order, each exactly once. If `after` is no longer"
+        " available, it fails with `CURSOR_EXPIRED`: fetch the conversations again, and subscribe from a new"
+        " `inboxCursor`. When the session ends, it fails with `UNAUTHENTICATED`."
     )
     async def message_created(
         self,
@@ -169,7 +177,8 @@ class MessageSubscriptions:
             str | None,
             strawberry.argument(
                 description="A cursor from `inboxCursor` or an earlier event. The messages after it are"
-                " delivered first, then new ones. Without it, only new messages are delivered."
+                " delivered first, then new ones. Without it, only new messages are delivered. A cursor of"
+                " another user fails with `CURSOR_INVALID`."
             ),
         ] = None,
         include_mine: Annotated[

@@ -12,7 +12,7 @@ _KEY_CHARS = 22
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-@strawberry.interface(description="An object that can be fetched again by its ID.")
+@strawberry.interface(description="An object with an ID, which `node` and `nodes` return by that ID.")
 class Node:
     id: strawberry.ID = strawberry.field(
         description="Globally unique, opaque ID. Store it, compare it and pass it back, but do not parse it."

@@ -26,8 +26,8 @@ class NodeQueries:
         return (await _nodes(info, [id]))[0]
 
     @strawberry.field(
-        description="The objects with these IDs, in the same order; null for each that does not exist or that"
-        " the viewer cannot see."
+        description="The objects with these IDs, in the same order, with null for each that does not exist or"
+        " that the viewer cannot see."
     )
     async def nodes(
         self,

@@ -6,7 +6,8 @@ import strawberry
 
 
 @strawberry.type(
-    description="How to fetch the pages around a page. Both directions are accurate whichever way was paged."
+    description="How to fetch the pages before and after a page. Both `hasNextPage` and `hasPreviousPage` are"
+    " accurate, regardless of the direction of paging."
 )
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether the list has items after this page.")

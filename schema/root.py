@@ -10,15 +10,16 @@ from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(
-    description="All reads. The fields of one request are resolved from one consistent snapshot of the"
-    " database."
+    description="All reads. The fields of a request are read from one consistent snapshot of the database. If"
+    " the request has no valid token, all fields except `viewer` fail with `UNAUTHENTICATED`."
 )
 class Query(UserQueries, MessageQueries, NodeQueries, ConversationQueries, SessionQueries):
     pass
 
 
 @strawberry.type(
-    description="All writes. Each field runs in its own transaction; the fields of one request run in order."
+    description="All writes. The fields of a request are executed in order, each in its own transaction."
+    " All of them can be repeated safely; for `createMessage`, this requires an `idempotencyKey`."
 )
 class Mutation(ConversationMutations, MessageMutations, UserMutations, SessionMutations):
     pass

@@ -20,7 +20,9 @@ class Session(Node):
     last_used_at: datetime = strawberry.field(
         description="When the session was last used, accurate to an hour."
     )
-    expires_at: datetime = strawberry.field(description="When the session expires unless it is used before.")
+    expires_at: datetime = strawberry.field(
+        description="When the session expires if it is not used before then."
+    )
     user_agent: str | None = strawberry.field(
         description="The User-Agent header sent at sign-in, up to 200 characters; null if there was none."
         " Plain text: do not render it as HTML."
@@ -46,7 +48,7 @@ class Session(Node):
 @strawberry.type
 class SessionQueries:
     @strawberry.field(
-        description="The viewer's active sessions, most recently used first, at most 100. Tokens of external"
+        description="The viewer's active sessions, most recently used first, at most 100. JWTs of other"
         " issuers have no session.",
         metadata=at_most(sessions.MAX_LISTED),
     )
@@ -78,8 +80,8 @@ class EndOtherSessionsPayload:
 @strawberry.type
 class SessionMutations:
     @strawberry.mutation(
-        description="Signs the viewer out of one session, which may be the current one. Revokes the session's"
-        " token and closes its streams."
+        description="Ends one of the viewer's sessions, which may be the current one: revokes its token and"
+        " closes its streams. User errors: `NOT_FOUND`."
     )
     async def end_session(
         self,
@@ -92,7 +94,7 @@ class SessionMutations:
             return EndSessionPayload(ended_session_id=None, user_errors=[UserError.of(error)])
         return EndSessionPayload(ended_session_id=NodeType.SESSION.encode(ended), user_errors=[])
 
-    @strawberry.mutation(description="Signs the viewer out of all sessions except the current one.")
+    @strawberry.mutation(description="Ends all of the viewer's sessions except the current one.")
     async def end_other_sessions(self, info: Info) -> EndOtherSessionsPayload:
         ended = await sessions.end_other_sessions(info.context)
         return EndOtherSessionsPayload(

@@ -14,25 +14,24 @@ class UserErrorCode(Enum):
 
     BLANK = strawberry.enum_value("BLANK", description="The value has no visible text.")
     TOO_LONG = strawberry.enum_value("TOO_LONG", description="The value is too long.")
-    INVALID = strawberry.enum_value(
-        "INVALID", description="The value is not valid. The message says what is allowed."
-    )
+    INVALID = strawberry.enum_value("INVALID", description="The value is not allowed. The message says why.")
     NOT_FOUND = strawberry.enum_value(
-        "NOT_FOUND", description="The value refers to something that does not exist or the viewer cannot see."
+        "NOT_FOUND",
+        description="The value refers to an object that does not exist or that the viewer cannot see.",
     )
     TAKEN = strawberry.enum_value("TAKEN", description="Another user already has this value.")
-    SELF = strawberry.enum_value("SELF", description="The value refers to the viewer, which is not allowed.")
+    SELF = strawberry.enum_value("SELF", description="The value is the viewer's own username.")
 
 
 @strawberry.type(
-    description="An error in the input that the user can fix; the mutation changed nothing. All other errors"
-    " are GraphQL errors with a code in `extensions.code`."
+    description="An error in the input that the user can fix. The mutation has not changed anything. All"
+    " other errors are GraphQL errors with a code in `extensions.code`."
 )
 class UserError:
     code: UserErrorCode = strawberry.field(description="What is wrong, for the client to act on.")
     message: str = strawberry.field(description="What is wrong and how to fix it, to show to the user.")
     path: list[str] = strawberry.field(
-        description='Path to the invalid value, starting at the mutation\'s argument: `["input", "content"]`.'
+        description='Path of the invalid value from the mutation\'s argument, such as `["input", "content"]`.'
     )
 
     @classmethod

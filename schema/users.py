@@ -33,11 +33,14 @@ class User(Node):
 
 @strawberry.type
 class UserQueries:
-    @strawberry.field(description="The signed-in user, or null if the request is anonymous.")
+    @strawberry.field(
+        description="The signed-in user; null if the request has no token. An invalid or expired token"
+        " fails with `UNAUTHENTICATED`."
+    )
     async def viewer(self, info: Info) -> User | None:
         return User.of_optional(await users.viewer(info.context))
 
-    @strawberry.field(description="The user with this username, or null if there is none.")
+    @strawberry.field(description="The user with this username, or null if it does not exist.")
     async def user(
         self,
         info: Info,
@@ -46,7 +49,7 @@ class UserQueries:
         return User.of_optional(await users.by_username(info.context, username))
 
     @strawberry.field(
-        description="Users whose username starts with the text, without the viewer, ordered by username."
+        description="Users whose username starts with the text, except the viewer, ordered by username."
     )
     async def search_users(
         self,
@@ -54,7 +57,7 @@ class UserQueries:
         search: Annotated[
             str,
             strawberry.argument(
-                description="Start of the username (case-insensitive). An empty text finds no users."
+                description="Start of the username (case-insensitive). An empty text matches no users."
             ),
         ],
         first: Annotated[
@@ -85,7 +88,10 @@ class UpdateProfilePayload:
 
 @strawberry.type
 class UserMutations:
-    @strawberry.mutation(description="Changes the viewer's username or picture.")
+    @strawberry.mutation(
+        description="Changes the viewer's username or picture. User errors: `BLANK`, `TOO_LONG`, `INVALID`,"
+        " `TAKEN`."
+    )
     async def update_profile(
         self,
         info: Info,
