@@ -1,4 +1,4 @@
 """The database: tables, statements, and the engine that runs them.
 
-`engine.py` opens and ends transactions; modules of statements never do.
+`engine.py` begins and ends transactions; modules with statements never do.
 """

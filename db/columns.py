@@ -1,4 +1,4 @@
-"""The columns of records: named like their fields, listed once, and read by name."""
+"""The columns that a record is read from, which have the names of its fields."""
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -11,9 +11,9 @@ _R = TypeVar("_R", bound=NamedTuple)
 
 
 class Columns(Generic[_R]):
-    """The columns of a record of several fields, one for each field and of the same name.
+    """The columns of a record with several fields, one for each field.
 
-    A statement that selects other columns of these names as well puts a prefix before them.
+    `prefix` distinguishes them from other columns of the same name in a statement.
     """
 
     def __init__(self, record: type[_R], prefix: str = "") -> None:
@@ -25,14 +25,14 @@ class Columns(Generic[_R]):
         self._make = record._make
 
     def sql(self, source: str) -> str:
-        """Return the list of columns to select from a table or subquery of that name."""
+        """Return the list of columns to select from the table or subquery `source`."""
         return ", ".join(f"{source}.{name} AS {self._prefix}{name}" for name in self._names)
 
     def of(self, table: Table) -> Sequence[ColumnElement[Any]]:
-        """Return the columns of that table, for SQLAlchemy to select."""
+        """Return the columns of the table, for an SQLAlchemy select."""
         columns = [table.c[name] for name in self._names]
         return [column.label(self._prefix + column.name) for column in columns] if self._prefix else columns
 
     def read(self, row: Record) -> _R:
-        """Return the record that is in the row."""
+        """Return the record in the row."""
         return self._make(self._values(row))

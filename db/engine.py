@@ -1,4 +1,4 @@
-"""The connection pool, and the ways to use it: for one statement, a snapshot, a transaction, a delivery."""
+"""The connection pool, with connections for single statements, snapshots, transactions and deliveries."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -30,17 +30,17 @@ SERVER_SETTINGS: Mapping[str, str] = {
 }
 _TRANSACTION = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-# Longer than the server lets a statement take: a connection that is silent for so long is dead.
+# Longer than the server's `statement_timeout`: a connection without a response for so long is dead.
 _COMMAND_SECONDS = 20
 _ROLLBACK_SECONDS = 5
 _ACQUIRE_SECONDS = 10
 _CLOSE_SECONDS = 10
-# So many statements later a connection is made anew, and with it PostgreSQL's process and its memory.
+# A connection is replaced after so many statements, to release the memory of its PostgreSQL process.
 _MOST_STATEMENTS = 1_000_000
 
 
 class Database:
-    """A pool of connections to one PostgreSQL."""
+    """A pool of connections to one PostgreSQL database."""
 
     def __init__(self, url: str, pool: "asyncpg.Pool[asyncpg.Record]", *, behind_pooler: bool) -> None:
         """Use the pool of connections to `url`."""
@@ -51,38 +51,38 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
-        """Yield a connection for one statement, which is a transaction by itself.
+        """Yield a connection for a single statement, which is its own transaction.
 
         Raises:
-            DatabaseUnavailable: no connection is to be had, or it is lost. When it is lost while a statement
-                runs that writes, nobody knows whether it did.
+            DatabaseUnavailable: there is no connection, or it was lost. If it was lost while a statement was
+                writing, it is unknown whether the statement has been committed.
         """
         async with self._connected() as connection, self._one_statement(connection):
             yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
-        """Yield a connection in a READ COMMITTED transaction, committed when the block ends well.
+        """Yield a connection in a READ COMMITTED transaction, which is committed unless the block raises.
 
         Raises:
-            DatabaseUnavailable: no connection is to be had, or it is lost. When it is lost while the
-                transaction commits, nobody knows whether it did.
+            DatabaseUnavailable: there is no connection, or it was lost. If it was lost during the commit, it
+                is unknown whether the transaction has been committed.
         """
         async with self._connected() as connection, _begun(connection, _TRANSACTION):
             yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Connection]:
-        """Yield a connection whose every statement sees the database as the first one did.
+        """Yield a read-only connection on which all statements see the same state of the database.
 
         Raises:
-            DatabaseUnavailable: no connection is to be had, or it is lost.
+            DatabaseUnavailable: there is no connection, or it was lost.
         """
         async with self._connected() as connection, _begun(connection, _SNAPSHOT):
             yield connection
 
     def _one_statement(self, connection: Connection) -> AbstractAsyncContextManager[None]:
-        # Behind a pooler a statement is prepared first, which has to reach the same server.
+        # Behind a pooler, preparing and executing a statement must reach the same server connection.
         return _begun(connection, _TRANSACTION) if self.behind_pooler else nullcontext()
 
     @asynccontextmanager
@@ -95,12 +95,12 @@ class Database:
                 await self._replace_silent_connections(connection)
                 raise
             finally:
-                # A connection that cannot be given back has been closed by the pool.
+                # The pool closes a connection that cannot be released.
                 with suppress(*CONNECTION_ERRORS):
                     await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
 
     async def _replace_silent_connections(self, silent: Connection) -> None:
-        """Close this connection, and those of its age before their next use: they are probably dead too."""
+        """Close this connection, and all others before their next use: they are probably dead too."""
         await self._pool.expire_connections()
         # The end of a transaction may have closed it already.
         with suppress(asyncpg.InterfaceError):
@@ -114,7 +114,7 @@ class Database:
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
     def pool_use(self) -> tuple[int, int]:
-        """Return how many connections the pool has open, and how many of them are in use."""
+        """Return the number of open connections, and the number of those in use."""
         size = self._pool.get_size()
         return size, size - self._pool.get_idle_size()
 
@@ -133,7 +133,7 @@ def _transaction_on(connection: Connection) -> AbstractAsyncContextManager[None]
 
 @asynccontextmanager
 async def _begun(connection: Connection, begin: str) -> AsyncGenerator[None]:
-    """Begin a transaction, and end it: nothing of it is left on the connection, or the connection is gone."""
+    """Run the block in a transaction. A connection on which it cannot be rolled back is closed."""
     try:
         await connection.execute(begin)
         yield
@@ -148,7 +148,7 @@ async def _roll_back(connection: Connection) -> None:
         async with asyncio.timeout(_ROLLBACK_SECONDS):
             await connection.execute("ROLLBACK")
     except CONNECTION_ERRORS:
-        # What went wrong before is what counts.
+        # The original error is more important than this one.
         connection.terminate()
     except BaseException:
         connection.terminate()
@@ -156,20 +156,21 @@ async def _roll_back(connection: Connection) -> None:
 
 
 async def _keep_as_it_is(connection: object) -> None:
-    """Leave a connection that comes back to the pool as it is: we set nothing on one."""
+    """Do not reset a connection that is released to the pool, because no session state is set on it."""
 
 
 @asynccontextmanager
 async def open_database(
     url: str, *, pool_size: int = 10, behind_pooler: bool = False
 ) -> AsyncGenerator[Database]:
-    """Yield a `Database` that is closed when the block ends; nothing connects before the first use.
+    """Yield a `Database` that is closed when the block ends. It connects when it is first used.
 
-    `url` is an address as libpq reads it. A connection that leaves a statement unanswered for 20 seconds is
-    closed. The server ends a statement after 15 seconds, and
-    a wait for a lock after 2. `behind_pooler` is for an address where each transaction may reach another
-    server connection (PgBouncer's transaction mode): nothing is kept on a connection then, and the time
-    limits are the database's own to set.
+    `url` is a libpq URL. PostgreSQL cancels a statement after 15 seconds, and waiting for a lock after 2. A
+    connection that does not respond to a statement for 20 seconds is closed.
+
+    With `behind_pooler`, each transaction may reach a different server connection (PgBouncer's transaction
+    mode). Connections then keep no state between transactions, and the time limits of the database role apply
+    instead.
     """
     on_connection: dict[str, Any] = (
         {"statement_cache_size": 0}

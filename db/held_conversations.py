@@ -1,4 +1,4 @@
-"""Messages to conversations that another transaction has locked: they wait apart from all others."""
+"""Messages to conversations that another transaction has locked, which wait separately from all others."""
 
 import asyncio
 import time
@@ -9,17 +9,17 @@ from uuid import UUID
 
 _T = TypeVar("_T")
 
-# Connections that may wait for locks at a time; all others are left to those who need not wait.
+# The maximum number of connections that wait for locks; the others remain available.
 _MOST_CONNECTIONS = 2
-# After a lock was waited for in vain, its conversation is taken to be held for this long.
+# After waiting for a lock has timed out, its conversation is considered locked for this long.
 _HELD_SECONDS = 10
 
 
 class HeldConversations(Generic[_T]):
-    """Stores the messages of each conversation in order, one at a time, while other conversations go on."""
+    """Stores the messages of each locked conversation in order, one at a time, without delaying others."""
 
     def __init__(self, store: Callable[[_T], Awaitable[bool]]) -> None:
-        """Store with `store`, which never fails and returns whether it got its locks."""
+        """Store messages with `store`, which does not raise and returns whether it got its locks."""
         self._store = store
         self._waiting: dict[UUID, deque[_T]] = {}
         self._held_until: dict[UUID, float] = {}
@@ -27,17 +27,17 @@ class HeldConversations(Generic[_T]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        """Return how many messages wait."""
+        """Return the number of waiting messages."""
         return sum(map(len, self._waiting.values()))
 
     def holds(self, conversation_id: UUID) -> bool:
-        """Say whether what is written in the conversation has to be added here."""
+        """Return whether messages to the conversation must be added here."""
         if conversation_id in self._waiting:
             return True
         return bool(self._held_until) and self._held_until.get(conversation_id, 0) > time.monotonic()
 
     def add(self, conversation_id: UUID, message: _T) -> None:
-        """Store the message after those that have been added for the conversation before."""
+        """Store the message after those that were added for the conversation before it."""
         waiting = self._waiting.get(conversation_id)
         if waiting is not None:
             waiting.append(message)
@@ -66,11 +66,11 @@ class HeldConversations(Generic[_T]):
             self._held_until[conversation_id] = now + _HELD_SECONDS
 
     async def drained(self) -> None:
-        """Wait until everything that was added has been stored."""
+        """Wait until all messages that were added have been stored."""
         await asyncio.gather(*self._tasks)
 
     async def close(self) -> list[_T]:
-        """Stop storing, and return what has not been."""
+        """Stop storing, and return the messages that have not been stored."""
         left = [message for waiting in self._waiting.values() for message in waiting]
         for task in self._tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The one place where ids are made."""
+"""Generating IDs."""
 
 from uuid import UUID
 
@@ -6,5 +6,5 @@ from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
-    """Return a UUIDv7 (RFC 9562): later ids sort after earlier ones, so indexes grow at their end."""
+    """Return a UUIDv7 (RFC 9562). Later IDs sort after earlier ones, so indexes grow at their end."""
     return uuid7()

@@ -1,4 +1,4 @@
-"""Bringing a database to the newest schema."""
+"""Migrating a database to the newest schema."""
 
 import asyncio
 import re
@@ -20,12 +20,12 @@ from db.urls import sqlalchemy_url
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Any number that no other program locks with: the process that holds it migrates, the others wait.
+# Any number that no other program uses for an advisory lock. Its holder migrates, and other processes wait.
 _MIGRATION_LOCK = 7_463_901_225_120
 _ASK_AGAIN_SECONDS = 0.1
 _REVISION = re.compile(r"[0-9]{4}")
 _NO_TIME_LIMITS = {"statement_timeout": "0", "lock_timeout": "0"}
-# Alembic works with SQLAlchemy's connections, and nothing is kept on one that may be a pooler's.
+# Alembic uses SQLAlchemy's connections. Prepared statements are off, because there may be a pooler.
 _CONNECT: dict[str, Any] = {
     "timeout": 10,
     "statement_cache_size": 0,
@@ -35,7 +35,7 @@ _CONNECT: dict[str, Any] = {
 
 
 class UnknownSchema(Exception):
-    """The database has a schema that is neither one of this version's nor a newer version's."""
+    """The schema of the database belongs neither to a known version nor to a newer one."""
 
 
 def configuration() -> Config:
@@ -48,16 +48,16 @@ def configuration() -> Config:
 
 
 async def migrate(database: Database, revision: str = "head") -> None:
-    """Bring the database up to the revision.
+    """Migrate the database to the revision.
 
-    Many processes may call this at once: an advisory lock lets one migrate while the others wait for it
-    and then find nothing to do. A schema that a newer version has brought is left as it is, with a warning
-    in the log: this version works with the next one's. Behind a pooler, a statement outside a transaction
-    (an index that is built concurrently) keeps the time limit of the database's role.
+    Several processes may call this at the same time: one of them migrates while the others wait. If the
+    schema belongs to a newer version, it is not changed and a warning is logged; this version works with the
+    schema of the next one. Behind a pooler, statements outside a transaction (building an index concurrently)
+    are subject to the time limits of the database role.
 
     Raises:
-        DatabaseUnavailable: it does not answer, or rejects the connection.
-        UnknownSchema: its revision is neither known nor later than the newest known one.
+        DatabaseUnavailable: the database does not respond, or rejects the connection.
+        UnknownSchema: the revision is neither known nor later than the newest known one.
     """
     connect_args = _CONNECT if database.behind_pooler else {**_CONNECT, "server_settings": _NO_TIME_LIMITS}
     engine = create_async_engine(
@@ -70,16 +70,16 @@ async def migrate(database: Database, revision: str = "head") -> None:
 
 @asynccontextmanager
 async def _locked(database: Database) -> AsyncGenerator[None]:
-    """Be the only one that migrates while the block runs.
+    """Hold the migration lock while the block runs.
 
-    The lock belongs to a transaction that stays open, which works through a pooler, where a session's lock
-    does not. It is asked for again and again: a statement that waited for it would hold a snapshot, and an
-    index cannot be built concurrently before all older snapshots are gone.
+    The lock belongs to an open transaction, because session locks do not work through a pooler. It is polled:
+    a statement that waits for it would hold a snapshot, and building an index concurrently waits for all
+    older snapshots.
     """
     while True:
         async with database.transaction() as connection:
             if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _MIGRATION_LOCK):
-                # Last, because it also ends the query before it, and with it that query's snapshot.
+                # This comes last, because it also ends the previous query, and with it that query's snapshot.
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
                 yield
                 return
@@ -99,12 +99,12 @@ def _upgrade(connection: Connection, revision: str) -> None:
 
 
 def _is_newer(revisions: Collection[str], scripts: ScriptDirectory) -> bool:
-    """Return whether only a newer version of the program knows the schema.
+    """Return whether the schema belongs to a newer version of the program.
 
-    Revisions are numbered 0001, 0002, ... without gaps, so a number above ours is a later migration.
+    Revisions are numbered 0001, 0002, ... without gaps, so a higher number is a later migration.
 
     Raises:
-        UnknownSchema: the schema is of no version.
+        UnknownSchema: the schema belongs to no version.
     """
     known = {script.revision for script in scripts.walk_revisions()}
     if known.issuperset(revisions):
@@ -113,12 +113,12 @@ def _is_newer(revisions: Collection[str], scripts: ScriptDirectory) -> bool:
     if not all(_REVISION.fullmatch(revision) and revision > newest for revision in revisions):
         raise UnknownSchema(
             f"its schema has the unknown revision {', '.join(revisions)};"
-            " name a database that only Messenger uses"
+            " use a database that belongs to Messenger alone"
         )
     log.warning("database schema newer than this version", revision=max(revisions), newest_known=newest)
     return True
 
 
 def _lift_time_limit(connection: Connection) -> None:
-    """Let the transaction's statements take their time, behind a pooler too."""
+    """Remove the time limit for statements in the transaction. This also works behind a pooler."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

@@ -1,9 +1,9 @@
-"""What a killed owner leaves behind: a server that runs, or lock files that stop the next one.
+"""Cleaning up after an owner that was killed: its server may still run, and its lock files block a new one.
 
-PostgreSQL takes the process that its lock files name for a living server as long as the system knows its
-number. A killed server stays known until its parent has reaped it, which in a container without an init
-never happens, and another process may have its number by now. Who holds the data directory's own lock can
-look closer: a server, and each of its processes, has its working directory there.
+PostgreSQL considers a lock file valid while a process with the PID in it exists. A killed server's PID exists
+until its parent has reaped it, which never happens in a container without an init, and another process may
+have the PID by now. The holder of the data directory's own lock can check more precisely: the working
+directory of a server's processes is the data directory.
 """
 
 import os
@@ -18,14 +18,14 @@ _LOCK_FILES = ("postmaster.pid", ".s.PGSQL.5432.lock")
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot run; the message says why and what to do."""
+    """The embedded PostgreSQL cannot run. The message says why and what to do."""
 
 
 def stop_orphan(cluster: Path) -> None:
-    """Stop the server of an owner that was killed, wait for its processes, and disown its lock files.
+    """Stop the server of an owner that was killed, wait for its processes, and invalidate its lock files.
 
     Raises:
-        EmbeddedPostgresError: it does not stop, so no other may be started.
+        EmbeddedPostgresError: the server does not stop, so another one cannot be started.
     """
     pid = _pid_in(cluster / "postmaster.pid")
     for signum, seconds in ((signal.SIGINT, 20), (signal.SIGQUIT, 10)):
@@ -34,10 +34,12 @@ def stop_orphan(cluster: Path) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signum)
         until(lambda: not _is_of(pid, cluster), seconds)
-    # The server's end ends its processes, each by itself.
+    # When the server ends, its processes notice and end by themselves.
     if not until(lambda: next(_processes_of(cluster), None) is None, 10):
         left = next(_processes_of(cluster), None)
-        raise EmbeddedPostgresError(f"process {left}, of an earlier PostgreSQL on {cluster}, does not stop")
+        raise EmbeddedPostgresError(
+            f"process {left} of an earlier PostgreSQL with its data in {cluster} does not stop: end it"
+        )
     if sys.platform == "linux":
         for name in _LOCK_FILES:
             _disown(cluster / name)
@@ -54,14 +56,15 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def _disown(lock_file: Path) -> None:
-    """Have PostgreSQL ignore the process in the lock file, which is not a server of this data.
+    """Make PostgreSQL ignore the PID in the lock file, which is not that of a server on this data.
 
-    This process becomes the parent of PostgreSQL, which does not take its parent for another server. The rest
-    of the file stays: by it, PostgreSQL looks for processes that use the old server's shared memory.
+    The PID is replaced by that of this process, which will be PostgreSQL's parent and is therefore ignored.
+    The rest of the file stays: PostgreSQL uses it to look for processes that use the old server's shared
+    memory.
     """
     with suppress(FileNotFoundError), lock_file.open("r+b") as file:
         rest = file.read().partition(b"\n")[2]
-        # In place, and not cut short in between: the file keeps its owner, and is never empty.
+        # Overwritten in place, so that the file keeps its owner and is never empty.
         file.seek(0)
         file.write(b"%d\n" % os.getpid() + rest)
         file.truncate()
@@ -71,7 +74,7 @@ def _pid_in(lock_file: Path) -> int | None:
     try:
         return int(lock_file.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
-        # The server ended before it had written the file.
+        # The server ended before it wrote the file.
         return None
 
 
@@ -84,7 +87,7 @@ def _processes_of(cluster: Path) -> Generator[int]:
 
 
 def _is_of(pid: int, cluster: Path) -> bool:
-    """Return whether the process is a PostgreSQL in this data directory, and not a zombie."""
+    """Return whether the process is PostgreSQL, runs in this data directory, and is not a zombie."""
     try:
         return (
             Path(f"/proc/{pid}/cwd").samefile(cluster)

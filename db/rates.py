@@ -25,7 +25,7 @@ _COUNT = Statement(
 
 
 async def count(connection: Connection, key: str, amount: int, lasts: timedelta) -> int:
-    """Add `amount` to the count of the key, and return the count. It starts again once `lasts` is over."""
+    """Add `amount` to the count of the key, and return the count. It is reset after `lasts`."""
     return await _COUNT.fetchval(connection, key=key, amount=amount, lasts=lasts)
 
 
@@ -37,7 +37,7 @@ _COUNTED = Statement(
 
 
 async def counted(connection: Connection, key: str) -> tuple[int, datetime] | None:
-    """Return the count of the key and when it expires, or None without one."""
+    """Return the count of the key and when it expires; None if there is none."""
     row = await _COUNTED.fetchrow(connection, key=key)
     return (row[0], row[1]) if row else None
 
@@ -47,7 +47,7 @@ _FORGET_OVER = Statement(delete(rate_counts).where(_is_over))
 
 
 async def forget(connection: Connection, key: str | None = None) -> int:
-    """Delete the count of the key, or all expired counts without one; return how many there were."""
+    """Delete the count of the key, or all expired counts if it is None; return how many were deleted."""
     if key is None:
         return await _FORGET_OVER.execute(connection)
     return await _FORGET.execute(connection, key=key)

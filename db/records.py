@@ -42,7 +42,10 @@ class Participant(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message. `seq` numbers the messages of a conversation 1, 2, 3, ... without gaps."""
+    """A message.
+
+    `seq` numbers the messages of a conversation 1, 2, 3, ...; only deleted messages leave gaps.
+    """
 
     id: UUID
     conversation_id: UUID
@@ -55,8 +58,8 @@ class Message(NamedTuple):
 class RecentConversation(NamedTuple):
     """A conversation as a list shows it: with the other participant and the last message.
 
-    `other` is None unless there are exactly two participants. The message is None if its author has been
-    deleted, and the message with them.
+    `other` is None unless there are exactly two participants. `last_message` is None if it has been deleted
+    together with its author.
     """
 
     conversation: Conversation
@@ -94,7 +97,7 @@ class InboxState:
 class Session:
     """A session of a user.
 
-    `last_used_at` is updated about once an hour. `user_agent` is what the browser called itself.
+    `last_used_at` is updated about once an hour. `user_agent` is the header sent at sign-in.
     """
 
     id: UUID

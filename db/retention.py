@@ -8,13 +8,14 @@ from sqlalchemy import text
 
 from db.statements import Connection, Statement
 
-# Any number that no other program locks with. The process that holds it trims.
+# Any number that no other program uses for an advisory lock. Its holder trims.
 _TRIM_LOCK = 7_463_901_225_119
 _INBOXES = 50
 _ENTRIES = 200
 
-# The entries are deleted first. The inboxes' rows, for which senders wait, are locked last, in the same order
-# as senders lock them. An inbox is trimmed up to its first entry that is not old, whatever comes after it.
+# Entries are deleted first. The rows of the inboxes, which senders need, are locked last and in the same
+# order as senders lock them. An inbox is trimmed up to its first entry that is not old, regardless of later
+# entries.
 _LOCK = Statement(text("SELECT pg_try_advisory_xact_lock(:key)"))
 _TRIM = Statement(
     text("""

@@ -1,4 +1,4 @@
-"""Statements about sessions: who is signed in, by the hashes of their tokens."""
+"""Statements about sessions and the hashes of their tokens."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -78,7 +78,7 @@ _BY_TOKEN = _open_session(or_(sessions.c.token_hash == _token_hash, _in_grace))
 
 
 async def by_token(connection: Connection, token_hash: str) -> Session | None:
-    """Return the open session of that token, or of the one that was refreshed a moment ago."""
+    """Return the open session with this current token, or this previous token in its grace period."""
     return _with_user(await _BY_TOKEN.fetchrow(connection, token_hash=token_hash))
 
 
@@ -97,10 +97,10 @@ _NOTE_USE = Statement(
 async def note_use(
     connection: Connection, session_id: UUID, time: SessionTime, *, unless_within: timedelta
 ) -> Session | None:
-    """Note that the session is used now, which gives it more time.
+    """Record that the session is used now, and extend it.
 
-    None when that was noted lately, or it is over. However many requests notice at once that it is due,
-    one writes.
+    Return None if the last use was recorded within `unless_within`, or the session is over. Only one of
+    several simultaneous requests writes.
     """
     noted = await _NOTE_USE.execute(
         connection,
@@ -132,9 +132,9 @@ _KEEP_REPLACED = Statement(
 async def replace_token(
     connection: Connection, token_hash: str, new_hash: str, *, time: SessionTime, grace: timedelta
 ) -> Session | None:
-    """Give the open session of that token another one, and the session its full time again.
+    """Replace the current token of an open session, and restart the session's lifetime.
 
-    The old token stays good for `grace`. None when the token is not the newest of an open session.
+    The old token stays valid for `grace`. Return None if it is not the current token of an open session.
     """
     session_id = await _REPLACE_TOKEN.fetchval(
         connection,
@@ -150,7 +150,7 @@ async def replace_token(
     return _with_user(await _BY_ID.fetchrow(connection, id=session_id))
 
 
-# The lock makes refreshes at once take turns, and each replace what the one before has made.
+# The lock serialises simultaneous refreshes, so each replaces the token that the one before it has issued.
 _KEEP_REPLACED_IN_GRACE = Statement(
     insert(replaced_tokens)
     .from_select(
@@ -169,10 +169,10 @@ _REPLACE_NEWEST = Statement(
 async def replace_newest(
     connection: Connection, token_hash: str, new_hash: str, *, time: SessionTime
 ) -> Session | None:
-    """Replace the token that `token_hash` was replaced by, while the latter's grace lasts.
+    """Replace the current token of a session again, given the previous token within its grace period.
 
-    The grace ends when it would have. None if it is over, or the token was not the last but one of an open
-    session.
+    The grace period is not extended. Return None if it is over, or if this is not the previous token of an
+    open session.
     """
     session_id = await _KEEP_REPLACED_IN_GRACE.fetchval(connection, token_hash=token_hash)
     if session_id is None:
@@ -197,9 +197,9 @@ _REVOKE_REUSED = Statement(
 
 
 async def revoke_reused(connection: Connection, token_hash: str) -> UUID | None:
-    """End the session whose token this was before it was replaced; return which, None without one.
+    """End the session in which this token was replaced, except during its grace period; return its ID.
 
-    While the token's grace lasts, nothing ends.
+    Return None if no session was ended.
     """
     return await _REVOKE_REUSED.fetchval(connection, token_hash=token_hash)
 
@@ -218,12 +218,12 @@ _REVOKE_OTHERS = _revoke(sessions.c.id.is_distinct_from(bindparam("but")))
 
 
 async def revoke(connection: Connection, user_id: UUID, session_id: UUID) -> bool:
-    """End the user's session; say whether they had it open."""
+    """End a session of the user. Return False if it is not an open session of theirs."""
     return bool(await _REVOKE.fetch(connection, of_user=user_id, session_id=session_id))
 
 
 async def revoke_others(connection: Connection, user_id: UUID, but: UUID | None) -> Sequence[UUID]:
-    """End the user's open sessions but that one; return which."""
+    """End all open sessions of the user except `but`; return their IDs."""
     return [row[0] for row in await _REVOKE_OTHERS.fetch(connection, of_user=user_id, but=but)]
 
 
@@ -236,7 +236,7 @@ _OF_USER = Statement(
 
 
 async def of_user(connection: Connection, user: User, *, limit: int) -> Sequence[Session]:
-    """Return at most `limit` of the user's open sessions, the most recently used first."""
+    """Return at most `limit` of the user's open sessions, most recently used first."""
     return [_session_of(user, row) for row in await _OF_USER.fetch(connection, user_id=user.id, limit=limit)]
 
 
@@ -248,7 +248,7 @@ _BY_IDS = Statement(
 
 
 async def by_ids(connection: Connection, user: User, ids: Sequence[UUID]) -> Sequence[Session]:
-    """Return those of the sessions that the user has open, in any order."""
+    """Return the user's open sessions with these IDs, in any order."""
     return [_session_of(user, row) for row in await _BY_IDS.fetch(connection, user_id=user.id, ids=ids)]
 
 
@@ -256,7 +256,7 @@ _OPEN_AMONG = Statement(select(sessions.c.id).where(sessions.c.id == func.any(uu
 
 
 async def open_among(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
-    """Return those of the sessions that have neither been ended nor expired."""
+    """Return the IDs of the sessions that have neither ended nor expired."""
     return {row[0] for row in await _OPEN_AMONG.fetch(connection, ids=ids)}
 
 
@@ -272,7 +272,7 @@ _DROP_OVER = Statement(delete(sessions).where(sessions.c.id.in_(_over.scalar_sub
 
 
 async def drop_over(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Drop at most `limit` sessions that were over before that moment; return how many."""
+    """Delete at most `limit` sessions that ended or expired before `before`; return their number."""
     return await _DROP_OVER.execute(connection, before=before, limit=limit)
 
 

@@ -1,4 +1,4 @@
-"""Statements, written with SQLAlchemy or as text, compiled at import and executed by asyncpg."""
+"""SQL statements that are compiled once, at import, by SQLAlchemy, and executed by asyncpg."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -13,17 +13,17 @@ from sqlalchemy.sql.elements import ClauseElement
 if TYPE_CHECKING:
     Connection: TypeAlias = PoolConnectionProxy[Record]
 else:
-    # asyncpg's classes take parameters in its stubs only.
+    # asyncpg's classes are generic only in its stubs.
     Connection = PoolConnectionProxy
 
 _DIALECT = dialect()
 
 
 class Statement:
-    """A statement whose values are given by name at each call."""
+    """A compiled statement with named parameters."""
 
     def __init__(self, clause: ClauseElement) -> None:
-        """Compile the clause. Values that it contains stay as they are."""
+        """Compile the clause. Literal values in it become fixed parameters."""
         compiled = clause.compile(dialect=_DIALECT)
         self.sql = str(compiled)
         names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
@@ -33,36 +33,36 @@ class Statement:
         self._count = len(self._names) - len(self._held)
 
     async def fetch(self, connection: Connection, **values: object) -> list[Record]:
-        """Execute it and return all rows."""
+        """Execute the statement and return all rows."""
         with _hiding_values:
             return await connection.fetch(self.sql, *self._in_order(values))
 
     async def fetchrow(self, connection: Connection, **values: object) -> Record | None:
-        """Execute it and return the first row, or None without one."""
+        """Execute the statement and return the first row; None if there is none."""
         with _hiding_values:
             return await connection.fetchrow(self.sql, *self._in_order(values))
 
     async def fetchval(self, connection: Connection, **values: object) -> Any:
-        """Execute it and return the first column of the first row, or None without one."""
+        """Execute the statement and return the first column of the first row; None if there is none."""
         with _hiding_values:
             return await connection.fetchval(self.sql, *self._in_order(values))
 
     async def execute(self, connection: Connection, **values: object) -> int:
-        """Execute it and return the number of affected rows."""
+        """Execute the statement and return the number of affected rows."""
         with _hiding_values:
             status = await connection.execute(self.sql, *self._in_order(values))
         return int(status.rpartition(" ")[2])
 
     def _in_order(self, values: dict[str, object]) -> list[object]:
         if len(values) != self._count:
-            raise TypeError(f"{sorted(values)} are not the values of {self._names}")
+            raise TypeError(f"the statement has the parameters {self._names}, not {sorted(values)}")
         if self._held:
             values |= self._held
         return [values[name] for name in self._names]
 
 
 class _HidingValues:
-    """Removes values from errors, because errors are logged and users' texts must not be."""
+    """Removes values from errors, because errors are logged and message texts must not be."""
 
     def __enter__(self) -> None:
         pass
@@ -71,16 +71,16 @@ class _HidingValues:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, PostgresError):
-            # It contains the row if a constraint is violated.
+            # If a constraint is violated, the detail contains the row.
             error.detail = None
         if isinstance(error, DataError):
-            # asyncpg's message quotes the value that does not fit, as do many of the server's.
-            error.args = ("a value does not fit its parameter",)
+            # The messages of asyncpg, and many of the server, quote the value.
+            error.args = ("a value does not match the type of its parameter",)
 
 
 _hiding_values = _HidingValues()
 
 
 def uuids(name: str) -> BindParameter[Sequence[object]]:
-    """Return a parameter for a list of IDs, as in `column == func.any(...)`."""
+    """Return a parameter for a list of IDs, for `column == func.any(...)`."""
     return bindparam(name, type_=ARRAY(Uuid))

@@ -1,4 +1,4 @@
-"""The tables. Migrations in `alembic/` follow them; `alembic check` finds no difference."""
+"""The tables. A test checks that the migrations in `alembic/` create exactly these."""
 
 from datetime import datetime
 
@@ -34,7 +34,7 @@ metadata = MetaData(
 
 
 def _moment(name: str, *, nullable: bool = False, made_now: bool = False) -> Column[datetime]:
-    """A point in time to the millisecond, as the API prints it."""
+    """Return a column for a point in time, with the precision of the API: milliseconds."""
     default = text("clock_timestamp()") if made_now else None
     return Column(name, TIMESTAMP(timezone=True, precision=3), nullable=nullable, server_default=default)
 
@@ -44,15 +44,15 @@ users = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("username", Text, nullable=False),
-    # Names differ by more than their case, and are searched by prefix: the C collation lets one
-    # index serve both.
+    # Names are unique regardless of case and are searched by prefix. With the C collation, one index serves
+    # both.
     Column("username_key", Text(collation="C"), Computed("lower(username)", persisted=True), nullable=False),
     Column("avatar_url", Text),
     _moment("created_at", made_now=True),
     UniqueConstraint("username_key"),
 )
 
-# `provider` is the issuer's URL: subjects are unique within one issuer only.
+# `provider` is the issuer's URL, because subjects are unique only within an issuer.
 identities = Table(
     "identities",
     metadata,
@@ -62,7 +62,7 @@ identities = Table(
     PrimaryKeyConstraint("provider", "subject"),
 )
 
-# What a frontend of another origin gets instead of a cookie, valid for a minute at most.
+# One-time codes, which frontends on other origins exchange for a token within a minute.
 sign_in_codes = Table(
     "sign_in_codes",
     metadata,
@@ -78,7 +78,7 @@ sessions = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("token_hash", Text, nullable=False),
-    # The token that a refresh has replaced stays valid for a moment, for requests that are under way.
+    # The token before the last refresh stays valid for 30 seconds, for requests in flight.
     Column("previous_token_hash", Text),
     _moment("previous_token_until", nullable=True),
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
@@ -91,7 +91,7 @@ sessions = Table(
     UniqueConstraint("previous_token_hash"),
 )
 
-# The tokens that refreshes have replaced. One that is used again has been stolen.
+# Tokens that have been replaced. Refreshing with one again means that it may have been stolen.
 replaced_tokens = Table(
     "replaced_tokens",
     metadata,
@@ -99,7 +99,7 @@ replaced_tokens = Table(
     Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
-# Counts last about a minute, which is not worth a place in the write-ahead log.
+# Unlogged, because counts last only about a minute.
 rate_counts = Table(
     "rate_counts",
     metadata,
@@ -164,8 +164,8 @@ inbox_entries = Table(
     PrimaryKeyConstraint("user_id", "position"),
 )
 
-# One row: the epoch to which positions belong. A restore from a backup begins a new one, in which a position
-# may be that of a different message.
+# A single row: the epoch to which positions belong. After a restore from a backup, it is renewed, because a
+# position may then refer to a different message.
 inbox_epoch = Table(
     "inbox_epoch",
     metadata,
@@ -174,7 +174,7 @@ inbox_epoch = Table(
     CheckConstraint("singleton", name="one_row"),
 )
 
-# The serving processes, and when each has last said that it is alive.
+# The serving processes, and when each was last known to be alive.
 processes = Table(
     "processes",
     metadata,
@@ -182,7 +182,7 @@ processes = Table(
     _moment("seen_at", made_now=True),
 )
 
-# Single connection mode: a reserved stream, and the process that serves it once it is open.
+# Single connection mode: reserved streams, and the process that serves each once it is open.
 reservations = Table(
     "reservations",
     metadata,
@@ -194,7 +194,7 @@ reservations = Table(
     UniqueConstraint("token_hash"),
 )
 
-# What other processes have for the process of that stream: a mailbox, read in the order of `seq`.
+# The mailbox of a reserved stream, through which other processes reach its process, in the order of `seq`.
 stream_operations = Table(
     "stream_operations",
     metadata,

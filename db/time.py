@@ -1,4 +1,4 @@
-"""Points in time by the database's clock, which all processes share."""
+"""Times by the database's clock, which all processes share."""
 
 from datetime import datetime
 
@@ -6,5 +6,5 @@ from sqlalchemy import ColumnElement, Interval, bindparam, func
 
 
 def after(name: str) -> ColumnElement[datetime]:
-    """Return the moment that comes so long after the transaction's start: a parameter of that name."""
+    """Return the time of the transaction's start plus the interval parameter `name`."""
     return func.now() + bindparam(name, type_=Interval)

@@ -1,4 +1,4 @@
-"""The two spellings of a database's address: SQLAlchemy's, and libpq's, which operators know."""
+"""Database URLs in the two formats of SQLAlchemy and of libpq, which operators use."""
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -7,7 +7,7 @@ _SCHEMES = {"postgresql", "postgres", "postgresql+asyncpg"}
 
 
 def is_database_url(url: str) -> bool:
-    """Return whether the address has the form of a PostgreSQL server's, with one host and a valid port."""
+    """Return whether this is a PostgreSQL URL with a single host and a valid port."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -16,20 +16,20 @@ def is_database_url(url: str) -> bool:
 
 
 def sqlalchemy_url(url: str) -> str:
-    """Return the address for an SQLAlchemy engine on asyncpg.
+    """Return the URL for an SQLAlchemy engine with asyncpg.
 
-    libpq's `sslmode` becomes `ssl`, by which the driver calls it:
+    libpq's parameter `sslmode` is called `ssl` by the driver:
     https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
     """
-    return _respelt(url, "postgresql+asyncpg", "sslmode", "ssl")
+    return _converted(url, "postgresql+asyncpg", "sslmode", "ssl")
 
 
 def libpq_url(url: str) -> str:
-    """Return the same address for asyncpg itself."""
-    return _respelt(url, "postgresql", "ssl", "sslmode")
+    """Return the URL for asyncpg itself."""
+    return _converted(url, "postgresql", "ssl", "sslmode")
 
 
-def _respelt(url: str, driver: str, old: str, new: str) -> str:
+def _converted(url: str, driver: str, old: str, new: str) -> str:
     parsed = make_url(url).set(drivername=driver)
     if old in parsed.query:
         parsed = parsed.update_query_dict({new: parsed.query[old]}).difference_update_query([old])

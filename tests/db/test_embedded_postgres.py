@@ -107,7 +107,7 @@ def test_data_of_another_version_is_rejected_and_kept(tmp_path: Path):
         pass
     (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
     with (
-        pytest.raises(embedded.EmbeddedPostgresError, match="is of PostgreSQL 9"),
+        pytest.raises(embedded.EmbeddedPostgresError, match="contains data of PostgreSQL 9"),
         embedded.running(tmp_path),
     ):
         pass
