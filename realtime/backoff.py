@@ -8,12 +8,12 @@ class Backoff:
     """Delays of 0.1 seconds, doubling up to `most_seconds`, each reduced at random by up to a half."""
 
     def __init__(self, most_seconds: float = 5) -> None:
-        """Begin with the shortest delay."""
+        """Start with the shortest delay."""
         self._most_seconds = most_seconds
         self._seconds = 0.1
 
     def reset(self) -> None:
-        """Begin again with the shortest delay, after a success."""
+        """Return to the shortest delay, after a success."""
         self._seconds = 0.1
 
     async def wait(self) -> None:

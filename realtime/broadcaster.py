@@ -11,22 +11,22 @@ from realtime.subscribers import Subscriber, Subscribers
 
 
 class Relay(Protocol):
-    """The way to the subscribers of other processes.
+    """A connection to the subscribers in other processes.
 
-    It may lose, repeat and reorder hints, which causes no more than a delay. It offers the hints that it
-    receives to the `Subscribers` that it was opened with, and calls `suspect` when it may have missed some.
+    It may lose, repeat and reorder hints, which only causes delays. It offers the hints that it receives to
+    the `Subscribers` that it was opened with, and calls `suspect` if it may have missed some.
     """
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Send the hints, without waiting. It never fails: hints that cannot be sent are dropped."""
+        """Send the hints without waiting. This never fails: hints that cannot be sent are dropped."""
         ...
 
     def wake(self, key: UUID) -> None:
-        """Have the subscribers of that key read their log. It does not wait, and never fails."""
+        """Make the subscribers with this key read their log. This never waits or fails."""
         ...
 
     async def receive(self, user_id: UUID) -> None:
-        """Receive the user's hints until `ignore` is called as often; returns once they are received."""
+        """Start to receive the user's hints, until `ignore` has been called as often as this."""
         ...
 
     def ignore(self, user_id: UUID) -> None:
@@ -35,15 +35,15 @@ class Relay(Protocol):
 
 
 class Broadcaster:
-    """Offers hints to the subscribers of this process, and through a relay to those of others."""
+    """Offers hints to the subscribers in this process and, through a relay, in others."""
 
     def __init__(self, subscribers: Subscribers | None = None, relay: Relay | None = None) -> None:
-        """Broadcast to these subscribers, and without a relay to this process only."""
+        """Broadcast to these subscribers. Without a relay, hints do not reach other processes."""
         self.subscribers = Subscribers() if subscribers is None else subscribers
         self._relay = relay
 
     def publish(self, hints: Sequence[Hint]) -> None:
-        """Offer each hint to the subscribers of its user. It does not wait, and never fails."""
+        """Offer each hint to the subscribers of its user. This never waits or fails."""
         HINTS.inc(len(hints))
         for hint in hints:
             self.subscribers.offer(hint)
@@ -51,16 +51,16 @@ class Broadcaster:
             self._relay.send(hints)
 
     def wake(self, key: UUID) -> None:
-        """Have the subscribers of that key, in all processes, read their log."""
+        """Make the subscribers with this key, in all processes, read their log."""
         self.subscribers.wake(key)
         if self._relay is not None:
             self._relay.wake(key)
 
     @asynccontextmanager
     async def subscribe(self, user_id: UUID) -> AsyncGenerator[Subscriber]:
-        """Attach a subscriber for as long as the block runs; hints published from then on reach it.
+        """Attach a subscriber while the block runs. It receives all hints that are published from then on.
 
-        The key is the ID of a user, or of anything else that `wake` is called with.
+        `user_id` may also be another key that `wake` is called with.
         """
         subscriber = await self.attach(user_id)
         try:
@@ -69,7 +69,7 @@ class Broadcaster:
             self.detach(subscriber)
 
     async def attach(self, user_id: UUID) -> Subscriber:
-        """Attach a subscriber until `detach`; hints published from now on reach it."""
+        """Attach a subscriber until `detach`. It receives all hints that are published from now on."""
         subscriber = self.subscribers.attach(user_id)
         if self._relay is not None:
             try:
@@ -80,7 +80,7 @@ class Broadcaster:
         return subscriber
 
     def detach(self, subscriber: Subscriber) -> None:
-        """Offer it no further hints."""
+        """Detach the subscriber: it receives no further hints."""
         self.subscribers.detach(subscriber)
         if self._relay is not None:
             self._relay.ignore(subscriber.user_id)

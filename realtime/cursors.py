@@ -1,4 +1,4 @@
-"""Cursors of inboxes: opaque to clients, and never misread by the server."""
+"""Inbox cursors: opaque to clients, and protected against mistakes by a checksum."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
@@ -13,22 +13,22 @@ _LENGTH = _EPOCH_BYTES + _POSITION_BYTES + _CHECK_BYTES
 
 
 class MalformedCursor(Exception):
-    """The text is not a cursor that this user was given."""
+    """The text is not a cursor that was issued to this user."""
 
 
 class ExpiredCursor(Exception):
-    """The inbox cannot be followed from this place: its entries are trimmed, or it is of another epoch."""
+    """The inbox cannot be followed from this cursor: entries have been deleted, or the epoch is different."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboxCursor:
-    """A place in a user's inbox: after the entry at `position`, in one epoch of the database."""
+    """A place in a user's inbox, after the entry at `position`, in one epoch of the database."""
 
     epoch: UUID
     position: int
 
     def encode(self, user_id: UUID) -> str:
-        """Return 44 characters that only this user can hand back."""
+        """Return 44 characters, which are valid for this user only."""
         place = self.epoch.bytes + self.position.to_bytes(_POSITION_BYTES, "big")
         return urlsafe_b64encode(place + _check(place, user_id)).decode()
 
@@ -37,7 +37,7 @@ class InboxCursor:
         """Read a cursor that `encode` returned for this user.
 
         Raises:
-            MalformedCursor: the text was never a cursor, has been changed, or belongs to another user.
+            MalformedCursor: the text is not a cursor, has been changed, or belongs to another user.
         """
         try:
             raw = urlsafe_b64decode(cursor.encode("ascii"))

@@ -1,4 +1,4 @@
-"""An inbox while streams follow what enters it."""
+"""An inbox that streams follow."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -18,15 +18,15 @@ class FollowingStream(Protocol):
     """The stream whose task follows an inbox."""
 
     def caught_up(self, inbox: "FollowedInbox", /) -> bool:
-        """Note that all events up to the inbox's position have been sent; true ends the following."""
+        """Record that all events up to the inbox's position have been sent. True ends the following."""
         ...
 
 
 class FollowedInbox:
     """A viewer's inbox, and a subscriber that is attached to it until `leave`.
 
-    Streams follow it one after the other, each from where the one before it stopped. While none does, the
-    owner takes entries one by one, as they come.
+    Streams follow it one after another, each from where the previous one stopped. While no stream follows it,
+    the owner takes entries one by one when they arrive.
     """
 
     __slots__ = (
@@ -61,11 +61,11 @@ class FollowedInbox:
         self._event_of = event_of
         self._is_new = True
         self.owner = owner
-        """What sees to it that `leave` is called: the stream that follows the inbox, or what shares it."""
+        """Responsible for calling `leave`: the stream that follows the inbox, or the run that shares it."""
 
     @property
     def position(self) -> int:
-        """The entries up to this position have been taken."""
+        """The position up to which entries have been taken."""
         position = self.subscriber.position
         assert position is not None
         return position
@@ -90,15 +90,15 @@ class FollowedInbox:
         return cursor, self._event_of(cursor, entry.message)
 
     async def entries(self, stream: FollowingStream) -> AsyncGenerator[tuple[str, InboxEntry]]:
-        """Follow the inbox from its position on for a stream; yield entries in order, with their cursors.
+        """Follow the inbox for a stream, from its position on: yield entries with their cursors, in order.
 
-        Entries that are left out are skipped. While the database does not answer, it is retried. It ends when
-        the stream has `caught_up`, see `realtime.follower`.
+        The viewer's own entries are skipped unless they are included. Database outages are retried. The
+        generator ends when `stream.caught_up` returns True (see `realtime.follower`).
 
         Raises:
-            ExpiredCursor: the stream has fallen behind what is kept.
+            ExpiredCursor: entries after the stream's position have been deleted.
         """
-        # Entries that were stored before the subscriber was attached are in the log only.
+        # Entries that were stored before the subscriber was attached are only in the log.
         from_log, self._is_new = self._is_new, False
         entries = follow(
             self.read,
@@ -118,10 +118,10 @@ class FollowedInbox:
                 self.leave()
 
     async def read(self, *, after: int, limit: int) -> InboxPage:
-        """Return at most `limit` entries with a position over `after`, in order.
+        """Return at most `limit` entries after position `after`, in order.
 
         Raises:
-            ExpiredCursor: some of them are no longer kept.
+            ExpiredCursor: entries after `after` have been deleted.
         """
         backoff = Backoff()
         while True:

@@ -1,4 +1,4 @@
-"""Following an inbox: the log and the hints, joined into one ordered sequence."""
+"""Following an inbox: the log and hints, merged into one ordered sequence."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
@@ -12,7 +12,7 @@ class InboxLog(Protocol):
     """Reads one user's inbox."""
 
     async def __call__(self, *, after: int, limit: int) -> InboxPage:
-        """Return at most `limit` entries with a position over `after`, in order."""
+        """Return at most `limit` entries after position `after`, in order."""
         ...
 
 
@@ -30,15 +30,16 @@ async def follow(
     from_log: bool = True,
     caught_up: Callable[[int], bool] = _continue,
 ) -> AsyncGenerator[InboxEntry]:
-    """Yield every entry of the inbox with a position over `after`, in order and once, without end.
+    """Yield every entry of the inbox after position `after`, once and in order, without end.
 
-    The subscriber must have been attached before this is called: entries that are committed between reading
-    the log and attaching would be missed. The log is read in pages of `page_size`: at the start, when the
-    subscriber asks for it, and when a hint shows that another one was lost. `from_log` is false if the
-    subscriber has been attached since its reader was at `after`; then the log is not read at the start.
+    The subscriber must have been attached before this is called. Otherwise, entries that are committed
+    between reading the log and attaching would be missed. The log is read in pages of `page_size`: at the
+    start, when the subscriber requests it, and when a hint shows that another one was lost. With
+    `from_log=False`, it is not read at the start, because the subscriber has been attached since position
+    `after`.
 
-    Whenever all entries have been yielded, `caught_up` is called with the position reached. If it returns
-    true, the generator ends, and the caller takes care of the entries that follow.
+    When all entries have been yielded, `caught_up` is called with the position reached. If it returns True,
+    the generator ends, and the caller is responsible for the following entries.
     """
     position = subscriber.position = after
     is_behind = from_log
@@ -49,7 +50,7 @@ async def follow(
             for entry in page.entries:
                 position = subscriber.position = entry.position
                 yield entry
-            # Skips entries that no longer exist. A subscriber before them would be woken again and again.
+            # Skips deleted entries. Otherwise, the subscriber would be woken for them again and again.
             position = subscriber.position = page.up_to
             is_behind = len(page.entries) == page_size
         if not subscriber.is_woken and caught_up(position):

@@ -1,4 +1,4 @@
-"""Hints: the messages of the broadcaster."""
+"""Hints: the notifications that the broadcaster carries."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from db.records import InboxEntry
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """An entry has been appended to a user's inbox. A hint may be lost; the log may not."""
+    """A notification that an entry has been appended to a user's inbox. It may get lost; the log does not."""
 
     user_id: UUID
     entry: InboxEntry

@@ -14,10 +14,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 async def check_inboxes(subscribers: Subscribers, database: Database, every_seconds: float) -> None:
-    """Wake the subscribers whose inbox has entries that they do not know of, without end.
+    """Wake subscribers whose inbox has entries that they do not know of, without end.
 
-    It runs one statement for all subscribers of the process, every `every_seconds` and whenever they
-    `suspect` lost hints. So a lost hint delays its message by `every_seconds` at most.
+    This runs one statement for all subscribers in the process, every `every_seconds` and whenever they
+    `suspect` lost hints. A lost hint therefore delays its message by at most `every_seconds`.
     """
     backoff = Backoff()
     while True:
@@ -33,7 +33,7 @@ async def check_inboxes(subscribers: Subscribers, database: Database, every_seco
             async with database.connection() as connection:
                 positions = await inboxes.last_positions(connection, users)
         except DatabaseUnavailable as error:
-            log.warning("cannot check for lost hints", error=str(error))
+            log.warning("check for lost hints failed", error=str(error))
             if is_suspected:
                 subscribers.suspect()
                 await backoff.wait()

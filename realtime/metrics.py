@@ -2,11 +2,11 @@
 
 from prometheus_client import Counter
 
-HINTS = Counter("messenger_hints_total", "Hints that were published.")
+HINTS = Counter("messenger_hints_total", "Published hints.")
 LOG_READS = Counter(
-    "messenger_inbox_log_reads_total", "Pages that streams have read from an inbox's log, not from hints."
+    "messenger_inbox_log_reads_total", "Pages that streams read from inbox logs instead of receiving hints."
 )
 HINTS_LOST = Counter(
     "messenger_hints_lost_total",
-    "Hints that could not be sent to other processes; the log makes up for them.",
+    "Hints that could not be sent to other processes. Their entries are read from the log.",
 )

@@ -11,25 +11,25 @@ from realtime.hints import Hint
 
 
 class Waiting(Protocol):
-    """Takes a subscriber's entries as they come, without a task of its own."""
+    """Takes a subscriber's entries when they arrive, without a task."""
 
     def take(self, entry: InboxEntry) -> bool:
-        """Process the inbox's next entry without waiting, and never fail; false leaves it to be read."""
+        """Process the inbox's next entry without waiting. If False, it must be read from the log."""
         ...
 
     def wake(self) -> None:
-        """Begin to read: from now on hints wait in the buffer."""
+        """Start reading. From now on, hints wait in the buffer."""
         ...
 
 
 class Subscriber:
-    """One stream's buffer of hints.
+    """A stream's buffer of hints.
 
-    At most `backlog` hints wait in it. One more drops all of them, and the reader reads the log instead: a
-    slow reader takes a bounded amount of memory and delays no others.
+    It holds at most `backlog` hints. If another one arrives, all of them are dropped and the reader reads the
+    log instead. A slow reader therefore uses a bounded amount of memory and does not delay others.
     """
 
-    # There are many of them, and most wait most of the time.
+    # There are many subscribers, most of them idle, so their size matters.
     __slots__ = ("_awaited", "_backlog", "_hints", "_look_at_log", "position", "user_id", "waiting")
 
     def __init__(self, user_id: UUID, backlog: int = 100) -> None:
@@ -39,12 +39,12 @@ class Subscriber:
         self._look_at_log = False
         self._awaited: asyncio.Future[None] | None = None
         self.position: int | None = None
-        """The last position in the inbox that its reader has taken; None until it has begun."""
+        """The last position in the inbox that the reader has taken; None before it has started."""
         self.waiting: Waiting | None = None
-        """Takes entries as they come; None while a task reads."""
+        """Takes entries when they arrive; None while a task reads."""
 
     def offer(self, hint: Hint) -> None:
-        """Pass a hint to what is waiting, or add it to the buffer."""
+        """Pass a hint to `waiting`, or add it to the buffer."""
         if self._look_at_log or self._is_taken(hint.entry):
             return
         if len(self._hints) >= self._backlog:
@@ -61,13 +61,13 @@ class Subscriber:
         return entry.position <= self.position
 
     def look_at_log(self) -> None:
-        """Have the reader read the log, because hints may have been lost."""
+        """Make the reader read the log, because hints may have been lost."""
         self._hints.clear()
         self._look_at_log = True
         self._wake()
 
     def compare(self, last_position: int) -> None:
-        """Have the reader read the log if the inbox ends past all that it has taken or has hints of."""
+        """Make the reader read the log if it has neither taken nor received hints of all entries."""
         if self.position is None:
             return
         known = max(self.position, self._hints[-1].entry.position) if self._hints else self.position
@@ -75,7 +75,7 @@ class Subscriber:
             self.look_at_log()
 
     async def next(self) -> Hint | None:
-        """Wait for the next hint; None means that the log is to be read."""
+        """Wait for the next hint. None means that the log must be read."""
         if not self.is_woken:
             self._awaited = asyncio.get_running_loop().create_future()
             try:
@@ -101,10 +101,10 @@ class Subscriber:
 
 
 class Subscribers:
-    """All subscribers of this process, by user."""
+    """All subscribers in this process, by user."""
 
     def __init__(self, *, backlog: int = 100) -> None:
-        """Begin without any; each subscriber buffers at most `backlog` hints."""
+        """Start without subscribers. Each will buffer at most `backlog` hints."""
         self._backlog = backlog
         self.suspicion = asyncio.Event()
         """Set when hints may have been lost, so that inboxes are compared immediately."""
@@ -125,7 +125,7 @@ class Subscribers:
 
     @contextmanager
     def attached(self, user_id: UUID) -> Generator[Subscriber]:
-        """Attach a subscriber for as long as the block runs."""
+        """Attach a subscriber while the block runs."""
         subscriber = self.attach(user_id)
         try:
             yield subscriber
@@ -139,7 +139,7 @@ class Subscribers:
         return subscriber
 
     def detach(self, subscriber: Subscriber) -> None:
-        """Offer it no further hints."""
+        """Detach the subscriber: it receives no further hints."""
         others = tuple(each for each in self._attached[subscriber.user_id] if each is not subscriber)
         if others:
             self._attached[subscriber.user_id] = others
@@ -152,16 +152,16 @@ class Subscribers:
             subscriber.offer(hint)
 
     def wake(self, user_id: UUID) -> None:
-        """Have the user's subscribers read the log."""
+        """Make the user's subscribers read the log."""
         for subscriber in self._attached.get(user_id, ()):
             subscriber.look_at_log()
 
     def suspect(self) -> None:
-        """Have all inboxes compared with the database, because hints may have been lost."""
+        """Request a comparison of all inboxes with the database, because hints may have been lost."""
         self.suspicion.set()
 
     def compare(self, last_positions: Mapping[UUID, int]) -> None:
-        """Wake the subscribers whose inbox has further entries."""
+        """Wake the subscribers whose inboxes have new entries."""
         for user_id, last_position in last_positions.items():
             for subscriber in self._attached.get(user_id, ()):
                 subscriber.compare(last_position)

@@ -1,9 +1,9 @@
-"""Hints as text between processes, which may be of different versions while an update rolls.
+"""The text format of hints between processes, which may have different versions during a rolling upgrade.
 
-A line is a JSON array that begins with its user's ID, at a fixed place. In a message, version 1, the second
-value is a number. In the lines of later versions it must be a string that names kind and version. A process
-that cannot read a line wakes the streams of the user that it begins with, which then read the log. An ID
-alone wakes them too.
+A line is a JSON array that starts with the user's ID, at a fixed place. For a message in version 1, the
+second value is a number. Later versions must use a string with the kind and version instead. A process that
+cannot decode a line wakes the streams of the user whose ID it starts with, which then read the log. An ID
+alone also wakes them.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def encode(hint: Hint) -> str:
 
 
 def decode(line: str | bytes) -> Hint:
-    """Read a line back.
+    """Decode a line.
 
     Raises:
         ValueError: the line is not an encoded hint.
@@ -57,16 +57,16 @@ def decode(line: str | bytes) -> Hint:
 
 
 def offer(line: str, subscribers: Subscribers) -> None:
-    """Offer the subscribers a line's hint, or wake its user's subscribers if it cannot be read.
+    """Offer the hint in the line to its user's subscribers, or wake them if it cannot be decoded.
 
     Raises:
-        ValueError: the line does not begin with the ID of a user.
+        ValueError: the line does not start with a user's ID.
     """
     if not line.startswith("["):
         subscribers.wake(UUID(line[:32]))
         return
     user_id = UUID(line[2:34])
-    # Most lines are for users without streams in this process, so the rest of them is not parsed.
+    # Most lines are for users without streams in this process, so the rest of the line is not parsed.
     if user_id not in subscribers.users():
         return
     try:

@@ -1,11 +1,12 @@
-"""Relaying hints between processes and machines by NATS: https://docs.nats.io/nats-concepts/core-nats/pubsub.
+"""Relaying hints between processes and machines with NATS:
+https://docs.nats.io/nats-concepts/core-nats/pubsub.
 
-Private parts of nats-py that this relies on, for which its minor version is pinned and which
-tests/server/http/test_private_parts.py checks:
+This relies on internals of nats-py, whose minor version is therefore pinned.
+tests/server/http/test_private_parts.py checks them:
 
 - `Client._connect_command` is called before credentials are sent, with the server's INFO in
   `Client._server_info` and the options in `Client.options`.
-- A client that writes while it reconnects raises uvloop's RuntimeError, of a closed transport.
+- A client that writes while it reconnects raises a RuntimeError of uvloop, because its transport is closed.
 """
 
 import asyncio
@@ -32,10 +33,10 @@ from realtime.tasks import running
 _QUEUED_HINTS = 10_000
 # How long a stream waits for the subscription of its subject. After that it reads the log later.
 _SUBSCRIBE_SECONDS = 1
-# An error that repeats with every attempt to connect, once a second, is logged at this interval.
+# An error that recurs with every attempt to connect, once a second, is logged only at this interval.
 _SAME_WARNING_SECONDS = 60
 
-# While it reconnects, nats-py writes to the closed transport: uvloop raises a RuntimeError then.
+# While reconnecting, nats-py writes to the closed transport, and uvloop raises a RuntimeError.
 _CONNECTION_ERRORS = (OSError, TimeoutError, RuntimeError, nats.errors.Error)
 
 Advice = Callable[[Exception], str | None]
@@ -48,11 +49,11 @@ log = structlog.stdlib.get_logger(__name__)
 async def open_nats_relay(
     servers: Sequence[str], options: Mapping[str, Any], subscribers: Subscribers, advice: Advice
 ) -> AsyncGenerator["NatsRelay"]:
-    """Relay through those servers (`nats://` or `tls://` URLs of one cluster) while the block runs.
+    """Relay through these servers (`nats://` or `tls://` URLs of one cluster) while the block runs.
 
-    `options` are nats-py's, for credentials and TLS; with `tls`, nothing is sent to a server that does not
-    require it. The client reconnects by itself. Hints may have been missed by then, so all inboxes are
-    compared with the database. Errors are logged with the `advice` on them.
+    `options` are nats-py's options for credentials and TLS. With `tls`, credentials are sent only to servers
+    that require TLS. The client reconnects by itself. Afterwards, all inboxes are compared with the database,
+    because hints may have been missed. Errors are logged with the result of `advice`.
     """
     relay = NatsRelay(subscribers, advice)
     async with running(relay.run(servers, options), "nats relay"):
@@ -72,7 +73,7 @@ def subject_of(user_id: UUID) -> str:
 
 @dataclass(slots=True)
 class _Interest:
-    """How many streams of a user this process has, and the subscription of the user's subject."""
+    """The number of a user's streams in this process, and the subscription to the user's subject."""
 
     streams: int = 0
     subscription: Subscription | None = None
@@ -80,10 +81,10 @@ class _Interest:
 
 
 class _Client(Client):
-    """nats-py's client, except that it requires TLS if it is asked for.
+    """nats-py's client, but it refuses servers without TLS if TLS is configured.
 
-    nats-py connects without TLS if the server does not require it: a man in the middle could get the
-    credentials.
+    nats-py itself connects without TLS if the server does not require it, so a man in the middle could obtain
+    the credentials.
     """
 
     def _connect_command(self) -> bytes:
@@ -95,8 +96,8 @@ class _Client(Client):
 class NatsRelay:
     """A relay that receives only the hints of users who have a stream in this process.
 
-    One task makes all calls of nats-py, which swallows a cancellation in places: the task of a request must
-    not lose its own.
+    A single task makes all calls to nats-py, because nats-py swallows cancellations in some places, which
+    must not happen in the task of a request.
     """
 
     def __init__(self, subscribers: Subscribers, advice: Advice) -> None:
@@ -110,7 +111,7 @@ class NatsRelay:
         self._recent_warnings: dict[str, float] = {}
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Queue the hints. Those that do not fit are lost, and found in the log a few seconds later."""
+        """Queue the hints. Those that do not fit are dropped; the log has their entries."""
         free = _QUEUED_HINTS - len(self._hints)
         HINTS_LOST.inc(max(0, len(hints) - free))
         self._hints += hints[:free]
@@ -123,7 +124,7 @@ class NatsRelay:
             self._work.set()
 
     async def receive(self, user_id: UUID) -> None:
-        """Subscribe to the user's subject, until `ignore` has been called as often."""
+        """Subscribe to the user's subject until `ignore` has been called as often as this."""
         interest = self._interests.setdefault(user_id, _Interest())
         interest.streams += 1
         self._note(user_id)
@@ -143,13 +144,13 @@ class NatsRelay:
         self._work.set()
 
     async def run(self, servers: Sequence[str], options: Mapping[str, Any]) -> None:
-        """Keep a client that publishes and subscribes, until the task is cancelled."""
+        """Keep a client connected that publishes and subscribes, until the task is cancelled."""
         backoff = Backoff()
         while not _is_cancelled():
             try:
                 await self._connected(servers, options, backoff)
             except _CONNECTION_ERRORS as error:
-                # The client reconnects by itself. Here it has given up, after wrong credentials for example.
+                # The client reconnects by itself, but gives up after some errors, such as wrong credentials.
                 self._warn("NATS connection failed", error)
             if not _is_cancelled():
                 await backoff.wait()
@@ -159,7 +160,7 @@ class NatsRelay:
         await client.connect(
             list(servers),
             name="messenger",
-            # Subscribers in this process have the hints already.
+            # Subscribers in this process already have the hints.
             no_echo=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
@@ -187,7 +188,7 @@ class NatsRelay:
             await client.close()
 
     def _forget_subscriptions(self) -> None:
-        """Have every subject subscribed again, because the client is a new one."""
+        """Subscribe to all subjects again, because the client is new."""
         for user_id, interest in self._interests.items():
             interest.subscription = None
             self._changed[user_id] = None
@@ -221,7 +222,7 @@ class NatsRelay:
                     await interest.subscription.unsubscribe()
         if fresh:
             try:
-                # The server answers after it has processed what was sent before.
+                # The server responds after it has processed the subscriptions.
                 await client.flush(timeout=_SUBSCRIBE_SECONDS)
             except _CONNECTION_ERRORS:
                 log.warning("NATS flush timed out")
@@ -249,14 +250,14 @@ class NatsRelay:
 
     async def _note_closed(self) -> None:
         # The client does not reconnect after most errors that a server sends, such as a slow consumer or
-        # expired credentials. It is replaced then.
+        # expired credentials. It is replaced by a new one.
         log.warning("NATS closed the connection")
         self._work.set()
 
     async def _note_error(self, error: Exception) -> None:
         self._warn("NATS error", error)
         if isinstance(error, nats.errors.SlowConsumerError):
-            # nats-py has dropped hints. After any other error it reconnects, and inboxes are compared then.
+            # nats-py has dropped hints. After other errors it reconnects, and the inboxes are then compared.
             self._subscribers.suspect()
 
     def _warn(self, event: str, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Relaying hints between processes by PostgreSQL's LISTEN and NOTIFY.
+"""Relaying hints between processes with PostgreSQL's LISTEN and NOTIFY.
 
 https://www.postgresql.org/docs/current/sql-notify.html
 """
@@ -34,10 +34,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 @asynccontextmanager
 async def open_postgres_relay(url: str, subscribers: Subscribers) -> AsyncGenerator["PostgresRelay"]:
-    """Relay through that database (a libpq URL) for as long as the block runs.
+    """Relay through the database at `url` (a libpq URL) while the block runs.
 
-    One connection listens and notifies. It is replaced when it is lost. Hints may have been missed by then,
-    so all inboxes are compared with the database.
+    One connection listens and notifies. If it is lost, it is replaced, and all inboxes are compared with the
+    database, because hints may have been missed.
     """
     relay = PostgresRelay(url, subscribers)
     async with running(relay.run(), "postgres relay"):
@@ -55,7 +55,7 @@ class PostgresRelay:
         self._queue: asyncio.Queue[Hint | UUID] = asyncio.Queue(_QUEUED_HINTS)
 
     def send(self, hints: Sequence[Hint]) -> None:
-        """Queue the hints. Those that do not fit are lost, and found in the log a few seconds later."""
+        """Queue the hints. Those that do not fit are dropped; the log has their entries."""
         for hint in hints:
             self._put(hint)
 
@@ -76,7 +76,7 @@ class PostgresRelay:
         """Do nothing."""
 
     async def run(self) -> None:
-        """Keep a connection that listens and notifies, until cancelled."""
+        """Keep a connection open that listens and notifies, until cancelled."""
         backoff = Backoff()
         while True:
             try:
@@ -94,17 +94,17 @@ class PostgresRelay:
         try:
             await connection.add_listener(CHANNEL, self._receive)
             backoff.reset()
-            # What was published before is in the log.
+            # Hints that were published before are missed, but their entries are in the log.
             self._subscribers.suspect()
             log.info("listening for hints")
             while not ended.is_set():
                 await self._notify(connection)
         finally:
-            # Without the closing exchange, which would wait on a lost connection.
+            # Closing it regularly would wait for a response on a lost connection.
             connection.terminate()
 
     async def _notify(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Send what is queued in one statement, or check the connection if nothing has come for a while."""
+        """Send all queued hints in one statement. If there are none for a while, check the connection."""
         try:
             async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
                 hints = [await self._queue.get()]
@@ -131,7 +131,7 @@ class PostgresRelay:
 
 
 def pack(sender: str, hints: Iterable[Hint | UUID]) -> Iterator[str]:
-    """Return payloads that hold the hints, one a line.
+    """Return payloads that contain the hints, one per line.
 
     A wake-up is an ID alone. A hint that is too long for a payload becomes a wake-up of its user.
     """

@@ -1,6 +1,6 @@
-"""Relaying hints between processes of one machine, by Unix domain sockets in a folder that they share.
+"""Relaying hints between processes on one machine, over Unix domain sockets in a shared folder.
 
-Each process listens on a socket of its own, and connects to those of all others to send.
+Each process listens on its own socket, and connects to those of all others to send.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from realtime.subscribers import Subscribers
 from realtime.tasks import running
 
 _SUFFIX = ".sock"
-# The first line on a connection. What the sender published before that was stored, but not sent here.
+# The first line on a connection. What the sender has published before it is stored, but was not sent here.
 _HELLO = b"hello"
-# A new process connects to us, and then we connect to it. The folder is also searched at this interval, in
-# case that has failed.
+# When a new process connects, this one connects back. The folder is also searched at this interval, in case
+# that has failed.
 _SEARCH_SECONDS = 1
 _CONNECT_SECONDS = 5
 _CLOSE_SECONDS = 2
@@ -38,9 +38,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 @asynccontextmanager
 async def open_unix_relay(folder: Path, subscribers: Subscribers) -> AsyncGenerator["UnixRelay"]:
-    """Relay to the processes that share the folder for as long as the block runs.
+    """Relay to the processes that share the folder, while the block runs.
 
-    Only the processes should have write access to the folder: anyone else who has can send hints.
+    Only these processes should have write access to the folder, because anyone who has can send hints.
 
     Raises:
         OSError: a socket cannot be created in the folder.
@@ -93,9 +93,10 @@ class UnixRelay:
 
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[None]:
-        """Receive hints for as long as the block runs."""
+        """Receive hints while the block runs."""
         with socket.socket(socket.AF_UNIX) as listening:
-            # The socket gets its name once it listens, because others remove a socket that refuses them.
+            # The socket gets its final name after it has started to listen, because other processes remove
+            # sockets that refuse connections.
             unnamed = self._path.with_suffix(".new")
             listening.bind(str(unnamed))
             listening.listen(_BACKLOG)
@@ -133,7 +134,7 @@ class UnixRelay:
                     lambda: Peer(self.peers, path), str(path)
                 )
         except FileNotFoundError:
-            # Its process has just ended.
+            # The process has just ended.
             return
         except ConnectionRefusedError:
             _remove(path)
@@ -166,7 +167,7 @@ async def _close(connections: Sequence["_Connection"]) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove the socket of a process that was killed, and could not remove it itself."""
+    """Remove the socket of a process that was killed."""
     path.unlink(missing_ok=True)
 
 
@@ -201,9 +202,10 @@ class Peer(_Connection):
         del self._peers[self._path]
 
     def send(self, data: bytes, hints: int) -> None:
-        """Send `data`, which holds that many hints.
+        """Send `data`, which contains `hints` hints.
 
-        The connection is closed if the process does not read. Once connected again, it reads the log.
+        If the process does not read, the connection is closed. After it is restored, the process reads the
+        log.
         """
         if self.transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
             HINTS_LOST.inc(hints)
