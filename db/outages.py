@@ -20,7 +20,7 @@ LOCK_ERRORS = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 class DatabaseUnavailable(Exception):
-    """The database does not answer: it is down, restarting or unreachable, or all connections are in use.
+    """The database does not respond: it is down, restarting or unreachable, or all connections are in use.
 
     It is also raised if another transaction holds a lock for too long.
     """

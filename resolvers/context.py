@@ -1,4 +1,4 @@
-"""What a resolver works with: the viewer, a consistent view of the database, and loaders."""
+"""The context of a request: the viewer, a consistent snapshot of the database, and loaders."""
 
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,21 +23,21 @@ class EventStream(FollowingStream, Protocol):
     """The stream on which a subscription's events are sent."""
 
     async def begin(self, cursor: str) -> None:
-        """Tell the client that the stream is live and delivers what is stored after `cursor`."""
+        """Tell the client that the stream is live and delivers everything after `cursor`."""
         ...
 
     def reach(self, position: int, cursor: str) -> None:
-        """Note the next event's place in the inbox: a client that has received it resumes from `cursor`."""
+        """Record the next event's position in the inbox. A client that has received it resumes at `cursor`."""
         ...
 
     @property
     def led_inbox(self) -> FollowedInbox | None:
-        """The inbox that the stream follows on for others too; None if it is to open one of its own."""
+        """The shared inbox that the stream follows as the leader; None if it must open its own."""
         ...
 
 
 class SessionsEnded(Protocol):
-    """Called when sessions have ended: the process forgets their tokens, and ends their streams."""
+    """Called when sessions have ended, so that the process forgets their tokens and ends their streams."""
 
     def __call__(self, ids: Collection[UUID], /) -> None:
         """Forget the sessions with these IDs."""
@@ -66,9 +66,9 @@ async def _no_limit(user_id: UUID, /) -> None:
 
 @dataclass(slots=True)
 class Context:
-    """The state of one request, from `async with` to its end.
+    """The state of a request, which is used with `async with`.
 
-    Everything that is read between two writes comes from one snapshot, which `refresh` gives back.
+    All reads between two writes use the same snapshot, which `refresh` releases.
     """
 
     database: Database
@@ -76,20 +76,20 @@ class Context:
     viewer: User | None = None
     """Only the ID is certain to be current."""
     refused: str | None = None
-    """Why the request's token was rejected; None if it had none, or a valid one."""
+    """Why the request's token was rejected; None if it has no token, or a valid one."""
     stream: EventStream | None = None
     """The stream that a subscription's events are sent on."""
     last_event_id: str | None = None
-    """The cursor of the last event that the client has received, if it says so."""
+    """The cursor of the last event that the client has received (`Last-Event-ID`)."""
     start: str | None = None
-    """The cursor at which a subscription begins if its operation does not say."""
+    """The cursor from which a subscription starts if its operation has none."""
     session_id: UUID | None = None
-    """The session that the request belongs to, if any."""
+    """The request's session, if any."""
     sessions_ended: SessionsEnded = _ignore_ended_sessions
     count_message: MessageLimit = _no_limit
     selection: Selection = UNKNOWN
     is_over: bool = False
-    """Whether the request has ended already: what has to read anything is cancelled."""
+    """Whether the request has ended. Further reads are cancelled."""
     _snapshot: Snapshot = field(init=False)
     _loaders: Loaders | None = field(default=None, init=False)
 
@@ -108,7 +108,7 @@ class Context:
 
     @property
     def loaders(self) -> Loaders:
-        """The loaders of what is read until the next `refresh`."""
+        """Loaders, whose results are cached until the next `refresh`."""
         if self._loaders is None:
             self._loaders = Loaders(self._snapshot, self.require_viewer)
         return self._loaders
@@ -124,27 +124,29 @@ class Context:
         return self.viewer
 
     def require_stream(self) -> EventStream:
-        """Return the stream that a subscription's events are sent on."""
+        """Return the stream on which a subscription's events are sent."""
         if self.stream is None:
             raise RuntimeError("a subscription was executed without a stream of events")
         return self.stream
 
     def reading(self) -> AbstractAsyncContextManager[Connection]:
-        """Yield the request's snapshot, to one resolver at a time.
+        """Yield the request's snapshot to one resolver at a time.
 
         Raises:
-            Unavailable: the database does not answer. For an event of a stream, it is retried instead.
-            AccountGone: the viewer has just been removed.
+            Unavailable: the database does not respond. For an event of a stream, this is retried instead.
+            AccountGone: the viewer has been deleted.
         """
         return self._snapshot.reading()
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
-        """Yield a connection for one statement, a transaction by itself; later reads see what it wrote.
+        """Yield a connection for a single statement, which is its own transaction. Later reads see its
+        changes.
 
         Raises:
-            Unavailable: the database does not answer. Whether the statement has written is then not known.
-            AccountGone: the viewer has just been removed.
+            Unavailable: the database does not respond. It is then unknown whether the statement was
+                committed.
+            AccountGone: the viewer has been deleted.
         """
         await self.refresh()
         with rejecting_outages():
@@ -153,11 +155,11 @@ class Context:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[Connection]:
-        """Yield a transaction, committed at the end; later reads see what it wrote.
+        """Yield a transaction, which is committed at the end. Later reads see its changes.
 
         Raises:
-            Unavailable: the database does not answer. Whether it has committed is then not known.
-            AccountGone: the viewer has just been removed.
+            Unavailable: the database does not respond. It is then unknown whether it was committed.
+            AccountGone: the viewer has been deleted.
         """
         await self.refresh()
         with rejecting_outages():
@@ -165,16 +167,16 @@ class Context:
                 yield connection
 
     async def deliver(self, message: Outgoing) -> Delivered | Refused:
-        """Store a message; later reads see it.
+        """Store a message. Later reads see it.
 
         Raises:
-            Unavailable: the database does not answer. Whether the message is stored is then not known.
+            Unavailable: the database does not respond. It is then unknown whether the message is stored.
         """
         await self.refresh()
         with rejecting_outages():
             return await self.database.deliveries.deliver(message)
 
     async def refresh(self) -> None:
-        """Give the snapshot back and forget what was loaded: the next read sees the newest state."""
+        """Release the snapshot and clear the loaders, so that the next read sees the newest state."""
         self._loaders = None
         await self._snapshot.give_back()

@@ -1,4 +1,4 @@
-"""The errors that clients see. Any other exception is a fault of the server: it is logged and masked."""
+"""The errors that clients see. All other exceptions are logged and masked."""
 
 from enum import Enum
 from typing import ClassVar
@@ -40,15 +40,15 @@ class CursorInvalid(Refusal):
 
 
 class CursorExpired(Refusal):
-    """The inbox no longer keeps the cursor's position. The client fetches again and gets a new cursor."""
+    """Entries after the cursor have been deleted, or the epoch has changed. The client must fetch again."""
 
     code = "CURSOR_EXPIRED"
 
     def __init__(self) -> None:
         """Say how to continue."""
         super().__init__(
-            "`after` is older than the entries that the inbox keeps, or was issued before the database was"
-            " restored from a backup. Fetch the conversations again, and subscribe from a new `inboxCursor`."
+            "`after` has expired: it is too old, or was issued before the database was restored from a"
+            " backup. Fetch the conversations again, and subscribe from a new `inboxCursor`."
         )
 
 
@@ -59,7 +59,7 @@ class Unavailable(Refusal):
 
     def __init__(self) -> None:
         """Ask for a retry."""
-        super().__init__("The database does not answer. Try again in a moment.")
+        super().__init__("The database does not respond. Try again in a moment.")
 
 
 class RateLimited(Refusal):

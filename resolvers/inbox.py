@@ -1,4 +1,4 @@
-"""The viewer's inbox: its cursor, and the messages that enter it."""
+"""The viewer's inbox: its cursor, and the messages that are delivered to it."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager
@@ -25,17 +25,18 @@ async def inbox_cursor(context: Context) -> str:
 async def message_created(
     context: Context, after: str | None, *, include_mine: bool, event_of: Callable[[str, Message], _Event]
 ) -> AsyncGenerator[_Event]:
-    """Return the messages that enter the viewer's inbox, in order and each once, as `event_of` shows them.
+    """Yield the messages that are delivered to the viewer's inbox, once and in order, converted by
+    `event_of`.
 
-    With `after`, the messages since that cursor come first. The context's stream begins when the inbox is
-    attached, so that no message can be missed, and the generator ends when the stream has caught up and
-    shares the inbox. A stream that leads others resumes their inbox instead, without `after`. No database
+    With `after`, the messages since that cursor come first. The context's stream begins after the subscriber
+    has been attached, so that no message is missed. The generator ends when the stream has caught up and
+    shares the inbox. A stream that leads others resumes their inbox and ignores `after`. No database
     connection is held between messages.
 
     Raises:
-        CursorInvalid: `after` is not a cursor of the viewer's.
-        CursorExpired: its place is of another epoch of the database, past the end of the inbox, or trimmed;
-            the generator raises it too, when the reader falls behind what is kept.
+        CursorInvalid: `after` is not a cursor of the viewer.
+        CursorExpired: `after` has another epoch or is past the end of the inbox, or entries after it have
+            been deleted. The generator also raises it if entries are deleted before they have been read.
     """
     viewer = context.require_viewer()
     stream = context.require_stream()
@@ -54,7 +55,7 @@ async def _open(
     include_mine: bool,
     event_of: Callable[[str, Message], object],
 ) -> FollowedInbox:
-    """Attach to the viewer's inbox, and begin the context's stream at `after`, or else at the inbox's end."""
+    """Attach to the viewer's inbox, and begin the context's stream at `after`, or at the end of the inbox."""
     stream = context.require_stream()
     # The event's ID is newer than the variables, which a client repeats unchanged when it reconnects.
     cursor = context.last_event_id or (context.start if after is None else after)
@@ -79,7 +80,11 @@ async def _open(
 
 
 async def _start(context: Context, viewer: User, asked: InboxCursor | None) -> InboxCursor:
-    """Return the cursor that is asked for if the inbox can be followed from it, or else that of the end."""
+    """Return the cursor to follow the inbox from: the requested one, or else the end of the inbox.
+
+    Raises:
+        ExpiredCursor: the inbox cannot be followed from the requested cursor.
+    """
     async with context.connection() as connection:
         state = await inboxes.state(connection, viewer.id)
     if asked is None:
@@ -92,7 +97,7 @@ async def _start(context: Context, viewer: User, asked: InboxCursor | None) -> I
 async def _events(
     inbox: FollowedInbox, stream: EventStream, event_of: Callable[[str, Message], _Event]
 ) -> AsyncGenerator[_Event]:
-    """Follow the inbox, and note each event's place on the stream before it is yielded."""
+    """Follow the inbox, and record each event's position on the stream before yielding it."""
     with _rejecting_cursors():
         async with aclosing(inbox.entries(stream)) as entries:
             async for cursor, entry in entries:

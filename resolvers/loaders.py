@@ -1,4 +1,4 @@
-"""Loaders: the many single reads of one selection become one statement for each kind."""
+"""Data loaders, which combine the single reads of a selection into one statement for each kind of object."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -17,15 +17,15 @@ _T = TypeVar("_T")
 
 
 def present(found: Iterable[_T | None]) -> list[_T]:
-    """Return what a loader has found, without the gaps."""
+    """Return the objects that a loader has found, without None for missing ones."""
     return [each for each in found if each is not None]
 
 
 class Loaders:
-    """One loader for each kind of object, made when it is first used."""
+    """A loader for each kind of object, created when it is first used."""
 
     def __init__(self, snapshot: Snapshot, require_viewer: Callable[[], User]) -> None:
-        """Read from this snapshot what the viewer may see."""
+        """Read objects that the viewer may see from this snapshot."""
         self._snapshot = snapshot
         self._require_viewer = require_viewer
         self._users_asked_for: dict[UUID, asyncio.Future[User | None]] = {}
@@ -36,7 +36,7 @@ class Loaders:
         return DataLoader(self._users, cache_map=self._users_asked_for)
 
     def known_user(self, user_id: UUID) -> User | None:
-        """Return a user that has been read already, or None. This reads nothing."""
+        """Return a user that has already been loaded, or None. This does not read from the database."""
         asked_for = self._users_asked_for.get(user_id)
         return asked_for.result() if asked_for is not None and asked_for.done() else None
 

@@ -1,4 +1,4 @@
-"""A request's view of the database."""
+"""A request's snapshot of the database."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -12,15 +12,16 @@ from resolvers.errors import AccountGone, Unavailable
 
 
 class Snapshot:
-    """One consistent view of the database, over one connection, from the first read to `give_back`.
+    """A consistent view of the database over one connection, from the first read until `give_back`.
 
-    The next read after that opens a newer one. Once the request has ended, its readers are cancelled.
+    The next read after that opens a newer snapshot. When the request has ended, further readers are
+    cancelled.
     """
 
     __slots__ = ("_connection", "_database", "_ended", "_lock", "_opened", "_waits")
 
     def __init__(self, database: Database, *, waits: bool, ended: bool) -> None:
-        """Open nothing yet. With `waits`, a database that does not answer is retried until it does."""
+        """Do not connect yet. With `waits`, retry until the database responds."""
         self._database = database
         self._waits = waits
         self._ended = ended
@@ -33,9 +34,9 @@ class Snapshot:
         """Yield the connection, to one reader at a time.
 
         Raises:
-            Unavailable: the database does not answer.
-            AccountGone: the viewer has just been removed.
-            CancelledError: the request has ended. Loaders have tasks of their own, which outlive it.
+            Unavailable: the database does not respond.
+            AccountGone: the viewer has been deleted.
+            CancelledError: the request has ended. The tasks of loaders may outlive it.
         """
         async with self._lock:
             if self._ended:
@@ -57,30 +58,30 @@ class Snapshot:
             await backoff.wait()
 
     async def give_back(self) -> None:
-        """Give the connection back once its reader is done."""
+        """Release the connection after its reader has finished."""
         if self._connection is None and not self._lock.locked():
             return
         async with self._lock:
             opened, self._opened = self._opened, None
             self._connection = None
             if opened is not None:
-                # What was read stays true if the connection is lost before it is given back.
+                # If the connection is lost now, what was read remains valid.
                 with suppress(DatabaseUnavailable):
                     await opened.aclose()
 
     async def end(self) -> None:
-        """Give the connection back, and cancel whatever reads from now on."""
+        """Release the connection, and cancel all later readers."""
         self._ended = True
         await self.give_back()
 
 
 @contextmanager
 def rejecting_outages() -> Generator[None]:
-    """Raise what the database raises as the rejections that it means to the client."""
+    """Convert errors of the database to the rejections that the client gets."""
     try:
         yield
     except DatabaseUnavailable as error:
         raise Unavailable from error
     except UserGone as error:
-        # Their token is cached for some more seconds.
+        # A token of a deleted user remains cached for a few seconds.
         raise AccountGone from error

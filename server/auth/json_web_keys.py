@@ -30,7 +30,7 @@ class TokenNotTrusted(Exception):
 class JsonWebKeys:
     """An issuer's keys: cached, fetched again every ten minutes, and when a token names an unknown key.
 
-    Unknown keys cause at most two fetches a minute. While the issuer does not answer, cached keys stay valid
+    Unknown keys cause at most two fetches a minute. While the issuer does not respond, cached keys stay valid
     for a day, and requests do not wait for newer ones. The owner calls `aclose`.
     """
 

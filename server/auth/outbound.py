@@ -14,7 +14,7 @@ TLS = httpx2.create_ssl_context()
 
 
 class Unavailable(Exception):
-    """Another server does not answer, or its response is not usable."""
+    """Another server does not respond, or its response is not usable."""
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ class OperatorEndpoints:
         return json_response({"status": "live"})
 
     async def ready(self, request: Request) -> Response:
-        """Answer 503 while the server stops or its database does not answer, otherwise 200."""
+        """Answer 503 while the server stops or its database does not respond, otherwise 200."""
         if self._streams.closing:
             return json_response({"status": "stopping"}, 503)
         try:

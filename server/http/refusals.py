@@ -46,14 +46,14 @@ def rate_limited(refused: RateLimited) -> HttpRefusal:
 
 
 def database_unavailable() -> HttpRefusal:
-    """Return the refusal of a request that needs the database while it does not answer."""
+    """Return the refusal of a request that needs the database while it does not respond."""
     return HttpRefusal(
-        503, "UNAVAILABLE", "The database does not answer. Try again in a moment.", {"retry-after": "1"}
+        503, "UNAVAILABLE", "The database does not respond. Try again in a moment.", {"retry-after": "1"}
     )
 
 
 def cannot_answer_now() -> HttpRefusal:
-    """Return the refusal of a stream while the server stops, or its database does not answer."""
+    """Return the refusal of a stream while the server stops, or its database does not respond."""
     return HttpRefusal(
         503,
         "UNAVAILABLE",

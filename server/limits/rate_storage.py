@@ -68,7 +68,7 @@ class ProcessCounts(Storage):
 class DatabaseCounts(Storage):
     """Counts in an unlogged table, which a crash of the database may empty, with one statement per count.
 
-    While the database does not answer, nothing is counted and nothing is limited. Sign-ins and messages then
+    While the database does not respond, nothing is counted and nothing is limited. Sign-ins and messages then
     fail by themselves, as far as they need the database.
     """
 

@@ -37,7 +37,7 @@ def internal_error() -> SignInFailure:
 
 
 def database_unavailable() -> SignInFailure:
-    """Return the failure while the database does not answer."""
+    """Return the failure while the database does not respond."""
     return SignInFailure(
         "Sign-in is temporarily unavailable",
         "This server cannot reach its database. Please try again in a few minutes.",
@@ -110,10 +110,10 @@ def rejected_by_provider(provider: Provider, error: str, description: str) -> Si
 
 
 def provider_unavailable(provider: Provider, error: Unavailable) -> SignInFailure:
-    """Return the failure for a provider that does not answer."""
+    """Return the failure for a provider that does not respond."""
     log.warning("provider not available", provider=provider.id, error=str(error))
     return SignInFailure(
-        f"{provider.name} does not answer",
+        f"{provider.name} does not respond",
         "It may be down, or not reachable from this server. Please try again in a few minutes.",
         503,
     )

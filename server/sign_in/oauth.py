@@ -44,7 +44,7 @@ class CodeGrant:
 
         Raises:
             CodeRefused: the provider rejects the code.
-            Unavailable: the provider does not answer, or its response is not usable.
+            Unavailable: the provider does not respond, or its response is not usable.
         """
         try:
             # Authlib's client is an httpx2 client, which pyright cannot see.

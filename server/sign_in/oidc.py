@@ -116,7 +116,7 @@ class OpenIdProvider:
         """Return the provider's metadata, which is fetched at most once an hour.
 
         Concurrent sign-ins share one request, and there is a pause after a failed one. Cached metadata stays
-        valid while the provider does not answer.
+        valid while the provider does not respond.
         """
         async with self._discovering:
             now = time.monotonic()

@@ -144,4 +144,4 @@ def _trusting(process: subprocess.Popen[bytes], url: str, root: Path, log_path: 
                 return context
         except (OSError, httpx.TransportError):
             os.sched_yield()
-    raise AssertionError(f"it does not answer: {log_path.read_text()}")
+    raise AssertionError(f"it does not respond: {log_path.read_text()}")

@@ -32,7 +32,7 @@ async def test_failures_at_github_are_explained(browser: Browser, signing: Signi
         problem(await browser.goes_to(signing.login("github")), 400) == "GitHub did not confirm the sign-in"
     )
     github.forgets_codes, github.is_down = False, True
-    assert problem(await browser.goes_to(signing.login("github")), 503) == "GitHub does not answer"
+    assert problem(await browser.goes_to(signing.login("github")), 503) == "GitHub does not respond"
     assert await viewer(browser.http, signing.url) is None
     github.is_down = False
     page = await browser.goes_to(f"{signing.url}{again}")
@@ -49,7 +49,7 @@ async def test_a_provider_that_is_down_is_named(browser: Browser, cluster: Clust
         oidc_name="<script>alert(1)</script>",
     ) as server:
         page = await browser.goes_to(f"{server.url}/auth/oidc/login")
-        title = "&lt;script&gt;alert(1)&lt;/script&gt; does not answer"
+        title = "&lt;script&gt;alert(1)&lt;/script&gt; does not respond"
         assert problem(page, 503) == title
 
 
@@ -60,7 +60,7 @@ async def test_a_provider_that_goes_down_during_a_sign_in_is_named_and_a_retry_s
     back = await browser.goes_to(begun, stops_before=signing.url)
     issuer.is_down = True
     page = await browser.goes_to(back.headers["location"])
-    assert problem(page, 503) == "The &lt;b&gt;Team&lt;/b&gt; &amp; Co. does not answer"
+    assert problem(page, 503) == "The &lt;b&gt;Team&lt;/b&gt; &amp; Co. does not respond"
     assert await viewer(browser.http, signing.url) is None
     [again] = re.findall('href="(.*?)"', page.text)
     assert again == "/auth/oidc/login?next=%2Fhealth%2Flive"
