@@ -27,7 +27,7 @@ class EventStream(FollowingStream, Protocol):
         ...
 
     def reach(self, position: int, cursor: str) -> None:
-        """Record the next event's position in the inbox. A client that has received it resumes at `cursor`."""
+        """Record the next event's position in the inbox. A client that has received it resumes here."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Recognizing requests that pages of other sites send, so that they cannot use the session cookie.
+"""Recognising requests that pages of other sites send, so that they cannot use the session cookie.
 
 The method is from Filippo Valsorda's "Cross-Site Request Forgery" (https://words.filippo.io/csrf/). It is
 applied to GET too, because GET opens streams.

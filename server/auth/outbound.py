@@ -9,7 +9,7 @@ import httpx2
 
 TIMEOUT_SECONDS = 10
 
-# Trusts the system's certificates, which include an organization's own. Created once, because it is slow.
+# Trusts the system's certificates, which include an organisation's own. Created once, because it is slow.
 TLS = httpx2.create_ssl_context()
 
 

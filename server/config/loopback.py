@@ -1,4 +1,4 @@
-"""Recognizing loopback hosts and addresses."""
+"""Recognising loopback hosts and addresses."""
 
 from ipaddress import IPv6Address, ip_address
 

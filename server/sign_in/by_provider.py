@@ -209,7 +209,7 @@ class ProviderSignIn:
             if pending.is_retry:
                 raise not_confirmed(provider) from error
             # Most likely an earlier request has used the code, and the browser did not wait for its response.
-            # The provider recognizes the user by now, and redirects back immediately.
+            # The provider recognises the user by now, and redirects back immediately.
             return await self._begin(provider, destination, request, is_retry=True)
         if destination.code_challenge is not None:
             code = await identities.make_code(self._database, user, destination.code_challenge)

@@ -93,12 +93,12 @@ def test_quoted_log_events_and_messages_exist():
     assert [text for text in quoted if text not in sources] == []
 
 
-def test_the_rooms_of_the_server_are_listed_with_their_files():
+def test_the_packages_of_the_server_are_listed_with_their_files():
     page = (ROOT / "docs" / "architecture.md").read_text()
     rows = re.findall(r"^\| `server/(\w+)/` \|[^|]*\|([^|]*)\|$", page, re.MULTILINE)
-    rooms = [init.parent for init in (ROOT / "server").glob("*/__init__.py")]
-    assert {room: re.findall(r"`(\w+)`", files) for room, files in rows} == {
-        room.name: sorted(file.stem for file in room.glob("[!_]*.py")) for room in rooms
+    packages = [init.parent for init in (ROOT / "server").glob("*/__init__.py")]
+    assert {package: re.findall(r"`(\w+)`", files) for package, files in rows} == {
+        package.name: sorted(file.stem for file in package.glob("[!_]*.py")) for package in packages
     }
 
 
