@@ -90,7 +90,7 @@ async def test_each_process_receives_the_hints_of_all_others(folder: Path):
         await eventually(lambda: len(one[0].peers) == len(two[0].incoming) == 1)
 
 
-async def test_they_leave_nothing_behind(folder: Path):
+async def test_processes_remove_their_sockets_when_they_end(folder: Path):
     async with process(folder), process(folder):
         assert len(sockets(folder)) == 2
     assert sockets(folder) == []

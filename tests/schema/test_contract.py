@@ -38,7 +38,7 @@ def breaking_changes(released: str, current: str) -> list[str]:
     ]
 
 
-def test_nothing_breaks_the_clients_of_the_released_schema():
+def test_the_schema_is_compatible_with_clients_of_the_released_one():
     found = breaking_changes((GRAPHQL / "released.graphql").read_text(), Api().sdl())
     assert found == [], (
         "These changes break released clients. Add a new field and deprecate the old one. To break those"
@@ -63,7 +63,7 @@ def test_nothing_breaks_the_clients_of_the_released_schema():
         ),
     ],
 )
-def test_a_breaking_change_is_named(before: str, after: str, named: str):
+def test_a_breaking_change_is_reported(before: str, after: str, named: str):
     assert named in breaking_changes(Api().sdl(), Api().sdl().replace(before, after))
 
 
@@ -91,15 +91,15 @@ def operation_names(text: str) -> list[str]:
     return [operation.name.value for operation in operations if operation.name]
 
 
-async def test_everything_compiles_strictly(generated: Path):
+async def test_operations_and_examples_compile_in_strict_mode(generated: Path):
     await run("node_modules/.bin/tsc")
 
 
-async def test_the_resuming_client_keeps_its_promises():
+async def test_the_resuming_client_behaves_as_documented():
     await run("npm", "test")
 
 
-async def test_a_python_generator_makes_a_client_that_works(
+async def test_the_generated_python_client_works(
     server: Server, signs_in: SignIn, generated: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Every operation, called as a typed method; the subscription runs over a connection that breaks."""
@@ -168,7 +168,7 @@ def test_the_guide_matches_the_examples():
         assert any(excerpt in source for source in sources), excerpt
 
 
-async def test_every_audit_of_graphql_over_http_is_met(server: Server):
+async def test_every_audit_of_graphql_over_http_passes(server: Server):
     """Including the audits for what a server should do."""
     output = await run("node", "--import", "tsx", "audit.ts", f"{server.url}/graphql")
     assert output.splitlines()[-1] == "61 of 61 audits passed"

@@ -81,7 +81,7 @@ async def test_links_lead_where_they_say(window: Window, pair: Pair):
     await expect(link).to_have_attribute("target", "_blank")
 
 
-async def test_few_emoji_alone_are_shown_large(window: Window, pair: Pair):
+async def test_a_message_of_a_few_emoji_is_shown_large(window: Window, pair: Pair):
     large = ["🇩🇪", "🇩🇪🇫🇷", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👍🏽", "👩‍👩‍👧‍👦 🎉", "❤", "❤️", "😀😀😀"]
     small = ["😀😀😀😀", "1", "12", "#", "🇦", "🇽🇽", "hi 😀", "👍🏽!"]
     for text in [*large, *small]:
@@ -103,7 +103,7 @@ async def test_endless_combining_marks_do_not_cover_other_messages(window: Windo
     assert [await bubbles.nth(number).screenshot() for number in (0, 2)] == with_it
 
 
-async def test_the_preview_of_an_own_message_keeps_its_direction(window: Window, pair: Pair):
+async def test_the_preview_of_the_user_s_message_keeps_its_direction(window: Window, pair: Pair):
     await pair.ada.sends(f"{RLO}שלום", to=pair.conversation)
     await window.signs_in(pair.ada.username)
     preview = window.row(pair.grace.username).locator(".preview")
@@ -113,7 +113,7 @@ async def test_the_preview_of_an_own_message_keeps_its_direction(window: Window,
     assert await preview.locator("bdi").evaluate("each => each.matches(':dir(rtl)')")
 
 
-async def test_a_message_without_visible_text_is_recognizable(
+async def test_a_message_without_visible_text_is_marked(
     window: Window, pair: Pair, database: Database
 ):
     sent = await pair.grace.sends("visible", to=pair.conversation)

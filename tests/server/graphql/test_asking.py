@@ -36,7 +36,7 @@ async def test_a_query_can_be_sent_by_get(http: httpx.AsyncClient, ada: Person):
 @pytest.mark.parametrize(
     "accept", ["application/json", "application/graphql-response+json", "text/event-stream"]
 )
-async def test_a_get_changes_nothing(http: httpx.AsyncClient, ada: Person, accept: str):
+async def test_a_mutation_by_get_is_rejected(http: httpx.AsyncClient, ada: Person, accept: str):
     new_name = f"{ada.username}-2"
     mutation = 'mutation { updateProfile(input: {username: "%s"}) { user { username } } }'
     for query in (mutation, f"query harmless {VIEWER} {mutation.replace('mutation', 'mutation harmful', 1)}"):
@@ -183,7 +183,7 @@ async def test_head_opens_no_stream_and_has_no_effects(http: httpx.AsyncClient, 
 @pytest.mark.parametrize(
     ("accept", "status"), [("application/json", 200), ("application/graphql-response+json", 400)]
 )
-async def test_clients_with_persisted_queries_are_told_to_send_the_text(
+async def test_a_persisted_query_is_answered_with_a_request_for_its_text(
     http: httpx.AsyncClient, accept: str, status: int
 ):
     """Apollo Client and urql look for this message or this code."""

@@ -54,7 +54,7 @@ async def test_a_mutation_over_sse_is_executed_once(ada: Person):
 
 
 @pytest.mark.parametrize("body", [UNKNOWN_FIELD, UNFIT_VARIABLE, MISSING_VARIABLE], ids=str)
-async def test_over_sse_an_invalid_operation_is_a_next_with_errors(
+async def test_an_invalid_operation_over_sse_is_a_next_with_errors(
     http: httpx.AsyncClient, body: dict[str, Any]
 ):
     asked = [
@@ -71,7 +71,7 @@ async def test_over_sse_an_invalid_operation_is_a_next_with_errors(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_over_sse_a_malformed_request_is_a_400(http: httpx.AsyncClient, method: str):
+async def test_a_malformed_request_over_sse_is_a_400(http: httpx.AsyncClient, method: str):
     response = await asks(http, method, "/graphql/stream", SYNTAX_ERROR, {})
     refused(response, 400)
     assert response.headers["content-type"] == JSON

@@ -268,8 +268,8 @@ async def test_a_request_with_hundreds_of_headers_is_rejected(server: Server):
     assert (allowed.status, rejected.status) == (200, 431)
 
 
-async def test_the_reason_of_a_request_that_offers_an_upgrade_is_told(server: Server):
-    """A request of HTTP/1.0 has no chunks, whatever it offers."""
+async def test_an_invalid_request_with_an_upgrade_gets_the_reason(server: Server):
+    """HTTP/1.0 has no chunked encoding, with or without an upgrade."""
     sent = post(query_named("mine"), OFFERS["h2c"], chunked=True).replace(
         b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1
     )

@@ -112,7 +112,7 @@ async def test_events_pass_immediately_over_http_2(front: Front):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/health/live", "/health/ready", "/metrics/"])
-async def test_what_is_for_the_operator_is_not_reachable_from_outside(front: Front, path: str):
+async def test_operator_endpoints_are_not_reachable_from_outside(front: Front, path: str):
     async with front.speaking() as http:
         assert (await http.get(path)).status_code == 404
         # The rest is: a page whose name only begins like that is the server's to answer.
