@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: over the caller's connection, or one of its own for `-x url=...`."""
+"""How Alembic reaches the database: over the caller's connection, or over a separate one for `-x url=...`."""
 
 import asyncio
 

@@ -313,7 +313,7 @@ def _work_of(result: PlanResult) -> int:
 
 class _Execution(StrawberryGraphQLCoreExecutionContext):
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
-        """Give each event of a subscription a field cache of its own.
+        """Give each event of a subscription its own field cache.
 
         graphql-core caches collected fields under the identity of a list that it creates for every event, and
         keeps the cache for the lifetime of the subscription: a leak of about 2 kB per event.

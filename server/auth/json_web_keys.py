@@ -99,7 +99,7 @@ class JsonWebKeys:
         return verified.header, verified.claims
 
     def _refresh(self) -> asyncio.Task[None] | None:
-        """Return the running fetch, or start one; None if the last one failed a moment ago."""
+        """Return the running fetch, or start one; None if the last one has just failed."""
         if self._fetching is None and time.monotonic() - self._failed > self._retry_seconds:
             self._fetching = asyncio.create_task(self._fetch_keys(), name="fetch of keys")
         return self._fetching

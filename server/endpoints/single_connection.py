@@ -64,7 +64,7 @@ class SingleConnections:
         *,
         body_limits: BodyLimits,
     ) -> None:
-        """Serve no streams yet; `keep` must run for as long as streams are served."""
+        """Serve no streams yet; `keep` must run while streams are served."""
         self._execution = execution
         self._database = execution.database
         self._broadcaster = execution.broadcaster

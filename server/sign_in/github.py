@@ -28,7 +28,7 @@ class GitHub:
         )
 
     async def check_issuer(self, issuer: str | None) -> None:
-        """Accept every response: GitHub does not send an issuer, and has a callback address of its own."""
+        """Accept every response: GitHub does not send an issuer, but has its own callback address."""
 
     async def identify(self, of: Secrets, code: str) -> Identified:
         """Return the account, by its numeric ID, which stays the same when the login changes."""
