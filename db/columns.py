@@ -1,8 +1,9 @@
 """The columns that a record is read from, which have the names of its fields."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from asyncpg import Record
 from sqlalchemy import ColumnElement, Table
@@ -19,10 +20,14 @@ class Columns(Generic[_R]):
     def __init__(self, record: type[_R], prefix: str = "") -> None:
         self._prefix = prefix
         self._names: tuple[str, ...] = record._fields
-        self._values: Callable[[Record], tuple[object, ...]] = itemgetter(
-            *(prefix + name for name in self._names)
-        )
-        self._make = record._make
+        values: Callable[[Record], tuple[object, ...]] = itemgetter(*(prefix + name for name in self._names))
+        make = cast("Callable[[Iterable[object]], _R]", partial(tuple[object, ...].__new__, record))
+
+        def read(row: Record) -> _R:
+            return make(values(row))
+
+        self.read = read
+        """Returns the record in a row. A closure, because a list reads it for every row."""
 
     def sql(self, source: str) -> str:
         """Return the list of columns to select from the table or subquery `source`."""
@@ -32,7 +37,3 @@ class Columns(Generic[_R]):
         """Return the columns of the table, for an SQLAlchemy select."""
         columns = [table.c[name] for name in self._names]
         return [column.label(self._prefix + column.name) for column in columns] if self._prefix else columns
-
-    def read(self, row: Record) -> _R:
-        """Return the record in the row."""
-        return self._make(self._values(row))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from types import TracebackType
 from typing import Any
 
 import asyncpg
@@ -68,7 +69,7 @@ class Database:
             DatabaseUnavailable: there is no connection, or it was lost. If it was lost during the commit, it
                 is unknown whether the transaction has been committed.
         """
-        async with self._connected() as connection, _begun(connection, _TRANSACTION):
+        async with self._connected() as connection, _Transaction(connection, _TRANSACTION):
             yield connection
 
     @asynccontextmanager
@@ -78,12 +79,12 @@ class Database:
         Raises:
             DatabaseUnavailable: there is no connection, or it was lost.
         """
-        async with self._connected() as connection, _begun(connection, _SNAPSHOT):
+        async with self._connected() as connection, _Transaction(connection, _SNAPSHOT):
             yield connection
 
     def _one_statement(self, connection: Connection) -> AbstractAsyncContextManager[None]:
         # Behind a pooler, preparing and executing a statement must reach the same server connection.
-        return _begun(connection, _TRANSACTION) if self.behind_pooler else nullcontext()
+        return _Transaction(connection, _TRANSACTION) if self.behind_pooler else nullcontext()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Connection]:
@@ -127,32 +128,50 @@ class Database:
             self._pool.terminate()
 
 
+class _Transaction:
+    """A transaction; a connection on which it cannot be rolled back is closed.
+
+    A class, because `asynccontextmanager` takes several times as long, and almost every request reads.
+    """
+
+    __slots__ = ("_begin", "_connection")
+
+    def __init__(self, connection: Connection, begin: str) -> None:
+        self._connection = connection
+        self._begin = begin
+
+    async def __aenter__(self) -> None:
+        await self._execute(self._begin)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self._execute("COMMIT")
+        else:
+            await self._roll_back()
+
+    async def _execute(self, statement: str) -> None:
+        try:
+            await self._connection.execute(statement)
+        except BaseException:
+            await self._roll_back()
+            raise
+
+    async def _roll_back(self) -> None:
+        try:
+            async with asyncio.timeout(_ROLLBACK_SECONDS):
+                await self._connection.execute("ROLLBACK")
+        except CONNECTION_ERRORS:
+            # The error before this one is raised.
+            self._connection.terminate()
+        except BaseException:
+            self._connection.terminate()
+            raise
+
+
 def _transaction_on(connection: Connection) -> AbstractAsyncContextManager[None]:
-    return _begun(connection, _TRANSACTION)
-
-
-@asynccontextmanager
-async def _begun(connection: Connection, begin: str) -> AsyncGenerator[None]:
-    """Run the block in a transaction. A connection on which it cannot be rolled back is closed."""
-    try:
-        await connection.execute(begin)
-        yield
-        await connection.execute("COMMIT")
-    except BaseException:
-        await _roll_back(connection)
-        raise
-
-
-async def _roll_back(connection: Connection) -> None:
-    try:
-        async with asyncio.timeout(_ROLLBACK_SECONDS):
-            await connection.execute("ROLLBACK")
-    except CONNECTION_ERRORS:
-        # The original error is more important than this one.
-        connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
+    return _Transaction(connection, _TRANSACTION)
 
 
 async def _keep_as_it_is(connection: object) -> None:

@@ -229,7 +229,7 @@ class Api:
             return too_large(self._limits.answer_bytes)
         budget.charge(_work_of(result) - operation.cost)
         answer = answer_of(result, faults, omitted_errors=result.omitted_errors)
-        if "errors" in answer or result.size * _MAX_ESCAPED_BYTES > self._limits.answer_bytes:
+        if "errors" in answer or result.max_size * _MAX_ESCAPED_BYTES > self._limits.answer_bytes:
             return self._within_bytes(answer)
         return answer
 

@@ -28,7 +28,7 @@ from graphql.pyutils import inspect, is_awaitable, is_iterable
 
 from plans.info import SelectedField
 from plans.resolvers import class_of
-from plans.run import Complete, Place, Run, path_of
+from plans.run import MAX_UNCOUNTED_CHARS, Complete, Place, Run, path_of
 from plans.unplannable import Unplannable
 
 PlanObject: TypeAlias = Callable[[Run, Any, Place], "dict[str, Any]"]
@@ -189,7 +189,7 @@ def _leaf(kind: GraphQLLeafType) -> Complete:
 
     def complete_leaf(run: Run, value: Any, _place: Place) -> Any:
         if type(value) is unchanged:
-            if unchanged is str:
+            if unchanged is str and len(value) > MAX_UNCOUNTED_CHARS:
                 run.count_text(value)
             return value
         if value is None or value is Undefined:
@@ -202,7 +202,7 @@ def _leaf(kind: GraphQLLeafType) -> Complete:
                 f"Expected `{inspect(kind)}.coerce_output_value({inspect(value)})` to return non-nullable"
                 f" value, returned: {inspect(coerced)}"
             )
-        if isinstance(coerced, str):
+        if isinstance(coerced, str) and len(coerced) > MAX_UNCOUNTED_CHARS:
             run.count_text(coerced)
         return coerced
 

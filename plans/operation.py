@@ -31,7 +31,7 @@ from graphql.pyutils import inspect, is_awaitable
 from plans.bounds import UNBOUNDED, Bounds, ResponseTooLarge
 from plans.info import SelectedField
 from plans.resolvers import Resolve, plan_subscriber
-from plans.run import Run
+from plans.run import MAX_UNCOUNTED_CHARS, Run
 from plans.selections import ResolveField, Selections
 from plans.unplannable import Unplannable
 from plans.variables import Variables
@@ -147,8 +147,8 @@ class PlanResult(ExecutionResult):
     """A response, with the work that it took.
 
     `work` is the number of completed fields, where awaited values and errors count as several fields. `size`
-    is the approximate size of the response in bytes. `omitted_errors` is the number of errors that are not in
-    `errors`.
+    is the approximate size of the response in bytes, without short strings. `omitted_errors` is the number of
+    errors that are not in `errors`.
     """
 
     __slots__ = ("omitted_errors", "size", "work")
@@ -160,6 +160,11 @@ class PlanResult(ExecutionResult):
         self.work = run.work
         self.size = run.size
         self.omitted_errors = run.omitted_errors
+
+    @property
+    def max_size(self) -> int:
+        """The size in bytes with short strings, at most: a character is up to four bytes."""
+        return self.size + self.work * 4 * MAX_UNCOUNTED_CHARS
 
 
 class BoundOperation:

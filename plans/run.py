@@ -25,6 +25,9 @@ Complete: TypeAlias = "Callable[[Run, Any, Place], Any]"
 
 _Waiting: TypeAlias = "tuple[Awaitable[Any], Complete, list[FieldNode], Place]"
 
+MAX_UNCOUNTED_CHARS = 64
+"""Shorter strings are not counted in the size of a response, which has a limited number of them."""
+
 # The number of tasks started in one turn of the event loop, which is also the largest batch of a loader.
 _TASKS_PER_TURN = 200
 # A task, and an exception with its traceback, take longer than a field and count as several.
@@ -74,7 +77,7 @@ class Run:
         self.pauses_at: float = bounds.fields_at_a_time
         """The amount of work at which a list postpones its remaining items."""
         self.size = 0
-        """The approximate size of the response so far in bytes, without the escapes of JSON."""
+        """The approximate size of the response so far in bytes, without short strings and JSON's escapes."""
         self.omitted_errors = 0
         """The number of errors that are not in `errors`."""
         self.context = context
@@ -99,8 +102,8 @@ class Run:
         self._postponed.append((complete_rest, place))
 
     def count_text(self, text: str) -> None:
-        """Add a string of the response to its size."""
-        self.size += len(text) if text.isascii() else size_of_text(text)
+        """Add a long string of the response to its size."""
+        self.size += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
     async def pause(self) -> None:
         """Give the event loop a turn.
@@ -210,11 +213,6 @@ class Run:
             self.is_null = True
         else:
             place[2][place[1]] = None  # pyright: ignore[reportArgumentType, reportCallIssue]  # a key of that container
-
-
-def size_of_text(text: str) -> int:
-    """Return the length of the text in UTF-8."""
-    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _cancel(waiting: Iterable[_Waiting]) -> None:

@@ -29,7 +29,7 @@ from graphql.pyutils import is_awaitable
 from plans.completion import Completion, PlanObject, unchanged_class
 from plans.info import SelectedField
 from plans.resolvers import Resolve, attribute_of, plan_resolver
-from plans.run import Place, Run, path_of, size_of_text
+from plans.run import MAX_UNCOUNTED_CHARS, Place, Run, path_of
 from plans.unplannable import Unplannable
 
 ResolveField: TypeAlias = Callable[[Run, Any, "dict[str, Any]", "Place | None"], None]
@@ -163,8 +163,8 @@ def _field(selected: SelectedField, resolve: Resolve, completion: Completion) ->
             value = getattr(source, name)
             if type(value) is str:
                 response[key] = value
-                # `Run.count_text` inlined, to avoid a call for every field.
-                run.size += len(value) if value.isascii() else size_of_text(value)
+                if len(value) > MAX_UNCOUNTED_CHARS:
+                    run.count_text(value)
             elif value is None and nullable:
                 response[key] = None
             else:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 
 from db.engine import Database, DatabaseUnavailable, naming_outages
 from db.statements import Connection
@@ -27,7 +27,7 @@ class Snapshot:
         self._ended = ended
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
-        self._opened: AsyncExitStack | None = None
+        self._opened: AbstractAsyncContextManager[Connection] | None = None
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Connection]:
@@ -43,18 +43,26 @@ class Snapshot:
                 raise asyncio.CancelledError
             if self._connection is None:
                 self._connection = await self._open()
-            with rejecting_outages(), naming_outages():
+            try:
                 yield self._connection
+            except Exception:
+                # They take time to enter, and few readers fail.
+                with rejecting_outages(), naming_outages():
+                    raise
 
     async def _open(self) -> Connection:
-        backoff = Backoff()
-        self._opened = AsyncExitStack()
+        backoff = None
         while True:
+            opened = self._database.snapshot()
             try:
-                return await self._opened.enter_async_context(self._database.snapshot())
+                connection = await opened.__aenter__()
             except DatabaseUnavailable as error:
                 if not self._waits:
                     raise Unavailable from error
+            else:
+                self._opened = opened
+                return connection
+            backoff = backoff or Backoff()
             await backoff.wait()
 
     async def give_back(self) -> None:
@@ -67,7 +75,7 @@ class Snapshot:
             if opened is not None:
                 # If the connection is lost now, what was read remains valid.
                 with suppress(DatabaseUnavailable):
-                    await opened.aclose()
+                    await opened.__aexit__(None, None, None)
 
     async def end(self) -> None:
         """Release the connection, and cancel all later readers."""

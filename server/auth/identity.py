@@ -24,6 +24,7 @@ from server.auth.origins import is_cross_site
 from server.auth.outbound import Unavailable
 from server.auth.token_issuer import TokenIssuer, looks_like_jwt
 from server.config.settings import Settings
+from server.http.headers import header
 from server.http.refusals import HttpRefusal
 from server.limits.rate_limits import RateLimits
 
@@ -115,17 +116,17 @@ class Identities:
         if identity.renews_cookie is not None and identity.expires_at is not None:
             renewing = Response()
             self._set_cookie(renewing, identity.renews_cookie, identity.expires_at)
-            [header] = [each for each in renewing.raw_headers if each[0] == b"set-cookie"]
-            request.scope[_RENEWAL] = header
+            [set_cookie] = [each for each in renewing.raw_headers if each[0] == b"set-cookie"]
+            request.scope[_RENEWAL] = set_cookie
         if identity.user is not None:
-            expected = request.headers.get(VIEWER_HEADER)
+            expected = header(request, VIEWER_HEADER)
             if expected is not None and expected != NodeType.USER.encode(identity.user.id):
                 return Identity(refused="Another user has signed in in this browser. Reload the page.")
             await self._limits.count_request_by(identity.user.id)
         return identity
 
     async def _identify(self, request: HTTPConnection) -> Identity:
-        authorization = request.headers.get("authorization")
+        authorization = header(request, "authorization")
         if authorization is not None and not _is_bearer(authorization):
             return Identity(refused="Only `Authorization: Bearer TOKEN` is supported.")
         token = self.token_of(request)
@@ -188,7 +189,7 @@ class Identities:
         Raises:
             HttpRefusal: 403, it is in the cookie, and a page of another origin sent the request.
         """
-        authorization = request.headers.get("authorization")
+        authorization = header(request, "authorization")
         if authorization is not None:
             return authorization[7:].strip() if _is_bearer(authorization) else None
         token = cookie_of(request, self._cookie)

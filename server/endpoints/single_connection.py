@@ -37,6 +37,7 @@ from server.graphql.request import GraphQLRequest, NothingToExecute, read_graphq
 from server.graphql.sse import Sse
 from server.http.accept import accept_of, best_match
 from server.http.bodies import BodyLimits
+from server.http.headers import header
 from server.http.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.http.responses import json_response
 from server.limits.budgets import Budgets
@@ -265,7 +266,7 @@ class SingleConnections:
 
 
 def _token_of(request: Request) -> str | None:
-    given = request.headers.get(TOKEN_HEADER)
+    given = header(request, TOKEN_HEADER)
     # Parsing the query is skipped for the usual request, which has none.
     return given or (request.query_params.get("token") if request.scope["query_string"] else None)
 

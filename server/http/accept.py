@@ -27,7 +27,8 @@ class _Range:
 
 def accept_of(request: Request) -> str | None:
     """Return the Accept header; several lines are joined into one list."""
-    return ", ".join(request.headers.getlist("accept")) or None
+    lines = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"accept"]
+    return ", ".join(lines) or None
 
 
 def best_match(accept: str | None, offers: Sequence[str]) -> str | None:

@@ -11,6 +11,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from server.http.framing import cycle_of
+from server.http.headers import header
 from server.http.refusals import HttpRefusal
 
 # No supported content type is longer, and longer ones would fill the cache.
@@ -35,11 +36,12 @@ async def read_json_object(request: Request, limits: BodyLimits) -> dict[str, An
         HttpRefusal: 415, the content type is not JSON, or there is a content encoding; 413 or 408, it exceeds
             a limit; 400, it is not a JSON object.
     """
-    if not _is_utf8_json(request.headers.get("content-type", "")[:_MAX_TYPE_CHARS]):
+    if not _is_utf8_json((header(request, "content-type") or "")[:_MAX_TYPE_CHARS]):
         raise HttpRefusal(
             415, "BAD_USER_INPUT", "Send JSON in UTF-8, with the content type application/json."
         )
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    encoding = header(request, "content-encoding")
+    if encoding is not None and encoding.strip().lower() != "identity":
         raise HttpRefusal(415, "BAD_USER_INPUT", "Content encodings are not supported. Send plain JSON.")
     return parse_json_object(await _read(request, limits), "The body")
 

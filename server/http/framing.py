@@ -133,8 +133,7 @@ class FramedRequests(HttpToolsProtocol):
             # The parser stops here, and `_parse` continues without the offer.
             self.scope["method"] = method.decode("ascii")
             return
-        self._check_transfer_encoding(version)
-        self._settle_host(version)
+        self._check_headers(version)
         if version == "1.0":
             self.expect_100_continue = False
             self._start(_answer_without_chunks)
@@ -205,35 +204,43 @@ class FramedRequests(HttpToolsProtocol):
             self.cycle.message_event.set()
             self.transport.close()
 
-    def _check_transfer_encoding(self, version: str) -> None:
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if not codings:
-            return
-        if version == "1.0":
-            raise BadRequest(BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
-        if [coding.strip().lower() for coding in codings] != [b"chunked"]:
-            raise BadRequest(b"501 Not Implemented", "the only transfer coding is chunked")
-
-    def _settle_host(self, version: str) -> None:
-        """Require exactly one Host, and replace it with the authority of an absolute request target.
+    def _check_headers(self, version: str) -> None:
+        """Require one Host and no other transfer coding than chunked; the target's authority replaces Host.
 
         https://www.rfc-editor.org/rfc/rfc9112#name-request-target
         """
-        hosts = [index for index, (name, _) in enumerate(self.headers) if name == b"host"]
-        if len(hosts) > 1 or (not hosts and version == "1.1"):
+        host_at, codings = None, None
+        for index, (name, value) in enumerate(self.headers):
+            if name == b"host":
+                if host_at is not None:
+                    raise BadRequest(BAD_REQUEST, "one Host header is required")
+                if _NOT_IN_HOST.search(value):
+                    raise BadRequest(BAD_REQUEST, "the Host header is not a host and port")
+                host_at = index
+            elif name == b"transfer-encoding":
+                codings = value if codings is None else codings + b"," + value
+        if host_at is None and version == "1.1":
             raise BadRequest(BAD_REQUEST, "one Host header is required")
-        if hosts and _NOT_IN_HOST.search(self.headers[hosts[0]][1]):
-            raise BadRequest(BAD_REQUEST, "the Host header is not a host and port")
+        if codings is not None:
+            if version == "1.0":
+                raise BadRequest(BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
+            if codings.strip().lower() != b"chunked":
+                raise BadRequest(b"501 Not Implemented", "the only transfer coding is chunked")
         if self.url[:1] not in {b"/", b"*"}:
-            try:
-                target = urlsplit(self.url)
-            except ValueError as error:
-                raise BadRequest(BAD_REQUEST, "the request target is not a URL") from error
-            if target.scheme not in {b"http", b"https"} or not target.netloc:
-                raise BadRequest(BAD_REQUEST, "the request target is not a path")
-            self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
-            if hosts:
-                self.headers[hosts[0]] = (b"host", target.netloc)
+            authority = self._make_target_relative()
+            if host_at is not None:
+                self.headers[host_at] = (b"host", authority)
+
+    def _make_target_relative(self) -> bytes:
+        """Replace the absolute request target with its path and query, and return its authority."""
+        try:
+            target = urlsplit(self.url)
+        except ValueError as error:
+            raise BadRequest(BAD_REQUEST, "the request target is not a URL") from error
+        if target.scheme not in {b"http", b"https"} or not target.netloc:
+            raise BadRequest(BAD_REQUEST, "the request target is not a path")
+        self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
+        return target.netloc
 
 
 class _Dropped(list[tuple[bytes, bytes]]):
