@@ -54,7 +54,6 @@ class GraphQLEndpoint:
         single_connections: SingleConnections,
         address_limit: AddressLimit,
         budgets: Budgets,
-        body_limits: BodyLimits,
         settings: Settings,
         graphiql: Response | None,
     ) -> None:
@@ -65,7 +64,7 @@ class GraphQLEndpoint:
         self._single_connections = single_connections
         self._address_limit = address_limit
         self._budgets = budgets
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._graphiql = graphiql
         self._admission = Admission()

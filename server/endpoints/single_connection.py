@@ -61,8 +61,6 @@ class SingleConnections:
         streams: OpenStreams,
         budgets: Budgets,
         settings: Settings,
-        *,
-        body_limits: BodyLimits,
     ) -> None:
         """Serve no streams yet; `keep` must run for as long as streams are served."""
         self._execution = execution
@@ -71,7 +69,7 @@ class SingleConnections:
         self._identities = identities
         self._streams = streams
         self._budgets = budgets
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._process_id = new_id()
         self._served: dict[UUID, ReservedStream] = {}

@@ -32,14 +32,13 @@ class SignInEndpoints:
         limits: RateLimits,
         settings: Settings,
         *,
-        body_limits: BodyLimits,
         dev_login: bool,
     ) -> None:
         self._database = database
         self._identities = identities
         self._sessions_ended = sessions_ended
         self._limits = limits
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._dev_login = dev_login
         self._time = settings.session_time()

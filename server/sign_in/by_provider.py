@@ -40,7 +40,7 @@ from server.sign_in.failures import (
 from server.sign_in.oauth import CodeRefused
 from server.sign_in.pending import Pending, PendingSignIns
 from server.sign_in.provider import Provider, Secrets
-from server.sign_in.seal import Seal
+from server.sign_in.seal import Seal, secret_key
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -59,8 +59,6 @@ class ProviderSignIn:
         *,
         sessions_ended: SessionsEnded,
         limits: RateLimits,
-        seal: Seal,
-        body_limits: BodyLimits,
         settings: Settings,
         public_url: str,
         dev_login: bool,
@@ -70,8 +68,9 @@ class ProviderSignIn:
         self._providers = {provider.id: provider for provider in providers}
         self._sessions_ended = sessions_ended
         self._limits = limits
+        seal = Seal(secret_key(settings), "sign-in under way")
         self._pending = PendingSignIns(seal, secure=public_url.startswith("https://"))
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._public_url = public_url
         self._dev_login = dev_login
