@@ -115,7 +115,7 @@ POSTGRES_15 := /usr/lib/postgresql/15/bin
 # The tests that depend on the version of PostgreSQL.
 TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_relays.py tests/server/limits \
 	tests/schema/test_reading.py tests/schema/test_removed_users.py tests/server/auth/test_sessions.py \
-	tests/server/endpoints/test_single_connection.py tests/server/sign_in
+	tests/server/auth/test_session_times.py tests/server/endpoints/test_single_connection.py tests/server/sign_in
 # Tests mostly wait, so more processes than cores are useful. The tests of a file share its servers.
 IN_PARALLEL := --numprocesses=4 --dist=loadfile
 test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
