@@ -12,7 +12,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -20,23 +19,18 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from realtime import wire
 from realtime.backoff import Backoff
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
+from realtime.relays.nats_interests import CONNECTION_ERRORS, Interests, subject_of, user_of
 from realtime.subscribers import Subscribers
 from realtime.tasks import running
 
 _QUEUED_HINTS = 10_000
-# How long a stream waits for the subscription of its subject. After that it reads the log later.
-_SUBSCRIBE_SECONDS = 1
 # An error that repeats with every attempt to connect, once a second, is logged at this interval.
 _SAME_WARNING_SECONDS = 60
-
-# While it reconnects, nats-py writes to the closed transport: uvloop raises a RuntimeError then.
-_CONNECTION_ERRORS = (OSError, TimeoutError, RuntimeError, nats.errors.Error)
 
 Advice = Callable[[Exception], str | None]
 """Returns which setting an operator should check after an error, or None."""
@@ -65,20 +59,6 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def subject_of(user_id: UUID) -> str:
-    """Return the subject of a user's hints."""
-    return f"messenger.inbox.{user_id.hex}"
-
-
-@dataclass(slots=True)
-class _Interest:
-    """How many streams of a user this process has, and the subscription of the user's subject."""
-
-    streams: int = 0
-    subscription: Subscription | None = None
-    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class _Client(Client):
     """nats-py's client, except that it requires TLS if it is asked for.
 
@@ -103,10 +83,9 @@ class NatsRelay:
         """Relay to these subscribers while `run` runs."""
         self._subscribers = subscribers
         self._advice = advice
-        self._interests: dict[UUID, _Interest] = {}
-        self._changed: dict[UUID, None] = {}
         self._hints: list[Hint | UUID] = []
         self._work = asyncio.Event()
+        self._interests = Interests(self._receive, self._work.set)
         self._recent_warnings: dict[str, float] = {}
 
     def send(self, hints: Sequence[Hint]) -> None:
@@ -124,23 +103,11 @@ class NatsRelay:
 
     async def receive(self, user_id: UUID) -> None:
         """Subscribe to the user's subject, until `ignore` has been called as often."""
-        interest = self._interests.setdefault(user_id, _Interest())
-        interest.streams += 1
-        self._note(user_id)
-        try:
-            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-                await interest.subscribed.wait()
-        except TimeoutError:
-            log.warning("NATS subscription timed out: hints may be late")
+        await self._interests.add(user_id)
 
     def ignore(self, user_id: UUID) -> None:
         """Undo one `receive`; unsubscribe if it was the last."""
-        self._interests[user_id].streams -= 1
-        self._note(user_id)
-
-    def _note(self, user_id: UUID) -> None:
-        self._changed[user_id] = None
-        self._work.set()
+        self._interests.remove(user_id)
 
     async def run(self, servers: Sequence[str], options: Mapping[str, Any]) -> None:
         """Keep a client that publishes and subscribes, until the task is cancelled."""
@@ -148,7 +115,7 @@ class NatsRelay:
         while not _is_cancelled():
             try:
                 await self._connected(servers, options, backoff)
-            except _CONNECTION_ERRORS as error:
+            except CONNECTION_ERRORS as error:
                 # The client reconnects by itself. Here it has given up, after wrong credentials for example.
                 self._warn("NATS connection failed", error)
             if not _is_cancelled():
@@ -175,22 +142,16 @@ class NatsRelay:
         )
         backoff.reset()
         try:
-            self._forget_subscriptions()
-            await self._subscribe(client)
+            self._interests.forget_subscriptions()
+            await self._interests.subscribe(client)
             await self._note_connected()
             while not client.is_closed and not _is_cancelled():
                 await self._work.wait()
                 self._work.clear()
                 await self._publish(client)
-                await self._subscribe(client)
+                await self._interests.subscribe(client)
         finally:
             await client.close()
-
-    def _forget_subscriptions(self) -> None:
-        """Have every subject subscribed again, because the client is a new one."""
-        for user_id, interest in self._interests.items():
-            interest.subscription = None
-            self._changed[user_id] = None
 
     async def _publish(self, client: Client) -> None:
         hints, self._hints = self._hints, []
@@ -200,33 +161,8 @@ class NatsRelay:
                     await client.publish(subject_of(hint), b"")
                 else:
                     await client.publish(subject_of(hint.user_id), wire.encode(hint).encode())
-            except _CONNECTION_ERRORS:
+            except CONNECTION_ERRORS:
                 HINTS_LOST.inc()
-
-    async def _subscribe(self, client: Client) -> None:
-        changed, self._changed = self._changed, {}
-        fresh: list[_Interest] = []
-        for user_id in changed:
-            interest = self._interests.get(user_id)
-            if interest is None:
-                continue
-            if interest.streams and interest.subscription is None:
-                interest.subscription = await client.subscribe(  # pyright: ignore[reportUnknownMemberType]
-                    subject_of(user_id), cb=self._receive
-                )
-                fresh.append(interest)
-            elif not interest.streams:
-                del self._interests[user_id]
-                if interest.subscription is not None:
-                    await interest.subscription.unsubscribe()
-        if fresh:
-            try:
-                # The server answers after it has processed what was sent before.
-                await client.flush(timeout=_SUBSCRIBE_SECONDS)
-            except _CONNECTION_ERRORS:
-                log.warning("NATS flush timed out")
-        for interest in fresh:
-            interest.subscribed.set()
 
     async def _receive(self, received: Msg) -> None:
         try:
@@ -237,7 +173,7 @@ class NatsRelay:
             log.warning("ignored a malformed hint", subject=received.subject)
         # The subject names the user whose log has to be read.
         with suppress(ValueError):
-            self._subscribers.wake(UUID(received.subject.rpartition(".")[2]))
+            self._subscribers.wake(user_of(received.subject))
 
     async def _note_connected(self) -> None:
         self._recent_warnings.clear()
