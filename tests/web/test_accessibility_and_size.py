@@ -28,14 +28,6 @@ FIRST_LOAD_BUDGET_BYTES = 170_000
 FIRST_LOAD_BUDGET_REQUESTS = 8
 
 
-@pytest.fixture
-async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
-    async with window_of(browser, pair.origin) as window:
-        yield window
-        assert window.asked_elsewhere == []
-        assert window.complaints == []
-
-
 async def test_five_hundred_messages_load_upwards_without_jumping(window: Window, pair: Pair):
     written = [f"{number} of 500" for number in range(500)]
     for number, content in enumerate(written):

@@ -58,14 +58,6 @@ LINKS: dict[str, list[tuple[str, str | None]]] = {
 }
 
 
-@pytest.fixture
-async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
-    async with window_of(browser, pair.origin) as window:
-        yield window
-        assert window.asked_elsewhere == []
-        assert window.complaints == []
-
-
 async def test_links_lead_where_they_say(window: Window, pair: Pair):
     for text in LINKS:
         await pair.grace.sends(text, to=pair.conversation)

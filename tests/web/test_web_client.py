@@ -25,15 +25,6 @@ from tests.support.web_client import HIDING, Pair, Window, held_back, browser_co
 pytestmark = needs_chromium
 
 
-@pytest.fixture
-async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
-    """A window that must not send requests to other hosts or write to the console."""
-    async with window_of(browser, pair.origin) as window:
-        yield window
-        assert window.asked_elsewhere == []
-        assert window.complaints == []
-
-
 async def test_two_users_exchange_messages(browser: Browser, pair: Pair):
     async with window_of(browser, pair.origin) as at_ada, window_of(browser, pair.origin) as at_grace:
         await at_grace.signs_in(pair.grace.username)
