@@ -70,6 +70,7 @@ class _Shared:
     public_url: str
     database: Database
     limits: RateLimits
+    budgets: Budgets
     address_limit: AddressLimit
     streams: OpenStreams
     identities: Identities
@@ -85,12 +86,13 @@ def build_application(
 ) -> Application:
     """Build the application, which browsers reach at `public_url`; `dev_login` enables sign-in by name."""
     limits = RateLimits(settings, database)
+    budgets = Budgets(settings)
     address_limit = AddressLimit(limits, settings.trusted_proxies)
     streams = OpenStreams(settings)
     token_issuer = _token_issuer(settings)
     providers = _providers(settings, public_url)
     identities = Identities(database, public_url, settings, limits, token_issuer)
-    shared = _Shared(settings, public_url, database, limits, address_limit, streams, identities)
+    shared = _Shared(settings, public_url, database, limits, budgets, address_limit, streams, identities)
     page, page_routes = _pages(settings)
     graphql, single_connections = _graphql(shared, broadcaster, page)
     routes = [
@@ -116,9 +118,8 @@ def _graphql(
         shared.sessions_ended,
         shared.limits.count_message,
     )
-    budgets = Budgets(shared.settings)
     single_connections = SingleConnections(
-        execution, shared.identities, shared.streams, budgets, shared.settings
+        execution, shared.identities, shared.streams, shared.budgets, shared.settings
     )
     endpoint = GraphQLEndpoint(
         execution=execution,
@@ -126,7 +127,7 @@ def _graphql(
         streams=shared.streams,
         single_connections=single_connections,
         address_limit=shared.address_limit,
-        budgets=budgets,
+        budgets=shared.budgets,
         settings=shared.settings,
         graphiql=page,
     )
