@@ -23,7 +23,7 @@ from execution.answers import (
     answer_of,
     encode_json,
     invalid,
-    refused,
+    last_answer,
     too_large,
 )
 from execution.budgets import BYTES_PER_FIELD, UNLIMITED, WORK_PER_SECOND, Budget
@@ -257,7 +257,7 @@ class Api:
             return
         finally:
             faults.close()
-        yield refused(refusal)
+        yield last_answer(refusal)
 
     async def _answers(
         self, operation: Operation, context: Context, faults: Faults, budget: Budget

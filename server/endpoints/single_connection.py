@@ -29,7 +29,7 @@ from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
 from resolvers.errors import AccountGone
-from server.auth.identity import Identities, Identity, cookie_renewal
+from server.auth.authentication import Authenticator, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.graphql import sse
 from server.graphql.execution import Execution
@@ -57,7 +57,7 @@ class SingleConnections:
     def __init__(
         self,
         execution: Execution,
-        identities: Identities,
+        authenticator: Authenticator,
         streams: OpenStreams,
         budgets: Budgets,
         settings: Settings,
@@ -66,7 +66,7 @@ class SingleConnections:
         self._execution = execution
         self._database = execution.database
         self._broadcaster = execution.broadcaster
-        self._identities = identities
+        self._authenticator = authenticator
         self._streams = streams
         self._budgets = budgets
         self._body_limits = BodyLimits.of(settings)
@@ -84,7 +84,7 @@ class SingleConnections:
         Raises:
             HttpRefusal: among others 404, the reservation does not exist, has ended or is another user's.
         """
-        identity = await self._identities.of(request)
+        identity = await self._authenticator.of(request)
         viewer = identity.user
         if request.method == "PUT":
             if viewer is None:

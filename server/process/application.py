@@ -15,7 +15,7 @@ from db.engine import Database
 from execution.api import Api
 from execution.limits import DocumentLimits
 from realtime.broadcaster import Broadcaster
-from server.auth.identity import VIEWER_HEADER, Identities
+from server.auth.authentication import VIEWER_HEADER, Authenticator
 from server.auth.token_issuer import TokenIssuer
 from server.config.manifests import read_manifest
 from server.config.settings import Settings
@@ -73,11 +73,11 @@ class _Shared:
     budgets: Budgets
     address_limit: AddressLimit
     streams: OpenStreams
-    identities: Identities
+    authenticator: Authenticator
 
     def sessions_ended(self, ids: Collection[UUID]) -> None:
         """Reject the tokens of these sessions from now on, and end their streams."""
-        self.identities.forget(ids)
+        self.authenticator.forget(ids)
         self.streams.end_sessions(ids)
 
 
@@ -91,8 +91,8 @@ def build_application(
     streams = OpenStreams(settings)
     token_issuer = _token_issuer(settings)
     providers = _providers(settings, public_url)
-    identities = Identities(database, public_url, settings, limits, token_issuer)
-    shared = _Shared(settings, public_url, database, limits, budgets, address_limit, streams, identities)
+    authenticator = Authenticator(database, public_url, settings, limits, token_issuer)
+    shared = _Shared(settings, public_url, database, limits, budgets, address_limit, streams, authenticator)
     page, page_routes = _pages(settings)
     graphql, single_connections = _graphql(shared, broadcaster, page)
     routes = [
@@ -119,11 +119,11 @@ def _graphql(
         shared.limits.count_message,
     )
     single_connections = SingleConnections(
-        execution, shared.identities, shared.streams, shared.budgets, shared.settings
+        execution, shared.authenticator, shared.streams, shared.budgets, shared.settings
     )
     endpoint = GraphQLEndpoint(
         execution=execution,
-        identities=shared.identities,
+        authenticator=shared.authenticator,
         streams=shared.streams,
         single_connections=single_connections,
         address_limit=shared.address_limit,
@@ -137,7 +137,7 @@ def _graphql(
 def _sign_in_routes(shared: _Shared, providers: Sequence[Provider], *, dev_login: bool) -> list[Route]:
     without_provider = SignInEndpoints(
         shared.database,
-        shared.identities,
+        shared.authenticator,
         shared.sessions_ended,
         shared.limits,
         shared.settings,
@@ -145,7 +145,7 @@ def _sign_in_routes(shared: _Shared, providers: Sequence[Provider], *, dev_login
     )
     with_provider = ProviderSignIn(
         shared.database,
-        shared.identities,
+        shared.authenticator,
         providers,
         sessions_ended=shared.sessions_ended,
         limits=shared.limits,
