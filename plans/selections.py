@@ -132,7 +132,7 @@ class _Field:
     https://spec.graphql.org/draft/#sec-Executing-Fields
     """
 
-    __slots__ = ("_complete", "_complete_exact", "_exact_class", "_nodes", "key", "nullable")
+    __slots__ = ("_complete", "_nodes", "complete_exact", "exact_class", "key", "nullable")
 
     def __init__(self, selected: SelectedField, completion: Completion) -> None:
         kind = selected.definition.type
@@ -140,13 +140,11 @@ class _Field:
         self.nullable = not is_non_null_type(kind)
         self._nodes = selected.nodes
         self._complete = completion.of(kind)
-        self._exact_class, self._complete_exact = completion.exact(kind)
+        self.exact_class, self.complete_exact = completion.exact(kind)
 
     def put(self, run: Run, value: Any, response: dict[str, Any], place: Place) -> None:
         """Complete and store what the field resolved to."""
-        if type(value) is self._exact_class:
-            response[self.key] = self._complete_exact(run, value, place)
-        elif isinstance(value, _NOTHING_TO_AWAIT) or not is_awaitable(value):
+        if isinstance(value, _NOTHING_TO_AWAIT) or not is_awaitable(value):
             response[self.key] = self._complete(run, value, place)
         else:
             # Reserves the key now: the fields of a response are in the order of their selection.
@@ -164,11 +162,16 @@ class _Field:
 def _planned_resolver(field: _Field, resolve: Resolve) -> ResolveField:
     """Resolve the field by calling its resolver."""
     key, nullable, put, fail = field.key, field.nullable, field.put, field.fail
+    exact_class, complete_exact = field.exact_class, field.complete_exact
 
     def resolve_field(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:
         place = (parent, key, response, nullable)
         try:
-            put(run, resolve(run, source, place), response, place)
+            value = resolve(run, source, place)
+            if type(value) is exact_class:
+                response[key] = complete_exact(run, value, place)
+            else:
+                put(run, value, response, place)
         except Exception as error:
             fail(run, error, place)
 
