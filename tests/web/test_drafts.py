@@ -7,7 +7,7 @@ from playwright.async_api import Browser, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import PHONE, Pair, Window, held_back, browser_context_of, send_to, window_of
+from tests.support.web_client import PHONE, Pair, Window, browser_context_of, held_back, send_to, window_of
 
 pytestmark = needs_chromium
 

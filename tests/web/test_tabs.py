@@ -138,6 +138,8 @@ async def test_tabs_without_locks_send_each_message_once(elsewhere: Elsewhere, p
         await expect(tab.page.get_by_text("Sending…")).to_have_count(0)
     # A request that the change of the network interrupts is sent again, with the same key.
     assert list(dict.fromkeys(sent)) == texts
-    query = "query ($id: ID!) { conversation(id: $id) { messages(last: 100) { edges { node { content } } } } }"
+    query = (
+        "query ($id: ID!) { conversation(id: $id) { messages(last: 100) { edges { node { content } } } } }"
+    )
     stored = (await pair.grace.asks(query, id=pair.conversation))["conversation"]["messages"]["edges"]
     assert [edge["node"]["content"] for edge in stored] == texts

@@ -59,7 +59,9 @@ async def test_every_browser_language_works(window: Window, pair: Pair, language
     await expect(window.page.get_by_role("heading", level=2, name="Today")).to_be_visible()
 
 
-async def test_dates_change_at_midnight_while_the_page_is_open(window: Window, pair: Pair, database: Database):
+async def test_dates_change_at_midnight_while_the_page_is_open(
+    window: Window, pair: Pair, database: Database
+):
     sent = await pair.grace.sends("before midnight", to=pair.conversation)
     await backdate(database, sent["id"], datetime(2026, 3, 9, 23, 30, tzinfo=UTC))
     await window.page.clock.install(time=datetime(2026, 3, 9, 23, 59, 30, tzinfo=UTC))
@@ -73,9 +75,7 @@ async def test_dates_change_at_midnight_while_the_page_is_open(window: Window, p
     await expect(when).to_have_attribute("datetime", "2026-03-09T23:30:00.000Z")
 
 
-async def test_a_new_time_zone_changes_the_displayed_times(
-    browser: Browser, pair: Pair, database: Database
-):
+async def test_a_new_time_zone_changes_the_displayed_times(browser: Browser, pair: Pair, database: Database):
     sent = await pair.grace.sends("when?", to=pair.conversation)
     await backdate(database, sent["id"], datetime(2026, 3, 9, 23, 30, tzinfo=UTC))
     async with window_of(browser, pair.origin, locale="en-US") as window:
