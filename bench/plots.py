@@ -10,7 +10,7 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
-from pygal import Line  # pyright: ignore[reportMissingTypeStubs]
+from pygal import Line  # pyright: ignore[reportMissingTypeStubs]  # pygal has no types
 
 from bench.measuring import PER_SECOND, Measured
 from bench.report import chosen_rounds

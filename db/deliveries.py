@@ -10,7 +10,7 @@ import structlog
 from asyncpg import PostgresError
 
 from db.held_conversations import HeldConversations
-from db.inboxes import Delivered, Outgoing, Refused, deliver_all
+from db.inboxes import Delivered, Outgoing, NotStored, deliver_all
 from db.outages import LOCK_ERRORS, DatabaseUnavailable, is_outage
 from db.statements import Connection
 
@@ -31,13 +31,13 @@ _DO_NOT_WAIT = "SET LOCAL lock_timeout = '100ms'"
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 Begin = Callable[[Connection], AbstractAsyncContextManager[None]]
-_Outcome = Delivered | Refused | Exception
+_Outcome = Delivered | NotStored | Exception
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     message: Outgoing
-    outcome: asyncio.Future[Delivered | Refused]
+    outcome: asyncio.Future[Delivered | NotStored]
 
 
 class Deliveries:
@@ -60,7 +60,7 @@ class Deliveries:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_MOST_WAITING)
         self._running = False
 
-    async def deliver(self, message: Outgoing) -> Delivered | Refused:
+    async def deliver(self, message: Outgoing) -> Delivered | NotStored:
         """Store the message like `inboxes.deliver`, regardless of errors of other messages in its batch.
 
         Raises:
@@ -70,7 +70,7 @@ class Deliveries:
         if not self._running:
             raise _stopped()
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Delivered | Refused] = loop.create_future()
+        outcome: asyncio.Future[Delivered | NotStored] = loop.create_future()
         try:
             self._queue.put_nowait(_Waiting(message, outcome))
         except asyncio.QueueFull as error:
@@ -226,7 +226,7 @@ def _tell(batch: Sequence[_Waiting], outcomes: Sequence[_Outcome]) -> None:
             each.outcome.set_result(outcome)
 
 
-def _expire(outcome: asyncio.Future[Delivered | Refused]) -> None:
+def _expire(outcome: asyncio.Future[Delivered | NotStored]) -> None:
     if not outcome.done():
         outcome.set_exception(DatabaseUnavailable("timed out waiting to store the message"))
 

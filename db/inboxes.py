@@ -42,7 +42,7 @@ class Delivered:
     positions: Mapping[UUID, int]
 
 
-class Refused(Enum):
+class NotStored(Enum):
     """Why a message was not stored."""
 
     NO_CONVERSATION = "the author does not participate in a conversation with this ID"
@@ -244,7 +244,7 @@ _DELIVER_ALL = Statement(
 )
 
 
-async def deliver_all(connection: Connection, batch: Sequence[Outgoing]) -> Sequence[Delivered | Refused]:
+async def deliver_all(connection: Connection, batch: Sequence[Outgoing]) -> Sequence[Delivered | NotStored]:
     """Store the messages in one statement, with the same results as `deliver` for one after the other.
 
     Raises:
@@ -262,11 +262,11 @@ async def deliver_all(connection: Connection, batch: Sequence[Outgoing]) -> Sequ
         contents=[each.content for each in batch],
         keys=[each.idempotency_key for each in batch],
     )
-    outcomes: list[Delivered | Refused] = [Refused.NO_CONVERSATION] * len(batch)
+    outcomes: list[Delivered | NotStored] = [NotStored.NO_CONVERSATION] * len(batch)
     for row in rows:
         index: int = row["place"] - 1
         if row["seq"] is None:
-            outcomes[index] = Refused.KEY_USED
+            outcomes[index] = NotStored.KEY_USED
             continue
         sent = batch[index]
         message = Message(
@@ -281,14 +281,14 @@ async def deliver_all(connection: Connection, batch: Sequence[Outgoing]) -> Sequ
     return outcomes
 
 
-async def _deliver_alone(connection: Connection, message: Outgoing) -> Delivered | Refused:
+async def _deliver_alone(connection: Connection, message: Outgoing) -> Delivered | NotStored:
     try:
         delivered = await deliver(
             connection, message.conversation_id, message.author_id, message.content, message.idempotency_key
         )
     except IdempotencyKeyUsed:
-        return Refused.KEY_USED
-    return delivered or Refused.NO_CONVERSATION
+        return NotStored.KEY_USED
+    return delivered or NotStored.NO_CONVERSATION
 
 
 _STATE = Statement(

@@ -92,7 +92,7 @@ def refusal(message: str, code: str) -> Answer:
     return {"errors": [{"message": message, "extensions": {"code": code}}]}
 
 
-def refused(cause: Refusal) -> Answer:
+def last_answer(cause: Refusal) -> Answer:
     """Return the last answer of a stream that ends because of this error."""
     return {"errors": [_of_refusal(GraphQLError(str(cause)), cause)]}
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 import strawberry
-from graphql import Executor, GraphQLError, GraphQLInputObjectType, GraphQLSchema
+from graphql import Executor, GraphQLError, GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext, ExecutionResult
@@ -23,7 +23,7 @@ from execution.answers import (
     answer_of,
     encode_json,
     invalid,
-    refused,
+    last_answer,
     too_large,
 )
 from execution.budgets import BYTES_PER_FIELD, UNLIMITED, WORK_PER_SECOND, Budget
@@ -257,7 +257,7 @@ class Api:
             return
         finally:
             faults.close()
-        yield refused(refusal)
+        yield last_answer(refusal)
 
     async def _answers(
         self, operation: Operation, context: Context, faults: Faults, budget: Budget
@@ -318,8 +318,8 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
         graphql-core caches collected fields under the identity of a list that it creates for every event, and
         keeps the cache for the lifetime of the subscription: a leak of about 2 kB per event.
         """
-        execution = cast(Executor[Any], super().build_per_event_executor(payload))  # pyright: ignore[reportUnknownMemberType]
-        execution._relevant_sub_fields = {}  # pyright: ignore[reportPrivateUsage]
+        execution = cast(Executor[Any], super().build_per_event_executor(payload))  # pyright: ignore[reportUnknownMemberType]  # of Unknown
+        execution._relevant_sub_fields = {}
         return execution
 
 
@@ -335,8 +335,8 @@ class _Schema(strawberry.Schema):
         All schemas of the process share the types of introspection, so another schema may have changed them.
         """
         # https://spec.graphql.org/draft/#sec-The-__Type-Type
-        fields = self._schema.type_map["__Type"].fields  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-        fields["isOneOf"].resolve = _is_one_of
+        kind = cast(GraphQLObjectType, self._schema.type_map["__Type"])
+        kind.fields["isOneOf"].resolve = _is_one_of
 
     def process_errors(self, errors: list[Any], execution_context: ExecutionContext | None = None) -> None:
         """Log nothing: `answer_of` logs, because it can tell the server's faults from client errors."""

@@ -79,7 +79,11 @@ class Selections:
         selected = self._selected(parent, details)
         if selected.definition is TypeNameMetaFieldDef:
             return _type_name(selected.key, parent.name)
-        return _field(selected, plan_resolver(selected), Completion(selected, partial(self._object, details)))
+        field = _Field(selected, Completion(selected, partial(self._object, details)))
+        name, unchanged = attribute_of(selected), unchanged_class(selected.definition.type)
+        if name is None or unchanged is None:
+            return _planned_resolver(field, plan_resolver(selected))
+        return _planned_text(field, name) if unchanged is str else _planned_attribute(field, name, unchanged)
 
     def _selected(self, parent: GraphQLObjectType, details: FieldDetailsList) -> SelectedField:
         if any(each.fragment_variable_values for each in details):
@@ -122,41 +126,61 @@ def _type_name(key: str, name: str) -> ResolveField:
     return resolve
 
 
-def _field(selected: SelectedField, resolve: Resolve, completion: Completion) -> ResolveField:
-    """Resolve and complete a field.
+class _Field:
+    """A selected field: stores its values in the response's object, or records that it failed.
 
     https://spec.graphql.org/draft/#sec-Executing-Fields
     """
-    key, nodes, kind = selected.key, selected.nodes, selected.definition.type
-    nullable, complete = not is_non_null_type(kind), completion.of(kind)
-    exact_class, complete_exact = completion.exact(kind)
 
-    def put(run: Run, value: Any, response: dict[str, Any], place: Place) -> None:
-        if type(value) is exact_class:
-            response[key] = complete_exact(run, value, place)
-        elif isinstance(value, _NOTHING_TO_AWAIT) or not is_awaitable(value):
-            response[key] = complete(run, value, place)
+    __slots__ = ("_complete", "_nodes", "complete_exact", "exact_class", "key", "nullable")
+
+    def __init__(self, selected: SelectedField, completion: Completion) -> None:
+        kind = selected.definition.type
+        self.key = selected.key
+        self.nullable = not is_non_null_type(kind)
+        self._nodes = selected.nodes
+        self._complete = completion.of(kind)
+        self.exact_class, self.complete_exact = completion.exact(kind)
+
+    def put(self, run: Run, value: Any, response: dict[str, Any], place: Place) -> None:
+        """Complete and store what the field resolved to."""
+        if isinstance(value, _NOTHING_TO_AWAIT) or not is_awaitable(value):
+            response[self.key] = self._complete(run, value, place)
         else:
             # Reserves the key now: the fields of a response are in the order of their selection.
-            response[key] = None
-            run.wait_for(value, complete, nodes, place)
+            response[self.key] = None
+            run.wait_for(value, self._complete, self._nodes, place)
 
-    def fail(run: Run, error: Exception, place: Place) -> None:
-        locate = partial(located_error, error, nodes, path_of(place))
-        if not nullable:
+    def fail(self, run: Run, error: Exception, place: Place) -> None:
+        """Record an error of the field, or raise it if the field is not nullable."""
+        locate = partial(located_error, error, self._nodes, path_of(place))
+        if not self.nullable:
             raise locate() from error
         run.fail(locate, place)
+
+
+def _planned_resolver(field: _Field, resolve: Resolve) -> ResolveField:
+    """Resolve the field by calling its resolver."""
+    key, nullable, put, fail = field.key, field.nullable, field.put, field.fail
+    exact_class, complete_exact = field.exact_class, field.complete_exact
 
     def resolve_field(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:
         place = (parent, key, response, nullable)
         try:
-            put(run, resolve(run, source, place), response, place)
+            value = resolve(run, source, place)
+            if type(value) is exact_class:
+                response[key] = complete_exact(run, value, place)
+            else:
+                put(run, value, response, place)
         except Exception as error:
             fail(run, error, place)
 
-    name, unchanged = attribute_of(selected), unchanged_class(kind)
-    if name is None or unchanged is None:
-        return resolve_field
+    return resolve_field
+
+
+def _planned_text(field: _Field, name: str) -> ResolveField:
+    """Resolve the field to an attribute of its source that is a string."""
+    key, nullable, put, fail = field.key, field.nullable, field.put, field.fail
 
     def resolve_text(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:
         try:
@@ -172,6 +196,13 @@ def _field(selected: SelectedField, resolve: Resolve, completion: Completion) ->
         except Exception as error:
             fail(run, error, (parent, key, response, nullable))
 
+    return resolve_text
+
+
+def _planned_attribute(field: _Field, name: str, unchanged: type) -> ResolveField:
+    """Resolve the field to an attribute of its source that is the response's value if it is of this class."""
+    key, nullable, put, fail = field.key, field.nullable, field.put, field.fail
+
     def resolve_attribute(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:
         try:
             value = getattr(source, name)
@@ -182,4 +213,4 @@ def _field(selected: SelectedField, resolve: Resolve, completion: Completion) ->
         except Exception as error:
             fail(run, error, (parent, key, response, nullable))
 
-    return resolve_text if unchanged is str else resolve_attribute
+    return resolve_attribute

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from db.engine import Database
-from db.inboxes import Delivered, Outgoing, Refused
+from db.inboxes import Delivered, Outgoing, NotStored
 from db.records import User
 from db.statements import Connection
 from realtime.broadcaster import Broadcaster
@@ -166,7 +166,7 @@ class Context:
             async with self.database.transaction() as connection:
                 yield connection
 
-    async def deliver(self, message: Outgoing) -> Delivered | Refused:
+    async def deliver(self, message: Outgoing) -> Delivered | NotStored:
         """Store a message. Later reads see it.
 
         Raises:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from db import messages
-from db.inboxes import Outgoing, Refused
+from db.inboxes import NotStored, Outgoing
 from db.records import InboxEntry, Message, User
 from realtime.hints import Hint
 from resolvers.content import check_content
@@ -77,9 +77,9 @@ async def create_message(
     if conversation_id is None:
         raise no_such_conversation()
     delivered = await context.deliver(Outgoing(conversation_id, viewer.id, text, key))
-    if delivered is Refused.NO_CONVERSATION:
+    if delivered is NotStored.NO_CONVERSATION:
         raise no_such_conversation()
-    if delivered is Refused.KEY_USED:
+    if delivered is NotStored.KEY_USED:
         async with context.reading() as connection:
             first = await messages.by_idempotency_key(connection, viewer.id, key) if key else None
         if first is None or (first.conversation_id, first.content) != (conversation_id, text):

@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -21,23 +20,18 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from realtime import wire
 from realtime.backoff import Backoff
 from realtime.hints import Hint
 from realtime.metrics import HINTS_LOST
+from realtime.relays.nats_interests import CONNECTION_ERRORS, Interests, subject_of, user_of
 from realtime.subscribers import Subscribers
 from realtime.tasks import running
 
 _QUEUED_HINTS = 10_000
-# How long a stream waits for the subscription of its subject. After that it reads the log later.
-_SUBSCRIBE_SECONDS = 1
-# An error that recurs with every attempt to connect, once a second, is logged only at this interval.
+# An error that repeats with every attempt to connect, once a second, is logged at this interval.
 _SAME_WARNING_SECONDS = 60
-
-# While reconnecting, nats-py writes to the closed transport, and uvloop raises a RuntimeError.
-_CONNECTION_ERRORS = (OSError, TimeoutError, RuntimeError, nats.errors.Error)
 
 Advice = Callable[[Exception], str | None]
 """Returns which setting an operator should check after an error, or None."""
@@ -66,20 +60,6 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def subject_of(user_id: UUID) -> str:
-    """Return the subject of a user's hints."""
-    return f"messenger.inbox.{user_id.hex}"
-
-
-@dataclass(slots=True)
-class _Interest:
-    """The number of a user's streams in this process, and the subscription to the user's subject."""
-
-    streams: int = 0
-    subscription: Subscription | None = None
-    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class _Client(Client):
     """nats-py's client, but it refuses servers without TLS if TLS is configured.
 
@@ -104,10 +84,9 @@ class NatsRelay:
         """Relay to these subscribers while `run` runs."""
         self._subscribers = subscribers
         self._advice = advice
-        self._interests: dict[UUID, _Interest] = {}
-        self._changed: dict[UUID, None] = {}
         self._hints: list[Hint | UUID] = []
         self._work = asyncio.Event()
+        self._interests = Interests(self._receive, self._work.set)
         self._recent_warnings: dict[str, float] = {}
 
     def send(self, hints: Sequence[Hint]) -> None:
@@ -125,23 +104,11 @@ class NatsRelay:
 
     async def receive(self, user_id: UUID) -> None:
         """Subscribe to the user's subject until `ignore` has been called as often as this."""
-        interest = self._interests.setdefault(user_id, _Interest())
-        interest.streams += 1
-        self._note(user_id)
-        try:
-            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-                await interest.subscribed.wait()
-        except TimeoutError:
-            log.warning("NATS subscription timed out: hints may be late")
+        await self._interests.add(user_id)
 
     def ignore(self, user_id: UUID) -> None:
         """Undo one `receive`; unsubscribe if it was the last."""
-        self._interests[user_id].streams -= 1
-        self._note(user_id)
-
-    def _note(self, user_id: UUID) -> None:
-        self._changed[user_id] = None
-        self._work.set()
+        self._interests.remove(user_id)
 
     async def run(self, servers: Sequence[str], options: Mapping[str, Any]) -> None:
         """Keep a client connected that publishes and subscribes, until the task is cancelled."""
@@ -149,7 +116,7 @@ class NatsRelay:
         while not _is_cancelled():
             try:
                 await self._connected(servers, options, backoff)
-            except _CONNECTION_ERRORS as error:
+            except CONNECTION_ERRORS as error:
                 # The client reconnects by itself, but gives up after some errors, such as wrong credentials.
                 self._warn("NATS connection failed", error)
             if not _is_cancelled():
@@ -176,22 +143,16 @@ class NatsRelay:
         )
         backoff.reset()
         try:
-            self._forget_subscriptions()
-            await self._subscribe(client)
+            self._interests.forget_subscriptions()
+            await self._interests.subscribe(client)
             await self._note_connected()
             while not client.is_closed and not _is_cancelled():
                 await self._work.wait()
                 self._work.clear()
                 await self._publish(client)
-                await self._subscribe(client)
+                await self._interests.subscribe(client)
         finally:
             await client.close()
-
-    def _forget_subscriptions(self) -> None:
-        """Subscribe to all subjects again, because the client is new."""
-        for user_id, interest in self._interests.items():
-            interest.subscription = None
-            self._changed[user_id] = None
 
     async def _publish(self, client: Client) -> None:
         hints, self._hints = self._hints, []
@@ -201,33 +162,8 @@ class NatsRelay:
                     await client.publish(subject_of(hint), b"")
                 else:
                     await client.publish(subject_of(hint.user_id), wire.encode(hint).encode())
-            except _CONNECTION_ERRORS:
+            except CONNECTION_ERRORS:
                 HINTS_LOST.inc()
-
-    async def _subscribe(self, client: Client) -> None:
-        changed, self._changed = self._changed, {}
-        fresh: list[_Interest] = []
-        for user_id in changed:
-            interest = self._interests.get(user_id)
-            if interest is None:
-                continue
-            if interest.streams and interest.subscription is None:
-                interest.subscription = await client.subscribe(  # pyright: ignore[reportUnknownMemberType]
-                    subject_of(user_id), cb=self._receive
-                )
-                fresh.append(interest)
-            elif not interest.streams:
-                del self._interests[user_id]
-                if interest.subscription is not None:
-                    await interest.subscription.unsubscribe()
-        if fresh:
-            try:
-                # The server responds after it has processed the subscriptions.
-                await client.flush(timeout=_SUBSCRIBE_SECONDS)
-            except _CONNECTION_ERRORS:
-                log.warning("NATS flush timed out")
-        for interest in fresh:
-            interest.subscribed.set()
 
     async def _receive(self, received: Msg) -> None:
         try:
@@ -238,7 +174,7 @@ class NatsRelay:
             log.warning("ignored a malformed hint", subject=received.subject)
         # The subject names the user whose log has to be read.
         with suppress(ValueError):
-            self._subscribers.wake(UUID(received.subject.rpartition(".")[2]))
+            self._subscribers.wake(user_of(received.subject))
 
     async def _note_connected(self) -> None:
         self._recent_warnings.clear()

@@ -11,7 +11,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from server.auth.outbound import Unavailable
+from server.auth.outbound import ServiceUnavailable
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class JsonWebKeys:
 
         Raises:
             TokenNotTrusted: it is not signed with one of the keys, by one of the algorithms.
-            Unavailable: the keys are not available.
+            ServiceUnavailable: the keys are not available.
         """
         # Unknown parameters in the header are harmless; critical ones are rejected regardless.
         registry = JWSRegistry(
@@ -80,7 +80,7 @@ class JsonWebKeys:
             if age > self._stale_seconds:
                 await _finished(fetching)
                 if self._fetched == fetched:
-                    raise Unavailable("the issuer's keys are not available")
+                    raise ServiceUnavailable("the issuer's keys are not available")
         try:
             try:
                 verified = jwt.decode(token, self._keys, registry=registry)
@@ -109,7 +109,7 @@ class JsonWebKeys:
         try:
             self._keys = _public_keys(await self._fetch())
             self._fetched = time.monotonic()
-        except Unavailable as error:
+        except ServiceUnavailable as error:
             self._failed = time.monotonic()
             log.warning("signing keys not fetched", error=str(error))
         except Exception:
@@ -130,7 +130,7 @@ def _public_keys(found: dict[str, Any]) -> KeySet:
     """Return the keys that can verify a signature by one of the algorithms."""
     listed = found.get("keys")
     if not isinstance(listed, list):
-        raise Unavailable("the response is not a JSON Web Key Set")
+        raise ServiceUnavailable("the response is not a JSON Web Key Set")
     keys: list[Key] = []
     for data in cast("list[Any]", listed):
         key_type = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}.get(data.get("kty"))

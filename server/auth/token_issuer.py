@@ -44,7 +44,7 @@ class TokenIssuer:
 
         Raises:
             TokenNotTrusted: the signature, issuer, audience or lifetime is wrong.
-            Unavailable: the issuer's keys are not available.
+            ServiceUnavailable: the issuer's keys are not available.
         """
         _, claims = await self._keys.claims_of(token)
         try:

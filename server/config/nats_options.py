@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 import nats.errors
-import nkeys  # pyright: ignore[reportMissingTypeStubs]
+import nkeys
 from pydantic import AfterValidator, FilePath
 
 _JWT = re.compile(rb"-BEGIN NATS USER JWT-+\s+([\w.-]+)\s")
@@ -78,10 +78,10 @@ class Credentials:
             InvalidUserCredentialsError: the file does not contain a valid key.
         """
         try:
-            key = nkeys.from_seed(self._found(_SEED))  # pyright: ignore[reportUnknownMemberType]
+            key = nkeys.from_seed(self._found(_SEED))
         except (nkeys.NkeysError, ValueError) as error:
             raise nats.errors.InvalidUserCredentialsError from error
-        signature = key.sign(nonce.encode())  # pyright: ignore[reportUnknownMemberType]
+        signature = key.sign(nonce.encode())
         return base64.b64encode(signature)
 
     def check(self) -> None:

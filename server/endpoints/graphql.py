@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from db.engine import DatabaseUnavailable
 from execution.answers import Answer, encode_json, invalid
 from resolvers.errors import RateLimited
-from server.auth.identity import Identities, Identity, cookie_renewal
+from server.auth.authentication import Authenticator, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.endpoints.single_connection import SingleConnections
 from server.graphql import multipart, sse
@@ -49,23 +49,22 @@ class GraphQLEndpoint:
         self,
         *,
         execution: Execution,
-        identities: Identities,
+        authenticator: Authenticator,
         streams: OpenStreams,
         single_connections: SingleConnections,
         address_limit: AddressLimit,
         budgets: Budgets,
-        body_limits: BodyLimits,
         settings: Settings,
         graphiql: Response | None,
     ) -> None:
         """Execute requests; show browsers the GraphiQL page if it is given."""
         self._execution = execution
-        self._identities = identities
+        self._authenticator = authenticator
         self._streams = streams
         self._single_connections = single_connections
         self._address_limit = address_limit
         self._budgets = budgets
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._graphiql = graphiql
         self._admission = Admission()
@@ -101,7 +100,7 @@ class GraphQLEndpoint:
             return page
         if media_type == sse.MEDIA_TYPE and request.headers.get("last-event-id") == sse.OVER:
             return Response(status_code=204)
-        identity = await self._identities.of(request)
+        identity = await self._authenticator.of(request)
         try:
             graphql_request = await read_graphql_request(
                 request,

@@ -29,7 +29,7 @@ from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
 from resolvers.errors import AccountGone
-from server.auth.identity import Identities, Identity, cookie_renewal
+from server.auth.authentication import Authenticator, Identity, cookie_renewal
 from server.config.settings import Settings
 from server.graphql import sse
 from server.graphql.execution import Execution
@@ -58,21 +58,19 @@ class SingleConnections:
     def __init__(
         self,
         execution: Execution,
-        identities: Identities,
+        authenticator: Authenticator,
         streams: OpenStreams,
         budgets: Budgets,
         settings: Settings,
-        *,
-        body_limits: BodyLimits,
     ) -> None:
         """Serve no streams yet; `keep` must run while streams are served."""
         self._execution = execution
         self._database = execution.database
         self._broadcaster = execution.broadcaster
-        self._identities = identities
+        self._authenticator = authenticator
         self._streams = streams
         self._budgets = budgets
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._process_id = new_id()
         self._served: dict[UUID, ReservedStream] = {}
@@ -87,7 +85,7 @@ class SingleConnections:
         Raises:
             HttpRefusal: among others 404, the reservation does not exist, has ended or is another user's.
         """
-        identity = await self._identities.of(request)
+        identity = await self._authenticator.of(request)
         viewer = identity.user
         if request.method == "PUT":
             if viewer is None:

@@ -12,7 +12,7 @@ from execution.api import Api, LiveOperation, Operation
 from execution.budgets import Budget
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
-from server.auth.identity import Identity
+from server.auth.authentication import Identity
 from server.graphql.request import GraphQLRequest
 from server.graphql.trusted_documents import TrustedDocuments
 from server.observability.metrics import OPERATIONS

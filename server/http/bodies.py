@@ -10,6 +10,7 @@ from typing import Any, NoReturn, cast
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
+from server.config.settings import Settings
 from server.http.framing import cycle_of
 from server.http.headers import header
 from server.http.refusals import HttpRefusal
@@ -27,6 +28,11 @@ class BodyLimits:
 
     max_bytes: int
     within_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "BodyLimits":
+        """Return the limits of the settings."""
+        return cls(settings.max_body_bytes, settings.read_timeout_seconds)
 
 
 async def read_json_object(request: Request, limits: BodyLimits) -> dict[str, Any]:

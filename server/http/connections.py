@@ -110,7 +110,7 @@ class Connection(BoundedHeads):
 
     def on_headers_complete(self) -> None:
         """Put this connection into the request's scope, where `connection_of` finds it."""
-        self.scope["extensions"] = {_EXTENSION: self}  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType]  # not in uvicorn's type
+        self.scope["extensions"] = {_EXTENSION: self}  # pyright: ignore[reportGeneralTypeIssues]  # not in uvicorn's type
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -146,14 +146,14 @@ class FramedRequests(HttpToolsProtocol):
 
     def _start(self, wrapped: Callable[[ASGIApp], ASGIApp] | None) -> None:
         """Start the application, wrapped if the request needs it, once earlier responses are complete."""
-        app: ASGIApp = self.app  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAssignmentType]
+        app: ASGIApp = self.app  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # uvicorn does not type it
         try:
             if wrapped is not None:
-                self.app = wrapped(app)  # pyright: ignore[reportAttributeAccessIssue]  # uvicorn's types of ASGI
+                self.app = wrapped(app)
             super().on_headers_complete()
         finally:
-            self.app = app  # pyright: ignore[reportAttributeAccessIssue]
-        self.scope.setdefault("extensions", {})[CYCLE] = self.cycle  # pyright: ignore[reportArgumentType]
+            self.app = app
+        self.scope.setdefault("extensions", {})[CYCLE] = self.cycle  # pyright: ignore[reportArgumentType]  # not in uvicorn's type
 
     def on_body(self, body: bytes) -> None:
         self._bytes_without_body = 0
@@ -195,7 +195,7 @@ class FramedRequests(HttpToolsProtocol):
             self._start(lambda _: refusal)
         elif self.pipeline:
             # The application has not been started, and the request is the newest one waiting.
-            self.pipeline[0] = (self.cycle, refusal)  # pyright: ignore[reportArgumentType]
+            self.pipeline[0] = (self.cycle, refusal)  # pyright: ignore[reportArgumentType]  # uvicorn's types of ASGI
         else:
             if not self.cycle.response_started:
                 self.transport.write(transferred)

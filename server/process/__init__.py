@@ -1,1 +1,1 @@
-"""The process: command line, start, serving, supervision of workers, and shutdown."""
+"""The process: command line, start, the application, serving, supervision of workers, and shutdown."""

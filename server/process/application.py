@@ -1,24 +1,21 @@
 """Building the ASGI application from its parts."""
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
-from starlette.exceptions import HTTPException
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
-from db.engine import Database, DatabaseUnavailable
+from db.engine import Database
 from execution.api import Api
 from execution.limits import DocumentLimits
 from realtime.broadcaster import Broadcaster
-from server.auth.identity import VIEWER_HEADER, Identities
+from server.auth.authentication import VIEWER_HEADER, Authenticator
 from server.auth.token_issuer import TokenIssuer
 from server.config.manifests import read_manifest
 from server.config.settings import Settings
@@ -28,25 +25,19 @@ from server.endpoints.health import OperatorEndpoints
 from server.endpoints.single_connection import TOKEN_HEADER, SingleConnections
 from server.endpoints.web_client import web_client
 from server.graphql.execution import Execution
-from server.graphql.request import HTML, JSON
 from server.graphql.trusted_documents import TrustedDocuments
-from server.http.accept import accept_of, best_match
-from server.http.bodies import BodyLimits
 from server.http.cors import with_cors
 from server.http.heads import HeadLimit
 from server.http.masked_faults import MaskedFaults
-from server.http.problem_page import problem_page
-from server.http.refusals import HttpRefusal, TooManyFromAddress, database_unavailable
-from server.http.responses import GRAPHQL_PATHS, refusal_response
 from server.limits.budgets import Budgets
-from server.limits.rate_limits import AddressLimit, LimitedRequests, RateLimits
+from server.limits.rate_limits import AddressLimit, RateLimits
 from server.observability.request_log import RequestLog
+from server.process.routing import GraphQLFirst, router
 from server.sign_in.by_name import SignInEndpoints
 from server.sign_in.by_provider import ProviderSignIn
 from server.sign_in.github import GitHub
 from server.sign_in.oidc import OpenIdProvider
 from server.sign_in.provider import Provider
-from server.sign_in.seal import Seal, secret_key
 from server.streams.open_streams import OpenStreams
 
 log = structlog.stdlib.get_logger(__name__)
@@ -71,103 +62,107 @@ class Application:
             await holder.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What several endpoints need."""
+
+    settings: Settings
+    public_url: str
+    database: Database
+    limits: RateLimits
+    budgets: Budgets
+    address_limit: AddressLimit
+    streams: OpenStreams
+    authenticator: Authenticator
+
+    def sessions_ended(self, ids: Collection[UUID]) -> None:
+        """Reject the tokens of these sessions from now on, and end their streams."""
+        self.authenticator.forget(ids)
+        self.streams.end_sessions(ids)
+
+
 def build_application(
     settings: Settings, public_url: str, database: Database, broadcaster: Broadcaster, *, dev_login: bool
 ) -> Application:
     """Build the application, which browsers reach at `public_url`; `dev_login` enables sign-in by name."""
     limits = RateLimits(settings, database)
+    budgets = Budgets(settings)
     address_limit = AddressLimit(limits, settings.trusted_proxies)
     streams = OpenStreams(settings)
     token_issuer = _token_issuer(settings)
     providers = _providers(settings, public_url)
-    identities = Identities(database, public_url, settings, limits, token_issuer)
-
-    def sessions_ended(ids: Collection[UUID]) -> None:
-        identities.forget(ids)
-        streams.end_sessions(ids)
-
-    page, page_routes = _graphiql(settings)
-    execution = Execution(
-        _api(settings),
-        database,
-        broadcaster,
-        _trusted_documents(settings),
-        sessions_ended,
-        limits.count_message,
-    )
-    budgets = Budgets(settings)
-    body_limits = BodyLimits(settings.max_body_bytes, settings.read_timeout_seconds)
-    single_connections = SingleConnections(
-        execution, identities, streams, budgets, settings, body_limits=body_limits
-    )
-    graphql = GraphQLEndpoint(
-        execution=execution,
-        identities=identities,
-        streams=streams,
-        single_connections=single_connections,
-        address_limit=address_limit,
-        budgets=budgets,
-        body_limits=body_limits,
-        settings=settings,
-        graphiql=page,
-    )
-    router = Router(
-        [
-            *_web_client(graphiql=page is not None),
-            *SignInEndpoints(
-                database,
-                identities,
-                sessions_ended,
-                limits,
-                settings,
-                body_limits=body_limits,
-                dev_login=dev_login,
-            ).routes(),
-            *ProviderSignIn(
-                database,
-                identities,
-                providers,
-                sessions_ended=sessions_ended,
-                limits=limits,
-                body_limits=body_limits,
-                seal=Seal(secret_key(settings), "sign-in under way"),
-                settings=settings,
-                public_url=public_url,
-                dev_login=dev_login,
-            ).routes(),
-            *OperatorEndpoints(database, streams).routes(),
-            *page_routes,
-        ],
-        redirect_slashes=False,
-    )
-    others = ExceptionMiddleware(
-        LimitedRequests(router, address_limit),
-        handlers={
-            HttpRefusal: partial(_refused, address_limit),
-            HTTPException: _not_routed,
-            DatabaseUnavailable: _unavailable,
-        },
-    )
-    app: ASGIApp = HeadLimit(MaskedFaults(_GraphQLFirst(graphql, others)))
-    if settings.allowed_origins:
-        # Outside of everything that responds, so that frontends on other origins can read errors too.
-        app = with_cors(app, settings.allowed_origins, [*_HEADERS, *settings.allowed_headers])
+    authenticator = Authenticator(database, public_url, settings, limits, token_issuer)
+    shared = _Shared(settings, public_url, database, limits, budgets, address_limit, streams, authenticator)
+    page, page_routes = _pages(settings)
+    graphql, single_connections = _graphql(shared, broadcaster, page)
+    routes = [
+        *page_routes,
+        *_sign_in_routes(shared, providers, dev_login=dev_login),
+        *OperatorEndpoints(database, streams).routes(),
+    ]
+    app = _with_middleware(GraphQLFirst(graphql, router(routes, address_limit)), settings)
     key_holders = [
         each for each in (token_issuer, *providers) if isinstance(each, TokenIssuer | OpenIdProvider)
     ]
-    return Application(RequestLog(app), streams, single_connections, key_holders)
+    return Application(app, streams, single_connections, key_holders)
 
 
-class _GraphQLFirst:
-    """Routes requests for GraphQL, the vast majority, without going through the router."""
+def _graphql(
+    shared: _Shared, broadcaster: Broadcaster, page: Response | None
+) -> tuple[GraphQLEndpoint, SingleConnections]:
+    execution = Execution(
+        _api(shared.settings),
+        shared.database,
+        broadcaster,
+        _trusted_documents(shared.settings),
+        shared.sessions_ended,
+        shared.limits.count_message,
+    )
+    single_connections = SingleConnections(
+        execution, shared.authenticator, shared.streams, shared.budgets, shared.settings
+    )
+    endpoint = GraphQLEndpoint(
+        execution=execution,
+        authenticator=shared.authenticator,
+        streams=shared.streams,
+        single_connections=single_connections,
+        address_limit=shared.address_limit,
+        budgets=shared.budgets,
+        settings=shared.settings,
+        graphiql=page,
+    )
+    return endpoint, single_connections
 
-    def __init__(self, graphql: ASGIApp, others: ASGIApp) -> None:
-        self._graphql = graphql
-        self._others = others
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        app = self._graphql if scope["path"] in GRAPHQL_PATHS else self._others
-        return app(scope, receive, send)
+def _sign_in_routes(shared: _Shared, providers: Sequence[Provider], *, dev_login: bool) -> list[Route]:
+    without_provider = SignInEndpoints(
+        shared.database,
+        shared.authenticator,
+        shared.sessions_ended,
+        shared.limits,
+        shared.settings,
+        dev_login=dev_login,
+    )
+    with_provider = ProviderSignIn(
+        shared.database,
+        shared.authenticator,
+        providers,
+        sessions_ended=shared.sessions_ended,
+        limits=shared.limits,
+        settings=shared.settings,
+        public_url=shared.public_url,
+        dev_login=dev_login,
+    )
+    return [*without_provider.routes(), *with_provider.routes()]
+
+
+def _with_middleware(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Put the middleware around everything that responds; the last to be added runs first."""
+    app = HeadLimit(MaskedFaults(app))
+    if settings.allowed_origins:
+        # Around the other middleware, so that frontends on other origins can read errors too.
+        app = with_cors(app, settings.allowed_origins, [*_HEADERS, *settings.allowed_headers])
+    return RequestLog(app)
 
 
 def _api(settings: Settings) -> Api:
@@ -220,6 +215,12 @@ def _providers(settings: Settings, public_url: str) -> list[Provider]:
     return providers
 
 
+def _pages(settings: Settings) -> tuple[Response | None, list[BaseRoute]]:
+    """Return the GraphiQL page, if it is shown, and the routes of the pages that have been built."""
+    page, graphiql_routes = _graphiql(settings)
+    return page, [*_web_client(graphiql=page is not None), *graphiql_routes]
+
+
 def _graphiql(settings: Settings) -> tuple[Response | None, Sequence[BaseRoute]]:
     if not settings.graphiql:
         return None, []
@@ -240,36 +241,3 @@ def _web_client(*, graphiql: bool) -> Sequence[BaseRoute]:
 
 async def _redirect_to_graphql(request: Request) -> Response:
     return RedirectResponse("/graphql")
-
-
-_NOT_FOUND_PAGE = problem_page(
-    "Page not found",
-    "There is no page at this address. It may be mistyped, or the page may have moved.",
-    404,
-    links={"Go to the start page": "/"},
-)
-
-
-async def _refused(address_limit: AddressLimit, request: Request, error: Exception) -> Response:
-    assert isinstance(error, HttpRefusal)
-    if isinstance(error, TooManyFromAddress):
-        address_limit.suspect_proxy(request)
-    return refusal_response(error, request.url.path)
-
-
-async def _unavailable(request: Request, error: Exception) -> Response:
-    return refusal_response(database_unavailable(), request.url.path)
-
-
-async def _not_routed(request: Request, error: Exception) -> Response:
-    """Answer a request that the router rejected: with a page if a browser prefers HTML, or else with JSON."""
-    assert isinstance(error, HTTPException)
-    if (
-        error.status_code == 404
-        and request.method in {"GET", "HEAD"}
-        and best_match(accept_of(request), [JSON, HTML]) == HTML
-    ):
-        return _NOT_FOUND_PAGE
-    code = "NOT_FOUND" if error.status_code == 404 else "BAD_USER_INPUT"
-    refusal = HttpRefusal(error.status_code, code, f"{error.detail}.", error.headers)
-    return refusal_response(refusal, request.url.path)

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from prometheus_client.multiprocess import (
-    mark_process_dead,  # pyright: ignore[reportUnknownVariableType]
+    mark_process_dead,  # pyright: ignore[reportUnknownVariableType]  # it has no types
 )
 
 from realtime.backoff import Backoff

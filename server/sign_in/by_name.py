@@ -10,7 +10,7 @@ from resolvers import sessions
 from resolvers.context import SessionsEnded
 from resolvers.errors import Unauthenticated, UserError
 from resolvers.sessions import SignIn, TokenReused
-from server.auth.identity import Identities
+from server.auth.authentication import Authenticator
 from server.auth.origins import is_of_this_machine
 from server.config.settings import Settings
 from server.http.bodies import BodyLimits, read_json_object
@@ -27,19 +27,18 @@ class SignInEndpoints:
     def __init__(
         self,
         database: Database,
-        identities: Identities,
+        authenticator: Authenticator,
         sessions_ended: SessionsEnded,
         limits: RateLimits,
         settings: Settings,
         *,
-        body_limits: BodyLimits,
         dev_login: bool,
     ) -> None:
         self._database = database
-        self._identities = identities
+        self._authenticator = authenticator
         self._sessions_ended = sessions_ended
         self._limits = limits
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._dev_login = dev_login
         self._time = settings.session_time()
@@ -64,7 +63,7 @@ class SignInEndpoints:
                 "Development sign-in accepts only requests from the server's own machine to localhost, and"
                 " without a proxy. The operator can allow it for everyone with MESSENGER_DEV_LOGIN=on.",
             )
-        self._identities.reject_cross_site(request)
+        self._authenticator.reject_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
         body = await read_json_object(request, self._body_limits)
         username = body.get("username")
@@ -81,9 +80,9 @@ class SignInEndpoints:
     async def refresh(self, request: Request) -> Response:
         """Replace the request's token with a new one, and extend the session."""
         if "authorization" not in request.headers:
-            self._identities.reject_cross_site(request)
+            self._authenticator.reject_cross_site(request)
         # Rejected requests are not counted, so that other sites cannot use up the limit of their visitors.
-        token = self._identities.token_of(request)
+        token = self._authenticator.token_of(request)
         if token is None:
             raise unauthenticated("The request has no token to refresh.")
         await self._limits.count_sign_in_from(address_of(request))
@@ -99,16 +98,16 @@ class SignInEndpoints:
 
     async def log_out(self, request: Request) -> Response:
         """End the request's session and its streams."""
-        identity = await self._identities.of(request)
+        identity = await self._authenticator.of(request)
         if identity.session is None:
             raise unauthenticated(identity.refused or "The request has no session to end.")
         await sessions.end(self._database, identity.session)
         self._sessions_ended([identity.session.id])
         response = Response(status_code=204)
-        self._identities.delete_cookie(response)
+        self._authenticator.delete_cookie(response)
         return response
 
     def _signed_in(self, sign_in: SignIn) -> Response:
         response = sign_in_response(sign_in)
-        self._identities.set_cookie(response, sign_in)
+        self._authenticator.set_cookie(response, sign_in)
         return response

@@ -16,9 +16,9 @@ from resolvers import identities, sessions
 from resolvers.context import SessionsEnded
 from resolvers.errors import Unauthenticated
 from resolvers.identities import SubjectRefused
-from server.auth.identity import Identities
+from server.auth.authentication import Authenticator
 from server.auth.json_web_keys import TokenNotTrusted
-from server.auth.outbound import Unavailable
+from server.auth.outbound import ServiceUnavailable
 from server.config.settings import Settings
 from server.http.bodies import BodyLimits, read_json_object
 from server.http.problem_page import problem_page
@@ -40,7 +40,7 @@ from server.sign_in.failures import (
 from server.sign_in.oauth import CodeRefused
 from server.sign_in.pending import Pending, PendingSignIns
 from server.sign_in.provider import Provider, Secrets
-from server.sign_in.seal import Seal
+from server.sign_in.seal import Seal, secret_key
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -54,24 +54,23 @@ class ProviderSignIn:
     def __init__(
         self,
         database: Database,
-        identities: Identities,
+        authenticator: Authenticator,
         providers: Sequence[Provider],
         *,
         sessions_ended: SessionsEnded,
         limits: RateLimits,
-        seal: Seal,
-        body_limits: BodyLimits,
         settings: Settings,
         public_url: str,
         dev_login: bool,
     ) -> None:
         self._database = database
-        self._identities = identities
+        self._authenticator = authenticator
         self._providers = {provider.id: provider for provider in providers}
         self._sessions_ended = sessions_ended
         self._limits = limits
+        seal = Seal(secret_key(settings), "sign-in under way")
         self._pending = PendingSignIns(seal, secure=public_url.startswith("https://"))
-        self._body_limits = body_limits
+        self._body_limits = BodyLimits.of(settings)
         self._settings = settings
         self._public_url = public_url
         self._dev_login = dev_login
@@ -131,7 +130,7 @@ class ProviderSignIn:
 
     async def exchange_code(self, request: Request) -> Response:
         """Exchange a frontend's one-time code and code verifier for a token."""
-        self._identities.reject_cross_site(request)
+        self._authenticator.reject_cross_site(request)
         await self._limits.count_sign_in_from(address_of(request))
         body = await read_json_object(request, self._body_limits)
         code, verifier = body.get("code"), body.get("code_verifier")
@@ -150,7 +149,7 @@ class ProviderSignIn:
         user_agent = request.headers.get("user-agent")
         sign_in = await sessions.open_session(self._database, user, self._time, user_agent)
         response = sign_in_response(sign_in)
-        self._identities.set_cookie(response, sign_in)
+        self._authenticator.set_cookie(response, sign_in)
         return response
 
     async def _begin(
@@ -159,7 +158,7 @@ class ProviderSignIn:
         secrets = Secrets.make()
         try:
             response = _redirect(await provider.authorization_url(secrets))
-        except Unavailable as error:
+        except ServiceUnavailable as error:
             raise provider_unavailable(provider, error) from error
         self._pending.keep(response, request, Pending(provider.id, secrets, destination, is_retry))
         return response
@@ -181,7 +180,7 @@ class ProviderSignIn:
 
     async def _without_pending(self, request: Request) -> Response:
         """Redirect a user who is already signed in: the callback was reloaded, or loaded twice."""
-        if await self._identities.session_of_cookie(request) is None:
+        if await self._authenticator.session_of_cookie(request) is None:
             raise not_pending(without_cookies="cookie" not in request.headers)
         return _redirect("/")
 
@@ -214,7 +213,7 @@ class ProviderSignIn:
         if destination.code_challenge is not None:
             code = await identities.make_code(self._database, user, destination.code_challenge)
             return _redirect(destination.with_code(code))
-        before = await self._identities.session_of_cookie(request)
+        before = await self._authenticator.session_of_cookie(request)
         sign_in = await sessions.open_session(
             self._database, user, self._time, request.headers.get("user-agent")
         )
@@ -223,7 +222,7 @@ class ProviderSignIn:
             await sessions.end(self._database, before)
             self._sessions_ended([before.id])
         response = _redirect(destination.address)
-        self._identities.set_cookie(response, sign_in)
+        self._authenticator.set_cookie(response, sign_in)
         return response
 
     async def _identify(self, provider: Provider, pending: Pending, given: QueryParams) -> User:
@@ -241,7 +240,7 @@ class ProviderSignIn:
                 )
             found = await provider.identify(pending.secrets, given["code"])
             user = await identities.user_for(self._database, found.issuer, found.subject, found.profile)
-        except Unavailable as error:
+        except ServiceUnavailable as error:
             raise provider_unavailable(provider, error) from error
         except (TokenNotTrusted, SubjectRefused) as error:
             log.warning("sign-in rejected", provider=provider.id, error=str(error))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from server.auth.outbound import Unavailable
+from server.auth.outbound import ServiceUnavailable
 from server.sign_in.provider import Provider
 
 log = structlog.stdlib.get_logger(__name__)
@@ -109,7 +109,7 @@ def rejected_by_provider(provider: Provider, error: str, description: str) -> Si
     )
 
 
-def provider_unavailable(provider: Provider, error: Unavailable) -> SignInFailure:
+def provider_unavailable(provider: Provider, error: ServiceUnavailable) -> SignInFailure:
     """Return the failure for a provider that does not respond."""
     log.warning("provider not available", provider=provider.id, error=str(error))
     return SignInFailure(

@@ -6,7 +6,7 @@ https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth
 from urllib.parse import urlsplit
 
 from resolvers.identities import Profile
-from server.auth.outbound import Unavailable, get_json
+from server.auth.outbound import ServiceUnavailable, get_json
 from server.sign_in.oauth import CodeGrant
 from server.sign_in.provider import Identified, Secrets
 
@@ -42,7 +42,7 @@ class GitHub:
             },
         )
         if not isinstance(user.get("id"), int):
-            raise Unavailable("GitHub's response does not contain a user ID")
+            raise ServiceUnavailable("GitHub's response does not contain a user ID")
         names = [name for key in ("login", "name") if isinstance(name := user.get(key), str)]
         picture = user.get("avatar_url")
         return Identified(

@@ -12,7 +12,7 @@ from typing import Any, cast
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from server.auth.outbound import TLS, Unavailable, unavailable_on_failure
+from server.auth.outbound import TLS, ServiceUnavailable, unavailable_on_failure
 
 
 class CodeRefused(Exception):
@@ -44,7 +44,7 @@ class CodeGrant:
 
         Raises:
             CodeRefused: the provider rejects the code.
-            Unavailable: the provider does not respond, or its response is not usable.
+            ServiceUnavailable: the provider does not respond, or its response is not usable.
         """
         try:
             # Authlib's client is an httpx2 client, which pyright cannot see.
@@ -57,7 +57,7 @@ class CodeGrant:
             raise CodeRefused(f"{error.error}: {error.description}") from error
         tokens = cast("dict[str, Any]", token) if isinstance(token, dict) else {}
         if not isinstance(tokens.get("access_token"), str):
-            raise Unavailable(f"{endpoint}: the response does not contain an access token")
+            raise ServiceUnavailable(f"{endpoint}: the response does not contain an access token")
         return tokens
 
     def _client(self) -> AsyncOAuth2Client:

@@ -16,7 +16,7 @@ from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
 from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
-from server.auth.outbound import Unavailable, get_json
+from server.auth.outbound import ServiceUnavailable, get_json
 from server.auth.profiles import profile_of
 from server.sign_in.oauth import CodeGrant
 from server.sign_in.provider import Identified, Secrets
@@ -125,19 +125,21 @@ class OpenIdProvider:
             if now - self._failed > _RETRY_SECONDS:
                 try:
                     self._metadata = await self._fetch_metadata()
-                except Unavailable as error:
+                except ServiceUnavailable as error:
                     self._failed = time.monotonic()
                     log.warning("provider not discovered", issuer=self._issuer, error=str(error))
                 else:
                     self._discovered = time.monotonic()
             if not self._metadata:
-                raise Unavailable(f"{self._issuer} cannot be discovered")
+                raise ServiceUnavailable(f"{self._issuer} cannot be discovered")
             return self._metadata
 
     async def _fetch_metadata(self) -> dict[str, Any]:
         found = await get_json(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != self._issuer:
-            raise Unavailable(f"the metadata of {self._issuer} names the issuer {found.get('issuer')!r}")
+            raise ServiceUnavailable(
+                f"the metadata of {self._issuer} names the issuer {found.get('issuer')!r}"
+            )
         return found
 
     async def _fetch_keys(self) -> dict[str, Any]:
@@ -163,5 +165,5 @@ class OpenIdProvider:
 def _endpoint(metadata: Mapping[str, Any], name: str) -> str:
     url = metadata.get(name)
     if not isinstance(url, str):
-        raise Unavailable(f"the provider's metadata does not contain {name}")
+        raise ServiceUnavailable(f"the provider's metadata does not contain {name}")
     return url

@@ -51,7 +51,7 @@ class Provider(Protocol):
         """Return the URL of the provider's sign-in page.
 
         Raises:
-            Unavailable: the provider does not respond.
+            ServiceUnavailable: the provider does not respond.
         """
         ...
 
@@ -60,7 +60,7 @@ class Provider(Protocol):
 
         Raises:
             TokenNotTrusted: the callback is not from this provider.
-            Unavailable: the provider does not respond.
+            ServiceUnavailable: the provider does not respond.
         """
         ...
 
@@ -70,6 +70,6 @@ class Provider(Protocol):
         Raises:
             CodeRefused: the provider rejects the code.
             TokenNotTrusted: the ID token is not signed by the provider, or not meant for this sign-in.
-            Unavailable: the provider does not respond, or its response is not usable.
+            ServiceUnavailable: the provider does not respond, or its response is not usable.
         """
         ...

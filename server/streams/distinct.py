@@ -6,7 +6,7 @@ from execution.answers import Answer
 from execution.api import Operation
 from execution.budgets import Budget
 from realtime.sharing import SharedEvent, SharingStream
-from server.auth.identity import Identity
+from server.auth.authentication import Identity
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.http.connections import encode_chunk
 from server.http.refusals import cannot_answer_now

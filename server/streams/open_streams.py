@@ -14,7 +14,7 @@ import structlog
 from db.engine import Database, DatabaseUnavailable
 from realtime.sharing import SharedEvents
 from resolvers import sessions
-from server.auth.identity import Identity
+from server.auth.authentication import Identity
 from server.config.settings import Settings
 from server.http.refusals import HttpRefusal, TooManyFromAddress
 from server.observability.metrics import OPEN_STREAMS, STREAMS_ENDED

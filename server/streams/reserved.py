@@ -14,7 +14,7 @@ from execution.budgets import Budget
 from realtime.backoff import Backoff
 from realtime.followed_inbox import FollowedInbox
 from realtime.subscribers import Subscriber
-from server.auth.identity import Identity
+from server.auth.authentication import Identity
 from server.graphql.execution import Execution, is_unavailable, session_ended
 from server.graphql.sse import Sse, operation_complete, operation_next
 from server.streams.open_streams import EndReason, OpenStream, OpenStreams

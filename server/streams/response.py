@@ -7,7 +7,7 @@ from typing import Protocol
 from starlette.types import Scope, Send
 
 from execution.answers import Answer
-from server.auth.identity import Identity
+from server.auth.authentication import Identity
 from server.http.connections import connection_of, decode_chunk, encode_chunk
 from server.http.framing import cycle_of
 from server.observability.request_log import IS_STREAM

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from db import inboxes, users
 from db.engine import Database, open_database
 from db.ids import new_id
-from db.inboxes import Delivered, IdempotencyKeyUsed, Outgoing, Refused
+from db.inboxes import Delivered, IdempotencyKeyUsed, NotStored, Outgoing
 from db.statements import Connection
 
 PEOPLE = 5
@@ -43,9 +43,9 @@ class World:
         key = None if said.key is None else self.keys[said.key]
         return Outgoing(talk, self.people[said.author], content, key)
 
-    def told(self, outcome: Delivered | Refused) -> object:
+    def told(self, outcome: Delivered | NotStored) -> object:
         """Return the outcome as indexes, which do not depend on this world's IDs."""
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, NotStored):
             return outcome
         message = outcome.message
         positions = {self.people.index(user_id): position for user_id, position in outcome.positions.items()}
@@ -64,8 +64,8 @@ async def make_world(connection: Connection, groups: Sequence[frozenset[int]]) -
     return World(people, talks, [uuid4() for _ in range(3)])
 
 
-async def one_by_one(connection: Connection, batch: Sequence[Outgoing]) -> list[Delivered | Refused]:
-    outcomes: list[Delivered | Refused] = []
+async def one_by_one(connection: Connection, batch: Sequence[Outgoing]) -> list[Delivered | NotStored]:
+    outcomes: list[Delivered | NotStored] = []
     for each in batch:
         try:
             async with connection.transaction():
@@ -73,9 +73,9 @@ async def one_by_one(connection: Connection, batch: Sequence[Outgoing]) -> list[
                     connection, each.conversation_id, each.author_id, each.content, each.idempotency_key
                 )
         except IdempotencyKeyUsed:
-            outcomes.append(Refused.KEY_USED)
+            outcomes.append(NotStored.KEY_USED)
         else:
-            outcomes.append(delivered or Refused.NO_CONVERSATION)
+            outcomes.append(delivered or NotStored.NO_CONVERSATION)
     return outcomes
 
 
@@ -160,7 +160,7 @@ async def test_concurrent_writers_cause_no_gaps_and_no_deadlocks(database: Datab
     async with AsyncExitStack() as stack:
         processes = [await stack.enter_async_context(open_database(database.url)) for _ in range(2)]
 
-        async def alone(message: Outgoing) -> Delivered | Refused:
+        async def alone(message: Outgoing) -> Delivered | NotStored:
             async with processes[0].connection() as connection:
                 [outcome] = await inboxes.deliver_all(connection, [message])
                 return outcome
@@ -173,7 +173,7 @@ async def test_concurrent_writers_cause_no_gaps_and_no_deadlocks(database: Datab
     stored: Counter[tuple[int, int]] = Counter()
     for each, outcome in zip(said, outcomes, strict=True):
         is_permitted = each.talk < len(groups) and each.author in groups[each.talk]
-        assert (outcome is Refused.NO_CONVERSATION) == (not is_permitted)
+        assert (outcome is NotStored.NO_CONVERSATION) == (not is_permitted)
         if is_permitted and each.key is not None:
             stored[each.author, each.key] += isinstance(outcome, Delivered)
         elif is_permitted:

@@ -12,7 +12,7 @@ from asyncpg import CheckViolationError
 
 from db import conversations, inboxes
 from db.engine import SERVER_SETTINGS, Database, DatabaseUnavailable, open_database
-from db.inboxes import Delivered, Outgoing, Refused
+from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from tests.conftest import Noted, PersonMaker
 from tests.support.serving import eventually_async
@@ -101,7 +101,7 @@ async def test_an_invalid_message_does_not_affect_the_others(
     assert isinstance(outcomes[1], CheckViolationError)
     # The error is logged without the content of messages.
     assert "xxx" not in f"{outcomes[1]} {outcomes[1].__cause__}"
-    assert outcomes[2:5] == [Refused.NO_CONVERSATION, Refused.KEY_USED, Refused.NO_CONVERSATION]
+    assert outcomes[2:5] == [NotStored.NO_CONVERSATION, NotStored.KEY_USED, NotStored.NO_CONVERSATION]
     assert isinstance(outcomes[0], Delivered)
     assert isinstance(outcomes[5], Delivered)
     assert await inbox_of(database, good[1]) == ["one", "two"]
@@ -119,7 +119,7 @@ async def test_a_race_for_an_idempotency_key_does_not_affect_the_others(
         )
         await waits(database)
     again, hello = await both
-    assert again is Refused.KEY_USED
+    assert again is NotStored.KEY_USED
     assert isinstance(hello, Delivered)
     assert await inbox_of(database, ours[1]) == ["first"]
     assert await inbox_of(database, others[1]) == ["hello"]

@@ -13,7 +13,7 @@ from resolvers.errors import RateLimited
 from server.config.loading import load_settings
 from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
-from tests.server.limits.test_limits import BEHIND_A_PROXY, an_address, is_refused
+from tests.support.limits import BEHIND_A_PROXY, an_address, is_refused
 from tests.support.serving import Server, running_server
 
 

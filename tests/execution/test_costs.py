@@ -109,10 +109,7 @@ ONE_OF = """{ __schema { types {
 
 async def test_wrapping_types_are_not_one_of(http: httpx.AsyncClient):
     """https://spec.graphql.org/draft/#sec-The-__Type-Type: `isOneOf` is only defined for input objects."""
-    document = """{ __schema { types {
-        kind isOneOf fields { type { kind isOneOf } } inputFields { type { kind isOneOf } }
-    } } }"""
-    answer = (await http.post("/graphql", json={"query": document})).json()
+    answer = (await http.post("/graphql", json={"query": ONE_OF})).json()
     assert "errors" not in answer
     found = {kind["kind"]: kind["isOneOf"] for kind in answer["data"]["__schema"]["types"]}
     for kind in answer["data"]["__schema"]["types"]:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -142,8 +141,7 @@ async def test_a_picture_url_must_be_ascii_and_the_error_says_how_to_encode_it(
 async def failing(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncGenerator[tuple[Server, OwnDatabase]]:
-    own = OwnDatabase(cluster, f"own_{uuid4().hex}")
-    await own.create()
+    own = await OwnDatabase.create(cluster)
     folder = tmp_path_factory.mktemp("failing")
     with running_server(folder, database_url=own.url, plans=request.param) as server:
         yield server, own

@@ -11,6 +11,7 @@ import strawberry
 from graphql import OperationDefinitionNode, parse
 
 from plans import BoundOperation, Bounds, PlanResult, ResponseTooLarge, Turns, plan_operation
+from tests.support.core_schema import core_schema
 
 
 @strawberry.type
@@ -42,7 +43,7 @@ class Query:
         return [Item(text=text)] * count
 
 
-SCHEMA = strawberry.Schema(Query)._schema  # pyright: ignore[reportPrivateUsage]  # plans work on graphql-core's
+SCHEMA = core_schema(strawberry.Schema(Query))
 
 
 async def executed(text: str, bounds: Bounds, **variables: Any) -> PlanResult:

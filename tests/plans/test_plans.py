@@ -31,8 +31,9 @@ from plans.bounds import UNBOUNDED
 from tests.plans.agreement import assert_same
 from tests.plans.documents import Document, document_from
 from tests.plans.forest import FOREST, Broken, Growth, growth_from
+from tests.support.core_schema import core_schema
 
-SCHEMA = FOREST._schema  # pyright: ignore[reportPrivateUsage]  # plans work on graphql-core's
+SCHEMA = core_schema(FOREST)
 
 
 SEEDS = st.integers(0, 2**64).map(Random)
@@ -209,7 +210,7 @@ class Endless:
 
 
 async def test_a_cancelled_execution_leaves_no_tasks_running():
-    schema = strawberry.Schema(Endless)._schema  # pyright: ignore[reportPrivateUsage]
+    schema = core_schema(strawberry.Schema(Endless))
     node = parse("{ one: wait two: wait }")
     operation = node.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)

@@ -19,6 +19,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     build_schema,
+    get_named_type,
     is_leaf_type,
     is_required_argument,
 )
@@ -145,8 +146,7 @@ class Walk:
 
     def _type_of(self, definition: GraphQLField) -> GraphQLNamedType:
         # graphql-core does not type what its lists wrap.
-        named = str(definition.type).strip("[]!")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        return self._schema.type_map[named]
+        return get_named_type(definition.type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
     def operation(self, kind: str, root_field: str, arguments: str) -> str:
         """Return the operation that selects everything below the root field."""

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import nkeys  # pyright: ignore[reportMissingTypeStubs]
+import nkeys
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Holder:
     @classmethod
     def new(cls, kind: str) -> "Holder":
         prefix: int = getattr(nkeys, f"PREFIX_BYTE_{kind.upper()}")
-        seed = nkeys.encode_seed(secrets.token_bytes(32), prefix)  # pyright: ignore[reportUnknownMemberType]
-        key = nkeys.from_seed(seed)  # pyright: ignore[reportUnknownMemberType]
-        return cls(kind, seed, bytes(key.public_key).decode())
+        seed = nkeys.encode_seed(secrets.token_bytes(32), prefix)
+        key = nkeys.from_seed(seed)
+        return cls(kind, seed, key.public_key.decode())
 
     def vouches_for(self, other: "Holder", **claims: Any) -> str:
         """Return a JWT for the other one, signed by this one."""
@@ -38,8 +38,8 @@ class Holder:
         }
         body["jti"] = b32encode(sha256(json.dumps(body).encode()).digest()).rstrip(b"=").decode()
         signed = ".".join(map(_part, ({"typ": "JWT", "alg": "ed25519-nkey"}, body)))
-        key = nkeys.from_seed(self.seed)  # pyright: ignore[reportUnknownMemberType]
-        signature = key.sign(signed.encode())  # pyright: ignore[reportUnknownMemberType]
+        key = nkeys.from_seed(self.seed)
+        signature = key.sign(signed.encode())
         return f"{signed}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -17,8 +18,12 @@ class OwnDatabase:
         self._name = name
         self._admin = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
 
-    async def create(self) -> None:
-        await self._administer(f"CREATE DATABASE {self._name}")
+    @classmethod
+    async def create(cls, cluster: Cluster) -> "OwnDatabase":
+        """Create an empty database in the cluster."""
+        own = cls(cluster, f"own_{uuid4().hex}")
+        await own._administer(f"CREATE DATABASE {own._name}")
+        return own
 
     @asynccontextmanager
     async def without(self, table: str) -> AsyncGenerator[None]:

@@ -56,9 +56,6 @@ class Server:
         times = psutil.Process(self.process.pid).cpu_times()
         return times.user + times.system
 
-    def memory_bytes(self) -> int:
-        return psutil.Process(self.process.pid).memory_info().rss
-
 
 @contextmanager
 def running_server(folder: Path, *, sabotage: Sequence[str] = (), **settings: str) -> Generator[Server]:

@@ -9,6 +9,7 @@ from typing import Any
 from playwright.async_api import (
     Browser,
     BrowserContext,
+    CDPSession,
     ConsoleMessage,
     Locator,
     Page,
@@ -160,18 +161,19 @@ async def held_back(window: Window, operation: str) -> Callable[[], None]:
     return let_through.set
 
 
+async def send_to(debugger: CDPSession, method: str, **parameters: object) -> None:
+    """Send a command of the DevTools protocol: https://chromedevtools.github.io/devtools-protocol/."""
+    await debugger.send(method, parameters)  # pyright: ignore[reportUnknownMemberType]  # a bare Dict in its types
+
+
 async def put_to_sleep(window: Window) -> Callable[[], Awaitable[None]]:
     """Stop all scripts of the window until the returned function is called."""
     debugger = await window.page.context.new_cdp_session(window.page)
 
-    async def say(method: str) -> None:
-        # Its parameters can be of any type.
-        await debugger.send(method)  # pyright: ignore[reportUnknownMemberType]
-
     async def wake() -> None:
-        await say("Debugger.resume")
+        await send_to(debugger, "Debugger.resume")
         await debugger.detach()
 
-    await say("Debugger.enable")
-    await say("Debugger.pause")
+    await send_to(debugger, "Debugger.enable")
+    await send_to(debugger, "Debugger.pause")
     return wake

@@ -3,7 +3,7 @@
 keyboard, screen reader, phone, dark mode, scripts and time zones; and fast.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +16,8 @@ from db.tables import messages
 from schema.node import NodeType
 from tests.support.checkout import ROOT
 from tests.support.chromium import needs_chromium
-from tests.support.tables import tables
 from tests.support.serving import eventually_async
+from tests.support.tables import tables
 from tests.support.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
@@ -26,14 +26,6 @@ AXE = ROOT / "web/messenger/node_modules/axe-core/axe.min.js"
 SCRIPT_BUDGET_BYTES = 150_000
 FIRST_LOAD_BUDGET_BYTES = 170_000
 FIRST_LOAD_BUDGET_REQUESTS = 8
-
-
-@pytest.fixture
-async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
-    async with window_of(browser, pair.origin) as window:
-        yield window
-        assert window.asked_elsewhere == []
-        assert window.complaints == []
 
 
 async def test_five_hundred_messages_load_upwards_without_jumping(window: Window, pair: Pair):

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import PHONE, Pair, Window, held_back, browser_context_of, window_of
+from tests.support.web_client import PHONE, Pair, Window, browser_context_of, held_back, send_to, window_of
 
 pytestmark = needs_chromium
 
@@ -125,13 +125,11 @@ async def test_a_real_composition_is_sent_by_the_next_enter(window: Window, pair
     """Chromium's own composition events, as an input method causes them."""
     debugger = await window.page.context.new_cdp_session(window.page)
     await window.field.focus()
-    composing = {"text": "にほんご", "selectionStart": 4, "selectionEnd": 4}
-    await debugger.send("Input.imeSetComposition", composing)  # pyright: ignore[reportUnknownMemberType]
+    await send_to(debugger, "Input.imeSetComposition", text="にほんご", selectionStart=4, selectionEnd=4)
     await expect(window.field).to_have_value("にほんご")
-    await debugger.send(  # pyright: ignore[reportUnknownMemberType]
-        "Input.dispatchKeyEvent", {"type": "rawKeyDown", "key": "Process", "windowsVirtualKeyCode": 229}
-    )
-    await debugger.send("Input.insertText", {"text": "日本語"})  # pyright: ignore[reportUnknownMemberType]
+    key = {"type": "rawKeyDown", "key": "Process", "windowsVirtualKeyCode": 229}
+    await send_to(debugger, "Input.dispatchKeyEvent", **key)
+    await send_to(debugger, "Input.insertText", text="日本語")
     await expect(window.field).to_have_value("日本語")
     await window.field.press("Enter")
     await window.sees("日本語")

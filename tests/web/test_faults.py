@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Route, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import Pair, Window, held_back, browser_context_of, window_of
+from tests.support.web_client import Pair, Window, browser_context_of, held_back, window_of
 
 pytestmark = needs_chromium
 

@@ -17,7 +17,15 @@ from tests.support.chromium import needs_chromium
 from tests.support.proxy import Proxy, proxy_before
 from tests.support.serving import Server, eventually, running_server
 from tests.support.tables import tables
-from tests.support.web_client import HIDING, Pair, Window, held_back, browser_context_of, put_to_sleep, window_of
+from tests.support.web_client import (
+    HIDING,
+    Pair,
+    Window,
+    browser_context_of,
+    held_back,
+    put_to_sleep,
+    window_of,
+)
 
 pytestmark = needs_chromium
 
@@ -194,7 +202,9 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: 
         await expect(third.row(pair.ada.username)).to_contain_text("for Grace now")
 
 
-async def test_a_leader_that_dies_between_events_causes_no_gaps_and_no_duplicates(browser: Browser, pair: Pair):
+async def test_a_leader_that_dies_between_events_causes_no_gaps_and_no_duplicates(
+    browser: Browser, pair: Pair
+):
     async with browser_context_of(browser) as context:
         tabs = [Window(await context.new_page(), pair.origin)]
         await tabs[0].signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")

@@ -10,7 +10,7 @@ from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.sent_messages import sent_by
 from tests.support.serving import eventually
-from tests.support.web_client import Pair, Window, held_back, browser_context_of, window_of
+from tests.support.web_client import Pair, Window, browser_context_of, held_back, window_of
 
 pytestmark = needs_chromium
 
@@ -142,7 +142,9 @@ async def test_leaving_needs_confirmation_only_while_messages_wait(window: Windo
     assert asked == ["beforeunload"]
 
 
-async def test_messages_unsent_when_the_last_tab_closes_are_sent_once_by_the_next(browser: Browser, pair: Pair):
+async def test_messages_unsent_when_the_last_tab_closes_are_sent_once_by_the_next(
+    browser: Browser, pair: Pair
+):
     async with browser_context_of(browser) as context:
         first = Window(await context.new_page(), pair.origin)
         await first.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")

@@ -13,7 +13,7 @@ from db.embedded import Cluster
 from tests.support.chromium import needs_chromium
 from tests.support.sent_messages import sent_by
 from tests.support.serving import Server, eventually, running_server
-from tests.support.web_client import Pair, Window, browser_context_of, put_to_sleep
+from tests.support.web_client import Pair, Window, browser_context_of, put_to_sleep, send_to
 
 pytestmark = needs_chromium
 
@@ -106,7 +106,7 @@ async def test_another_tab_takes_over_within_seconds_and_misses_nothing(
         debugger = await elsewhere.context.new_cdp_session(leader.page)
         with suppress(Error, TimeoutError):
             async with asyncio.timeout(2):
-                await debugger.send("Page.crash")  # pyright: ignore[reportUnknownMemberType]
+                await send_to(debugger, "Page.crash")
     else:
         wake = await put_to_sleep(leader)
     await pair.grace.sends("meanwhile", to=pair.conversation)
@@ -138,6 +138,8 @@ async def test_tabs_without_locks_send_each_message_once(elsewhere: Elsewhere, p
         await expect(tab.page.get_by_text("Sending…")).to_have_count(0)
     # A request that the change of the network interrupts is sent again, with the same key.
     assert list(dict.fromkeys(sent)) == texts
-    query = "query ($id: ID!) { conversation(id: $id) { messages(last: 100) { edges { node { content } } } } }"
+    query = (
+        "query ($id: ID!) { conversation(id: $id) { messages(last: 100) { edges { node { content } } } } }"
+    )
     stored = (await pair.grace.asks(query, id=pair.conversation))["conversation"]["messages"]["edges"]
     assert [edge["node"]["content"] for edge in stored] == texts

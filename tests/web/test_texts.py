@@ -1,8 +1,5 @@
 """Users' texts in the web client: links, emoji, endless combining marks, and invisible characters."""
 
-from collections.abc import AsyncGenerator
-
-import pytest
 from playwright.async_api import Browser, expect
 from sqlalchemy import update
 
@@ -12,7 +9,7 @@ from resolvers.content import has_visible_text
 from schema.node import NodeType
 from tests.support.chromium import needs_chromium
 from tests.support.tables import tables
-from tests.support.web_client import Pair, Window, window_of
+from tests.support.web_client import Pair, Window
 
 pytestmark = needs_chromium
 
@@ -56,14 +53,6 @@ LINKS: dict[str, list[tuple[str, str | None]]] = {
     ],
     "https:// https://. http://[x] https://...": [],
 }
-
-
-@pytest.fixture
-async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
-    async with window_of(browser, pair.origin) as window:
-        yield window
-        assert window.asked_elsewhere == []
-        assert window.complaints == []
 
 
 async def test_links_lead_where_they_say(window: Window, pair: Pair):
@@ -113,9 +102,7 @@ async def test_the_preview_of_the_user_s_message_keeps_its_direction(window: Win
     assert await preview.locator("bdi").evaluate("each => each.matches(':dir(rtl)')")
 
 
-async def test_a_message_without_visible_text_is_marked(
-    window: Window, pair: Pair, database: Database
-):
+async def test_a_message_without_visible_text_is_marked(window: Window, pair: Pair, database: Database):
     sent = await pair.grace.sends("visible", to=pair.conversation)
     async with tables(database) as connection:
         its_id = NodeType.MESSAGE.decode(sent["id"])

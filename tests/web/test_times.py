@@ -13,7 +13,7 @@ from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.tables import tables
-from tests.support.web_client import Pair, Window, window_of
+from tests.support.web_client import Pair, Window, send_to, window_of
 
 pytestmark = needs_chromium
 
@@ -59,7 +59,9 @@ async def test_every_browser_language_works(window: Window, pair: Pair, language
     await expect(window.page.get_by_role("heading", level=2, name="Today")).to_be_visible()
 
 
-async def test_dates_change_at_midnight_while_the_page_is_open(window: Window, pair: Pair, database: Database):
+async def test_dates_change_at_midnight_while_the_page_is_open(
+    window: Window, pair: Pair, database: Database
+):
     sent = await pair.grace.sends("before midnight", to=pair.conversation)
     await backdate(database, sent["id"], datetime(2026, 3, 9, 23, 30, tzinfo=UTC))
     await window.page.clock.install(time=datetime(2026, 3, 9, 23, 59, 30, tzinfo=UTC))
@@ -73,19 +75,17 @@ async def test_dates_change_at_midnight_while_the_page_is_open(window: Window, p
     await expect(when).to_have_attribute("datetime", "2026-03-09T23:30:00.000Z")
 
 
-async def test_a_new_time_zone_changes_the_displayed_times(
-    browser: Browser, pair: Pair, database: Database
-):
+async def test_a_new_time_zone_changes_the_displayed_times(browser: Browser, pair: Pair, database: Database):
     sent = await pair.grace.sends("when?", to=pair.conversation)
     await backdate(database, sent["id"], datetime(2026, 3, 9, 23, 30, tzinfo=UTC))
     async with window_of(browser, pair.origin, locale="en-US") as window:
         # The context's option overrides the browser's zone permanently.
-        session = await window.page.context.new_cdp_session(window.page)
-        await session.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})  # pyright: ignore[reportUnknownMemberType]
+        debugger = await window.page.context.new_cdp_session(window.page)
+        await send_to(debugger, "Emulation.setTimezoneOverride", timezoneId="Asia/Tokyo")
         await window.page.clock.install(time=datetime(2026, 3, 10, 12, 0, tzinfo=UTC))
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.message("when?")).to_contain_text("8:30 AM")
-        await session.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})  # pyright: ignore[reportUnknownMemberType]
+        await send_to(debugger, "Emulation.setTimezoneOverride", timezoneId="Asia/Kathmandu")
         await window.page.clock.fast_forward(30_000)
         await expect(window.message("when?")).to_contain_text("5:15 AM")
 

@@ -9,7 +9,7 @@ from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
 from tests.support.serving import eventually_async
-from tests.support.web_client import HIDING, PHONE, Pair, Window, held_back, browser_context_of, window_of
+from tests.support.web_client import HIDING, PHONE, Pair, Window, browser_context_of, held_back, window_of
 
 pytestmark = needs_chromium
 
@@ -157,7 +157,9 @@ async def thirty(pair: Pair, signs_in: SignIn) -> list[Person]:
     return others
 
 
-async def test_the_title_includes_conversations_that_are_not_loaded(browser: Browser, pair: Pair, thirty: list[Person]):
+async def test_the_title_includes_conversations_that_are_not_loaded(
+    browser: Browser, pair: Pair, thirty: list[Person]
+):
     async with window_of(browser, pair.origin) as window:
         let_through = await held_back(window, "UnreadFurther")
         await window.signs_in(pair.ada.username)

@@ -18,7 +18,7 @@ from realtime import followed_inbox
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
 from resolvers import retention
-from server.auth import identity
+from server.auth import authentication
 
 
 def set_clock(number: int) -> None:
@@ -42,7 +42,7 @@ def set_clock(number: int) -> None:
 
     time.time, time.time_ns = shifted, shifted_ns
     ids.uuid7 = shifted_uuid7
-    identity.datetime = retention.datetime = ShiftedDatetime
+    authentication.datetime = retention.datetime = ShiftedDatetime
 
 
 _READ_BY_ID = Statement(

@@ -1,5 +1,8 @@
 """Request framing as uvicorn does it by default."""
 
+# Sabotage replaces private parts.
+# pyright: reportPrivateUsage=false
+
 from contextlib import suppress
 
 import httptools
@@ -17,9 +20,9 @@ def accept_upgrades(number: int) -> None:
 
     def start(self: FramedRequests) -> None:
         HttpToolsProtocol.on_headers_complete(self)
-        self.scope["extensions"][CYCLE] = self.cycle  # pyright: ignore[reportArgumentType, reportTypedDictNotRequiredAccess]
+        self.scope["extensions"][CYCLE] = self.cycle  # pyright: ignore[reportArgumentType, reportTypedDictNotRequiredAccess]  # as in framing.py
 
-    FramedRequests._parse = parse  # pyright: ignore[reportPrivateUsage]
+    FramedRequests._parse = parse
     FramedRequests.on_headers_complete = start
     FramedRequests.on_message_begin = HttpToolsProtocol.on_message_begin
     FramedRequests.on_message_complete = HttpToolsProtocol.on_message_complete

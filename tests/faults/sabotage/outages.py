@@ -1,5 +1,8 @@
 """Recovery after an outage that is delayed or missing."""
 
+# Sabotage replaces private parts.
+# pyright: reportPrivateUsage=false
+
 import asyncio
 
 import asyncpg
@@ -18,8 +21,8 @@ def stay_deaf(number: int) -> None:
     """Reconnect late to the carrier of hints, in all processes but the first, and wake no streams then."""
     Subscribers.suspect = _suspect_nothing
     if number > 0:
-        PostgresRelay._connected = _listen_late()  # pyright: ignore[reportPrivateUsage]
-        Client._attempt_reconnect = _reconnect_late()  # pyright: ignore[reportPrivateUsage]
+        PostgresRelay._connected = _listen_late()
+        Client._attempt_reconnect = _reconnect_late()
 
 
 def _suspect_nothing(self: Subscribers) -> None:
@@ -27,12 +30,12 @@ def _suspect_nothing(self: Subscribers) -> None:
 
 
 def _listen_late():
-    listen = PostgresRelay._connected  # pyright: ignore[reportPrivateUsage]
+    listen = PostgresRelay._connected
     has_listened: set[PostgresRelay] = set()
 
     async def listen_late(self: PostgresRelay, backoff: Backoff) -> None:
         if self in has_listened:
-            probe = await asyncpg.connect(self._url)  # pyright: ignore[reportPrivateUsage]
+            probe = await asyncpg.connect(self._url)
             await probe.close()
             await asyncio.sleep(_LATE_SECONDS)
         has_listened.add(self)
@@ -42,7 +45,7 @@ def _listen_late():
 
 
 def _reconnect_late():
-    reconnect = Client._attempt_reconnect  # pyright: ignore[reportPrivateUsage]
+    reconnect = Client._attempt_reconnect
 
     async def reconnect_late(self: Client) -> None:
         await asyncio.sleep(_LATE_SECONDS)

@@ -1,5 +1,8 @@
 """Messages that are announced, numbered or acknowledged too early."""
 
+# Sabotage replaces private parts.
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import random
 from collections.abc import Sequence
@@ -10,7 +13,7 @@ from sqlalchemy import text
 from db import deliveries, engine, inboxes
 from db.deliveries import Connect, Deliveries
 from db.ids import new_id
-from db.inboxes import Delivered, Outgoing, Refused
+from db.inboxes import Delivered, NotStored, Outgoing
 from db.messages import MESSAGE
 from db.records import InboxEntry
 from db.statements import Connection, Statement
@@ -34,7 +37,7 @@ def publish_before_commit(number: int) -> None:
 
     async def deliver_and_publish(
         connection: Connection, batch: Sequence[Outgoing]
-    ) -> Sequence[Delivered | Refused]:
+    ) -> Sequence[Delivered | NotStored]:
         async with connection.transaction():
             outcomes = await inboxes.deliver_all(connection, batch)
             for delivered in outcomes:
@@ -52,9 +55,9 @@ def answer_before_commit(number: int) -> None:
     """Acknowledge and announce a message, and commit it a moment later."""
     committing: set[asyncio.Task[None]] = set()
 
-    async def deliver(self: Deliveries, message: Outgoing) -> Delivered | Refused:
-        answer: asyncio.Future[Delivered | Refused] = asyncio.get_running_loop().create_future()
-        connect = self._connect  # pyright: ignore[reportPrivateUsage]
+    async def deliver(self: Deliveries, message: Outgoing) -> Delivered | NotStored:
+        answer: asyncio.Future[Delivered | NotStored] = asyncio.get_running_loop().create_future()
+        connect = self._connect
         task = asyncio.create_task(_answer_and_commit(connect, message, answer))
         committing.add(task)
         task.add_done_callback(committing.discard)
@@ -64,7 +67,7 @@ def answer_before_commit(number: int) -> None:
 
 
 async def _answer_and_commit(
-    connect: Connect, message: Outgoing, answer: asyncio.Future[Delivered | Refused]
+    connect: Connect, message: Outgoing, answer: asyncio.Future[Delivered | NotStored]
 ) -> None:
     try:
         async with connect() as connection, connection.transaction():
@@ -105,7 +108,7 @@ def position_without_lock(number: int) -> None:
     """Assign positions in a separate transaction, so that they become visible in any order."""
 
     async def deliver(self: Deliveries, message: Outgoing) -> Delivered:
-        connect = self._connect  # pyright: ignore[reportPrivateUsage]
+        connect = self._connect
         async with connect() as connection:
             rows = await _TAKE_POSITIONS.fetch(connection, conversation_id=message.conversation_id)
         positions: dict[UUID, int] = {row["user_id"]: row["last_position"] for row in rows}

@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
 from server.auth.json_web_keys import JsonWebKeys, TokenNotTrusted
-from server.auth.outbound import Unavailable, get_json
+from server.auth.outbound import ServiceUnavailable, get_json
 from tests.support.stand_ins import Issuer, new_key
 
 # Much less than the ten seconds that another server is given to answer.
@@ -30,7 +30,7 @@ class KeyServer:
         # Lets other requests arrive meanwhile.
         await asyncio.sleep(0)
         if self.is_down:
-            raise Unavailable("down")
+            raise ServiceUnavailable("down")
         return dict(KeySet(self.keys).as_dict(private=True))
 
 
@@ -104,7 +104,7 @@ async def test_keys_stay_valid_for_a_limited_time_without_their_server():
         await keys.claims_of(token)
     served_keys.is_down = True
     await patient.claims_of(token)
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         await impatient.claims_of(token)
 
 
@@ -114,7 +114,7 @@ async def test_a_server_that_is_down_is_not_queried_by_every_request():
     served_keys.is_down = True
     keys = JsonWebKeys(served_keys)
     for _ in range(10):
-        with pytest.raises(Unavailable):
+        with pytest.raises(ServiceUnavailable):
             await keys.claims_of(token)
     assert served_keys.fetches == 1
 
@@ -201,5 +201,5 @@ async def test_a_malformed_answer_counts_as_a_failure():
         return {"keys": ["x", None, 1]}
 
     keys = JsonWebKeys(fetch)
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         await keys.claims_of(Issuer(url="x").token())

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from db.engine import Database
 from db.records import SessionTime
 from resolvers.sessions import sign_in_by_name
-from server.auth.identity import Identities, Identity, KnownIdentities
+from server.auth.authentication import Authenticator, Identity, KnownIdentities
 from server.config.loading import load_settings
 from server.limits.rate_limits import RateLimits
 from tests.conftest import Noted
@@ -23,7 +23,7 @@ async def test_the_first_request_reads_the_session_and_later_ones_do_not(noted: 
     time = SessionTime(timedelta(days=14), timedelta(days=180))
     signed_in = await sign_in_by_name(database, f"ada-{uuid4().hex[:8]}", time)
     settings = load_settings()
-    identities = Identities(database, "http://localhost", settings, RateLimits(settings, database))
+    identities = Authenticator(database, "http://localhost", settings, RateLimits(settings, database))
     counts: list[int] = []
     for _ in range(5):
         statements.clear()

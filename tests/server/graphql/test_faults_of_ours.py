@@ -20,9 +20,7 @@ FRONTEND = "https://app.example.com"
 
 @pytest.fixture(scope="module")
 async def own_database(cluster: Cluster) -> OwnDatabase:
-    own = OwnDatabase(cluster, f"own_{uuid4().hex}")
-    await own.create()
-    return own
+    return await OwnDatabase.create(cluster)
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ async def test_the_server_starts_and_handles_signals_through_overridable_methods
 
 
 async def test_nats_py_asks_for_its_connect_command_before_it_sends_credentials():
-    client = relay._Client()  # pyright: ignore[reportPrivateUsage]
+    client = relay._Client()  # pyright: ignore[reportPrivateUsage]  # the class that depends on it
     assert isinstance(client, Client)
     received: list[bytes] = []
 

@@ -1,38 +1,22 @@
-"""Limits on sizes and rates; every rejection says when to retry."""
+"""Limits on requests, sign-ins, messages and streams; every rejection says when to retry."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import Storage
-from limits.aio.strategies import FixedWindowRateLimiter
-from sqlalchemy import update
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.tables import rate_counts
-from server.limits.rate_storage import DatabaseCounts, ProcessCounts
-from tests.conftest import SignIn, sign_in
+from tests.conftest import sign_in
+from tests.support.limits import BEHIND_A_PROXY, an_address, is_refused
 from tests.support.people import CREATE_MESSAGE, Person
 from tests.support.serving import eventually_async, running_server
-from tests.support.tables import tables
 
 VIEWER = {"query": "{ viewer { username } }"}
-# The tests' own address counts as a proxy here, which forwards the client's address.
-BEHIND_A_PROXY = {"rate_limits": "on", "trusted_proxies": "127.0.0.1", "dev_login": "on"}
-
-
-def an_address() -> dict[str, str]:
-    """Return the headers of a request from an address that no other test uses."""
-    number = uuid4().int
-    return {"x-forwarded-for": f"10.{number % 256}.{number // 256 % 256}.{number // 65536 % 256}"}
 
 
 @asynccontextmanager
@@ -41,23 +25,6 @@ async def limited(cluster: Cluster, folder: Path, **settings: str) -> AsyncGener
     with running_server(folder, database_url=cluster.url(), **BEHIND_A_PROXY, **settings) as server:
         async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
             yield http
-
-
-def is_refused(response: httpx.Response) -> bool:
-    """Return whether the request was rejected, and check that the rejection says when to retry."""
-    if response.status_code != 429:
-        return False
-    assert 1 <= int(response.headers["retry-after"]) <= 60
-    body = response.json()
-    if response.request.url.path.startswith("/graphql"):
-        [error] = body["errors"]
-        retry_after = int(response.headers["retry-after"])
-        assert error["extensions"] == {"code": "RATE_LIMITED", "retryAfter": retry_after}
-    else:
-        error = body["error"]
-        assert error["code"] == "RATE_LIMITED"
-    assert error["message"]
-    return True
 
 
 async def refusals(http: httpx.AsyncClient, count: int, headers: dict[str, str] | None = None) -> list[bool]:
@@ -297,115 +264,3 @@ async def test_a_frontend_of_another_origin_can_read_retry_after(
         assert is_refused(response)
         assert response.headers["access-control-allow-origin"] == origin
         assert "retry-after" in response.headers["access-control-expose-headers"]
-
-
-@pytest.mark.parametrize("kind", ["process", "database"])
-async def test_counts_start_again_when_their_period_is_over(database: Database, kind: str):
-    storage: Storage = ProcessCounts() if kind == "process" else DatabaseCounts(database)
-    limiter, item, whose = FixedWindowRateLimiter(storage), RateLimitItemPerMinute(2), uuid4().hex
-    assert [await limiter.hit(item, whose) for _ in range(3)] == [True, True, False]
-    assert await limiter.hit(item, "another", uuid4().hex)
-    key = item.key_for(whose)
-    assert await storage.get(key) == 3
-    if kind == "database":
-        async with tables(database) as connection:
-            past = update(rate_counts).where(rate_counts.c.key == key)
-            await connection.execute(past.values(expires_at=rate_counts.c.expires_at - timedelta(minutes=1)))
-    else:
-        await storage.clear(key)
-    assert await storage.get(key) == 0
-    assert [await limiter.hit(item, whose) for _ in range(3)] == [True, True, False]
-    await storage.clear(key)
-    assert await limiter.hit(item, whose)
-    await storage.reset()
-    assert await storage.check()
-
-
-async def test_the_number_of_counts_in_a_process_is_limited():
-    storage = ProcessCounts()
-    for number in range(100_010):
-        await storage.incr(str(number), 60)
-    assert (await storage.get("0"), await storage.get("100009")) == (0, 1)
-    assert await storage.reset() == 100_000
-
-
-CONVERSATIONS = """
-    query ($first: Int! = 10, $last: Int) {
-        conversations(first: $first) {
-            edges {
-                node { id participants { username } messages(last: $last) { edges { node { content } } } }
-            }
-        }
-    }
-"""
-
-
-async def cost(person: Person, document: str, **variables: Any) -> int:
-    body = {"query": document, "variables": variables, "extensions": {"cost": True}}
-    answer = (await person.http.post("/graphql", json=body, headers=person.headers)).json()
-    assert set(answer["extensions"]["cost"]) == {"requested", "maximum"}
-    assert answer["extensions"]["cost"]["maximum"] == 125_000
-    return answer["extensions"]["cost"]["requested"]
-
-
-async def test_the_cost_of_a_query_follows_from_its_page_sizes(signs_in: SignIn):
-    ada = await signs_in("ada")
-    assert await cost(ada, "{ viewer { username } }") == 2
-    # A node, its ID, its participants with at most five names, and its messages with their edges.
-    each = 1 + 1 + (1 + 5) + 2
-    assert await cost(ada, CONVERSATIONS) == 2 + 10 * (each + 25 * 2)
-    assert await cost(ada, CONVERSATIONS, first=1, last=1) == 2 + 1 * (each + 1 * 2)
-    assert await cost(ada, CONVERSATIONS, first=100, last=100) == 2 + 100 * (each + 100 * 2)
-    assert await cost(ada, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=["x"] * 7) == 1 + 7
-    assert await cost(ada, '{ nodes(ids: ["x", "y"]) { id } }') == 1 + 2
-    assert await cost(ada, '{ nodes(ids: "x") { id } }') == 1 + 1
-    assert await cost(ada, '{ searchUsers(search: "a") { id username } }') == 1 + 5 * 2
-    paged = "{ conversations(first: 7) { ...P } } fragment P on ConversationConnection { edges { cursor } }"
-    assert await cost(ada, paged) == 2 + 7
-    fragments = "fragment F on User { username } { a: viewer { ...F } b: viewer { ...F ... { id } } }"
-    assert await cost(ada, fragments) == 5
-
-
-async def test_the_cost_is_reported_only_on_request(signs_in: SignIn):
-    ada = await signs_in("ada")
-    for extensions in (None, {}, {"cost": False}, {"cost": "yes"}):
-        body = {**VIEWER, "extensions": extensions}
-        answer = (await ada.http.post("/graphql", json=body, headers=ada.headers)).json()
-        assert set(answer) == {"data"}
-
-
-PAGES_IN_PAGES = """
-    query ($n: Int!) {
-        conversations(first: $n) { edges { node { messages(last: $n) { edges { node { conversation {
-            messages(last: $n) { edges { node { content } } }
-        } } } } } } }
-    }
-"""
-
-
-async def test_a_query_that_costs_too_much_is_rejected_before_execution(signs_in: SignIn):
-    ada = await signs_in("ada")
-    await cost(ada, PAGES_IN_PAGES, n=10)
-    for document, variables in (
-        (PAGES_IN_PAGES, {"n": 100}),
-        (PAGES_IN_PAGES, {"n": 10**9}),
-        (PAGES_IN_PAGES, {"n": "many"}),
-        (PAGES_IN_PAGES.replace("query ($n: Int!)", "query").replace("$n", "100"), {}),
-    ):
-        response = await ada.posts(document, **variables)
-        assert response.status_code == 400
-        [error] = response.json()["errors"]
-        assert error["extensions"]["code"] == "TOO_COMPLEX"
-        assert "smaller pages" in error["message"]
-    # An invalid size is left to the execution to reject.
-    answer = await ada.answer(PAGES_IN_PAGES, n=None)
-    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
-
-
-async def test_the_maximum_cost_is_a_setting(cluster: Cluster, database: Database, tmp_path: Path):
-    with running_server(tmp_path, database_url=cluster.url(), max_answer_fields="2") as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
-            assert (await http.post("/graphql", json=VIEWER)).json() == {"data": {"viewer": None}}
-            over = {"query": "{ viewer { username id } }"}
-            response = await http.post("/graphql", json=over)
-            assert response.json()["errors"][0]["extensions"]["code"] == "TOO_COMPLEX"

@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import psutil
@@ -159,8 +158,7 @@ def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
 
 async def test_a_command_says_in_one_line_that_the_database_does_not_answer(cluster: Cluster, tmp_path: Path):
     """Once it is connected, and before."""
-    own = OwnDatabase(cluster, f"own_{uuid4().hex}")
-    await own.create()
+    own = await OwnDatabase.create(cluster)
     assert run(tmp_path, "migrate", database_url=own.url).returncode == 0
     complaint = "messenger: cannot use the database: canceling statement due to lock timeout\n"
     async with open_database(own.url) as database, database.transaction() as connection:

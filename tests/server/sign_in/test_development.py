@@ -106,7 +106,7 @@ async def test_the_operator_can_open_sign_in_and_every_start_warns(
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
         warnings = [line for line in server.log() if line["event"] == WARNING]
         assert [(line["level"], line["setting"]) for line in warnings] == [("warning", "MESSENGER_DEV_LOGIN")]
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             for headers in PASSED_ON:
                 assert (await log_in(http, a_name(), headers)).status_code == 200
 

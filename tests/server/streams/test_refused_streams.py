@@ -129,18 +129,20 @@ async def test_an_event_that_is_waiting_when_the_session_ends_is_not_skipped(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     # Once the budget is used up, an event waits for some seconds.
-    async with with_budget(cluster, tmp_path, 6000) as (ada, grace, conversation):  # noqa: SIM117
-        async with ada.streaming(HEAVY) as stream:
-            await grace.sends("one", to=conversation)
-            first = await stream.event()
-            await uses_up(ada)
-            await grace.sends("two", to=conversation)
-            await ada.http.post("/auth/logout", headers=ada.headers)
-            last = await stream.event()
-            assert error_of(json.loads(last.data)) == {"code": "UNAUTHENTICATED"}
-            # A client resumes after the last ID that it has read.
-            assert last.id == first.id
-            assert (await stream.event()).event == "complete"
+    async with (
+        with_budget(cluster, tmp_path, 6000) as (ada, grace, conversation),
+        ada.streaming(HEAVY) as stream,
+    ):
+        await grace.sends("one", to=conversation)
+        first = await stream.event()
+        await uses_up(ada)
+        await grace.sends("two", to=conversation)
+        await ada.http.post("/auth/logout", headers=ada.headers)
+        last = await stream.event()
+        assert error_of(json.loads(last.data)) == {"code": "UNAUTHENTICATED"}
+        # A client resumes after the last ID that it has read.
+        assert last.id == first.id
+        assert (await stream.event()).event == "complete"
 
 
 async def test_a_stream_over_its_budget_ends_with_an_error_and_can_be_resumed(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator
-from uuid import uuid4
 
 import pytest
 
@@ -17,9 +16,7 @@ from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, ser
 
 @pytest.fixture(scope="module")
 async def own_database(cluster: Cluster) -> OwnDatabase:
-    own = OwnDatabase(cluster, f"own_{uuid4().hex}")
-    await own.create()
-    return own
+    return await OwnDatabase.create(cluster)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 /** What the tabs of a browser send each other, in addition to the events of the shared stream. */
 import { openChannel } from './channel.ts';
 
-export type TabMessage =
+type TabMessage =
   /** Who is signed in. A tab with another user restarts its session. */
   | { kind: 'viewer'; id: string | null }
   /** The conversation has been read in this tab. */

@@ -44,7 +44,7 @@ export function Home({ open, takesFocus }: Props) {
         {conversations.length === 0 ? (
           <p className="empty">You have no conversations yet. Search for someone to start one.</p>
         ) : (
-          <ul className="conversations">
+          <ul>
             {conversations.map((conversation) => (
               <li key={conversation.id}>
                 <ErrorBoundary instead={() => <p className="empty">This conversation cannot be shown.</p>}>

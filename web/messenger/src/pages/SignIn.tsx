@@ -36,7 +36,7 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
 
   return (
     <main className="sign-in">
-      <img className="logo" src={new URL('../icon.svg', import.meta.url).href} alt="" width="56" height="56" />
+      <img src={new URL('../icon.svg', import.meta.url).href} alt="" width="56" height="56" />
       <h1>Messenger</h1>
       <p role="status" className="status">
         {cookieIsMissing ? '' : wasSignedIn ? 'You have been signed out.' : ways ? '' : 'Connecting…'}

@@ -21,7 +21,7 @@ from schema.node import NodeType
 from server.auth.cookies import cookie_of
 from server.auth.json_web_keys import TokenNotTrusted
 from server.auth.origins import is_cross_site
-from server.auth.outbound import Unavailable
+from server.auth.outbound import ServiceUnavailable
 from server.auth.token_issuer import TokenIssuer, looks_like_jwt
 from server.config.settings import Settings
 from server.http.headers import header
@@ -82,7 +82,7 @@ class KnownIdentities:
                 del self._known[key]
 
 
-class Identities:
+class Authenticator:
     """Authenticates requests, and sets and deletes the session cookie."""
 
     def __init__(
@@ -174,7 +174,7 @@ class Identities:
             return Identity(
                 refused="The token is invalid: its signature, issuer, audience or lifetime is wrong."
             )
-        except Unavailable as error:
+        except ServiceUnavailable as error:
             raise HttpRefusal(
                 503,
                 "UNAVAILABLE",
@@ -231,7 +231,7 @@ class Identities:
 
 
 def cookie_renewal(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Return the set-cookie header for the response, if `Identities.of` extended the request's session.
+    """Return the set-cookie header for the response, if `Authenticator.of` extended the request's session.
 
     Every kind of response has to carry it, because the session is extended at most once an hour.
     """
