@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from db.deliveries import Deliveries
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
+from db.shares import Shares
 from db.statements import Connection
 from db.urls import libpq_url
 
@@ -37,6 +39,7 @@ _ACQUIRE_SECONDS = 10
 _CLOSE_SECONDS = 10
 # So many statements later a connection is made anew, and with it PostgreSQL's process and its memory.
 _MOST_STATEMENTS = 1_000_000
+_EVERYTHING = nullcontext()
 
 
 class Database:
@@ -48,16 +51,19 @@ class Database:
         self.behind_pooler = behind_pooler
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
+        self._shares = Shares()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
+    async def connection(self, *, share_of: UUID | None = None) -> AsyncGenerator[Connection]:
         """Yield a connection for one statement, which is a transaction by itself.
+
+        With `share_of`, it is one of the few that the streams of this user use at a time, see `db.shares`.
 
         Raises:
             DatabaseUnavailable: no connection is to be had, or it is lost. When it is lost while a statement
                 runs that writes, nobody knows whether it did.
         """
-        async with self._connected() as connection, self._one_statement(connection):
+        async with self._share(share_of), self._connected() as connection, self._one_statement(connection):
             yield connection
 
     @asynccontextmanager
@@ -72,14 +78,19 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[Connection]:
+    async def snapshot(self, *, share_of: UUID | None = None) -> AsyncGenerator[Connection]:
         """Yield a connection whose every statement sees the database as the first one did.
+
+        With `share_of`, it is one of the few that the streams of this user use at a time, see `db.shares`.
 
         Raises:
             DatabaseUnavailable: no connection is to be had, or it is lost.
         """
-        async with self._connected() as connection, _begun(connection, _SNAPSHOT):
+        async with self._share(share_of), self._connected() as connection, _begun(connection, _SNAPSHOT):
             yield connection
+
+    def _share(self, user_id: UUID | None) -> AbstractAsyncContextManager[None]:
+        return _EVERYTHING if user_id is None else self._shares.of(user_id)
 
     def _one_statement(self, connection: Connection) -> AbstractAsyncContextManager[None]:
         # Behind a pooler a statement is prepared first, which has to reach the same server.

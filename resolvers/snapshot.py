@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from uuid import UUID
 
 from db.engine import Database, DatabaseUnavailable, naming_outages
 from db.statements import Connection
@@ -17,11 +18,15 @@ class Snapshot:
     The next read after that opens a newer one. Once the request has ended, its readers are cancelled.
     """
 
-    __slots__ = ("_connection", "_database", "_ended", "_lock", "_opened", "_waits")
+    __slots__ = ("_connection", "_database", "_ended", "_lock", "_opened", "_share_of", "_waits")
 
-    def __init__(self, database: Database, *, waits: bool, ended: bool) -> None:
-        """Open nothing yet. With `waits`, a database that does not answer is retried until it does."""
+    def __init__(self, database: Database, *, waits: bool, ended: bool, share_of: UUID | None = None) -> None:
+        """Open nothing yet. With `waits`, a database that does not answer is retried until it does.
+
+        The connection is from the share of the user `share_of`, if given.
+        """
         self._database = database
+        self._share_of = share_of
         self._waits = waits
         self._ended = ended
         self._lock = asyncio.Lock()
@@ -50,7 +55,9 @@ class Snapshot:
         self._opened = AsyncExitStack()
         while True:
             try:
-                return await self._opened.enter_async_context(self._database.snapshot())
+                return await self._opened.enter_async_context(
+                    self._database.snapshot(share_of=self._share_of)
+                )
             except DatabaseUnavailable as error:
                 if not self._waits:
                     raise Unavailable from error
