@@ -223,10 +223,16 @@ class Settings(BaseSettings):
         300, ge=1, description="Maximum number of sign-in attempts from one address per minute."
     )
     max_streams_per_user: int = Field(
-        100, ge=1, description="Maximum number of open streams of one user in one process."
+        100,
+        ge=1,
+        description="Maximum number of open streams of one user in one process. In single connection mode,"
+        " each subscription counts as one, and so does the stream itself.",
     )
     max_streams_per_address: int = Field(
-        1000, ge=1, description="Maximum number of open streams from one address in one process."
+        1000,
+        ge=1,
+        description="Maximum number of open streams from one address in one process, counted in the same"
+        " way.",
     )
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
         [],
@@ -248,7 +254,10 @@ class Settings(BaseSettings):
         description="Maximum number of fields in each event of a subscription if all of its pages were full.",
     )
     max_answer_bytes: int = Field(
-        16 * 1024 * 1024, ge=1024, description="Maximum size of an answer or event, in bytes of JSON."
+        16 * 1024 * 1024,
+        ge=1024,
+        description="Maximum size of an answer or event, in bytes of JSON. While as much waits to be sent on"
+        " a stream in single connection mode, the stream accepts no operations.",
     )
     heartbeat_seconds: float = Field(
         12, gt=0, le=15, description="How often an idle stream sends a heartbeat, in seconds."
