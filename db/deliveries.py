@@ -10,7 +10,7 @@ import structlog
 from asyncpg import PostgresError
 
 from db.held_conversations import HeldConversations
-from db.inboxes import Delivered, Outgoing, NotStored, deliver_all
+from db.inboxes import Delivered, NotStored, Outgoing, deliver_all
 from db.outages import LOCK_ERRORS, DatabaseUnavailable, is_outage
 from db.statements import Connection
 

@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from db.deliveries import Deliveries
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
+from db.shares import Shares
 from db.statements import Connection
 from db.urls import libpq_url
 
@@ -38,6 +40,7 @@ _ACQUIRE_SECONDS = 10
 _CLOSE_SECONDS = 10
 # A connection is replaced after so many statements, to release the memory of its PostgreSQL process.
 _MOST_STATEMENTS = 1_000_000
+_EVERYTHING = nullcontext()
 
 
 class Database:
@@ -49,16 +52,19 @@ class Database:
         self.behind_pooler = behind_pooler
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
+        self._shares = Shares()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
+    async def connection(self, *, share_of: UUID | None = None) -> AsyncGenerator[Connection]:
         """Yield a connection for a single statement, which is its own transaction.
+
+        With `share_of`, it is one of the few that the streams of this user use at a time, see `db.shares`.
 
         Raises:
             DatabaseUnavailable: there is no connection, or it was lost. If it was lost while a statement was
                 writing, it is unknown whether the statement has been committed.
         """
-        async with self._connected() as connection, self._one_statement(connection):
+        async with self._share(share_of), self._connected() as connection, self._one_statement(connection):
             yield connection
 
     @asynccontextmanager
@@ -73,14 +79,23 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[Connection]:
+    async def snapshot(self, *, share_of: UUID | None = None) -> AsyncGenerator[Connection]:
         """Yield a read-only connection on which all statements see the same state of the database.
+
+        With `share_of`, it is one of the few that the streams of this user use at a time, see `db.shares`.
 
         Raises:
             DatabaseUnavailable: there is no connection, or it was lost.
         """
-        async with self._connected() as connection, _Transaction(connection, _SNAPSHOT):
+        async with (
+            self._share(share_of),
+            self._connected() as connection,
+            _Transaction(connection, _SNAPSHOT),
+        ):
             yield connection
+
+    def _share(self, user_id: UUID | None) -> AbstractAsyncContextManager[None]:
+        return _EVERYTHING if user_id is None else self._shares.of(user_id)
 
     def _one_statement(self, connection: Connection) -> AbstractAsyncContextManager[None]:
         # Behind a pooler, preparing and executing a statement must reach the same server connection.

@@ -20,6 +20,10 @@ ALIVE = timedelta(seconds=5)
 GONE = timedelta(seconds=60)
 # How long a reservation waits for its stream.
 UNUSED = timedelta(seconds=60)
+# How much mail is taken at a time. Its last one may exceed it: a process holds that and one answer in memory.
+_BYTES_AT_A_TIME = 1024 * 1024
+# What a mail counts as in addition to its content, so that their number is limited too.
+_BYTES_OF_A_MAIL = 1024
 
 
 class ReservationGone(Exception):
@@ -28,6 +32,10 @@ class ReservationGone(Exception):
 
 class TooManyOperations(Exception):
     """The stream has as many operations as it may."""
+
+
+class MailboxFull(Exception):
+    """The stream's client has yet to read as many bytes as may wait for it."""
 
 
 class State(Enum):
@@ -51,7 +59,8 @@ class Mail:
 
     operation_id: str
     state: State
-    content: str | None
+    content: bytes
+    """An encoded answer, or an encoded subscription; empty if the operation is to be stopped."""
 
 
 def _seconds_ago(time: timedelta):
@@ -136,8 +145,11 @@ async def release(connection: Connection, reservation_id: UUID) -> None:
 _LOCK = Statement(
     select(reservations.c.id).where(reservations.c.id == bindparam("reservation_id")).with_for_update()
 )
-_COUNT_OPERATIONS = Statement(
-    select(func.count()).where(stream_operations.c.reservation_id == bindparam("reservation_id"))
+_SIZE = Statement(
+    text("""
+    SELECT count(*) AS operations, coalesce(sum(octet_length(content)), 0) AS bytes
+    FROM stream_operations WHERE reservation_id = :reservation_id
+""")
 )
 _ADD_OPERATION = Statement(
     postgresql.insert(stream_operations)
@@ -159,17 +171,23 @@ async def add_operation(
     content: str | None,
     *,
     most: int,
+    most_bytes: int,
 ) -> bool:
     """Add an operation to the stream; False when its id is in use.
 
     Raises:
         ReservationGone: the stream has ended.
         TooManyOperations: it has `most` already.
+        MailboxFull: `most_bytes` or more wait in its mailbox.
     """
     if await _LOCK.fetchval(connection, reservation_id=reservation_id) is None:
         raise ReservationGone
-    if await _COUNT_OPERATIONS.fetchval(connection, reservation_id=reservation_id) >= most:
+    size = await _SIZE.fetchrow(connection, reservation_id=reservation_id)
+    assert size is not None
+    if size["operations"] >= most:
         raise TooManyOperations
+    if size["bytes"] >= most_bytes:
+        raise MailboxFull
     added = await _ADD_OPERATION.execute(
         connection,
         reservation_id=reservation_id,
@@ -189,9 +207,22 @@ _ANSWER = Statement(
     .values(state=literal(State.ANSWERED.value), content=bindparam("answer"))
 )
 _STOP = Statement(
-    update(stream_operations).where(_is_that_operation).values(state=literal(State.STOPPING.value))
+    update(stream_operations)
+    .where(_is_that_operation)
+    .values(state=literal(State.STOPPING.value), content=None)
 )
 _REMOVE = Statement(delete(stream_operations).where(_is_that_operation))
+
+
+async def has_room(connection: Connection, reservation_id: UUID, *, most_bytes: int) -> bool:
+    """Return whether less than `most_bytes` wait in the mailbox, so that it takes another answer.
+
+    Others wait until the transaction ends, so that it is still true when the answer is stored.
+    """
+    await _LOCK.execute(connection, reservation_id=reservation_id)
+    size = await _SIZE.fetchrow(connection, reservation_id=reservation_id)
+    assert size is not None
+    return size["bytes"] < most_bytes
 
 
 async def answer_operation(
@@ -211,27 +242,53 @@ async def remove_operation(connection: Connection, reservation_id: UUID, operati
     await _REMOVE.execute(connection, of_reservation=reservation_id, of_operation=operation_id)
 
 
+# A subscription's content is no longer needed once it has begun.
 _TAKE = Statement(
-    text("""
-    WITH taken AS (
-        DELETE FROM stream_operations
-        WHERE reservation_id = :reservation_id AND state IN ('answered', 'stopping')
-        RETURNING seq, operation_id, state, content
+    text(f"""
+    WITH waiting AS (
+        SELECT operation_id, content,
+            sum(coalesce(octet_length(content), 0) + {_BYTES_OF_A_MAIL}) OVER (ORDER BY seq)
+                - coalesce(octet_length(content), 0) AS bytes_before
+        FROM stream_operations
+        WHERE reservation_id = :reservation_id AND state IN ('answered', 'new', 'stopping')
+    ), first AS MATERIALIZED (
+        SELECT operation_id, content FROM waiting WHERE bytes_before <= {_BYTES_AT_A_TIME}
+    ), taken AS (
+        DELETE FROM stream_operations AS operation USING first
+        WHERE reservation_id = :reservation_id AND operation.operation_id = first.operation_id
+            AND state IN ('answered', 'stopping')
+        RETURNING seq, operation.operation_id, state, operation.content
     ), begun AS (
-        UPDATE stream_operations SET state = 'running'
-        WHERE reservation_id = :reservation_id AND state = 'new'
-        RETURNING seq, operation_id, 'new' AS state, content
+        UPDATE stream_operations AS operation SET state = 'running', content = NULL FROM first
+        WHERE reservation_id = :reservation_id AND operation.operation_id = first.operation_id
+            AND state = 'new'
+        RETURNING seq, operation.operation_id, 'new' AS state, first.content
     )
-    SELECT operation_id, state, content FROM (SELECT * FROM taken UNION ALL SELECT * FROM begun) AS mail
+    SELECT operation_id, state, convert_to(coalesce(content, ''), 'UTF8') AS content,
+        (SELECT count(*) FROM waiting) > (SELECT count(*) FROM first) AS is_more
+    FROM (SELECT * FROM taken UNION ALL SELECT * FROM begun) AS mail
     ORDER BY seq
 """)
 )
 
 
-async def take_mail(connection: Connection, reservation_id: UUID) -> Sequence[Mail]:
-    """Take what is in the mailbox, in order. Only the process that serves the stream does."""
+@dataclass(frozen=True, slots=True)
+class TakenMail:
+    """The first mail of a mailbox, in order."""
+
+    mail: Sequence[Mail]
+    is_all: bool
+    """Whether nothing else is in the mailbox."""
+
+
+async def take_mail(connection: Connection, reservation_id: UUID) -> TakenMail:
+    """Take the first mail, up to the one that exceeds a megabyte.
+
+    Only the process that serves the stream does this.
+    """
     rows = await _TAKE.fetch(connection, reservation_id=reservation_id)
-    return [Mail(operation_id, State(state), content) for operation_id, state, content in rows]
+    mail = [Mail(row["operation_id"], State(row["state"]), row["content"]) for row in rows]
+    return TakenMail(mail, not any(row["is_more"] for row in rows))
 
 
 _SUBSCRIPTIONS_OF = Statement(

@@ -123,11 +123,11 @@ class FollowedInbox:
         Raises:
             ExpiredCursor: entries after `after` have been deleted.
         """
-        backoff = Backoff()
+        user_id, backoff = self.subscriber.user_id, Backoff()
         while True:
             try:
-                async with self._database.connection() as connection:
-                    return await inboxes.read(connection, self.subscriber.user_id, after=after, limit=limit)
+                async with self._database.connection(share_of=user_id) as connection:
+                    return await inboxes.read(connection, user_id, after=after, limit=limit)
             except inboxes.Trimmed as error:
                 raise ExpiredCursor from error
             except DatabaseUnavailable:

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from db.engine import Database
-from db.inboxes import Delivered, Outgoing, NotStored
+from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from db.statements import Connection
 from realtime.broadcaster import Broadcaster
@@ -94,7 +94,14 @@ class Context:
     _loaders: Loaders | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._snapshot = Snapshot(self.database, waits=self.stream is not None, ended=self.is_over)
+        self._snapshot = Snapshot(
+            self.database, waits=self.stream is not None, ended=self.is_over, share_of=self._share_of
+        )
+
+    @property
+    def _share_of(self) -> UUID | None:
+        """The user whose share of the connections is used: the streams of one user share a few."""
+        return None if self.stream is None or self.viewer is None else self.viewer.id
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,7 +157,7 @@ class Context:
         """
         await self.refresh()
         with rejecting_outages():
-            async with self.database.connection() as connection:
+            async with self.database.connection(share_of=self._share_of) as connection:
                 yield connection
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from uuid import UUID
 
 from db.engine import Database, DatabaseUnavailable, naming_outages
 from db.statements import Connection
@@ -18,11 +19,15 @@ class Snapshot:
     cancelled.
     """
 
-    __slots__ = ("_connection", "_database", "_ended", "_lock", "_opened", "_waits")
+    __slots__ = ("_connection", "_database", "_ended", "_lock", "_opened", "_share_of", "_waits")
 
-    def __init__(self, database: Database, *, waits: bool, ended: bool) -> None:
-        """Do not connect yet. With `waits`, retry until the database responds."""
+    def __init__(self, database: Database, *, waits: bool, ended: bool, share_of: UUID | None = None) -> None:
+        """Do not connect yet. With `waits`, retry until the database responds.
+
+        The connection is from the share of the user `share_of`, if given.
+        """
         self._database = database
+        self._share_of = share_of
         self._waits = waits
         self._ended = ended
         self._lock = asyncio.Lock()
@@ -53,7 +58,7 @@ class Snapshot:
     async def _open(self) -> Connection:
         backoff = None
         while True:
-            opened = self._database.snapshot()
+            opened = self._database.snapshot(share_of=self._share_of)
             try:
                 connection = await opened.__aenter__()
             except DatabaseUnavailable as error:

@@ -218,7 +218,10 @@ class Settings(BaseSettings):
         300, ge=1, description="Maximum number of sign-in attempts from one address per minute."
     )
     max_streams_per_user: int = Field(
-        100, ge=1, description="Maximum number of open streams per user in each process."
+        100,
+        ge=1,
+        description="Maximum number of open streams per user in each process. In single connection mode, each"
+        " subscription counts as a stream, and so does the stream itself.",
     )
     max_streams_per_address: int = Field(
         1000, ge=1, description="Maximum number of open streams per address in each process."
@@ -243,7 +246,10 @@ class Settings(BaseSettings):
         1000, ge=1, description="Maximum number of fields in an event if all its pages and lists were full."
     )
     max_answer_bytes: int = Field(
-        16 * 1024 * 1024, ge=1024, description="Maximum size of an answer or event, in bytes of JSON."
+        16 * 1024 * 1024,
+        ge=1024,
+        description="Maximum size of an answer or event, in bytes of JSON. While as much waits to be sent on"
+        " a stream in single connection mode, the stream accepts no operations.",
     )
     heartbeat_seconds: float = Field(
         12, gt=0, le=15, description="How often an idle stream sends a heartbeat, in seconds."

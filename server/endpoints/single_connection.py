@@ -24,7 +24,7 @@ from db.ids import new_id
 from db.records import User
 from db.reservations import State
 from db.users import UserGone
-from execution.answers import encode_json, invalid
+from execution.answers import Answer, encode_json, invalid
 from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
@@ -42,12 +42,16 @@ from server.http.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.http.responses import json_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import address_of
+from server.streams.accepted import AcceptedSubscription
 from server.streams.open_streams import OpenStreams
-from server.streams.reserved import ReservedStream, encode_subscription
+from server.streams.reserved import ReservedStream
 from server.streams.response import ResponseStream
 
 TOKEN_HEADER = "x-graphql-event-stream-token"
 _MAX_OPERATION_ID_CHARS = 200
+# Answers of this size are stored even in a full mailbox, so that the result of a mutation is not lost. The
+# number of operations limits them.
+_SMALL_ANSWER_BYTES = 64 * 1024
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -72,6 +76,8 @@ class SingleConnections:
         self._budgets = budgets
         self._body_limits = BodyLimits.of(settings)
         self._settings = settings
+        # Its last answer may exceed it, so that it never has more than two answers of the maximum size.
+        self._max_mailbox_bytes = settings.max_answer_bytes
         self._process_id = new_id()
         self._served: dict[UUID, ReservedStream] = {}
 
@@ -108,9 +114,17 @@ class SingleConnections:
                 write_timeout_seconds=self._settings.write_timeout_seconds,
                 more_headers=cookie_renewal(request.scope),
             )
-            budget = self._budgets.of(viewer.id, address_of(request))
-            stream = ReservedStream(self._execution, identity, reservation_id, response, budget)
-            return await self._serve(request, stream, reservation_id)
+            address = address_of(request)
+            stream = ReservedStream(
+                self._execution,
+                identity,
+                reservation_id,
+                response,
+                budget=self._budgets.of(viewer.id, address),
+                streams=self._streams,
+                address=address,
+            )
+            return await self._serve(stream, reservation_id)
         return await self._accept(request, identity, viewer, reservation_id)
 
     async def keep(self, every_seconds: float = 2) -> None:
@@ -195,8 +209,9 @@ class SingleConnections:
             return json_response(invalid(graphql_request.errors), 400)
         operation_id = _checked_operation_id(graphql_request.operation_id)
         if graphql_request.is_subscription:
-            content = encode_subscription(graphql_request.operation, await self._end_of_inbox(viewer))
-            await self._add(reservation_id, operation_id, State.NEW, content)
+            start = await self._end_of_inbox(viewer)
+            accepted = AcceptedSubscription.of(graphql_request.operation, start)
+            await self._add(reservation_id, operation_id, State.NEW, accepted.encode())
         else:
             await self._add(reservation_id, operation_id, State.EXECUTING, None)
             await self._answer(graphql_request, identity, reservation_id, operation_id)
@@ -213,12 +228,22 @@ class SingleConnections:
         try:
             async with self._database.transaction() as connection:
                 added = await reservations.add_operation(
-                    connection, reservation_id, operation_id, state, content, most=most
+                    connection,
+                    reservation_id,
+                    operation_id,
+                    state,
+                    content,
+                    most=most,
+                    most_bytes=self._max_mailbox_bytes,
                 )
         except reservations.ReservationGone as error:
             raise HttpRefusal(404, "NOT_FOUND", "The stream has ended. Reserve another one.") from error
         except reservations.TooManyOperations as error:
             message = f"The stream already has {most} operations. Stop one, or wait for one to complete."
+            raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "1"}) from error
+        except reservations.MailboxFull as error:
+            waiting = self._max_mailbox_bytes
+            message = f"Answers of more than {waiting} bytes wait on the stream. Read them first."
             raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "1"}) from error
         if not added:
             message = f"The stream already has an operation with the ID {operation_id!r}. Use another ID."
@@ -229,20 +254,29 @@ class SingleConnections:
     ) -> None:
         try:
             answer = await self._execution.answer(graphql_request, identity)
-            async with self._database.connection() as connection:
-                await reservations.answer_operation(
-                    connection, reservation_id, operation_id, encode_json(answer).decode()
-                )
+            await self._store_answer(reservation_id, operation_id, encode_json(answer))
         except BaseException:
             # The client sees the failure in the response to this request, and may use the ID again.
             async with self._database.connection() as connection:
                 await reservations.remove_operation(connection, reservation_id, operation_id)
             raise
 
-    async def _serve(self, request: Request, stream: ReservedStream, reservation_id: UUID) -> None:
+    async def _store_answer(self, reservation_id: UUID, operation_id: str, answer: bytes) -> None:
+        """Store an answer for the stream, or an error if the mailbox has no room for it."""
+        if len(answer) <= _SMALL_ANSWER_BYTES:
+            async with self._database.connection() as connection:
+                await reservations.answer_operation(connection, reservation_id, operation_id, answer.decode())
+            return
+        most = self._max_mailbox_bytes
+        async with self._database.transaction() as connection:
+            if not await reservations.has_room(connection, reservation_id, most_bytes=most):
+                answer = encode_json(_discarded(most))
+            await reservations.answer_operation(connection, reservation_id, operation_id, answer.decode())
+
+    async def _serve(self, stream: ReservedStream, reservation_id: UUID) -> None:
         if self._streams.closing:
             raise cannot_answer_now()
-        stream.check_room(self._streams, address_of(request))
+        stream.check_room()
         async with self._database.transaction() as connection:
             await reservations.note_alive(connection, self._process_id)
             claimed = await reservations.claim(connection, reservation_id, self._process_id)
@@ -250,7 +284,7 @@ class SingleConnections:
             raise HttpRefusal(409, "BAD_USER_INPUT", "The stream is already open. Reserve another one.")
         self._served[reservation_id] = stream
         try:
-            await stream.serve(self._streams, address_of(request))
+            await stream.serve()
         finally:
             del self._served[reservation_id]
             await self._release(reservation_id)
@@ -261,6 +295,18 @@ class SingleConnections:
                 await reservations.release(connection, reservation_id)
         except DatabaseUnavailable as error:
             log.warning("reservation not released", error=str(error))
+
+
+def _discarded(most_bytes: int) -> Answer:
+    """Return what replaces an answer for which the mailbox has no room.
+
+    It is not a RATE_LIMITED, because a client must not repeat a mutation that has been executed.
+    """
+    message = (
+        "The operation was executed, but its answer was discarded, because answers of more than"
+        f" {most_bytes} bytes wait on the stream. Read them before you send further operations."
+    )
+    return {"data": None, "errors": [{"message": message, "extensions": {"code": "TOO_COMPLEX"}}]}
 
 
 def _token_of(request: Request) -> str | None:

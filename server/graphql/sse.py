@@ -42,9 +42,9 @@ class Sse:
         return event("next", encode_json(answer), cursor)
 
 
-def operation_next(operation_id: str, answer: Answer) -> bytes:
-    """Return a `next` event of single connection mode."""
-    return event("next", encode_json({"id": operation_id, "payload": answer}))
+def operation_next(operation_id: str, payload: bytes) -> bytes:
+    """Return a `next` event of single connection mode; the payload is an answer in JSON."""
+    return event("next", b'{"id":%b,"payload":%b}' % (encode_json(operation_id), payload))
 
 
 def operation_complete(operation_id: str) -> bytes:

@@ -14,9 +14,10 @@ import structlog
 from db.engine import Database, DatabaseUnavailable
 from realtime.sharing import SharedEvents
 from resolvers import sessions
+from resolvers.errors import RateLimited
 from server.auth.authentication import Identity
 from server.config.settings import Settings
-from server.http.refusals import HttpRefusal, TooManyFromAddress
+from server.http.refusals import TooManyFromAddress, rate_limited
 from server.observability.metrics import OPEN_STREAMS, STREAMS_ENDED
 from server.streams.heartbeats import Heartbeats
 
@@ -24,6 +25,10 @@ _DRAIN_STEP_SECONDS = 0.05
 _RETRY_STREAM_SECONDS = 10
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+class _AddressLimited(RateLimited):
+    """The address has too many open streams."""
 
 
 class EndReason(Enum):
@@ -108,12 +113,25 @@ class OpenStreams:
     def close(self, stream: OpenStream) -> None:
         """Stop counting it."""
         self._streams.discard(stream)
-        self._counts.subtract(stream.counted)
-        for each in stream.counted:
-            if self._counts[each] <= 0:
-                del self._counts[each]
+        self._discount(stream.counted)
         OPEN_STREAMS.dec()
         STREAMS_ENDED.labels((stream.end_reason or EndReason.CLIENT_GONE).value).inc()
+
+    @contextmanager
+    def counting_subscription(self, stream: OpenStream) -> Generator[None]:
+        """Count a subscription on a reserved stream as another open stream while the block runs.
+
+        It takes the server as much as the stream of a subscription in distinct connections mode.
+
+        Raises:
+            RateLimited: the user or the address has too many open streams.
+        """
+        self._check(stream.counted)
+        self._counts.update(stream.counted)
+        try:
+            yield
+        finally:
+            self._discount(stream.counted)
 
     def check_room(self, identity: Identity, address: str | None) -> None:
         """Check that the user and the address may open another stream.
@@ -121,22 +139,31 @@ class OpenStreams:
         Raises:
             HttpRefusal: 429, the user or the address has too many open streams.
         """
+        try:
+            self._check(_counted(identity, address))
+        except _AddressLimited as error:
+            raise TooManyFromAddress(str(error), error.retry_after_seconds) from error
+        except RateLimited as error:
+            raise rate_limited(error) from error
+
+    def _check(self, counted: Collection[UUID | str]) -> None:
         if not self._settings.rate_limits:
             return
-        for each in _counted(identity, address):
+        for each in counted:
             by_user = isinstance(each, UUID)
             most = self._settings.max_streams_per_user if by_user else self._settings.max_streams_per_address
             if self._counts[each] >= most:
-                if not by_user:
-                    raise TooManyFromAddress(
-                        f"Your address has {most} open streams. Close one first.", _RETRY_STREAM_SECONDS
-                    )
-                raise HttpRefusal(
-                    429,
-                    "RATE_LIMITED",
-                    f"You have {most} open streams. Close one first.",
-                    {"retry-after": str(_RETRY_STREAM_SECONDS)},
+                message = (
+                    f"{'You have' if by_user else 'Your address has'} {most} open streams, including"
+                    " subscriptions in single connection mode. Close one first."
                 )
+                raise (RateLimited if by_user else _AddressLimited)(message, _RETRY_STREAM_SECONDS)
+
+    def _discount(self, counted: Collection[UUID | str]) -> None:
+        self._counts.subtract(counted)
+        for each in counted:
+            if self._counts[each] <= 0:
+                del self._counts[each]
 
     def end_sessions(self, ids: Collection[UUID]) -> None:
         """End the streams of sessions that have ended."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.conftest import SignIn
+from tests.server.endpoints.test_single_connection import Reserved, comes
 from tests.support.people import MESSAGE_CREATED, Person
 from tests.support.serving import Server
 
@@ -36,6 +37,37 @@ async def test_an_event_is_executed_once_for_all_streams_of_a_viewer(
             await ada.sends(text, to=conversation)
         for stream in streams:
             assert await stream.contents(len(MESSAGES)) == MESSAGES
+        assert await executed_events(http) - before == len(MESSAGES)
+
+
+async def test_an_event_is_executed_once_for_all_subscriptions_of_reserved_streams(
+    http: httpx.AsyncClient, signs_in: SignIn
+):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    reserved = [await Reserved.by(grace, (http, http)) for _ in range(2)]
+    operations = ["one", "two", "three", "stopped"]
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(each.opened()) for each in reserved]
+        for each in reserved:
+            for operation in operations:
+                await each.runs(MESSAGE_CREATED, operation)
+        await ada.sends("first", to=conversation)
+        for stream in streams:
+            assert {(await comes(stream))[0] for _ in operations} == {*operations}
+        for each, stream in zip(reserved, streams, strict=True):
+            await each.stops("stopped")
+            assert await comes(stream, "complete") == ("stopped", None)
+        before = await executed_events(http)
+        for text in MESSAGES:
+            await ada.sends(text, to=conversation)
+        for stream in streams:
+            heard: dict[str, list[str]] = {"one": [], "two": [], "three": []}
+            for _ in range(3 * len(MESSAGES)):
+                operation, answer = await comes(stream)
+                assert answer is not None
+                heard[operation].append(answer["data"]["messageCreated"]["message"]["content"])
+            assert heard == dict.fromkeys(heard, MESSAGES)
         assert await executed_events(http) - before == len(MESSAGES)
 
 

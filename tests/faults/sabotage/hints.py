@@ -8,7 +8,7 @@ from execution.answers import Answer
 from realtime.hints import Hint
 from realtime.relays.unix_sockets import Peer
 from realtime.subscribers import Subscriber, Subscribers
-from server.streams.distinct import DistinctStream
+from server.streams.operation import OperationStream
 
 
 def lose_peers(number: int) -> None:
@@ -59,21 +59,21 @@ def reorder_hints(number: int) -> None:
 
 def fill_buffers(number: int) -> None:
     """Write events more slowly than hints arrive, into buffers of one."""
-    start, write = Subscribers.__init__, DistinctStream.next
+    start, write = Subscribers.__init__, OperationStream.next
 
     def start_small(self: Subscribers, *, backlog: int = 100) -> None:
         start(self, backlog=1)
 
-    async def write_slowly(self: DistinctStream, answer: Answer) -> None:
+    async def write_slowly(self: OperationStream, answer: Answer) -> None:
         await asyncio.sleep(0.03)
         await write(self, answer)
 
     Subscribers.__init__ = start_small
 
-    def execute_later(self: DistinctStream, cursor: str, event: object) -> None:
+    def execute_later(self: OperationStream, cursor: str, event: object) -> None:
         return None
 
-    DistinctStream.next, DistinctStream.execute_at_once = write_slowly, execute_later
+    OperationStream.next, OperationStream.execute_at_once = write_slowly, execute_later
 
 
 def overflow_silently(number: int) -> None:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import two_processes
 from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
-from tests.support.serving import Server, eventually_async
+from tests.support.serving import Server, eventually_async, running_server
 from tests.support.tables import tables
 
 HEADER = "x-graphql-event-stream-token"
@@ -323,3 +324,65 @@ async def set_back(database: Database, person: Person, *, seconds: int) -> None:
             """),
             {"name": person.username, "seconds": seconds},
         )
+
+
+TYPES = "__schema { types { name description fields { name description } } }"
+# About 100 kB.
+LARGE = f"{{ {' '.join(f's{number}: {TYPES}' for number in range(6))} }}"
+
+
+@pytest.fixture
+async def small_mailboxes(cluster: Cluster, database: Database, tmp_path: Path) -> AsyncGenerator[Person]:
+    """Sign in to a server whose mailboxes take answers until 160 kB wait in them."""
+    with running_server(tmp_path, database_url=cluster.url(), max_answer_bytes="160000") as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
+            yield await sign_in(http, "jane")
+
+
+async def answers_on(stream: Stream, count: int) -> dict[str, dict[str, Any]]:
+    """Return the answers of the next operations, in order; each is complete after its answer."""
+    found: dict[str, dict[str, Any]] = {}
+    for _ in range(count):
+        operation_id, answer = await comes(stream)
+        assert answer is not None
+        found[operation_id] = answer
+        assert await comes(stream, "complete") == (operation_id, None)
+    return found
+
+
+async def test_a_full_mailbox_takes_no_operations_until_it_is_read(small_mailboxes: Person):
+    jane = small_mailboxes
+    reserved = await Reserved.by(jane, (jane.http, jane.http))
+    assert 80_000 < len((await jane.posts(LARGE)).content) < 160_000
+    for operation_id in ("first", "second"):
+        await reserved.runs(LARGE, operation_id)
+    full = await reserved.posts("{ viewer { username } }", "third")
+    assert (full.status_code, full.headers["retry-after"]) == (429, "1")
+    [error] = full.json()["errors"]
+    assert error["extensions"]["code"] == "RATE_LIMITED"
+    assert "wait on the stream" in error["message"]
+    async with reserved.opened() as stream:
+        found = await answers_on(stream, 2)
+        assert list(found) == ["first", "second"]
+        assert all("errors" not in answer for answer in found.values())
+        await reserved.runs(LARGE, "third")
+        assert "errors" not in (await answers_on(stream, 1))["third"]
+
+
+async def test_answers_that_find_a_full_mailbox_are_replaced_by_an_error(small_mailboxes: Person):
+    jane = small_mailboxes
+    reserved = await Reserved.by(jane, (jane.http, jane.http))
+    responses = await asyncio.gather(*(reserved.posts(LARGE, str(number)) for number in range(10)))
+    accepted = [str(number) for number, each in enumerate(responses) if each.status_code == 202]
+    assert {each.status_code for each in responses} <= {202, 429}
+    async with reserved.opened() as stream:
+        found = await answers_on(stream, len(accepted))
+    assert {*found} == {*accepted}
+    discarded = [answer for answer in found.values() if "errors" in answer]
+    # Two of them, which together exceed what waits, are delivered.
+    assert len(found) - len(discarded) == 2
+    for answer in discarded:
+        assert answer["data"] is None
+        [error] = answer["errors"]
+        assert error["extensions"] == {"code": "TOO_COMPLEX"}
+        assert "was executed" in error["message"]

@@ -12,8 +12,9 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
+from tests.server.endpoints.test_single_connection import Reserved, comes
 from tests.support.limits import BEHIND_A_PROXY, an_address, is_refused
-from tests.support.people import CREATE_MESSAGE, Person
+from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, Person
 from tests.support.serving import eventually_async, running_server
 
 VIEWER = {"query": "{ viewer { username } }"}
@@ -237,6 +238,42 @@ async def test_a_reserved_stream_counts_like_any_other(cluster: Cluster, databas
                 async with http.stream("GET", "/graphql/stream", headers=headers) as response:
                     if response.status_code == 200:
                         break
+
+
+async def test_subscriptions_of_a_reserved_stream_count_like_streams(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    async with limited(cluster, tmp_path, max_streams_per_user="3") as http:
+        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+        conversation = await ada.opens_conversation_with(grace)
+        reserved = await Reserved.by(ada, (http, http))
+        # With the reserved stream there are as many as allowed.
+        await reserved.runs(MESSAGE_CREATED, "one")
+        await reserved.runs(MESSAGE_CREATED, "two")
+        async with reserved.opened() as stream:
+            await reserved.runs(MESSAGE_CREATED, "three")
+            operation, answer = await comes(stream)
+            assert (operation, await comes(stream, "complete")) == ("three", ("three", None))
+            assert answer is not None
+            assert list(answer) == ["errors"]
+            [error] = answer["errors"]
+            assert error["extensions"] == {"code": "RATE_LIMITED", "retryAfter": 10}
+            assert "3 open streams" in error["message"]
+            # Queries and the other subscriptions continue.
+            await reserved.runs("{ viewer { username } }", "who")
+            assert await comes(stream) == ("who", {"data": {"viewer": {"username": ada.username}}})
+            assert await comes(stream, "complete") == ("who", None)
+            await grace.sends("hello", to=conversation)
+            assert {(await comes(stream))[0] for _ in range(2)} == {"one", "two"}
+            body = {"query": "subscription { messageCreated { cursor } }"}
+            headers = ada.headers | {"accept": "text/event-stream"}
+            assert is_refused(await http.post("/graphql", json=body, headers=headers))
+            # A stopped subscription does not count, nor does one that was rejected.
+            await reserved.stops("one")
+            assert await comes(stream, "complete") == ("one", None)
+            await reserved.runs(MESSAGE_CREATED, "three")
+            await grace.sends("hello again", to=conversation)
+            assert {(await comes(stream))[0] for _ in range(2)} == {"two", "three"}
 
 
 async def test_rate_limits_can_be_switched_off(cluster: Cluster, database: Database, tmp_path: Path):

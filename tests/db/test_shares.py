@@ -1,0 +1,54 @@
+"""The streams of one user use few connections at a time, and leave the others to everyone else."""
+
+import asyncio
+from uuid import uuid4
+
+from db.engine import Database, open_database
+from db.shares import CONNECTIONS, Shares
+from tests.conftest import PersonMaker
+
+
+async def test_the_streams_of_a_user_leave_connections_for_others(database: Database, person: PersonMaker):
+    ada, grace = await person("ada"), await person("grace")
+    reading = most = 0
+    released = asyncio.Event()
+    async with open_database(database.url, pool_size=4) as small:
+
+        async def read(number: int) -> None:
+            nonlocal reading, most
+            kind = small.connection if number % 2 else small.snapshot
+            async with kind(share_of=ada.id):
+                reading += 1
+                most = max(most, reading)
+                await released.wait()
+                reading -= 1
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            for number in range(20):
+                tasks.create_task(read(number))
+            async with small.snapshot(share_of=grace.id) as one, small.connection() as other:
+                # Ada's streams use what they may, before they are released.
+                assert [await each.fetchval("SELECT 1") for each in (one, other)] == [1, 1]
+            released.set()
+    assert most == CONNECTIONS
+
+
+async def test_a_share_is_forgotten_when_its_user_has_no_use_for_it():
+    shares = Shares()
+    ada, grace = uuid4(), uuid4()
+
+    async def use() -> None:
+        async with shares.of(ada):
+            await asyncio.Event().wait()
+
+    users = [asyncio.create_task(use()) for _ in range(5)]
+    await asyncio.sleep(0)
+    async with shares.of(grace):
+        assert len(shares) == 2
+    assert len(shares) == 1
+    while users:
+        users[-1].cancel()
+        await asyncio.wait([users.pop()])
+    assert len(shares) == 0
+    async with asyncio.timeout(20), shares.of(ada), shares.of(ada):
+        assert len(shares) == 1
