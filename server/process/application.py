@@ -76,7 +76,8 @@ def build_application(
 ) -> Application:
     """Build the application, which browsers reach at `public_url`; `dev_login` enables sign-in by name."""
     limits = RateLimits(settings, database)
-    address_limit = AddressLimit(limits, settings.trusted_proxies)
+    budgets = Budgets(settings)
+    address_limit = AddressLimit(limits, budgets, settings.trusted_proxies)
     streams = OpenStreams(settings)
     token_issuer = _token_issuer(settings)
     providers = _providers(settings, public_url)
@@ -95,7 +96,6 @@ def build_application(
         sessions_ended,
         limits.count_message,
     )
-    budgets = Budgets(settings)
     body_limits = BodyLimits(settings.max_body_bytes, settings.read_timeout_seconds)
     single_connections = SingleConnections(
         execution, identities, streams, budgets, settings, body_limits=body_limits

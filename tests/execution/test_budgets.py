@@ -148,6 +148,39 @@ async def test_new_documents_are_charged_to_the_address_and_known_ones_are_not(h
     assert (await http.post("/graphql", json=elsewhere, headers=an_address())).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("body", "most"),
+    [
+        (b'{"query": "{ __typename }", "variables": {"a": [' + b"0," * 100_000 + b"0]}}", 150),
+        (b'{"query": "{ __typename }", "variables": {"a": [' + b"0," * 100_000 + b"]}}", 150),
+        (b'{"variables": ' + b"[" * 120 + b"[]," * 4000 + b"[]" + b"]" * 120 + b"}", 150),
+        (b"[" * 250_000, 1000),
+    ],
+    ids=["numbers", "not JSON", "no query", "brackets"],
+)
+async def test_parsing_a_long_body_is_charged_to_the_address_even_if_it_is_rejected(
+    http: httpx.AsyncClient, body: bytes, most: int
+):
+    found: list[int] = []
+    while 429 not in found:
+        assert len(found) < most
+        response = await http.post("/graphql", content=body, headers={"content-type": "application/json"})
+        found.append(429 if is_refused(response) else response.status_code)
+    assert len(set(found)) == 2
+    elsewhere = await http.post("/graphql", json={"query": "{ __typename }"}, headers=an_address())
+    assert elsewhere.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/auth/refresh"])
+async def test_long_urls_are_charged_to_the_address(http: httpx.AsyncClient, path: str):
+    short, long = (f"{path}?query=%7B__typename%7D&a=".ljust(length, "a") for length in (2000, 9600))
+    for _ in range(20):
+        assert not is_refused(await http.get(short))
+    found = [is_refused(await http.get(long)) for _ in range(20)]
+    assert False in found and found[-1]
+    assert not is_refused(await http.get(long, headers=an_address()))
+
+
 async def test_an_event_shared_by_streams_is_charged_once(http: httpx.AsyncClient):
     heavy = """
         subscription { messageCreated { cursor message { content conversation {
