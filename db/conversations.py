@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from asyncpg import ForeignKeyViolationError, Record
+from asyncpg import ForeignKeyViolationError
 from sqlalchemy import BigInteger, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
@@ -85,7 +85,8 @@ _BY_IDS = Statement(
 
 async def by_ids(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Conversation]:
     """Return the conversations in which the viewer participates, in no particular order."""
-    return [_CONVERSATION.read(row) for row in await _BY_IDS.fetch(connection, viewer=viewer, ids=ids)]
+    rows = await _BY_IDS.fetch(connection, viewer=viewer, ids=ids)
+    return list(map(_CONVERSATION.reader(rows), rows))
 
 
 def _recent(condition: str) -> Statement:
@@ -138,15 +139,19 @@ async def recent(
         rows = await _NEWEST.fetch(connection, viewer=viewer, limit=limit)
     else:
         rows = await _BEFORE.fetch(connection, viewer=viewer, limit=limit, before=before)
-    return [_recent_conversation(row) for row in rows]
-
-
-def _recent_conversation(row: Record) -> RecentConversation:
-    return RecentConversation(
-        _CONVERSATION.read(row),
-        _OTHER.read(row) if row["other_id"] else None,
-        _NEWEST_MESSAGE.read(row) if row["newest_id"] else None,
+    conversation, other, newest = (
+        _CONVERSATION.reader(rows),
+        _OTHER.reader(rows),
+        _NEWEST_MESSAGE.reader(rows),
     )
+    return [
+        RecentConversation(
+            conversation(row),
+            other(row) if row["other_id"] else None,
+            newest(row) if row["newest_id"] else None,
+        )
+        for row in rows
+    ]
 
 
 _PARTICIPANTS_OF = Statement(
@@ -160,7 +165,8 @@ _PARTICIPANTS_OF = Statement(
 async def participants_of(connection: Connection, ids: Sequence[UUID]) -> Sequence[Participant]:
     """Return all participants of the conversations, ordered by the time they joined and their ID."""
     rows = await _PARTICIPANTS_OF.fetch(connection, ids=ids)
-    return [Participant(row["conversation_id"], USER.read(row), row["read_seq"]) for row in rows]
+    user = USER.reader(rows)
+    return [Participant(row["conversation_id"], user(row), row["read_seq"]) for row in rows]
 
 
 _MARK_READ = Statement(

@@ -343,7 +343,8 @@ async def read(connection: Connection, user_id: UUID, *, after: int, limit: int)
     rows = await _READ.fetch(connection, user_id=user_id, after=after, limit=limit)
     if rows and rows[0]["trimmed_to"] > after:
         raise Trimmed(f"kept after {rows[0]['trimmed_to']}, asked for after {after}")
-    entries = [InboxEntry(row["position"], MESSAGE.read(row)) for row in rows if row["position"] is not None]
+    message = MESSAGE.reader(rows)
+    entries = [InboxEntry(row["position"], message(row)) for row in rows if row["position"] is not None]
     if len(entries) == limit:
         return InboxPage(entries, entries[-1].position)
     return InboxPage(entries, max(after, *(row["last_position"] for row in rows[:1]), 0))

@@ -32,7 +32,8 @@ _VISIBLE_TO = Statement(
 
 async def visible_to(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
     """Return the messages that are in a conversation of the viewer, in no particular order."""
-    return [MESSAGE.read(row) for row in await _VISIBLE_TO.fetch(connection, viewer=viewer, ids=ids)]
+    rows = await _VISIBLE_TO.fetch(connection, viewer=viewer, ids=ids)
+    return list(map(MESSAGE.reader(rows), rows))
 
 
 _BY_KEY = Statement(
@@ -88,7 +89,7 @@ async def in_ranges(connection: Connection, ranges: Sequence[SeqRange]) -> Seque
         firsts=[wanted.first for wanted in ranges],
         lasts=[wanted.last for wanted in ranges],
     )
-    return [MESSAGE.read(row) for row in rows]
+    return list(map(MESSAGE.reader(rows), rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,5 +147,6 @@ async def remaining(
         first=before if newest else after + 1,
         last=before - 1 if newest else after,
     )
-    found = [MESSAGE.read(row) for row in rows if row["id"] is not None]
+    message = MESSAGE.reader(rows)
+    found = [message(row) for row in rows if row["id"] is not None]
     return RemainingMessages(found, rows[0]["has_earlier"], rows[0]["has_later"])

@@ -30,7 +30,8 @@ _BY_IDS = Statement(select(*USER.of(users)).where(users.c.id == func.any(uuids("
 
 async def by_ids(connection: Connection, ids: Sequence[UUID]) -> Sequence[User]:
     """Return the users that exist, in no particular order."""
-    return [USER.read(row) for row in await _BY_IDS.fetch(connection, ids=ids)]
+    rows = await _BY_IDS.fetch(connection, ids=ids)
+    return list(map(USER.reader(rows), rows))
 
 
 _BY_USERNAME = select(*USER.of(users)).where(users.c.username_key == bindparam("key"))
@@ -64,7 +65,7 @@ async def with_prefix(connection: Connection, prefix: str, *, without: UUID, lim
     """
     pattern = prefix.lower().translate(_PLAIN) + "%"
     rows = await _WITH_PREFIX.fetch(connection, pattern=pattern, without=without, limit=limit)
-    return [USER.read(row) for row in rows]
+    return list(map(USER.reader(rows), rows))
 
 
 _CREATE = Statement(

@@ -30,7 +30,7 @@ from execution.budgets import BYTES_PER_FIELD, UNLIMITED, WORK_PER_SECOND, Budge
 from execution.documents import Document, DocumentCache, PreparedDocument
 from execution.limits import DocumentLimits, DocumentTooComplex
 from execution.operation import Preparation, PreparedOperation
-from plans import BoundOperation, Bounds, PlanResult, ResponseTooLarge, Turns
+from plans import BoundOperation, Bounds, ChargeBytes, PlanResult, ResponseTooLarge, Turns
 from resolvers.context import Context
 from resolvers.errors import RateLimited, Refusal
 from schema.date_time import DATE_TIME
@@ -82,7 +82,7 @@ class LiveOperation:
         if self._planned is None:
             return None
         try:
-            budget.take(self._cost)
+            reserved = budget.take(self._cost)
         except RateLimited:
             return None
         try:
@@ -91,9 +91,9 @@ class LiveOperation:
             result = None
         if result is None:
             # The caller executes the event again, which charges the budget.
-            budget.charge(-self._cost)
+            budget.charge(-reserved)
             return None
-        budget.charge(_work_of(result) - self._cost)
+        budget.charge(_work_of(result) - reserved)
         return {"data": result.data}
 
 
@@ -185,16 +185,23 @@ class Api:
         Raises:
             RateLimited: the budget has less left than the operation's cost.
         """
-        budget.take(operation.cost)
+        reserved = budget.take(operation.cost)
         bound = self._bound(operation, budget)
         if isinstance(bound, list):
-            budget.charge(-operation.cost)
+            budget.charge(-reserved)
             return invalid(bound)
         context.selection = operation.prepared.selection
         faults = Faults(operation.request_id)
         try:
             if bound is not None:
-                return await self._executed(bound, operation, context, faults=faults, budget=budget)
+                return await self._executed(
+                    bound,
+                    context,
+                    reserved=reserved,
+                    charge_bytes=budget.take_bytes,
+                    faults=faults,
+                    budget=budget,
+                )
             result = await self._schema.execute(
                 operation.query,
                 variable_values=dict(operation.variables),
@@ -215,19 +222,23 @@ class Api:
     async def _executed(
         self,
         bound: BoundOperation,
-        operation: Operation,
         context: Context,
         *,
         event: object = None,
+        reserved: int,
+        charge_bytes: ChargeBytes | None = None,
         faults: Faults,
         budget: Budget,
     ) -> Answer:
-        """Execute an operation whose cost has been charged, and adjust the charge to the actual work."""
+        """Execute an operation for which work is reserved, and adjust the charge to the actual work."""
         try:
-            result = await bound.execute(context, event, self._bounds)
+            result = await bound.execute(context, event, self._bounds, charge_bytes)
         except ResponseTooLarge:
             return too_large(self._limits.answer_bytes)
-        budget.charge(_work_of(result) - operation.cost)
+        except RateLimited as error:
+            # It is not a refusal of the whole request, because a mutation may have had an effect.
+            return {"data": None, **last_answer(error)}
+        budget.charge(_work_of(result) - reserved)
         answer = answer_of(result, faults, omitted_errors=result.omitted_errors)
         if "errors" in answer or result.max_size * _MAX_ESCAPED_BYTES > self._limits.answer_bytes:
             return self._within_bytes(answer)
@@ -274,9 +285,9 @@ class Api:
                 return
             async with aclosing(events):
                 async for event in events:
-                    await budget.wait_for(operation.cost)
+                    reserved = await budget.wait_for(operation.cost)
                     yield await self._executed(
-                        bound, operation, context, event=event, faults=faults, budget=budget
+                        bound, context, event=event, reserved=reserved, faults=faults, budget=budget
                     )
             return
         results = await self._schema.stream(
@@ -308,7 +319,8 @@ class Api:
 
 
 def _work_of(result: PlanResult) -> int:
-    return result.work + result.size // BYTES_PER_FIELD
+    """Return the work that has not been charged during the execution."""
+    return result.work + (result.size - result.charged_bytes) // BYTES_PER_FIELD
 
 
 class _Execution(StrawberryGraphQLCoreExecutionContext):

@@ -23,11 +23,19 @@ class Budget(Protocol):
         """
         ...
 
-    def take(self, work: int) -> None:
-        """Reserve the maximum that an operation can cost.
+    def take(self, work: int) -> int:
+        """Reserve the maximum that an operation can cost, or a full budget; return how much is reserved.
 
         Raises:
             RateLimited: less than that is left.
+        """
+        ...
+
+    def take_bytes(self, count: int) -> None:
+        """Charge a part of an answer, unless the budget is exhausted already.
+
+        Raises:
+            RateLimited: the budget is exhausted.
         """
         ...
 
@@ -35,8 +43,8 @@ class Budget(Protocol):
         """Charge work already done, even if that overdraws the budget. A negative amount is a refund."""
         ...
 
-    async def wait_for(self, work: int) -> None:
-        """Wait until the budget has this much, and charge it.
+    async def wait_for(self, work: int) -> int:
+        """Wait until the budget has this much, or is full, and reserve it; return how much is reserved.
 
         Raises:
             RateLimited: the wait would be too long.
@@ -48,14 +56,19 @@ class _Unlimited:
     def check(self) -> None:
         """Do nothing."""
 
-    def take(self, work: int) -> None:
+    def take(self, work: int) -> int:
+        """Do nothing."""
+        return work
+
+    def take_bytes(self, count: int) -> None:
         """Do nothing."""
 
     def charge(self, work: float) -> None:
         """Do nothing."""
 
-    async def wait_for(self, work: int) -> None:
+    async def wait_for(self, work: int) -> int:
         """Do nothing."""
+        return work
 
 
 UNLIMITED: Budget = _Unlimited()

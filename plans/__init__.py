@@ -11,13 +11,14 @@ and how its result is turned into the response. An operation that a plan cannot 
 before any resolver runs; fall back to graphql-core for it.
 """
 
-from plans.bounds import Bounds, ResponseTooLarge, Turns
+from plans.bounds import Bounds, ChargeBytes, ResponseTooLarge, Turns
 from plans.operation import BoundOperation, OperationPlan, PlanResult, plan_operation
 from plans.unplannable import Unplannable
 
 __all__ = [
     "BoundOperation",
     "Bounds",
+    "ChargeBytes",
     "OperationPlan",
     "PlanResult",
     "ResponseTooLarge",

@@ -5,6 +5,10 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias
+
+ChargeBytes: TypeAlias = Callable[[int], None]
+"""Charges the caller for a number of bytes of the response; raises to abort the execution."""
 
 
 class ResponseTooLarge(Exception):

@@ -28,7 +28,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from graphql.pyutils import inspect, is_awaitable
 
-from plans.bounds import UNBOUNDED, Bounds, ResponseTooLarge
+from plans.bounds import UNBOUNDED, Bounds, ChargeBytes
 from plans.info import SelectedField
 from plans.resolvers import Resolve, plan_subscriber
 from plans.run import MAX_UNCOUNTED_CHARS, Run
@@ -147,11 +147,11 @@ class PlanResult(ExecutionResult):
     """A response, with the work that it took.
 
     `work` is the number of completed fields, where awaited values and errors count as several fields. `size`
-    is the approximate size of the response in bytes, without short strings. `omitted_errors` is the number of
-    errors that are not in `errors`.
+    is the approximate size of the response in bytes, without short strings, of which `charged_bytes` were
+    charged during the execution. `omitted_errors` is the number of errors that are not in `errors`.
     """
 
-    __slots__ = ("omitted_errors", "size", "work")
+    __slots__ = ("charged_bytes", "omitted_errors", "size", "work")
 
     def __init__(self, data: dict[str, Any] | None, run: Run) -> None:
         self.data = data
@@ -159,6 +159,7 @@ class PlanResult(ExecutionResult):
         self.extensions = None
         self.work = run.work
         self.size = run.size
+        self.charged_bytes = run.charged_bytes
         self.omitted_errors = run.omitted_errors
 
     @property
@@ -177,13 +178,22 @@ class BoundOperation:
         self._shape = shape
         self._variables = variables
 
-    async def execute(self, context: Any, root_value: Any = None, bounds: Bounds = UNBOUNDED) -> "PlanResult":
+    async def execute(
+        self,
+        context: Any,
+        root_value: Any = None,
+        bounds: Bounds = UNBOUNDED,
+        charge_bytes: ChargeBytes | None = None,
+    ) -> "PlanResult":
         """Execute the operation and return the response. `root_value` is the event of a subscription.
+
+        With `charge_bytes`, a response of more than 64 kB is charged while it grows. The execution ends with
+        what that raises.
 
         Raises:
             ResponseTooLarge: the response exceeds its bounds.
         """
-        run = self._run(context, root_value, bounds)
+        run = self._run(context, root_value, bounds, charge_bytes)
         data: dict[str, Any] = {}
         serially = self._kind is OperationType.MUTATION
         try:
@@ -197,7 +207,7 @@ class BoundOperation:
                     await run.pause()
         except GraphQLError as error:
             run.fail(partial(located_error, error), None)
-        except ResponseTooLarge:
+        except Exception:
             run.give_up()
             raise
         await run.settle()
@@ -229,8 +239,10 @@ class BoundOperation:
         run.check_size()
         return PlanResult(data, run)
 
-    def _run(self, context: Any, root_value: Any, bounds: Bounds) -> Run:
-        run = Run(context, root_value, self._variables, bounds)
+    def _run(
+        self, context: Any, root_value: Any, bounds: Bounds, charge_bytes: ChargeBytes | None = None
+    ) -> Run:
+        run = Run(context, root_value, self._variables, bounds, charge_bytes)
         run.work = len(self._shape.fields)
         run.size = self._shape.size
         return run

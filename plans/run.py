@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from graphql import FieldNode, GraphQLError, located_error
 from graphql.execution.values import VariableValues
 
-from plans.bounds import Bounds, ResponseTooLarge
+from plans.bounds import Bounds, ChargeBytes, ResponseTooLarge
 
 Container: TypeAlias = "dict[str, Any] | list[Any]"
 
@@ -33,6 +33,8 @@ _TASKS_PER_TURN = 200
 # A task, and an exception with its traceback, take longer than a field and count as several.
 _WORK_OF_AWAITING = 10
 _WORK_OF_AN_ERROR = 40
+
+_BYTES_CHARGED_AT_ONCE = 64 * 1024
 
 
 def path_of(place: "Place | None") -> list[str | int]:
@@ -56,9 +58,11 @@ class Run:
 
     __slots__ = (
         "_bounds",
+        "_charge_bytes",
         "_nulled",
         "_postponed",
         "_waiting",
+        "charged_bytes",
         "context",
         "errors",
         "is_null",
@@ -70,8 +74,18 @@ class Run:
         "work",
     )
 
-    def __init__(self, context: Any, root_value: Any, variables: VariableValues, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        context: Any,
+        root_value: Any,
+        variables: VariableValues,
+        bounds: Bounds,
+        charge_bytes: ChargeBytes | None = None,
+    ) -> None:
         self._bounds = bounds
+        self._charge_bytes = charge_bytes
+        self.charged_bytes = 0
+        """The part of `size` that has been charged."""
         self.work = 0
         """The number of fields completed so far, where awaited values and errors count as several."""
         self.pauses_at: float = bounds.fields_at_a_time
@@ -116,13 +130,16 @@ class Run:
         self.pauses_at = self.work + self._bounds.fields_at_a_time
 
     def check_size(self) -> None:
-        """Check the size of the response so far.
+        """Check the size of the response so far, and charge for it once it is large.
 
         Raises:
             ResponseTooLarge: the response exceeds its bounds.
         """
         if self.size > self._bounds.max_bytes:
             raise ResponseTooLarge
+        if self._charge_bytes is not None and self.size - self.charged_bytes > _BYTES_CHARGED_AT_ONCE:
+            self._charge_bytes(self.size - self.charged_bytes)
+            self.charged_bytes = self.size
 
     async def settle(self) -> None:
         """Await all pending values, and those that they lead to, until none are left.

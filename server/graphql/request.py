@@ -78,10 +78,10 @@ async def read_graphql_request(
 
     Raises:
         HttpRefusal: it is malformed, not trusted, too complex, or a mutation sent with GET.
-        RateLimited: its document is new, and the budget is used up.
+        RateLimited: the request is long or its document is new, and the budget is used up.
         NothingToExecute: the document cannot be parsed, or does not determine the operation.
     """
-    given = await _given(request, body_limits)
+    given = await _given(request, body_limits, budget)
     operation_name: str | None = _checked(given, "operationName", str)
     variables: dict[str, Any] = _checked(given, "variables", dict) or {}
     extensions: dict[str, Any] = _checked(given, "extensions", dict) or {}
@@ -111,13 +111,13 @@ async def read_graphql_request(
     )
 
 
-async def _given(request: Request, body_limits: BodyLimits) -> Mapping[str, Any]:
+async def _given(request: Request, body_limits: BodyLimits, budget: Budget) -> Mapping[str, Any]:
     if request.method == "POST":
-        return await read_json_object(request, body_limits)
+        return await read_json_object(request, body_limits, budget)
     given: dict[str, Any] = dict(request.query_params)
     for name in ("variables", "extensions"):
         if given.get(name):
-            given[name] = parse_json_object(given[name], f"`{name}`")
+            given[name] = parse_json_object(given[name], f"`{name}`", budget)
     return given
 
 

@@ -2,6 +2,10 @@
 
 A budget is a token bucket that holds one minute's worth and refills steadily. Requests are rejected while it
 does not cover their maximum cost. Events wait for it, and a stream ends if its events would wait too long.
+
+Work whose cost is known only afterwards may overdraw a budget: parsing, the last part of an answer, and
+events. A debt is at most one minute's worth, so that its owner waits for a minute at most, as with the other
+limits. Little is forgiven: before each request and each part of a large answer, the budget is checked.
 """
 
 import asyncio
@@ -11,7 +15,7 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
-from execution.budgets import UNLIMITED, Budget
+from execution.budgets import BYTES_PER_FIELD, UNLIMITED, Budget
 from resolvers.errors import RateLimited
 from server.config.settings import Settings
 
@@ -42,40 +46,54 @@ class TokenBucket:
         if self._left <= 0:
             raise self._refusal(1 - self._left)
 
-    def take(self, work: int) -> None:
-        """Withdraw the maximum cost of some work.
+    def take(self, work: int) -> int:
+        """Withdraw the maximum cost of some work, or a full budget if that is less; return the amount.
 
         Raises:
             RateLimited: the budget does not cover it.
         """
         self._refill()
-        # Work that costs more than a full budget needs a full one.
-        lacking = min(work, self._capacity) - self._left
-        if lacking > 0:
-            raise self._refusal(lacking)
+        work = min(work, self._capacity)
+        if work > self._left:
+            raise self._refusal(work - self._left)
         self._left -= work
+        return work
+
+    def take_bytes(self, count: int) -> None:
+        """Withdraw the cost of this many bytes of an answer, as long as something is left.
+
+        Raises:
+            RateLimited: the budget is used up.
+        """
+        self.check()
+        self._left -= count / BYTES_PER_FIELD
 
     def charge(self, work: float) -> None:
         """Withdraw the actual cost, even if less is left; a negative cost is paid back."""
         self._left -= work
 
-    async def wait_for(self, work: int) -> None:
-        """Withdraw the cost once the budget covers it; waiting callers are served in order.
+    async def wait_for(self, work: int) -> int:
+        """Withdraw the cost, or a full budget, once that is there; return the amount.
+
+        Waiting callers are served in order.
 
         Raises:
             RateLimited: that would take more than ten seconds.
         """
         self._refill()
-        lacking = min(work, self._capacity) - self._left
+        work = min(work, self._capacity)
+        lacking = work - self._left
         if lacking > _MAX_WAIT_SECONDS * self._per_second:
             raise self._refusal(lacking)
         self._left -= work
         if lacking > 0:
             await asyncio.sleep(lacking / self._per_second)
+        return work
 
     def _refill(self) -> None:
         now = time.monotonic()
-        self._left = min(self._capacity, self._left + (now - self._refilled_at) * self._per_second)
+        left = max(self._left, -self._capacity)
+        self._left = min(self._capacity, left + (now - self._refilled_at) * self._per_second)
         self._refilled_at = now
 
     def _refusal(self, lacking: float) -> RateLimited:

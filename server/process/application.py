@@ -87,7 +87,7 @@ def build_application(
     """Build the application, which browsers reach at `public_url`; `dev_login` enables sign-in by name."""
     limits = RateLimits(settings, database)
     budgets = Budgets(settings)
-    address_limit = AddressLimit(limits, settings.trusted_proxies)
+    address_limit = AddressLimit(limits, budgets, settings.trusted_proxies)
     streams = OpenStreams(settings)
     token_issuer = _token_issuer(settings)
     providers = _providers(settings, public_url)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -53,12 +54,30 @@ def test_an_overdrawn_budget_recovers_before_anything_else_begins():
     assert 60 <= refused.value.retry_after_seconds <= 61
 
 
-def test_an_operation_larger_than_the_whole_budget_needs_a_full_budget():
+def test_an_operation_larger_than_the_whole_budget_needs_and_reserves_a_full_one():
     budget = bucket(600)
-    budget.take(10_000)
+    assert budget.take(10_000) == 600
     with pytest.raises(RateLimited) as refused:
         budget.take(10_000)
-    assert refused.value.retry_after_seconds > 600
+    assert refused.value.retry_after_seconds == 60
+
+
+def test_a_debt_is_at_most_one_minute_s_worth():
+    budget = bucket(600)
+    for _ in range(20):
+        budget.charge(10_000)
+    with pytest.raises(RateLimited) as refused:
+        budget.check()
+    assert refused.value.retry_after_seconds <= 61
+
+
+def test_the_bytes_of_an_answer_are_charged_until_nothing_is_left():
+    budget = bucket(600)
+    budget.take_bytes(59_000)
+    budget.take_bytes(59_000)
+    with pytest.raises(RateLimited) as refused:
+        budget.take_bytes(1)
+    assert 58 <= refused.value.retry_after_seconds <= 59
 
 
 async def test_events_wait_for_the_budget_in_order_for_ten_seconds_at_most():
@@ -146,6 +165,64 @@ async def test_new_documents_are_charged_to_the_address_and_known_ones_are_not(h
     assert (await http.post("/graphql", json={"query": malformed})).status_code == 200
     elsewhere = {"query": "{ another: __typename }"}
     assert (await http.post("/graphql", json=elsewhere, headers=an_address())).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "most"),
+    [
+        (b'{"query": "{ __typename }", "variables": {"a": [' + b"0," * 100_000 + b"0]}}", 150),
+        (b'{"query": "{ __typename }", "variables": {"a": [' + b"0," * 100_000 + b"]}}", 150),
+        (b'{"variables": ' + b"[" * 120 + b"[]," * 4000 + b"[]" + b"]" * 120 + b"}", 150),
+        (b"[" * 250_000, 1000),
+    ],
+    ids=["numbers", "not JSON", "no query", "brackets"],
+)
+async def test_parsing_a_long_body_is_charged_to_the_address_even_if_it_is_rejected(
+    http: httpx.AsyncClient, body: bytes, most: int
+):
+    found: list[int] = []
+    while 429 not in found:
+        assert len(found) < most
+        response = await http.post("/graphql", content=body, headers={"content-type": "application/json"})
+        found.append(429 if is_refused(response) else response.status_code)
+    assert len(set(found)) == 2
+    elsewhere = await http.post("/graphql", json={"query": "{ __typename }"}, headers=an_address())
+    assert elsewhere.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/auth/refresh"])
+async def test_long_urls_are_charged_to_the_address(http: httpx.AsyncClient, path: str):
+    short, long = (f"{path}?query=%7B__typename%7D&a=".ljust(length, "a") for length in (2000, 9600))
+    for _ in range(20):
+        assert not is_refused(await http.get(short))
+    found = [is_refused(await http.get(long)) for _ in range(20)]
+    assert False in found and found[-1]
+    assert not is_refused(await http.get(long, headers=an_address()))
+
+
+async def test_the_bytes_of_many_large_answers_are_charged_while_they_are_executed(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    """So few of them are completed, and the user can soon send the next request."""
+    # It covers twenty answers by their fields, and one or two by their bytes, which are four million each.
+    settings = {"cost_per_minute_per_user": "60000", "write_timeout_seconds": "120", **BEHIND_A_PROXY}
+    with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
+        async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=120) as http:
+            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+            message = await ada.sends("\U0001f600" * 480, to=await ada.opens_conversation_with(grace))
+            fields = " ".join(f"a{number}: content" for number in range(20))
+            document = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on Message {{ {fields} }} }} }}"
+            ids = [message["id"]] * 100
+            answers = await asyncio.gather(*(ada.posts(document, ids=ids) for _ in range(20)))
+            complete = [each for each in answers if each.status_code == 200 and each.json()["data"]]
+            assert 1 <= len(complete) <= 5
+            for each in answers:
+                if each not in complete and not is_refused(each):
+                    [error] = each.json()["errors"]
+                    assert (each.status_code, each.json()["data"]) == (200, None)
+                    assert error["extensions"]["code"] == "RATE_LIMITED"
+                    assert 1 <= error["extensions"]["retryAfter"] <= 61
+            assert await grace.asks("{ viewer { username } }") == {"viewer": {"username": grace.username}}
 
 
 async def test_an_event_shared_by_streams_is_charged_once(http: httpx.AsyncClient):

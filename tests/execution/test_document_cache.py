@@ -16,13 +16,16 @@ class NoNewDocuments(Budget):
     def check(self) -> None:
         raise RateLimited("A document is new.", 1)
 
-    def take(self, work: int) -> None:
+    def take(self, work: int) -> int:
+        raise AssertionError
+
+    def take_bytes(self, count: int) -> None:
         raise AssertionError
 
     def charge(self, work: float) -> None:
         raise AssertionError
 
-    async def wait_for(self, work: int) -> None:
+    async def wait_for(self, work: int) -> int:
         raise AssertionError
 
 

@@ -129,5 +129,5 @@ async def test_a_cookie_that_is_hard_to_parse_takes_little_time(http: httpx.Asyn
         before = server.cpu_seconds()
         headers = {"cookie": f"messenger-session={value}"}
         response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
-        assert response.json() == {"data": {"__typename": "Query"}}
+        assert response.status_code == (200 if ";" not in value else 431)
         assert server.cpu_seconds() - before < 0.5

@@ -10,7 +10,15 @@ import pytest
 import strawberry
 from graphql import OperationDefinitionNode, parse
 
-from plans import BoundOperation, Bounds, PlanResult, ResponseTooLarge, Turns, plan_operation
+from plans import (
+    BoundOperation,
+    Bounds,
+    ChargeBytes,
+    PlanResult,
+    ResponseTooLarge,
+    Turns,
+    plan_operation,
+)
 from tests.support.core_schema import core_schema
 
 
@@ -46,13 +54,15 @@ class Query:
 SCHEMA = core_schema(strawberry.Schema(Query))
 
 
-async def executed(text: str, bounds: Bounds, **variables: Any) -> PlanResult:
+async def executed(
+    text: str, bounds: Bounds, charge_bytes: ChargeBytes | None = None, **variables: Any
+) -> PlanResult:
     node = parse(text)
     operation = node.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     bound = plan_operation(SCHEMA, node, operation).bind(variables)
     assert isinstance(bound, BoundOperation)
-    return await bound.execute(None, None, bounds)
+    return await bound.execute(None, None, bounds, charge_bytes)
 
 
 LONG = {
@@ -138,6 +148,45 @@ async def test_a_response_over_its_limit_is_abandoned_early():
     with pytest.raises(ResponseTooLarge):
         await executed(document % "text", bounds, n=100_000, fill="x" * 1000)
     assert turns == 0
+
+
+class TooExpensive(Exception):
+    pass
+
+
+async def test_a_large_response_is_charged_while_it_grows_and_a_small_one_afterwards():
+    document = "query ($n: Int!, $fill: String!) { items(count: $n, text: $fill) { text later } }"
+    charged: list[int] = []
+    small = await executed(document, Bounds(), charged.append, n=20, fill="x" * 1000)
+    assert (charged, small.charged_bytes) == ([], 0)
+    large = await executed(document, Bounds(), charged.append, n=10_000, fill="x" * 1000)
+    assert len(charged) > 5
+    assert sum(charged) == large.charged_bytes > large.size - 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ items(count: 100000, text: $fill) { text } }",
+        "{ items(count: 300, text: $fill) { later items(count: 300) { text later } } }",
+        "{ a: items(count: 1, text: $fill) { later } "
+        + " ".join(f"l{n}: items(count: 2000, text: $fill) {{ text }}" for n in range(50))
+        + " }",
+    ],
+    ids=["one list", "lists in a list", "many lists"],
+)
+async def test_an_execution_ends_early_with_what_its_charging_raises(document: str):
+    charged = 0
+
+    def charge(count: int) -> None:
+        nonlocal charged
+        charged += count
+        if charged > 5_000_000:
+            raise TooExpensive
+
+    with pytest.raises(TooExpensive):
+        await executed("query ($fill: String!) " + document, Bounds(), charge, fill="x" * 1000)
+    assert charged < 10_000_000
 
 
 async def test_names_count_towards_the_size_of_a_response():

@@ -199,7 +199,7 @@ async def test_a_persisted_query_is_answered_with_a_request_for_its_text(
     assert executed(await posts(http, {"query": VIEWER, "extensions": hashed}, accept)) == {"viewer": None}
 
 
-@pytest.mark.parametrize("depth", [200, 900, 970, 995, 1020, 1100, 20_000])
+@pytest.mark.parametrize("depth", [200, 900, 970, 995, 1020, 1100, 9000])
 async def test_json_that_is_nested_too_deeply_is_rejected(http: httpx.AsyncClient, ada: Person, depth: int):
     for opened, closed in (("[", "]"), ('{"a":', "}")):
         value = opened * depth + "1" * (opened != "[") + closed * depth
@@ -214,7 +214,7 @@ async def test_reasonably_nested_json_is_accepted(http: httpx.AsyncClient):
     body = {"query": VIEWER, "extensions": {"ours": json.loads("[" * 100 + "]" * 100)}}
     assert executed(await posts(http, body)) == {"viewer": None}
     # Brackets in strings do not count as levels.
-    assert executed(await posts(http, {"query": VIEWER, "extensions": {"ours": "[{" * 5000}})) == {
+    assert executed(await posts(http, {"query": VIEWER, "extensions": {"ours": "[{" * 4000}})) == {
         "viewer": None
     }
 
