@@ -113,7 +113,7 @@ def test_it_does_not_start_while_a_process_of_the_killed_server_is_alive(tmp_pat
             process.send_signal(signal.SIGKILL)
         eventually(lambda: has_ended(server))
         with (
-            pytest.raises(embedded.EmbeddedPostgresError, match=f"process {writer.pid}, of an earlier"),
+            pytest.raises(embedded.EmbeddedPostgresError, match=f"process {writer.pid} of an earlier"),
             embedded.running(tmp_path),
         ):
             pass
