@@ -17,7 +17,7 @@ from db.records import User
 from tests.support.chromium import running_chromium
 from tests.support.frontends import GRAPHQL, run
 from tests.support.people import Person
-from tests.support.serving import Server, running_server
+from tests.support.serving import Server, installed_server
 from tests.support.web_client import Pair
 
 PersonMaker = Callable[[str], Awaitable[User]]
@@ -76,7 +76,7 @@ def server(
     cluster: embedded.Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    with running_server(
+    with installed_server(
         folder, database_url=cluster.url(), heartbeat_seconds="1", session_cache_seconds="0"
     ) as running:
         yield running

@@ -19,9 +19,8 @@ from db.retention import trim_batch
 from db.tables import inbox_entries, messages
 from resolvers import retention
 from tests.conftest import sign_in
-from tests.server.process.test_serving import run
 from tests.support.people import Person
-from tests.support.serving import running_server
+from tests.support.serving import run_command, running_server
 from tests.support.tables import tables
 
 AGE = timedelta(days=40)
@@ -75,7 +74,7 @@ async def test_old_entries_are_trimmed_and_a_reader_behind_them_gets_an_error(
             middle = await grace.inbox_cursor()
             await ada.sends("new", to=conversation)
             await ages(database, old, AGE)
-            done = run(tmp_path, "trim", database_url=own_database)
+            done = run_command(tmp_path, "trim", database_url=own_database)
             assert done.stdout == "900 inbox entries deleted.\n", done
             assert await kept(database) == 2
             async with grace.listening(after=start) as stream:
@@ -90,7 +89,7 @@ async def test_old_entries_are_trimmed_and_a_reader_behind_them_gets_an_error(
             """
             page = (await grace.asks(query, id=conversation))["conversation"]["messages"]
             assert page["edges"][0]["node"]["content"] == "old 0"
-            assert run(tmp_path, "renew-epoch", database_url=own_database).returncode == 0
+            assert run_command(tmp_path, "renew-epoch", database_url=own_database).returncode == 0
             async with grace.listening(after=middle) as stream:
                 assert code(await stream.answer()) == "CURSOR_EXPIRED"
 

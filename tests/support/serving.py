@@ -1,4 +1,4 @@
-"""The program as operators run it: a separate process, accessed over HTTP."""
+"""The program as operators run it: separate processes, accessed over HTTP."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ import httpx
 import psutil
 
 from tests.support.checkout import ROOT
+from tests.support.forked import Forked
 
 # Short enough not to delay tests, long enough to leave the core to the server under test.
 _POLL_SECONDS = 0.005
@@ -32,7 +34,7 @@ class Server:
     """A running `messenger serve`."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes]
     log_path: Path
 
     @property
@@ -66,26 +68,72 @@ def running_server(folder: Path, *, sabotage: Sequence[str] = (), **settings: st
 
     With `sabotage`, the named parts of it are broken (tests/faults/sabotage).
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
-    environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
-    environment.setdefault("MESSENGER_PORT", "0")
-    # Tests send more requests than the limits allow.
-    environment.setdefault("MESSENGER_RATE_LIMITS", "off")
-    command = [MESSENGER, "serve"]
+    environment, log_path = _environment(_for_tests(settings)), _new_log(folder)
+    process: Forked | subprocess.Popen[bytes]
     if sabotage:
         command = [sys.executable, "-m", "tests.faults.sabotage", *sabotage, "--", "serve"]
-        environment["PYTHONPATH"] = str(ROOT)
+        process = _started(command, environment | {"PYTHONPATH": str(ROOT)}, folder, log_path)
+    else:
+        process = Forked(["serve"], environment, folder, output=Path(os.devnull), errors=log_path)
+    with _until_the_end(process, log_path) as server:
+        yield server
+
+
+@contextmanager
+def installed_server(folder: Path, **settings: str) -> Generator[Server]:
+    """Run it by the installed command, like operators, which takes 2 s of CPU time more."""
+    log_path = _new_log(folder)
+    process = _started([MESSENGER, "serve"], _environment(_for_tests(settings)), folder, log_path)
+    with _until_the_end(process, log_path) as server:
+        yield server
+
+
+def _for_tests(settings: dict[str, str]) -> dict[str, str]:
+    # Tests send more requests than the limits allow.
+    return {"port": "0", "rate_limits": "off", **settings}
+
+
+def _new_log(folder: Path) -> Path:
     log_path = folder / "server.log"
+    log_path.write_bytes(b"")
+    return log_path
+
+
+def _started(
+    command: Sequence[str], environment: dict[str, str], folder: Path, log_path: Path
+) -> subprocess.Popen[bytes]:
     with log_path.open("wb") as log_file:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=log_file
         )
+
+
+@contextmanager
+def _until_the_end(process: Forked | subprocess.Popen[bytes], log_path: Path) -> Generator[Server]:
+    """Wait until it serves, and stop it when the block ends."""
     try:
         yield Server(_address(process, log_path), process, log_path)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    """Return our environment with exactly these settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
+    return environment | {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
+
+
+def run_command(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `messenger` with these arguments and settings to its end, and return its status and output."""
+    with tempfile.TemporaryDirectory() as written:
+        output, errors = Path(written, "output"), Path(written, "errors")
+        process = Forked(arguments, _environment(settings), folder, output, errors)
+        try:
+            status = process.wait(60)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, status, output.read_text(), errors.read_text())
 
 
 def free_port() -> int:
@@ -100,7 +148,7 @@ def free_port() -> int:
             return port
 
 
-def _address(process: subprocess.Popen[bytes], log_path: Path) -> str:
+def _address(process: Forked | subprocess.Popen[bytes], log_path: Path) -> str:
     """Wait for the log line with the server's address."""
     end = time.monotonic() + 60
     while time.monotonic() < end:

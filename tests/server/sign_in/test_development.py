@@ -1,7 +1,6 @@
 """Sign-in by name is only for the same machine, unless the operator opens it to others."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import httpx
@@ -14,7 +13,7 @@ from server.auth.origins import is_of_this_machine
 from server.config.loopback import is_loopback
 from tests.server.sign_in.signing_in import a_name, log_in, refusal
 from tests.support.people import PATIENCE_SECONDS
-from tests.support.serving import MESSENGER, Server, running_server
+from tests.support.serving import Server, run_command, running_server
 
 WARNING = "development sign-in enabled: anyone who reaches the server can sign in as any user"
 
@@ -32,20 +31,9 @@ PASSED_ON = [
 
 async def start_that_fails(folder: Path, **settings: str) -> str:
     """Start the server, and return the line with which it fails."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
-    environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
-    process = await asyncio.create_subprocess_exec(
-        MESSENGER, "serve", env=environment, cwd=folder, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            _, complaint = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 1
-    [line] = complaint.decode().splitlines()
+    failed = await asyncio.to_thread(run_command, folder, "serve", **settings)
+    assert failed.returncode == 1
+    [line] = failed.stderr.splitlines()
     return line
 
 
