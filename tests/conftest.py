@@ -15,6 +15,7 @@ from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
 from tests.support.chromium import running_chromium
+from tests.support.clients import http_client
 from tests.support.frontends import GRAPHQL, run
 from tests.support.people import Person
 from tests.support.serving import Server, installed_server
@@ -86,7 +87,7 @@ def server(
 async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient]:
     """An HTTP client without cookies, so that each request carries its own credentials."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-    async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30) as client:
+    async with http_client(server.url, limits=limits) as client:
         yield client
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import trustme
 
@@ -20,6 +19,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, assert_messages_cross, two_processes
+from tests.support.clients import http_client
 from tests.support.nats_accounts import Accounts
 from tests.support.serving import Server, eventually, free_port, run_command, running_server
 
@@ -139,7 +139,7 @@ async def complaint(cluster: Cluster, folder: Path, lines: str, url: str, **sett
         url = url.format(port=port)
         with running_server(folder, database_url=cluster.url(), broadcast_url=url, **settings) as server:
             await eventually(lambda: bool(complaints()))
-            async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            async with http_client(server.url) as http:
                 await sign_in(http, "ada")
             return complaints()[0]
 
@@ -219,7 +219,7 @@ async def test_no_password_is_sent_to_a_nats_without_the_required_tls(
         port = door.sockets[0].getsockname()[1]
         url = f"tls://messenger:secret@127.0.0.1:{port}"
         with running_server(tmp_path, database_url=cluster.url(), broadcast_url=url) as server:
-            async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            async with http_client(server.url) as http:
                 ada = await sign_in(http, "ada")
                 async with ada.listening():
                     # The stream reads the log once, when it begins.

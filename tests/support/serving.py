@@ -25,6 +25,7 @@ from tests.support.forked import Forked
 
 # Short enough not to delay tests, long enough to leave the core to the server under test.
 _POLL_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.05
 
 MESSENGER = str(Path(sys.executable).parent / "messenger")
 
@@ -166,9 +167,11 @@ async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None
     Raises:
         TimeoutError: It did not hold within that time.
     """
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 -- another process makes it true
-            await asyncio.sleep(_POLL_SECONDS)
+
+    async def holds() -> bool:
+        return await asyncio.to_thread(condition)
+
+    await eventually_async(holds, seconds)
 
 
 async def eventually_async(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
@@ -177,6 +180,9 @@ async def eventually_async(condition: Callable[[], Awaitable[bool]], seconds: fl
     Raises:
         TimeoutError: It did not hold within that time.
     """
+    pause = _POLL_SECONDS
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 -- another process makes it true
-            await asyncio.sleep(_POLL_SECONDS)
+        while not await condition():
+            await asyncio.sleep(pause)
+            # Many conditions ask the server under test, which takes its CPU time.
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

@@ -17,6 +17,7 @@ from db.records import SessionTime
 from db.tables import replaced_tokens, sessions, users
 from resolvers.sessions import drop_over, open_session, sign_in_by_name
 from server.endpoints.single_connection import TOKEN_HEADER
+from tests.support.clients import http_client
 from tests.support.people import Person, StreamOver
 from tests.support.serving import Server, eventually_async, running_server
 from tests.support.tables import tables
@@ -50,13 +51,13 @@ def other_process(
 
 @pytest.fixture
 async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+    async with http_client(server.url) as client:
         yield client
 
 
 @pytest.fixture
 async def elsewhere(other_process: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=other_process.url, timeout=30) as client:
+    async with http_client(other_process.url) as client:
         yield client
 
 

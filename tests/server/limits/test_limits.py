@@ -20,6 +20,7 @@ from db.engine import Database
 from db.tables import rate_counts
 from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 from tests.conftest import SignIn, sign_in
+from tests.support.clients import http_client
 from tests.support.people import CREATE_MESSAGE, Person
 from tests.support.serving import eventually_async, running_server
 from tests.support.tables import tables
@@ -39,7 +40,7 @@ def an_address() -> dict[str, str]:
 async def limited(cluster: Cluster, folder: Path, **settings: str) -> AsyncGenerator[httpx.AsyncClient]:
     """Connect to a server with these limits, from an address of its own."""
     with running_server(folder, database_url=cluster.url(), **BEHIND_A_PROXY, **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
+        async with http_client(server.url, headers=an_address()) as http:
             yield http
 
 
@@ -101,7 +102,7 @@ async def test_an_unconfigured_proxy_is_suspected_when_any_limit_is_exceeded(
 ):
     settings = {"dev_login": "on", "rate_limits": "on", limit: "1"}
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             ada = await sign_in(http, "ada")
             async with ada.listening():
                 if limit == "max_streams_per_address":
@@ -130,7 +131,7 @@ async def test_without_a_trusted_proxy_forwarded_addresses_are_ignored(
 ):
     settings = {"rate_limits": "on", "requests_per_minute_per_address": "3"}
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             found = [(await refusals(http, 1, an_address()))[0] for _ in range(5)]
             assert found == [False, False, False, True, True]
         # An operator who forgot to configure the proxy gets one warning.
@@ -210,13 +211,13 @@ async def test_several_workers_count_messages_and_sign_ins_together(
 
         async def send() -> bool:
             # Uses a connection each, so that all workers get some.
-            async with httpx.AsyncClient(base_url=http.base_url, timeout=30) as own:
+            async with http_client(http.base_url) as own:
                 return "errors" not in await Person(ada.username, ada.token, own).answer(
                     CREATE_MESSAGE, input=given
                 )
 
         async def try_to_sign_in() -> bool:
-            async with httpx.AsyncClient(base_url=http.base_url, headers=dict(http.headers)) as own:
+            async with http_client(http.base_url, headers=dict(http.headers)) as own:
                 return (await own.post("/auth/dev/login", json={})).status_code == 400
 
         assert sum(await asyncio.gather(*(send() for _ in range(40)))) == 5
@@ -277,7 +278,7 @@ async def test_rate_limits_can_be_switched_off(cluster: Cluster, database: Datab
     shared = ("messages_per_minute_per_user", "sign_ins_per_minute_per_address")
     settings = dict.fromkeys((*counted, *shared, "max_streams_per_user", "max_streams_per_address"), "1")
     with running_server(tmp_path, database_url=cluster.url(), rate_limits="off", **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
             conversation = await ada.opens_conversation_with(grace)
             async with grace.listening() as one, grace.listening() as other:
@@ -404,7 +405,7 @@ async def test_a_query_that_costs_too_much_is_rejected_before_execution(signs_in
 
 async def test_the_maximum_cost_is_a_setting(cluster: Cluster, database: Database, tmp_path: Path):
     with running_server(tmp_path, database_url=cluster.url(), max_answer_fields="2") as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             assert (await http.post("/graphql", json=VIEWER)).json() == {"data": {"viewer": None}}
             over = {"query": "{ viewer { username id } }"}
             response = await http.post("/graphql", json=over)

@@ -16,6 +16,7 @@ from db.embedded import Cluster
 from db.engine import Database, open_database
 from server.config.reference import describe_settings
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.own_database import OwnDatabase
 from tests.support.people import StreamOver
 from tests.support.serving import eventually, installed_server, run_command
@@ -26,7 +27,7 @@ async def test_on_sigterm_streams_end_without_complete_and_requests_finish(
 ):
     # If the server waited for the streams, it would not end in time.
     with installed_server(tmp_path, database_url=cluster.url(), shutdown_seconds="300") as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             ada = await sign_in(http, "ada")
             streams = [ada.listening() for _ in range(20)]
             opened = [await stream.__aenter__() for stream in streams]
@@ -88,7 +89,7 @@ def test_a_server_raises_its_limit_of_open_files_to_the_system_s(
 async def test_data_survives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
     """The embedded database ends with its server, however that ends, and is available to the next one."""
     with installed_server(tmp_path) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
             conversation = await ada.opens_conversation_with(grace)
             cursor = await grace.inbox_cursor()
@@ -97,7 +98,7 @@ async def test_data_survives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
         assert [child.name() for child in children] == ["postgres"]
         server.process.kill()
     with installed_server(tmp_path) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             grace.http = http
             async with grace.listening(after=cursor) as heard:
                 assert await heard.contents(1) == ["kept"]

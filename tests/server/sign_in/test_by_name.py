@@ -24,6 +24,7 @@ from tests.server.sign_in.signing_in import (
     token_for,
     viewer,
 )
+from tests.support.clients import http_client
 from tests.support.serving import Server, run_command, running_server
 
 
@@ -164,7 +165,7 @@ async def test_the_cookie_is_hidden_from_scripts_and_other_sites(http: httpx.Asy
 
 
 async def test_over_https_the_cookie_is_secure_and_bound_to_the_host(public_server: Server):
-    async with httpx.AsyncClient(base_url=public_server.url) as http:
+    async with http_client(public_server.url) as http:
         name = a_name()
         response = await log_in(http, name)
         set_cookie = cookie_set_by(response)
@@ -185,7 +186,7 @@ async def test_signing_in_by_name_can_be_switched_off(
     cluster: Cluster, database: Database, tmp_path: Path, settings: dict[str, str]
 ):
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             assert refusal(await log_in(http, a_name()), 404) == "NOT_FOUND"
 
 

@@ -12,6 +12,7 @@ from db.engine import Database
 from server.auth.origins import is_of_this_machine
 from server.config.loopback import is_loopback
 from tests.server.sign_in.signing_in import a_name, log_in, refusal
+from tests.support.clients import http_client
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server, run_command, running_server
 
@@ -52,7 +53,7 @@ async def test_each_loopback_address_offers_development_sign_in(
     with running_server(tmp_path, database_url=cluster.url(), host="127.0.0.2") as server:
         [serving] = [line for line in server.log() if line["event"] == "serving"]
         assert serving["url"] == server.url == f"http://127.0.0.2:{server.port}"
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             assert (await log_in(http, a_name())).status_code == 200
             assert (await http.get("/auth/providers")).json()["devLogin"] is True
         assert WARNING not in [line["event"] for line in server.log()]
@@ -81,7 +82,7 @@ async def test_a_trusted_proxy_on_this_machine_does_not_open_sign_in(
 ):
     settings = {"trusted_proxies": "127.0.0.1", "public_url": "http://localhost:8080"}
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             for client in ("192.0.2.7", "127.0.0.1"):
                 headers = {"host": "localhost:8080", "x-forwarded-for": client}
                 assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
@@ -94,7 +95,7 @@ async def test_the_operator_can_open_sign_in_and_every_start_warns(
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
         warnings = [line for line in server.log() if line["event"] == WARNING]
         assert [(line["level"], line["setting"]) for line in warnings] == [("warning", "MESSENGER_DEV_LOGIN")]
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             for headers in PASSED_ON:
                 assert (await log_in(http, a_name(), headers)).status_code == 200
 

@@ -14,6 +14,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import SignIn, sign_in
+from tests.support.clients import http_client
 from tests.support.people import MESSAGE_CREATED, Person
 from tests.support.serving import Server, eventually, running_server
 
@@ -102,7 +103,7 @@ def impatient_server(cluster: Cluster, database: Database, tmp_path_factory: pyt
 
 async def test_a_stalled_reader_is_disconnected_and_misses_nothing(impatient_server: Server):
     """No other stream waits for it, and reconnecting delivers everything."""
-    async with httpx.AsyncClient(base_url=impatient_server.url, timeout=30) as http:
+    async with http_client(impatient_server.url) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         conversation = await ada.opens_conversation_with(grace)
         cursor = await grace.inbox_cursor()
