@@ -54,6 +54,11 @@ class Server:
         lines = httpx.get(f"{self.url}/metrics", verify=False).text.splitlines()
         return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample + " ")), 0)
 
+    def is_idle(self) -> bool:
+        """Return whether all requests of earlier tests have ended and been counted."""
+        # This one is the request for the metrics itself.
+        return self.metric("messenger_http_requests_in_progress") == 1
+
     def cpu_seconds(self) -> float:
         """Return the CPU time of the process so far, which does not depend on other load on the machine."""
         times = psutil.Process(self.process.pid).cpu_times()

@@ -135,7 +135,7 @@ async def test_a_disconnected_client_is_noticed_before_the_next_heartbeat(
                 await reader.readuntil(b"id: ")
             # Read everything first, so that the connection closes with FIN, as most do.
             writer.close()
-            await eventually(lambda: server.metric(GONE) == 1, 5)
+            await eventually(lambda: server.metric(GONE) == 1, 10)
 
 
 @pytest.fixture(scope="module")
