@@ -112,10 +112,12 @@ PGBOUNCER := /usr/sbin/pgbouncer
 NGINX := /usr/sbin/nginx
 CADDY := /usr/bin/caddy
 POSTGRES_15 := /usr/lib/postgresql/15/bin
-# The tests that depend on the version of PostgreSQL.
-TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_relays.py tests/server/limits \
+# Our statements and the outages of a database; the rest does not depend on its version.
+TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_relays.py \
 	tests/schema/test_reading.py tests/schema/test_removed_users.py tests/server/auth/test_sessions.py \
-	tests/server/endpoints/test_single_connection.py tests/server/sign_in
+	tests/server/endpoints/test_single_connection.py tests/server/limits/test_counts.py \
+	tests/server/sign_in/test_by_name.py tests/server/sign_in/test_tokens.py \
+	tests/server/sign_in/by_provider/test_identities.py
 # Tests mostly wait, so more processes than cores are useful. The tests of a file share its servers.
 IN_PARALLEL := --numprocesses=4 --dist=loadfile
 test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made

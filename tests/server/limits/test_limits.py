@@ -3,27 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import Storage
-from limits.aio.strategies import FixedWindowRateLimiter
-from sqlalchemy import update
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.tables import rate_counts
-from server.limits.rate_storage import DatabaseCounts, ProcessCounts
 from tests.conftest import SignIn, sign_in
 from tests.support.clients import http_client
 from tests.support.people import CREATE_MESSAGE, Person
 from tests.support.serving import eventually_async, running_server
-from tests.support.tables import tables
 
 VIEWER = {"query": "{ viewer { username } }"}
 # The tests' own address counts as a proxy here, which forwards the client's address.
@@ -199,31 +191,6 @@ async def test_every_message_in_a_request_counts(cluster: Cluster, database: Dat
         assert [edge["node"]["content"] for edge in edges] == ["0", "1", "2"]
 
 
-async def test_several_workers_count_messages_and_sign_ins_together(
-    cluster: Cluster, database: Database, tmp_path: Path
-):
-    """Otherwise, each of the four would allow as many."""
-    limits = {"messages_per_minute_per_user": "5", "sign_ins_per_minute_per_address": "7"}
-    async with limited(cluster, tmp_path, workers="4", **limits) as http:
-        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
-        conversation = await ada.opens_conversation_with(grace)
-        given = {"conversationId": conversation, "content": "hello"}
-
-        async def send() -> bool:
-            # Uses a connection each, so that all workers get some.
-            async with http_client(http.base_url) as own:
-                return "errors" not in await Person(ada.username, ada.token, own).answer(
-                    CREATE_MESSAGE, input=given
-                )
-
-        async def try_to_sign_in() -> bool:
-            async with http_client(http.base_url, headers=dict(http.headers)) as own:
-                return (await own.post("/auth/dev/login", json={})).status_code == 400
-
-        assert sum(await asyncio.gather(*(send() for _ in range(40)))) == 5
-        assert sum(await asyncio.gather(*(try_to_sign_in() for _ in range(40)))) == 5
-
-
 async def test_open_streams_are_limited_by_user_and_by_address(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
@@ -298,36 +265,6 @@ async def test_a_frontend_of_another_origin_can_read_retry_after(
         assert is_refused(response)
         assert response.headers["access-control-allow-origin"] == origin
         assert "retry-after" in response.headers["access-control-expose-headers"]
-
-
-@pytest.mark.parametrize("kind", ["process", "database"])
-async def test_counts_start_again_when_their_period_is_over(database: Database, kind: str):
-    storage: Storage = ProcessCounts() if kind == "process" else DatabaseCounts(database)
-    limiter, item, whose = FixedWindowRateLimiter(storage), RateLimitItemPerMinute(2), uuid4().hex
-    assert [await limiter.hit(item, whose) for _ in range(3)] == [True, True, False]
-    assert await limiter.hit(item, "another", uuid4().hex)
-    key = item.key_for(whose)
-    assert await storage.get(key) == 3
-    if kind == "database":
-        async with tables(database) as connection:
-            past = update(rate_counts).where(rate_counts.c.key == key)
-            await connection.execute(past.values(expires_at=rate_counts.c.expires_at - timedelta(minutes=1)))
-    else:
-        await storage.clear(key)
-    assert await storage.get(key) == 0
-    assert [await limiter.hit(item, whose) for _ in range(3)] == [True, True, False]
-    await storage.clear(key)
-    assert await limiter.hit(item, whose)
-    await storage.reset()
-    assert await storage.check()
-
-
-async def test_the_number_of_counts_in_a_process_is_limited():
-    storage = ProcessCounts()
-    for number in range(100_010):
-        await storage.incr(str(number), 60)
-    assert (await storage.get("0"), await storage.get("100009")) == (0, 1)
-    assert await storage.reset() == 100_000
 
 
 CONVERSATIONS = """
