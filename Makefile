@@ -107,7 +107,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 # A browser for the pages, a pooler, proxies, and the oldest supported PostgreSQL.
-CHROMIUM := /usr/bin/chromium
+CHROMIUM := /usr/bin/chromium-headless-shell
 PGBOUNCER := /usr/sbin/pgbouncer
 NGINX := /usr/sbin/nginx
 CADDY := /usr/bin/caddy
@@ -121,8 +121,8 @@ TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_rel
 # Tests mostly wait, so more processes than cores are useful. The tests of a file share its servers.
 IN_PARALLEL := --numprocesses=4 --dist=loadfile
 test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
-	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
-		|| echo "Skipping the tests in a browser. To run them, apt-get install chromium (as root)."
+	@[ -x $(CHROMIUM) ] || $(call apt,chromium-headless-shell) || [ -x /usr/bin/chromium ] \
+		|| echo "Skipping the tests in a browser. To run them, apt-get install chromium-headless-shell (as root)."
 	@[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \
 		|| echo "Skipping the tests with a pooler. To run them, apt-get install pgbouncer (as root)."
 	@[ -x $(NGINX) ] && [ -x $(CADDY) ] || $(call apt,nginx caddy) \
