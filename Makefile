@@ -16,10 +16,11 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PAGES := $(addprefix server/static/,$(addsuffix /index.html,messenger graphiql))
 
-.PHONY: help run test faults bench setup check format lock programs
+.PHONY: help run test coverage faults bench setup check format lock programs
 help:
 	@echo "make run      install the dependencies and start the server; settings: MESSENGER_PORT=9000 make run, or .env"
 	@echo "make test     install the dependencies, and run all checks and tests"
+	@echo "make coverage run the tests and print which lines they do not execute"
 	@echo "make faults   inject random faults for ten minutes; for longer: MINUTES=60 make faults"
 	@echo "make bench    compare the speed with other servers; for a short run: ARGS=--quick make bench"
 	@echo "make check    run only the checks"
@@ -143,6 +144,13 @@ test: .venv/dev .venv/project .venv/node
 		SIDE_BY_SIDE=yes check $(PAGES) $(CLIENTS) $(PROVIDER) .venv/ariadne/made programs
 	$(BIN)/pytest $(IN_PARALLEL)
 	@[ ! -x $(POSTGRES_15)/postgres ] || $(BIN)/pytest $(IN_PARALLEL) --postgres=$(POSTGRES_15) $(TESTS_OF_SQL)
+
+PACKAGES := db realtime resolvers plans schema execution server
+coverage: .venv/dev setup $(CLIENTS) $(PROVIDER) .venv/ariadne/made programs
+	$(BIN)/pytest $(IN_PARALLEL) --timeout=600 --cov --cov-report=term-missing:skip-covered
+	@for package in $(PACKAGES); do \
+		echo "$$package: $$($(BIN)/coverage report --include="$$package/*" --format=total) %"; \
+	done
 
 MINUTES ?= 10
 faults: .venv/dev .venv/project
