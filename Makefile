@@ -115,15 +115,17 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 # A browser for the pages, a pooler, proxies, and the oldest supported PostgreSQL.
-CHROMIUM := /usr/bin/chromium-headless-shell
+CHROMIUM := /usr/bin/chromium
 PGBOUNCER := /usr/sbin/pgbouncer
 NGINX := /usr/sbin/nginx
 CADDY := /usr/bin/caddy
 POSTGRES_15 := /usr/lib/postgresql/15/bin
 programs:
 	@updated=; \
-	[ -x $(CHROMIUM) ] || $(call apt,chromium-headless-shell) || [ -x /usr/bin/chromium ] \
-		|| echo "Skipping the tests in a browser. To run them, apt-get install chromium-headless-shell (as root)."; \
+	[ -x $(CHROMIUM) ] || $(call apt,chromium) \
+		|| echo "Skipping the tests in a browser. To run them, apt-get install chromium (as root)."; \
+	[ -x $(CHROMIUM)-headless-shell ] || $(call apt,chromium-headless-shell) \
+		|| echo "The tests in a browser take longer without chromium-headless-shell."; \
 	[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \
 		|| echo "Skipping the tests with a pooler. To run them, apt-get install pgbouncer (as root)."; \
 	[ -x $(NGINX) ] && [ -x $(CADDY) ] || $(call apt,nginx caddy) \

@@ -120,6 +120,13 @@ async def browser() -> AsyncGenerator[Browser]:
         yield browser
 
 
+@pytest.fixture
+async def notifying_browser() -> AsyncGenerator[Browser]:
+    """A browser that shows notifications."""
+    async with running_chromium(whole=True) as browser:
+        yield browser
+
+
 @pytest.fixture(scope="session")
 async def generated(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
     """Run the frontends' code generators once for all processes of this run, and return the folder."""

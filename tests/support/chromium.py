@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-# Without the parts of a browser's window, each page takes a third of the CPU time.
+CHROMIUM = Path("/usr/bin/chromium")
+# Without the parts of a browser's window, such as notifications, a page takes a third of the CPU time.
 _SHELL = Path("/usr/bin/chromium-headless-shell")
-CHROMIUM = _SHELL if _SHELL.exists() else Path("/usr/bin/chromium")
+_LIGHTEST = _SHELL if _SHELL.exists() else CHROMIUM
 QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -26,13 +27,15 @@ QUIET = [
 needs_chromium = pytest.mark.skipif(
     # In CI, a missing program is a failure.
     not CHROMIUM.exists() and "CI" not in os.environ,
-    reason="there is no Chromium: apt-get install chromium-headless-shell",
+    reason="there is no Chromium: apt-get install chromium",
 )
 
 
 @asynccontextmanager
-async def running_chromium() -> AsyncGenerator[Browser]:
+async def running_chromium(*, whole: bool = False) -> AsyncGenerator[Browser]:
+    """Run the headless shell if it is installed, or the whole of Chromium."""
+    program = CHROMIUM if whole else _LIGHTEST
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        launched = await playwright.chromium.launch(executable_path=program, args=QUIET)
         yield launched
         await launched.close()

@@ -129,7 +129,9 @@ def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
             conversations { edges { node { id otherParticipant { username } } } pageInfo { hasNextPage } }
         }"""
         headers = {"authorization": f"Bearer {token}"}
-        answer = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
+        answer = httpx.post(
+            f"{server.url}/graphql", json={"query": query}, headers=headers, timeout=30
+        ).json()
         assert answer["data"]["viewer"] == {"username": "john"}
         assert answer["data"]["conversations"]["pageInfo"] == {"hasNextPage": True}
         assert run_command(tmp_path, "sign-out", "John").stdout == "1 sessions ended.\n"
