@@ -2,7 +2,10 @@
 # newer than its sources.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# `test` runs independent steps side by side, in a make of its own.
+ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
+endif
 # The first of these that is complete, recent and optimized; without optimizations, as pyenv compiles it by
 # default, a page of conversations takes a fifth more time. If there is none, python3.
 PYTHONS := python3 /usr/bin/python3
@@ -14,10 +17,11 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PAGES := $(addprefix server/static/,$(addsuffix /index.html,messenger graphiql))
 
-.PHONY: help run test faults bench setup check format lock
+.PHONY: help run test coverage faults bench setup check format lock programs
 help:
 	@echo "make run      install the dependencies and start the server; settings: MESSENGER_PORT=9000 make run, or .env"
 	@echo "make test     install the dependencies, and run all checks and tests"
+	@echo "make coverage run the tests and print which lines they do not execute"
 	@echo "make faults   inject random faults for ten minutes; for longer: MINUTES=60 make faults"
 	@echo "make bench    compare the speed with other servers; for a short run: ARGS=--quick make bench"
 	@echo "make check    run only the checks"
@@ -31,8 +35,8 @@ setup: .venv/project $(PAGES)
 
 # Appended to a step: prints a message and ends the command if the step fails.
 or_say = || { echo "$(1)" >&2; exit 1; }
-# Installs packages with Debian's apt, if we are root.
-apt = { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+# Installs a package with Debian's apt, if we are root. Its lists are updated once.
+apt = { [ "$$(id -u)" = 0 ] && { [ -n "$$updated" ] || apt-get update -qq; } && updated=yes \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $(1); } >/dev/null
 CANNOT_INSTALL := The installation failed, see above. Check that PyPI (or pip's index) is reachable, and run make again.
 
@@ -60,16 +64,20 @@ CANNOT_INSTALL := The installation failed, see above. Check that PyPI (or pip's 
 # remembers where it found a command.
 NODE_FITS := command -v npm && node -e 'const [major, minor] = process.versions.node.split(".").map(Number); \
 	process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
-WITH_NODE = export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+WITH_NODE = export PATH="$(CURDIR)/$(BIN):$$PATH"
+.venv/node: requirements-node.txt .venv/made
+	@$(WITH_NODE); \
 	( $(NODE_FITS) ) >/dev/null 2>&1 || $(PIP) install --require-hashes -r requirements-node.txt \
 		$(call or_say,Node is missing. Install 20.19 or later with npm or make PyPI reachable. Then run make again.)
+	@touch $@
+
 NPM_CI = npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \
 	$(call or_say,The installation failed: see above. Check that the npm registry is reachable. Then run make again.)
 # The sources of a page: everything in its folder that is not generated.
 SOURCES_OF = $(shell find web/$(1) \( -name node_modules -o -name generated \) -prune -o -print)
 server/static/messenger/index.html: $(call SOURCES_OF,messenger) graphql/schema.graphql graphql/client/resuming.ts
 server/static/graphiql/index.html: $(call SOURCES_OF,graphiql)
-$(PAGES): server/static/%/index.html: | .venv/made
+$(PAGES): server/static/%/index.html: | .venv/node
 	@echo "Building the page in web/$* ..."
 	@$(WITH_NODE); \
 	cd web/$*; \
@@ -79,7 +87,7 @@ $(PAGES): server/static/%/index.html: | .venv/made
 
 # For the tests: packages that frontends use, and a generator that is incompatible with our packages.
 CLIENTS := graphql/node_modules/.package-lock.json
-$(CLIENTS): graphql/package-lock.json | .venv/made
+$(CLIENTS): graphql/package-lock.json | .venv/node
 	@echo "Installing the packages of the frontends ..."
 	@$(WITH_NODE); cd graphql; $(NPM_CI)
 	@touch $@
@@ -92,7 +100,7 @@ $(CLIENTS): graphql/package-lock.json | .venv/made
 
 # The OpenID provider for the tests.
 PROVIDER := tests/oidc-provider/node_modules/.package-lock.json
-$(PROVIDER): tests/oidc-provider/package-lock.json | .venv/made
+$(PROVIDER): tests/oidc-provider/package-lock.json | .venv/node
 	@echo "Installing an OpenID provider for the tests ..."
 	@$(WITH_NODE); cd tests/oidc-provider; $(NPM_CI)
 	@touch $@
@@ -113,23 +121,40 @@ PGBOUNCER := /usr/sbin/pgbouncer
 NGINX := /usr/sbin/nginx
 CADDY := /usr/bin/caddy
 POSTGRES_15 := /usr/lib/postgresql/15/bin
-# The tests that depend on the version of PostgreSQL.
-TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_relays.py tests/server/limits \
+programs:
+	@updated=; \
+	[ -x $(CHROMIUM) ] || $(call apt,chromium) \
+		|| echo "Skipping the tests in a browser. To run them, apt-get install chromium (as root)."; \
+	[ -x $(CHROMIUM)-headless-shell ] || $(call apt,chromium-headless-shell) \
+		|| echo "The tests in a browser take longer without chromium-headless-shell."; \
+	[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \
+		|| echo "Skipping the tests with a pooler. To run them, apt-get install pgbouncer (as root)."; \
+	[ -x $(NGINX) ] && [ -x $(CADDY) ] || $(call apt,nginx caddy) \
+		|| echo "Skipping the tests behind proxies. To run them, apt-get install nginx caddy (as root)."; \
+	[ -x $(POSTGRES_15)/postgres ] || $(call apt,postgresql-15) \
+		|| echo "Skipping the tests on PostgreSQL 15. To run them, apt-get install postgresql-15 (as root)."
+
+# Our statements and the outages of a database; the rest does not depend on its version.
+TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_relays.py \
 	tests/schema/test_reading.py tests/schema/test_removed_users.py tests/server/auth/test_sessions.py \
-	tests/server/auth/test_session_times.py tests/server/endpoints/test_single_connection.py tests/server/sign_in
+	tests/server/auth/test_session_times.py tests/server/endpoints/test_single_connection.py \
+	tests/server/limits/test_counts.py \
+	tests/server/sign_in/test_by_name.py tests/server/sign_in/test_tokens.py \
+	tests/server/sign_in/by_provider/test_identities.py
 # Tests mostly wait, so more processes than cores are useful. The tests of a file share its servers.
 IN_PARALLEL := --numprocesses=4 --dist=loadfile
-test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
-	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
-		|| echo "Skipping the tests in a browser. To run them, apt-get install chromium (as root)."
-	@[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \
-		|| echo "Skipping the tests with a pooler. To run them, apt-get install pgbouncer (as root)."
-	@[ -x $(NGINX) ] && [ -x $(CADDY) ] || $(call apt,nginx caddy) \
-		|| echo "Skipping the tests behind proxies. To run them, apt-get install nginx caddy (as root)."
+test: .venv/dev .venv/project .venv/node
+	@$(MAKE) --no-print-directory --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) \
+		SIDE_BY_SIDE=yes check $(PAGES) $(CLIENTS) $(PROVIDER) .venv/ariadne/made programs
 	$(BIN)/pytest $(IN_PARALLEL)
-	@[ -x $(POSTGRES_15)/postgres ] || $(call apt,postgresql-15) \
-		|| echo "Skipping the tests on PostgreSQL 15. To run them, apt-get install postgresql-15 (as root)."
 	@[ ! -x $(POSTGRES_15)/postgres ] || $(BIN)/pytest $(IN_PARALLEL) --postgres=$(POSTGRES_15) $(TESTS_OF_SQL)
+
+PACKAGES := db realtime resolvers plans schema execution server
+coverage: .venv/dev setup $(CLIENTS) $(PROVIDER) .venv/ariadne/made programs
+	$(BIN)/pytest $(IN_PARALLEL) --timeout=600 --cov --cov-report=term-missing:skip-covered
+	@for package in $(PACKAGES); do \
+		echo "$$package: $$($(BIN)/coverage report --include="$$package/*" --format=total) %"; \
+	done
 
 MINUTES ?= 10
 faults: .venv/dev .venv/project
@@ -137,7 +162,7 @@ faults: .venv/dev .venv/project
 
 # The servers to compare with.
 PEERS := bench/peers/node_modules/.package-lock.json
-$(PEERS): bench/peers/package-lock.json | .venv/made
+$(PEERS): bench/peers/package-lock.json | .venv/node
 	@echo "Installing the servers to compare with ..."
 	@$(WITH_NODE); cd bench/peers; $(NPM_CI)
 	@touch $@

@@ -15,9 +15,10 @@ from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
 from tests.support.chromium import running_chromium
+from tests.support.clients import http_client
 from tests.support.frontends import GRAPHQL, run
 from tests.support.people import Person
-from tests.support.serving import Server, running_server
+from tests.support.serving import Server, installed_server
 from tests.support.web_client import Pair
 
 PersonMaker = Callable[[str], Awaitable[User]]
@@ -76,7 +77,7 @@ def server(
     cluster: embedded.Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    with running_server(
+    with installed_server(
         folder, database_url=cluster.url(), heartbeat_seconds="1", session_cache_seconds="0"
     ) as running:
         yield running
@@ -86,7 +87,7 @@ def server(
 async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient]:
     """An HTTP client without cookies, so that each request carries its own credentials."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-    async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30) as client:
+    async with http_client(server.url, limits=limits) as client:
         yield client
 
 
@@ -116,6 +117,13 @@ async def pair(server: Server, signs_in: SignIn) -> Pair:
 @pytest.fixture(scope="session")
 async def browser() -> AsyncGenerator[Browser]:
     async with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def notifying_browser() -> AsyncGenerator[Browser]:
+    """A browser that shows notifications."""
+    async with running_chromium(whole=True) as browser:
         yield browser
 
 

@@ -49,6 +49,7 @@ async def _person(database: Database, name: str) -> User:
     signed_in = await sessions.sign_in_by_name(
         database, name, SessionTime(timedelta(seconds=1), timedelta(seconds=1))
     )
+    await sessions.end(database, signed_in.session)
     return signed_in.session.user
 
 

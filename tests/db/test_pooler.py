@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.embedded import Cluster
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.serving import eventually, running_server
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
@@ -77,7 +77,7 @@ async def test_messages_are_sent_and_received_through_a_pooler(cluster: Cluster,
             tmp_path, database_url=url, database_pooler="on", workers="2", broadcast_url=direct
         ) as server:
             await eventually(lambda: server.log_path.read_text().count("listening for hints") >= 2)
-            async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            async with http_client(server.url) as http:
                 ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
                 conversation = await ada.opens_conversation_with(grace)
                 async with grace.listening() as heard, grace.listening() as heard_too:

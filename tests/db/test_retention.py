@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -19,9 +18,9 @@ from db.retention import trim_batch
 from db.tables import inbox_entries, messages
 from resolvers import retention
 from tests.conftest import sign_in
-from tests.server.process.test_serving import run
+from tests.support.clients import http_client
 from tests.support.people import Person
-from tests.support.serving import running_server
+from tests.support.serving import run_command, running_server
 from tests.support.tables import tables
 
 AGE = timedelta(days=40)
@@ -63,7 +62,7 @@ async def test_old_entries_are_trimmed_and_a_reader_behind_them_gets_an_error(
 ):
     with running_server(tmp_path, database_url=own_database) as server:
         async with (
-            httpx.AsyncClient(base_url=server.url, timeout=30) as http,
+            http_client(server.url) as http,
             open_database(own_database) as database,
         ):
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
@@ -75,7 +74,7 @@ async def test_old_entries_are_trimmed_and_a_reader_behind_them_gets_an_error(
             middle = await grace.inbox_cursor()
             await ada.sends("new", to=conversation)
             await ages(database, old, AGE)
-            done = run(tmp_path, "trim", database_url=own_database)
+            done = run_command(tmp_path, "trim", database_url=own_database)
             assert done.stdout == "900 inbox entries deleted.\n", done
             assert await kept(database) == 2
             async with grace.listening(after=start) as stream:
@@ -90,7 +89,7 @@ async def test_old_entries_are_trimmed_and_a_reader_behind_them_gets_an_error(
             """
             page = (await grace.asks(query, id=conversation))["conversation"]["messages"]
             assert page["edges"][0]["node"]["content"] == "old 0"
-            assert run(tmp_path, "renew-epoch", database_url=own_database).returncode == 0
+            assert run_command(tmp_path, "renew-epoch", database_url=own_database).returncode == 0
             async with grace.listening(after=middle) as stream:
                 assert code(await stream.answer()) == "CURSOR_EXPIRED"
 
@@ -98,7 +97,7 @@ async def test_old_entries_are_trimmed_and_a_reader_behind_them_gets_an_error(
 async def test_trimming_does_not_disturb_concurrent_readers_and_writers(own_database: str, tmp_path: Path):
     with running_server(tmp_path, database_url=own_database) as server:
         async with (
-            httpx.AsyncClient(base_url=server.url, timeout=30) as http,
+            http_client(server.url) as http,
             open_database(own_database) as database,
         ):
             people = [await sign_in(http, f"p{number}") for number in range(4)]

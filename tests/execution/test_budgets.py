@@ -14,6 +14,7 @@ from resolvers.errors import RateLimited
 from server.config.loading import load_settings
 from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.limits import BEHIND_A_PROXY, an_address, is_refused
 from tests.support.serving import Server, running_server
 
@@ -129,7 +130,7 @@ def small_budgets(
 @pytest.fixture
 async def http(small_budgets: Server) -> AsyncGenerator[httpx.AsyncClient]:
     """A client with an address of its own."""
-    async with httpx.AsyncClient(base_url=small_budgets.url, headers=an_address(), timeout=30) as client:
+    async with http_client(small_budgets.url, headers=an_address()) as client:
         yield client
 
 

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import SignIn
+from tests.support.clients import http_client
 from tests.support.people import Person
 from tests.support.serving import running_server
 
@@ -87,7 +86,7 @@ async def test_a_query_that_costs_too_much_is_rejected_before_execution(signs_in
 
 async def test_the_maximum_cost_is_a_setting(cluster: Cluster, database: Database, tmp_path: Path):
     with running_server(tmp_path, database_url=cluster.url(), max_answer_fields="2") as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             assert (await http.post("/graphql", json=VIEWER)).json() == {"data": {"viewer": None}}
             over = {"query": "{ viewer { username id } }"}
             response = await http.post("/graphql", json=over)

@@ -10,6 +10,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
 from tests.server.graphql.asking import log_lines
+from tests.support.clients import http_client
 from tests.support.own_database import OwnDatabase
 from tests.support.people import Person
 from tests.support.serving import Server, running_server
@@ -32,7 +33,7 @@ async def small(
     """A client of a server that limits answers to 50 kB."""
     settings = {"max_answer_bytes": str(MAX_BYTES), "plans": request.param}
     with running_server(tmp_path_factory.mktemp("small"), database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             yield http
 
 
@@ -151,7 +152,7 @@ async def test_of_many_errors_one_traceback_is_logged_and_a_hundred_are_listed(
     failing: tuple[Server, OwnDatabase],
 ):
     server, own = failing
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    async with http_client(server.url) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         message = await ada.sends("hello", to=await ada.opens_conversation_with(grace))
         many = " ".join(f"a{number}: node(id: $id) {{ id }}" for number in range(150))

@@ -10,6 +10,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.hostile.sending import codes, sends
 from tests.hostile.test_documents import aliases, levels, selecting
+from tests.support.clients import http_client
 from tests.support.serving import running_server
 
 BODY_BYTES = 2000
@@ -29,7 +30,7 @@ async def strict(
         max_query_aliases="3",
         max_query_directives="2",
     ) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             yield http
 
 

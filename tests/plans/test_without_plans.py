@@ -9,6 +9,7 @@ from graphql import build_client_schema, get_introspection_query
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.serving import running_server
 
 
@@ -18,7 +19,7 @@ async def unplanned(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     folder = tmp_path_factory.mktemp("unplanned")
     with running_server(folder, database_url=cluster.url(), plans="off", rate_limits="on") as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             yield http
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from nats.aio.client import Client
 
@@ -20,6 +19,7 @@ from realtime.subscribers import Subscribers
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, running_nats
 from tests.server.streams.test_long_streams import hint
+from tests.support.clients import http_client
 from tests.support.serving import Server, eventually, free_port, running_server
 
 
@@ -59,8 +59,8 @@ async def test_a_rejected_nats_client_is_replaced_and_receives_all_hints_again(
 
         await eventually(lambda: said("connected to NATS") == 2)
         async with (
-            httpx.AsyncClient(base_url=servers[0].url, timeout=30) as here,
-            httpx.AsyncClient(base_url=servers[1].url, timeout=30) as there,
+            http_client(servers[0].url) as here,
+            http_client(servers[1].url) as there,
         ):
             ada, grace = await sign_in(here, "ada"), await sign_in(there, "grace")
             conversation = await ada.opens_conversation_with(grace)

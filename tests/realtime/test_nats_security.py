@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import trustme
 
@@ -20,9 +19,9 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, assert_messages_cross, two_processes
-from tests.server.process.test_serving import run
+from tests.support.clients import http_client
 from tests.support.nats_accounts import Accounts
-from tests.support.serving import Server, eventually, free_port, running_server
+from tests.support.serving import Server, eventually, free_port, run_command, running_server
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ async def complaint(cluster: Cluster, folder: Path, lines: str, url: str, **sett
         url = url.format(port=port)
         with running_server(folder, database_url=cluster.url(), broadcast_url=url, **settings) as server:
             await eventually(lambda: bool(complaints()))
-            async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            async with http_client(server.url) as http:
                 await sign_in(http, "ada")
             return complaints()[0]
 
@@ -220,7 +219,7 @@ async def test_no_password_is_sent_to_a_nats_without_the_required_tls(
         port = door.sockets[0].getsockname()[1]
         url = f"tls://messenger:secret@127.0.0.1:{port}"
         with running_server(tmp_path, database_url=cluster.url(), broadcast_url=url) as server:
-            async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            async with http_client(server.url) as http:
                 ada = await sign_in(http, "ada")
                 async with ada.listening():
                     # The stream reads the log once, when it begins.
@@ -239,7 +238,7 @@ def test_an_invalid_nats_file_prevents_the_start(tmp_path: Path, setting: str):
     """nats-py itself would read a .creds file without a JWT forever."""
     for content in ("", "-----BEGIN NATS USER JWT-----\n", "\0"):
         (tmp_path / "file").write_text(content)
-        result = run(tmp_path, "serve", **{setting: str(tmp_path / "file")})
+        result = run_command(tmp_path, "serve", **{setting: str(tmp_path / "file")})
         assert result.returncode == 1
         assert result.stderr.startswith(f"messenger: MESSENGER_{setting.upper()} is wrong: "), result.stderr
         assert result.stderr.count("\n") == 1
@@ -247,8 +246,8 @@ def test_an_invalid_nats_file_prevents_the_start(tmp_path: Path, setting: str):
 
 def test_a_certificate_with_the_wrong_key_prevents_the_start(tmp_path: Path, files: Files):
     settings = {"nats_certificate_file": str(files.client), "nats_key_file": str(files.server)}
-    result = run(tmp_path, "serve", **settings)
+    result = run_command(tmp_path, "serve", **settings)
     assert result.returncode == 1
     assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE is wrong: "), result.stderr
-    result = run(tmp_path, "serve", nats_key_file=str(files.client))
+    result = run_command(tmp_path, "serve", nats_key_file=str(files.client))
     assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE is missing: "), result.stderr

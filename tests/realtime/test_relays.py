@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +23,7 @@ from realtime.hints import Hint
 from realtime.relays.postgres import MAX_PAYLOAD_BYTES, pack
 from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.serving import Server, eventually, free_port, running_server
 
 NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
@@ -61,8 +61,8 @@ def two_processes(folder: Path, cluster: Cluster, **settings: str) -> Generator[
 async def assert_messages_cross(one: Server, other: Server) -> None:
     """Check that messages sent on one process arrive on the other from hints alone."""
     async with (
-        httpx.AsyncClient(base_url=one.url, timeout=30) as here,
-        httpx.AsyncClient(base_url=other.url, timeout=30) as there,
+        http_client(one.url) as here,
+        http_client(other.url) as there,
     ):
         ada, grace = await sign_in(here, "ada"), await sign_in(there, "grace")
         conversation = await ada.opens_conversation_with(grace)
@@ -126,8 +126,8 @@ async def test_without_a_relay_messages_are_stored_and_found(
                 stack.enter_context(running_server(tmp_path / name, database_url=cluster.url(), **settings))
             )
         async with (
-            httpx.AsyncClient(base_url=servers[0].url, timeout=30) as here,
-            httpx.AsyncClient(base_url=servers[1].url, timeout=30) as there,
+            http_client(servers[0].url) as here,
+            http_client(servers[1].url) as there,
         ):
             ada, grace = await sign_in(here, "ada"), await sign_in(there, "grace")
             conversation = await ada.opens_conversation_with(grace)

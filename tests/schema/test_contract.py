@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from graphql import (
     OperationDefinitionNode,
@@ -23,6 +22,7 @@ from graphql import (
 from execution.api import Api
 from tests.conftest import SignIn
 from tests.support.checkout import ROOT
+from tests.support.clients import http_client
 from tests.support.frontends import GRAPHQL, OPERATIONS, run
 from tests.support.people import Person
 from tests.support.proxy import proxy_before
@@ -156,7 +156,7 @@ async def test_the_generated_python_client_works(
 
 
 def client_of(person: Person, url: str, messenger: Any) -> Any:
-    return messenger.Client(httpx.AsyncClient(base_url=url, headers=person.headers, timeout=30))
+    return messenger.Client(http_client(url, headers=person.headers))
 
 
 def test_the_guide_matches_the_examples():

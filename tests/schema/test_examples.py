@@ -16,6 +16,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from db.tables import sessions, users
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.frontends import ENVIRONMENT, GRAPHQL
 from tests.support.people import Person
 from tests.support.proxy import Proxy, proxy_before
@@ -217,7 +218,7 @@ async def talks_across_workers(
     folder = tmp_path_factory.mktemp("workers")
     with running_server(folder, database_url=cluster.url(), workers="3") as server:
         await eventually(lambda: server.log_path.read_text().count("listening for hints") >= 3)
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             tasks = {each: asyncio.create_task(talk(each, server, http, database)) for each in ACROSS_WORKERS}
             yield tasks
             for task in tasks.values():

@@ -15,6 +15,7 @@ from schema.node import NodeType
 from tests.conftest import sign_in
 from tests.hostile.api import learned_from
 from tests.hostile.sending import codes
+from tests.support.clients import http_client
 from tests.support.people import MESSAGE_CREATED, Person
 from tests.support.serving import Server, running_server
 from tests.support.tables import tables
@@ -35,7 +36,7 @@ def caching_server(
 
 @pytest.fixture
 async def http(caching_server: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=caching_server.url, timeout=30) as client:
+    async with http_client(caching_server.url) as client:
         yield client
 
 
@@ -86,7 +87,7 @@ async def test_streams_of_a_removed_user_end_within_seconds_on_every_process(
     http: httpx.AsyncClient, server: Server, database: Database
 ):
     ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as elsewhere:
+    async with http_client(server.url) as elsewhere:
         there = Person(ada.username, ada.token, elsewhere)
         async with ada.listening() as here, there.listening() as at_another, grace.listening() as others:
             await remove(database, ada)

@@ -6,6 +6,8 @@ from urllib.parse import urljoin
 
 import httpx
 
+from tests.support.clients import http_client
+
 
 @dataclass
 class Form:
@@ -32,7 +34,7 @@ class Browser:
     """One person's browser."""
 
     def __init__(self) -> None:
-        self.http = httpx.AsyncClient(timeout=20, headers={"sec-fetch-mode": "navigate"})
+        self.http = http_client(headers={"sec-fetch-mode": "navigate"})
 
     async def goes_to(self, address: str, *, stops_before: str | None = None) -> httpx.Response:
         """Open an address and follow its redirects, up to one whose target starts with `stops_before`."""

@@ -1,4 +1,4 @@
-"""The program as operators run it: a separate process, accessed over HTTP."""
+"""The program as operators run it: separate processes, accessed over HTTP."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,9 +21,11 @@ import httpx
 import psutil
 
 from tests.support.checkout import ROOT
+from tests.support.forked import Forked
 
 # Short enough not to delay tests, long enough to leave the core to the server under test.
 _POLL_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.05
 
 MESSENGER = str(Path(sys.executable).parent / "messenger")
 
@@ -32,7 +35,7 @@ class Server:
     """A running `messenger serve`."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes]
     log_path: Path
 
     @property
@@ -51,6 +54,11 @@ class Server:
         lines = httpx.get(f"{self.url}/metrics", verify=False).text.splitlines()
         return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample + " ")), 0)
 
+    def is_idle(self) -> bool:
+        """Return whether all requests of earlier tests have ended and been counted."""
+        # This one is the request for the metrics itself.
+        return self.metric("messenger_http_requests_in_progress") == 1
+
     def cpu_seconds(self) -> float:
         """Return the CPU time of the process so far, which does not depend on other load on the machine."""
         times = psutil.Process(self.process.pid).cpu_times()
@@ -63,26 +71,72 @@ def running_server(folder: Path, *, sabotage: Sequence[str] = (), **settings: st
 
     With `sabotage`, the named parts of it are broken (tests/faults/sabotage).
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
-    environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
-    environment.setdefault("MESSENGER_PORT", "0")
-    # Tests send more requests than the limits allow.
-    environment.setdefault("MESSENGER_RATE_LIMITS", "off")
-    command = [MESSENGER, "serve"]
+    environment, log_path = _environment(_for_tests(settings)), _new_log(folder)
+    process: Forked | subprocess.Popen[bytes]
     if sabotage:
         command = [sys.executable, "-m", "tests.faults.sabotage", *sabotage, "--", "serve"]
-        environment["PYTHONPATH"] = str(ROOT)
+        process = _started(command, environment | {"PYTHONPATH": str(ROOT)}, folder, log_path)
+    else:
+        process = Forked(["serve"], environment, folder, output=Path(os.devnull), errors=log_path)
+    with _until_the_end(process, log_path) as server:
+        yield server
+
+
+@contextmanager
+def installed_server(folder: Path, **settings: str) -> Generator[Server]:
+    """Run it by the installed command, like operators, which takes 2 s of CPU time more."""
+    log_path = _new_log(folder)
+    process = _started([MESSENGER, "serve"], _environment(_for_tests(settings)), folder, log_path)
+    with _until_the_end(process, log_path) as server:
+        yield server
+
+
+def _for_tests(settings: dict[str, str]) -> dict[str, str]:
+    # Tests send more requests than the limits allow.
+    return {"port": "0", "rate_limits": "off", **settings}
+
+
+def _new_log(folder: Path) -> Path:
     log_path = folder / "server.log"
+    log_path.write_bytes(b"")
+    return log_path
+
+
+def _started(
+    command: Sequence[str], environment: dict[str, str], folder: Path, log_path: Path
+) -> subprocess.Popen[bytes]:
     with log_path.open("wb") as log_file:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=log_file
         )
+
+
+@contextmanager
+def _until_the_end(process: Forked | subprocess.Popen[bytes], log_path: Path) -> Generator[Server]:
+    """Wait until it serves, and stop it when the block ends."""
     try:
         yield Server(_address(process, log_path), process, log_path)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    """Return our environment with exactly these settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
+    return environment | {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
+
+
+def run_command(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `messenger` with these arguments and settings to its end, and return its status and output."""
+    with tempfile.TemporaryDirectory() as written:
+        output, errors = Path(written, "output"), Path(written, "errors")
+        process = Forked(arguments, _environment(settings), folder, output, errors)
+        try:
+            status = process.wait(60)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, status, output.read_text(), errors.read_text())
 
 
 def free_port() -> int:
@@ -97,7 +151,7 @@ def free_port() -> int:
             return port
 
 
-def _address(process: subprocess.Popen[bytes], log_path: Path) -> str:
+def _address(process: Forked | subprocess.Popen[bytes], log_path: Path) -> str:
     """Wait for the log line with the server's address."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -115,9 +169,11 @@ async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None
     Raises:
         TimeoutError: It did not hold within that time.
     """
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 -- another process makes it true
-            await asyncio.sleep(_POLL_SECONDS)
+
+    async def holds() -> bool:
+        return await asyncio.to_thread(condition)
+
+    await eventually_async(holds, seconds)
 
 
 async def eventually_async(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
@@ -126,6 +182,9 @@ async def eventually_async(condition: Callable[[], Awaitable[bool]], seconds: fl
     Raises:
         TimeoutError: It did not hold within that time.
     """
+    pause = _POLL_SECONDS
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 -- another process makes it true
-            await asyncio.sleep(_POLL_SECONDS)
+        while not await condition():
+            await asyncio.sleep(pause)
+            # Many conditions ask the server under test, which takes its CPU time.
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

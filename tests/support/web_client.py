@@ -20,6 +20,10 @@ from playwright.async_api import (
 
 from tests.support.people import Person
 
+# On a machine under load, the default of five seconds is too short.
+_PATIENCE_MS = 20_000
+expect.set_options(timeout=_PATIENCE_MS)
+
 DESKTOP = {"width": 1180, "height": 760}
 PHONE = {"width": 390, "height": 780}
 
@@ -95,10 +99,10 @@ class Window:
 
     async def sees(self, *texts: str) -> None:
         """Expect exactly these messages in the conversation, in this order."""
-        await expect(self.messages).to_have_text(list(texts), timeout=20_000)
+        await expect(self.messages).to_have_text(list(texts))
 
     async def is_titled(self, title: str) -> None:
-        await expect(self.page).to_have_title(title, timeout=20_000)
+        await expect(self.page).to_have_title(title)
 
     async def is_at_the_sign_in(self) -> None:
         await expect(self.page.get_by_label("Somebody else")).to_be_visible(timeout=20_000)
@@ -132,7 +136,7 @@ async def browser_context_of(browser: Browser, **options: Any) -> AsyncGenerator
     """Open a new browser context for a user."""
     options.setdefault("viewport", DESKTOP)
     context = await browser.new_context(**options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(_PATIENCE_MS)
     try:
         yield context
     finally:

@@ -85,8 +85,10 @@ async def test_an_answer_older_than_an_event_does_not_hide_it(browser: Browser, 
         assert await unread(pair.ada, pair.conversation) == 1
 
 
-async def test_a_window_without_focus_marks_nothing_as_read_and_notifies(browser: Browser, pair: Pair):
-    async with browser_context_of(browser, permissions=["notifications"]) as context:
+async def test_a_window_without_focus_marks_nothing_as_read_and_notifies(
+    notifying_browser: Browser, pair: Pair
+):
+    async with browser_context_of(notifying_browser, permissions=["notifications"]) as context:
         await context.add_init_script(UNFOCUSING + NOTED)
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at="/profile")

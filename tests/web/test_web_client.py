@@ -203,8 +203,8 @@ async def test_a_session_ended_elsewhere_signs_this_page_out(browser: Browser, p
         await here.is_at_the_sign_in()
 
 
-async def test_it_notifies_only_with_permission_and_while_hidden(browser: Browser, pair: Pair):
-    async with browser_context_of(browser, permissions=["notifications"]) as context:
+async def test_it_notifies_only_with_permission_and_while_hidden(notifying_browser: Browser, pair: Pair):
+    async with browser_context_of(notifying_browser, permissions=["notifications"]) as context:
         await context.add_init_script(HIDING + NOTED)
         window = Window(await context.new_page(), pair.origin)
         await window.signs_in(pair.ada.username, at="/profile")

@@ -21,6 +21,7 @@ from sqlalchemy import delete
 from db.embedded import Cluster
 from db.engine import Database
 from db.tables import users
+from tests.support.clients import http_client
 from tests.support.people import Person
 from tests.support.serving import Server, running_server
 from tests.support.stand_ins import CLIENT_ID, Issuer, new_key, public_pem, served
@@ -54,7 +55,7 @@ def server(
 
 @pytest.fixture
 async def http(server: Server):
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+    async with http_client(server.url) as client:
         yield client
 
 
@@ -275,7 +276,7 @@ async def test_a_server_without_keys_asks_to_retry(cluster: Cluster, issuer: Iss
     settings = {"jwt_issuer": issuer.url, "jwt_audience": CLIENT_ID, "jwt_jwks_url": f"{issuer.url}/jwks"}
     try:
         with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-            async with httpx.AsyncClient(base_url=server.url) as http:
+            async with http_client(server.url) as http:
                 headers = {"authorization": f"Bearer {issuer.token()}"}
                 response = await http.post("/graphql", json=VIEWER, headers=headers)
                 assert response.status_code == 503

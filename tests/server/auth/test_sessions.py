@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, text
 from db.embedded import Cluster
 from db.engine import Database
 from db.tables import replaced_tokens, sessions, users
+from tests.support.clients import http_client
 from tests.support.people import Person, StreamOver
 from tests.support.serving import Server, eventually_async, running_server
 from tests.support.sessions import a_name, change, hash_of, is_signed_in, refreshed, signs_in, since_now
@@ -43,13 +44,13 @@ def other_process(
 
 @pytest.fixture
 async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+    async with http_client(server.url) as client:
         yield client
 
 
 @pytest.fixture
 async def elsewhere(other_process: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=other_process.url, timeout=30) as client:
+    async with http_client(other_process.url) as client:
         yield client
 
 

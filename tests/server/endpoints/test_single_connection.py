@@ -19,6 +19,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import two_processes
+from tests.support.clients import http_client
 from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, PATIENCE_SECONDS, Person, Stream, StreamOver
 from tests.support.serving import Server, eventually_async, running_server
 from tests.support.tables import tables
@@ -44,7 +45,7 @@ def processes(
 async def clients(
     processes: tuple[Server, Server],
 ) -> AsyncGenerator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
-    one, other = (httpx.AsyncClient(base_url=server.url, timeout=30) for server in processes)
+    one, other = (http_client(server.url) for server in processes)
     async with one, other:
         yield one, other
 

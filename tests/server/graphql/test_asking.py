@@ -16,6 +16,7 @@ from tests.server.graphql.asking import (
     posts,
     refused,
 )
+from tests.support.clients import http_client
 from tests.support.people import Person
 from tests.support.serving import Server
 
@@ -235,7 +236,7 @@ async def test_reasonably_nested_json_is_accepted(http: httpx.AsyncClient):
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_path_is_a_404_in_json(server: Server, method: str, path: str):
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         response = await http.request(method, server.url + path)
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/json"

@@ -11,6 +11,7 @@ import pytest
 from db.embedded import Cluster
 from tests.conftest import sign_in
 from tests.server.graphql.asking import AS_STREAM, VIEWER, log_lines, refused
+from tests.support.clients import http_client
 from tests.support.own_database import OwnDatabase
 from tests.support.people import CREATE_MESSAGE
 from tests.support.serving import Server, eventually, running_server
@@ -37,7 +38,7 @@ async def own_server(
 
 @pytest.fixture
 async def own_http(own_server: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=30) as http:
+    async with http_client(own_server.url) as http:
         yield http
 
 
@@ -123,7 +124,7 @@ async def test_without_the_database_that_also_counts_rates_messages_are_unavaila
 ):
     settings = {"rate_limits": "on", "rate_limit_store": "database", "session_cache_seconds": "60"}
     with running_server(tmp_path, database_url=own_database.url, **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
             conversation = await ada.opens_conversation_with(grace)
             given = {"conversationId": conversation, "content": "hello"}

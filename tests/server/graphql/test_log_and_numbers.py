@@ -70,6 +70,7 @@ async def test_the_metrics_count_events(http: httpx.AsyncClient, server: Server,
         'messenger_operations_total{field="viewer",outcome="ok"}': 2,
         'messenger_operations_total{field="inboxCursor",outcome="refused"}': 1,
     }
+    await eventually(server.is_idle)
     before = {sample: server.metric(sample) for sample in samples}
     await ada.asks(VIEWER)
     await ada.asks("{ me: viewer { id } }")
@@ -86,7 +87,7 @@ async def test_the_metrics_count_events(http: httpx.AsyncClient, server: Server,
 
 
 async def test_open_streams_are_counted_while_they_are_open(server: Server, ada: Person):
-    await eventually(lambda: server.metric("messenger_open_streams") == 0)
+    await eventually(server.is_idle)
     gone = 'messenger_streams_ended_total{reason="client gone"}'
     ended = server.metric(gone)
     async with ada.listening(), ada.listening():
@@ -99,6 +100,7 @@ async def test_the_duration_of_a_query_over_sse_is_measured_and_that_of_a_stream
     server: Server, ada: Person
 ):
     measured = 'messenger_http_request_seconds_count{path="/graphql"}'
+    await eventually(server.is_idle)
     before = server.metric(measured)
     await posts(ada.http, {"query": VIEWER}, "text/event-stream", **ada.headers)
     await eventually(lambda: server.metric(measured) == before + 1)

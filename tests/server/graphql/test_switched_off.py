@@ -9,6 +9,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.server.graphql.asking import BROWSER, GRAPHQL_JSON, JSON, executed, posts, refused
+from tests.support.clients import http_client
 from tests.support.serving import running_server
 
 AS_BROWSER = {"accept": BROWSER}
@@ -20,7 +21,7 @@ async def plain(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     folder = tmp_path_factory.mktemp("plain")
     with running_server(folder, database_url=cluster.url(), graphiql="off", introspection="off") as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             yield http
 
 
@@ -119,7 +120,7 @@ async def plain_without_plans(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     folder = tmp_path_factory.mktemp("plain_without_plans")
     with running_server(folder, database_url=cluster.url(), introspection="off", plans="off") as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             yield http
 
 

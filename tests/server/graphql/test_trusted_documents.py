@@ -11,6 +11,7 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
+from tests.support.clients import http_client
 from tests.support.serving import running_server
 
 VIEWER = "query Viewer { viewer { username } }"
@@ -25,7 +26,7 @@ async def http(
     manifest = folder / "documents.json"
     manifest.write_text(json.dumps({f"sha256:{HASH}": VIEWER}))
     with running_server(folder, database_url=cluster.url(), trusted_documents=str(manifest)) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        async with http_client(server.url) as client:
             yield client
 
 

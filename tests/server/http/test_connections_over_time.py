@@ -5,12 +5,12 @@ import json
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import SignIn, sign_in
+from tests.support.clients import http_client
 from tests.support.people import MESSAGE_CREATED, Person
 from tests.support.serving import Server, eventually, running_server
 
@@ -127,7 +127,7 @@ async def test_a_disconnected_client_is_noticed_before_the_next_heartbeat(
 ):
     folder = tmp_path_factory.mktemp("calm")
     with running_server(folder, database_url=cluster.url(), heartbeat_seconds="15") as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             ada = await sign_in(http, "ada")
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(request(ada, MESSAGE_CREATED, accept="text/event-stream"))
@@ -135,7 +135,7 @@ async def test_a_disconnected_client_is_noticed_before_the_next_heartbeat(
                 await reader.readuntil(b"id: ")
             # Read everything first, so that the connection closes with FIN, as most do.
             writer.close()
-            await eventually(lambda: server.metric(GONE) == 1, 5)
+            await eventually(lambda: server.metric(GONE) == 1, 10)
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,7 @@ async def test_a_disconnected_client_is_noticed_behind_the_proxy(front: Front):
     """Well before the next heartbeat, whether it cancels one stream or closes the connection."""
 
     async def streams_are(count: int) -> None:
-        await eventually(lambda: front.open_streams() == count, 5)
+        await eventually(lambda: front.open_streams() == count, 10)
 
     async with front.speaking() as http:
         ada = await sign_in(http, "ada")

@@ -6,12 +6,12 @@ import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import httpx
 import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.people import Person
 from tests.support.serving import Server, eventually, running_server
 
@@ -39,7 +39,7 @@ def strict(
 
 @pytest.fixture
 async def ada(strict: Server) -> AsyncGenerator[Person]:
-    async with httpx.AsyncClient(base_url=strict.url, timeout=30) as http:
+    async with http_client(strict.url) as http:
         yield await sign_in(http, "ada")
 
 

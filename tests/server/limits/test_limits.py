@@ -13,8 +13,9 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
 from tests.server.endpoints.test_single_connection import Reserved, comes
+from tests.support.clients import http_client
 from tests.support.limits import BEHIND_A_PROXY, an_address, is_refused
-from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED, Person
+from tests.support.people import CREATE_MESSAGE, MESSAGE_CREATED
 from tests.support.serving import eventually_async, running_server
 
 VIEWER = {"query": "{ viewer { username } }"}
@@ -24,7 +25,7 @@ VIEWER = {"query": "{ viewer { username } }"}
 async def limited(cluster: Cluster, folder: Path, **settings: str) -> AsyncGenerator[httpx.AsyncClient]:
     """Connect to a server with these limits, from an address of its own."""
     with running_server(folder, database_url=cluster.url(), **BEHIND_A_PROXY, **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, headers=an_address(), timeout=30) as http:
+        async with http_client(server.url, headers=an_address()) as http:
             yield http
 
 
@@ -69,7 +70,7 @@ async def test_an_unconfigured_proxy_is_suspected_when_any_limit_is_exceeded(
 ):
     settings = {"dev_login": "on", "rate_limits": "on", limit: "1"}
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             ada = await sign_in(http, "ada")
             async with ada.listening():
                 if limit == "max_streams_per_address":
@@ -98,7 +99,7 @@ async def test_without_a_trusted_proxy_forwarded_addresses_are_ignored(
 ):
     settings = {"rate_limits": "on", "requests_per_minute_per_address": "3"}
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             found = [(await refusals(http, 1, an_address()))[0] for _ in range(5)]
             assert found == [False, False, False, True, True]
         # An operator who forgot to configure the proxy gets one warning.
@@ -164,31 +165,6 @@ async def test_every_message_in_a_request_counts(cluster: Cluster, database: Dat
         stored = "query ($id: ID!) { conversation(id: $id) { messages { edges { node { content } } } } }"
         edges = (await ada.asks(stored, id=conversation))["conversation"]["messages"]["edges"]
         assert [edge["node"]["content"] for edge in edges] == ["0", "1", "2"]
-
-
-async def test_several_workers_count_messages_and_sign_ins_together(
-    cluster: Cluster, database: Database, tmp_path: Path
-):
-    """Otherwise, each of the four would allow as many."""
-    limits = {"messages_per_minute_per_user": "5", "sign_ins_per_minute_per_address": "7"}
-    async with limited(cluster, tmp_path, workers="4", **limits) as http:
-        ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
-        conversation = await ada.opens_conversation_with(grace)
-        given = {"conversationId": conversation, "content": "hello"}
-
-        async def send() -> bool:
-            # Uses a connection each, so that all workers get some.
-            async with httpx.AsyncClient(base_url=http.base_url, timeout=30) as own:
-                return "errors" not in await Person(ada.username, ada.token, own).answer(
-                    CREATE_MESSAGE, input=given
-                )
-
-        async def try_to_sign_in() -> bool:
-            async with httpx.AsyncClient(base_url=http.base_url, headers=dict(http.headers)) as own:
-                return (await own.post("/auth/dev/login", json={})).status_code == 400
-
-        assert sum(await asyncio.gather(*(send() for _ in range(40)))) == 5
-        assert sum(await asyncio.gather(*(try_to_sign_in() for _ in range(40)))) == 5
 
 
 async def test_open_streams_are_limited_by_user_and_by_address(
@@ -281,7 +257,7 @@ async def test_rate_limits_can_be_switched_off(cluster: Cluster, database: Datab
     shared = ("messages_per_minute_per_user", "sign_ins_per_minute_per_address")
     settings = dict.fromkeys((*counted, *shared, "max_streams_per_user", "max_streams_per_address"), "1")
     with running_server(tmp_path, database_url=cluster.url(), rate_limits="off", **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
             conversation = await ada.opens_conversation_with(grace)
             async with grace.listening() as one, grace.listening() as other:

@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 from pathlib import Path
 
 import httpx
@@ -16,32 +15,18 @@ from db.embedded import Cluster
 from db.engine import Database, open_database
 from server.config.reference import describe_settings
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.own_database import OwnDatabase
 from tests.support.people import StreamOver
-from tests.support.serving import MESSENGER, eventually, running_server
-
-
-def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run one of our commands to its end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
-    environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
-    return subprocess.run(
-        [MESSENGER, *arguments],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from tests.support.serving import eventually, installed_server, run_command
 
 
 async def test_on_sigterm_streams_end_without_complete_and_requests_finish(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     # If the server waited for the streams, it would not end in time.
-    with running_server(tmp_path, database_url=cluster.url(), shutdown_seconds="300") as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    with installed_server(tmp_path, database_url=cluster.url(), shutdown_seconds="300") as server:
+        async with http_client(server.url) as http:
             ada = await sign_in(http, "ada")
             streams = [ada.listening() for _ in range(20)]
             opened = [await stream.__aenter__() for stream in streams]
@@ -75,7 +60,7 @@ async def test_shutdown_does_not_wait_longer_than_configured_for_requests(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
     limits = {"shutdown_seconds": "1", "read_timeout_seconds": "300"}
-    with running_server(tmp_path, database_url=cluster.url(), **limits) as server:
+    with installed_server(tmp_path, database_url=cluster.url(), **limits) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
         writer.write(b"Content-Length: 100\r\n\r\n{")
@@ -93,7 +78,7 @@ def test_a_server_raises_its_limit_of_open_files_to_the_system_s(
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most - 1), most))
     try:
-        with running_server(tmp_path, database_url=cluster.url()) as server:
+        with installed_server(tmp_path, database_url=cluster.url()) as server:
             soft, hard = psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_NOFILE)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
@@ -102,8 +87,8 @@ def test_a_server_raises_its_limit_of_open_files_to_the_system_s(
 
 async def test_data_survives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
     """The embedded database ends with its server, however that ends, and is available to the next one."""
-    with running_server(tmp_path) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    with installed_server(tmp_path) as server:
+        async with http_client(server.url) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
             conversation = await ada.opens_conversation_with(grace)
             cursor = await grace.inbox_cursor()
@@ -111,8 +96,8 @@ async def test_data_survives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
         children = psutil.Process(server.process.pid).children()
         assert [child.name() for child in children] == ["postgres"]
         server.process.kill()
-    with running_server(tmp_path) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    with installed_server(tmp_path) as server:
+        async with http_client(server.url) as http:
             grace.http = http
             async with grace.listening(after=cursor) as heard:
                 assert await heard.contents(1) == ["kept"]
@@ -124,7 +109,7 @@ async def test_data_survives_a_kill_and_ctrl_c_stops_everything(tmp_path: Path):
 
 
 async def test_the_server_ends_when_its_embedded_database_ends(tmp_path: Path):
-    with running_server(tmp_path) as server:
+    with installed_server(tmp_path) as server:
         [postgres] = psutil.Process(server.process.pid).children()
         postgres.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(server.process.wait, 20) == 1
@@ -132,26 +117,28 @@ async def test_the_server_ends_when_its_embedded_database_ends(tmp_path: Path):
 
 
 def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
-    with running_server(tmp_path) as server:
-        done = run(tmp_path, "seed")
+    with installed_server(tmp_path) as server:
+        done = run_command(tmp_path, "seed")
         assert (done.returncode, done.stderr) == (0, "")
-        again = run(tmp_path, "seed")
+        again = run_command(tmp_path, "seed")
         assert "0 messages are new" in again.stdout
-        token = run(tmp_path, "token", "JOHN").stdout.strip()
+        token = run_command(tmp_path, "token", "JOHN").stdout.strip()
         query = """{
             viewer { username }
             conversations { edges { node { id otherParticipant { username } } } pageInfo { hasNextPage } }
         }"""
         headers = {"authorization": f"Bearer {token}"}
-        answer = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
+        answer = httpx.post(
+            f"{server.url}/graphql", json={"query": query}, headers=headers, timeout=30
+        ).json()
         assert answer["data"]["viewer"] == {"username": "john"}
         assert answer["data"]["conversations"]["pageInfo"] == {"hasNextPage": True}
-        assert run(tmp_path, "sign-out", "John").stdout == "1 sessions ended.\n"
-        assert run(tmp_path, "sign-out", "john").stdout == "0 sessions ended.\n"
+        assert run_command(tmp_path, "sign-out", "John").stdout == "1 sessions ended.\n"
+        assert run_command(tmp_path, "sign-out", "john").stdout == "0 sessions ended.\n"
     # Without a server, the commands start the database themselves.
-    assert run(tmp_path, "migrate").returncode == 0
+    assert run_command(tmp_path, "migrate").returncode == 0
     for command in ("token", "sign-out"):
-        unknown = run(tmp_path, command, "nobody-has-this-name")
+        unknown = run_command(tmp_path, command, "nobody-has-this-name")
         complaint = "messenger: there is no user named 'nobody-has-this-name'\n"
         assert (unknown.returncode, unknown.stderr) == (1, complaint)
 
@@ -159,22 +146,22 @@ def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
 async def test_a_command_says_in_one_line_that_the_database_does_not_answer(cluster: Cluster, tmp_path: Path):
     """Once it is connected, and before."""
     own = await OwnDatabase.create(cluster)
-    assert run(tmp_path, "migrate", database_url=own.url).returncode == 0
+    assert run_command(tmp_path, "migrate", database_url=own.url).returncode == 0
     complaint = "messenger: cannot use the database: canceling statement due to lock timeout\n"
     async with open_database(own.url) as database, database.transaction() as connection:
         await connection.execute("LOCK TABLE users, inboxes")
         for command in (["trim"], ["token", "ada"]):
-            failed = await asyncio.to_thread(run, tmp_path, *command, database_url=own.url)
+            failed = await asyncio.to_thread(run_command, tmp_path, *command, database_url=own.url)
             assert (failed.returncode, failed.stdout, failed.stderr) == (1, "", complaint)
     async with own.away():
-        failed = await asyncio.to_thread(run, tmp_path, "token", "ada", database_url=own.url)
+        failed = await asyncio.to_thread(run_command, tmp_path, "token", "ada", database_url=own.url)
         assert failed.returncode == 1
         assert failed.stderr.startswith("messenger: cannot use the database: ")
         assert failed.stderr.count("\n") == 1
 
 
 async def test_a_command_says_in_one_line_that_a_name_cannot_be_one(tmp_path: Path, cluster: Cluster):
-    failed = run(tmp_path, "token", os.fsdecode(b"\xff"), database_url=cluster.url())
+    failed = run_command(tmp_path, "token", os.fsdecode(b"\xff"), database_url=cluster.url())
     assert (failed.returncode, failed.stderr) == (1, "messenger: there is no user named '\\udcff'\n")
 
 
@@ -251,7 +238,7 @@ async def test_a_command_says_in_one_line_that_a_name_cannot_be_one(tmp_path: Pa
 def test_a_wrong_setting_prevents_the_start_with_one_line_that_names_it(
     tmp_path: Path, settings: dict[str, str], complaint: str
 ):
-    done = run(tmp_path, "serve", **settings)
+    done = run_command(tmp_path, "serve", **settings)
     assert done.returncode == 1
     assert done.stderr.startswith(f"messenger: {complaint}"), done.stderr
     assert done.stderr.count("\n") == 1
@@ -264,7 +251,7 @@ def test_errors_about_secrets_do_not_show_them(tmp_path: Path):
         {"database_url": "mysql://me:hunter2@host/x"},
         {"broadcast_url": "mqtt://me:hunter2@host/x"},
     ):
-        complaint = run(tmp_path, "serve", **settings).stderr
+        complaint = run_command(tmp_path, "serve", **settings).stderr
         assert " is wrong: " in complaint
         assert "hunter2" not in complaint
 
@@ -273,12 +260,12 @@ def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path)
     (tmp_path / ".env").write_text(
         "MESSENGER_PORT=1\nMESSENGER_HOST=192.0.2.1\nMESSENGER_PUBLIC_URL=http://x\n"
     )
-    assert "192.0.2.1:1:" in run(tmp_path, "serve").stderr
-    assert "192.0.2.1:2:" in run(tmp_path, "serve", port="2").stderr
-    assert "192.0.2.1:3:" in run(tmp_path, "serve", "--port", "3", port="2").stderr
+    assert "192.0.2.1:1:" in run_command(tmp_path, "serve").stderr
+    assert "192.0.2.1:2:" in run_command(tmp_path, "serve", port="2").stderr
+    assert "192.0.2.1:3:" in run_command(tmp_path, "serve", "--port", "3", port="2").stderr
 
 
 def test_help_lists_every_setting(tmp_path: Path):
-    shown = run(tmp_path, "serve", "--help", columns="300").stdout
+    shown = run_command(tmp_path, "serve", "--help", columns="300").stdout
     for name, _, _ in describe_settings():
         assert name in shown

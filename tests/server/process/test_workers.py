@@ -6,13 +6,13 @@ import signal
 from collections.abc import Generator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
+from tests.support.clients import http_client
 from tests.support.serving import Server, eventually, running_server
 
 
@@ -36,7 +36,7 @@ async def both_listen(server: Server, times: int = 2) -> None:
 async def test_streams_on_every_worker_receive_messages_sent_to_any(workers: Server):
     await both_listen(workers)
     assert len(processes_of(workers)) == 2
-    async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
+    async with http_client(workers.url) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         conversation = await ada.opens_conversation_with(grace)
         streams = [grace.listening() for _ in range(12)]
@@ -53,7 +53,7 @@ async def test_streams_on_every_worker_receive_messages_sent_to_any(workers: Ser
 
 
 async def test_a_session_ended_on_one_worker_ends_on_all(workers: Server):
-    async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
+    async with http_client(workers.url) as http:
         ada = await sign_in(http, "ada")
         streams = [ada.listening() for _ in range(8)]
         opened = [await stream.__aenter__() for stream in streams]
@@ -67,7 +67,7 @@ async def test_a_session_ended_on_one_worker_ends_on_all(workers: Server):
 
 async def test_a_killed_worker_is_replaced_and_no_message_is_lost(workers: Server):
     await both_listen(workers)
-    async with httpx.AsyncClient(base_url=workers.url, timeout=30) as http:
+    async with http_client(workers.url) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         conversation = await ada.opens_conversation_with(grace)
         cursor = await grace.inbox_cursor()
@@ -167,7 +167,7 @@ async def test_workers_receive_secret_settings(cluster: Cluster, database: Datab
     }
     with running_server(tmp_path, database_url=cluster.url(), workers="2", **settings) as server:
         await both_listen(server)
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             providers = await http.get("/auth/providers")
             assert "github" in providers.text
             # One worker seals the state with the key, and any worker can open it.

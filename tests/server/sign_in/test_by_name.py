@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +24,8 @@ from tests.server.sign_in.signing_in import (
     token_for,
     viewer,
 )
-from tests.support.people import PATIENCE_SECONDS
-from tests.support.serving import MESSENGER, Server, running_server
+from tests.support.clients import http_client
+from tests.support.serving import Server, run_command, running_server
 
 
 async def test_a_new_name_creates_a_user_and_names_are_case_insensitive(http: httpx.AsyncClient):
@@ -166,7 +165,7 @@ async def test_the_cookie_is_hidden_from_scripts_and_other_sites(http: httpx.Asy
 
 
 async def test_over_https_the_cookie_is_secure_and_bound_to_the_host(public_server: Server):
-    async with httpx.AsyncClient(base_url=public_server.url) as http:
+    async with http_client(public_server.url) as http:
         name = a_name()
         response = await log_in(http, name)
         set_cookie = cookie_set_by(response)
@@ -187,25 +186,14 @@ async def test_signing_in_by_name_can_be_switched_off(
     cluster: Cluster, database: Database, tmp_path: Path, settings: dict[str, str]
 ):
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             assert refusal(await log_in(http, a_name()), 404) == "NOT_FOUND"
 
 
-async def messenger_token(cluster: Cluster, folder: Path, name: str) -> tuple[int | None, str, str]:
+async def messenger_token(cluster: Cluster, folder: Path, name: str) -> tuple[int, str, str]:
     """Return the exit status, output and error output of `messenger token NAME`."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
-    process = await asyncio.create_subprocess_exec(
-        MESSENGER,
-        "token",
-        name,
-        env=environment | {"MESSENGER_DATABASE_URL": cluster.url()},
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        output, complaint = await process.communicate()
-    return process.returncode, output.decode(), complaint.decode()
+    done = await asyncio.to_thread(run_command, folder, "token", name, database_url=cluster.url())
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_the_command_line_prints_a_token(http: httpx.AsyncClient, cluster: Cluster, tmp_path: Path):

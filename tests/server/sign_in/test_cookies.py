@@ -3,10 +3,10 @@
 import asyncio
 import json
 
-import httpx
 import pytest
 
 from tests.server.sign_in.signing_in import COOKIE, SECURE_COOKIE, VIEWER, a_name, token_for
+from tests.support.clients import http_client
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server
 
@@ -44,7 +44,7 @@ def place(request: pytest.FixtureRequest, server: Server, public_server: Server)
 async def tokens(server: Server) -> tuple[str, bytes, bytes]:
     """Return a user's name and token, and the token of another user."""
     name = a_name()
-    async with httpx.AsyncClient(base_url=server.url) as http:
+    async with http_client(server.url) as http:
         return name, (await token_for(http, name)).encode(), (await token_for(http, a_name())).encode()
 
 

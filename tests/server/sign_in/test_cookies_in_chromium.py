@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import trustme
 from playwright.async_api import async_playwright
 
 from tests.server.sign_in.signing_in import SECURE_COOKIE, a_name, token_for
 from tests.support.chromium import CHROMIUM, needs_chromium
+from tests.support.clients import http_client
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server
 
@@ -69,7 +69,7 @@ def passing_on(port: int, seen: bytearray) -> Handler:
 @needs_chromium
 async def test_a_sibling_domain_cannot_choose_the_session(public_server: Server, tmp_path: Path):
     name = a_name()
-    async with httpx.AsyncClient(base_url=public_server.url) as http:
+    async with http_client(public_server.url) as http:
         own, attackers = await token_for(http, name), await token_for(http, a_name())
     context, seen = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), bytearray()
     certificate = tmp_path / "certificate.pem"

@@ -1,7 +1,6 @@
 """Sign-in by name is only for the same machine, unless the operator opens it to others."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import httpx
@@ -13,8 +12,9 @@ from db.engine import Database
 from server.auth.origins import is_of_this_machine
 from server.config.loopback import is_loopback
 from tests.server.sign_in.signing_in import a_name, log_in, refusal
+from tests.support.clients import http_client
 from tests.support.people import PATIENCE_SECONDS
-from tests.support.serving import MESSENGER, Server, running_server
+from tests.support.serving import Server, run_command, running_server
 
 WARNING = "development sign-in enabled: anyone who reaches the server can sign in as any user"
 
@@ -32,20 +32,9 @@ PASSED_ON = [
 
 async def start_that_fails(folder: Path, **settings: str) -> str:
     """Start the server, and return the line with which it fails."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
-    environment |= {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
-    process = await asyncio.create_subprocess_exec(
-        MESSENGER, "serve", env=environment, cwd=folder, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            _, complaint = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 1
-    [line] = complaint.decode().splitlines()
+    failed = await asyncio.to_thread(run_command, folder, "serve", **settings)
+    assert failed.returncode == 1
+    [line] = failed.stderr.splitlines()
     return line
 
 
@@ -64,7 +53,7 @@ async def test_each_loopback_address_offers_development_sign_in(
     with running_server(tmp_path, database_url=cluster.url(), host="127.0.0.2") as server:
         [serving] = [line for line in server.log() if line["event"] == "serving"]
         assert serving["url"] == server.url == f"http://127.0.0.2:{server.port}"
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             assert (await log_in(http, a_name())).status_code == 200
             assert (await http.get("/auth/providers")).json()["devLogin"] is True
         assert WARNING not in [line["event"] for line in server.log()]
@@ -93,7 +82,7 @@ async def test_a_trusted_proxy_on_this_machine_does_not_open_sign_in(
 ):
     settings = {"trusted_proxies": "127.0.0.1", "public_url": "http://localhost:8080"}
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
-        async with httpx.AsyncClient(base_url=server.url) as http:
+        async with http_client(server.url) as http:
             for client in ("192.0.2.7", "127.0.0.1"):
                 headers = {"host": "localhost:8080", "x-forwarded-for": client}
                 assert refusal(await log_in(http, a_name(), headers), 403) == "CROSS_SITE"
@@ -106,7 +95,7 @@ async def test_the_operator_can_open_sign_in_and_every_start_warns(
     with running_server(tmp_path, database_url=cluster.url(), **settings) as server:
         warnings = [line for line in server.log() if line["event"] == WARNING]
         assert [(line["level"], line["setting"]) for line in warnings] == [("warning", "MESSENGER_DEV_LOGIN")]
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with http_client(server.url) as http:
             for headers in PASSED_ON:
                 assert (await log_in(http, a_name(), headers)).status_code == 200
 

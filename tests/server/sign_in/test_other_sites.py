@@ -20,6 +20,7 @@ from tests.server.sign_in.signing_in import (
     token_for,
     viewer,
 )
+from tests.support.clients import http_client
 from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server
 
@@ -126,7 +127,7 @@ async def test_our_own_pages_and_direct_visits_can_use_the_cookie(http: httpx.As
 
 
 async def test_only_an_allowed_origin_can_send_requests_with_cookies(public_server: Server):
-    async with httpx.AsyncClient(base_url=public_server.url) as http:
+    async with http_client(public_server.url) as http:
         name = a_name()
         allowed = {"origin": FRONTEND, "sec-fetch-site": "cross-site"}
         signed_in = await log_in(http, name, allowed)
@@ -155,7 +156,7 @@ async def test_only_an_allowed_origin_can_send_requests_with_cookies(public_serv
 async def test_only_an_allowed_origin_passes_the_preflight(public_server: Server):
     wanted = "authorization, content-type, last-event-id"
     preflight = {"access-control-request-method": "POST", "access-control-request-headers": wanted}
-    async with httpx.AsyncClient(base_url=public_server.url) as http:
+    async with http_client(public_server.url) as http:
         for path in ("/graphql", "/graphql/stream", "/auth/dev/login", "/auth/refresh", "/auth/logout"):
             response = await http.options(path, headers={"origin": FRONTEND, **preflight})
             assert response.status_code == 200, response.text
@@ -185,7 +186,7 @@ async def test_a_frontend_of_another_origin_can_send_the_headers_of_its_librarie
 ):
     """Including those from a setting; browsers cache the result."""
     preflight = {"access-control-request-method": "POST", "access-control-request-headers": added}
-    async with httpx.AsyncClient(base_url=public_server.url) as http:
+    async with http_client(public_server.url) as http:
         response = await http.options("/graphql", headers={"origin": FRONTEND, **preflight})
         assert response.status_code == 200, response.text
         assert set(added.split(",")) <= set(
@@ -216,5 +217,5 @@ async def test_every_name_of_this_machine_can_sign_in(http: httpx.AsyncClient, h
 
 
 async def test_other_hosts_can_sign_in_by_name_if_the_operator_allows_it(public_server: Server):
-    async with httpx.AsyncClient(base_url=public_server.url) as http:
+    async with http_client(public_server.url) as http:
         assert (await log_in(http, a_name(), {"host": "chat.example.com"})).status_code == 200

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from httpx_sse import EventSource
 from sqlalchemy import update
@@ -18,6 +17,7 @@ from db.tables import inboxes
 from schema.node import NodeType
 from tests.conftest import sign_in
 from tests.server.endpoints.test_single_connection import Reserved, comes
+from tests.support.clients import http_client
 from tests.support.people import MESSAGE_CREATED, Person, Stream, StreamOver
 from tests.support.serving import Server, eventually, running_server
 from tests.support.tables import tables
@@ -42,7 +42,7 @@ async def own_server(
 
 @asynccontextmanager
 async def two_people(server: Server) -> AsyncGenerator[tuple[Person, Person, str]]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    async with http_client(server.url) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         yield ada, grace, await ada.opens_conversation_with(grace)
 

@@ -14,6 +14,7 @@ import pytest
 from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import SignIn, sign_in
+from tests.support.clients import http_client
 from tests.support.people import MESSAGE_CREATED, Person
 from tests.support.serving import Server, eventually, running_server
 
@@ -48,7 +49,7 @@ async def aborts_after_subscribing(server: Server, request: bytes, *, how: str) 
 async def test_a_thousand_aborted_streams_leave_nothing_behind(server: Server, signs_in: SignIn):
     ada = await signs_in("ada")
     request = subscription_request(server, ada)
-    await eventually(lambda: server.metric("messenger_open_streams") == 0)
+    await eventually(server.is_idle)
     tasks = server.metric("messenger_tasks")
     for _ in range(20):
         ways = ["close", "reset", "at once"] * 17
@@ -102,7 +103,7 @@ def impatient_server(cluster: Cluster, database: Database, tmp_path_factory: pyt
 
 async def test_a_stalled_reader_is_disconnected_and_misses_nothing(impatient_server: Server):
     """No other stream waits for it, and reconnecting delivers everything."""
-    async with httpx.AsyncClient(base_url=impatient_server.url, timeout=30) as http:
+    async with http_client(impatient_server.url) as http:
         ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
         conversation = await ada.opens_conversation_with(grace)
         cursor = await grace.inbox_cursor()

@@ -2,13 +2,13 @@
 
 from collections.abc import Generator
 
-import httpx
 import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
 from tests.server.sign_in.by_provider.signing import SECRET_KEY, new_github_user, pending_cookies, problem
 from tests.support.browser import Browser
+from tests.support.clients import http_client
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 
@@ -41,7 +41,7 @@ def counting(
 
 async def test_requests_from_other_sites_do_not_count_as_sign_ins(counting: str, browser: Browser):
     callback, login = "/auth/github/callback?code=c&state=s", "/auth/github/login"
-    async with httpx.AsyncClient(base_url=counting) as visitor:
+    async with http_client(counting) as visitor:
         for _ in range(3):
             for path in ("/auth/refresh", "/auth/token", "/auth/dev/login"):
                 assert (await visitor.post(path, headers=CROSS_SITE)).status_code == 403

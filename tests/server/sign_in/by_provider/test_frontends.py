@@ -11,6 +11,7 @@ from db.engine import Database
 from db.tables import sign_in_codes
 from tests.server.sign_in.by_provider.signing import FRONTEND, SIGNED_IN, Signing, challenge_of, viewer
 from tests.support.browser import Browser
+from tests.support.clients import http_client
 from tests.support.stand_ins import GitHubStandIn
 from tests.support.tables import tables
 
@@ -82,7 +83,7 @@ async def code_for_frontend(browser: Browser, signing: Signing, verifier: str, *
 
 
 async def exchanged(signing: Signing, **body: object) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=signing.url) as http:
+    async with http_client(signing.url) as http:
         return await http.post("/auth/token", json=body, headers={"origin": FRONTEND})
 
 
@@ -102,7 +103,7 @@ async def test_a_frontend_of_another_origin_exchanges_a_code_for_a_token(
     assert answer.status_code == 200, answer.text
     assert answer.headers["access-control-allow-origin"] == FRONTEND
     assert set(answer.json()) == {"token", "expiresAt", "user"}
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         found = await viewer(http, signing.url, answer.json()["token"])
     assert found is not None
     assert found["username"] == github.user["login"]
@@ -153,14 +154,14 @@ async def test_a_malformed_exchange_is_rejected(signing: Signing, body: dict[str
 
 
 async def test_a_page_of_another_site_cannot_exchange_a_code(signing: Signing):
-    async with httpx.AsyncClient(base_url=signing.url) as http:
+    async with http_client(signing.url) as http:
         body = {"code": "x", "code_verifier": "x" * 43}
         answer = await http.post("/auth/token", json=body, headers={"origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "CROSS_SITE")
 
 
 async def test_a_script_cannot_start_a_sign_in(signing: Signing):
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         answer = await http.get(signing.login("github"), headers={"sec-fetch-mode": "no-cors"})
     assert answer.status_code == 400
 

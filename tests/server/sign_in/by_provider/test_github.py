@@ -4,13 +4,13 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 from sqlalchemy import func, select
 
 from db.engine import Database
 from db.tables import sessions
 from tests.server.sign_in.by_provider.signing import Signing, new_github_user, viewer
 from tests.support.browser import Browser
+from tests.support.clients import http_client
 from tests.support.serving import free_port, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 from tests.support.tables import tables
@@ -32,7 +32,7 @@ async def test_signing_in_again_ends_the_browser_s_previous_session(
     first = browser.http.cookies["messenger-session"]
     await browser.goes_to(signing.login("github"))
     second = browser.http.cookies["messenger-session"]
-    async with httpx.AsyncClient(headers={"sec-fetch-site": "same-origin"}) as http:
+    async with http_client(headers={"sec-fetch-site": "same-origin"}) as http:
         query = {"query": "{ sessions { current } }"}
         answers = [
             (

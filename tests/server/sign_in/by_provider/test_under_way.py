@@ -19,6 +19,7 @@ from tests.server.sign_in.by_provider.signing import (
     viewer,
 )
 from tests.support.browser import Browser
+from tests.support.clients import http_client
 from tests.support.stand_ins import CLIENT_SECRET, GitHubStandIn, Issuer
 
 
@@ -171,7 +172,7 @@ async def test_reloading_a_callback_whose_answer_was_lost_signs_in(
     browser: Browser, signing: Signing, github: GitHubStandIn
 ):
     back = await browser.goes_to(signing.login("github", next="/health/live"), stops_before=signing.url)
-    async with httpx.AsyncClient() as lost:
+    async with http_client() as lost:
         answer = await lost.get(back.headers["location"], headers={"cookie": cookie_header(browser.http)})
         assert answer.status_code == 303
     page = await browser.goes_to(back.headers["location"])
