@@ -101,33 +101,8 @@ class Database:
         # Behind a pooler, preparing and executing a statement must reach the same server connection.
         return _Transaction(connection, _TRANSACTION) if self.behind_pooler else nullcontext()
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[Connection]:
-        connection = await self._acquire()
-        with naming_outages():
-            try:
-                yield connection
-            except TimeoutError:
-                await self._replace_silent_connections(connection)
-                raise
-            finally:
-                # The pool closes a connection that cannot be released.
-                with suppress(*CONNECTION_ERRORS):
-                    await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
-
-    async def _replace_silent_connections(self, silent: Connection) -> None:
-        """Close this connection, and all others before their next use: they are probably dead too."""
-        await self._pool.expire_connections()
-        # The end of a transaction may have closed it already.
-        with suppress(asyncpg.InterfaceError):
-            silent.terminate()
-
-    async def _acquire(self) -> Connection:
-        try:
-            async with asyncio.timeout(_ACQUIRE_SECONDS):
-                return await self._pool.acquire()
-        except CONNECTION_ERRORS as error:
-            raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+    def _connected(self) -> "_Connected":
+        return _Connected(self._pool)
 
     def pool_use(self) -> tuple[int, int]:
         """Return the number of open connections, and the number of those in use."""
@@ -143,11 +118,47 @@ class Database:
             self._pool.terminate()
 
 
-class _Transaction:
-    """A transaction; a connection on which it cannot be rolled back is closed.
+# Almost every request uses these two. `asynccontextmanager` would take several times as long.
+class _Connected:
+    """A connection from the pool."""
 
-    A class, because `asynccontextmanager` takes several times as long, and almost every request reads.
-    """
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        try:
+            async with asyncio.timeout(_ACQUIRE_SECONDS):
+                self._connection = await self._pool.acquire()
+        except CONNECTION_ERRORS as error:
+            raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if isinstance(error, TimeoutError):
+                await self._replace_silent_connections()
+        finally:
+            # The pool closes a connection that cannot be released.
+            with suppress(*CONNECTION_ERRORS):
+                await self._pool.release(self._connection, timeout=_ACQUIRE_SECONDS)
+        if isinstance(error, CONNECTION_ERRORS):
+            with naming_outages():
+                raise error
+
+    async def _replace_silent_connections(self) -> None:
+        """Close this connection, and all others before their next use: they are probably dead too."""
+        await self._pool.expire_connections()
+        # The end of a transaction may have closed it already.
+        with suppress(asyncpg.InterfaceError):
+            self._connection.terminate()
+
+
+class _Transaction:
+    """A transaction; a connection on which it cannot be rolled back is closed."""
 
     __slots__ = ("_begin", "_connection")
 
