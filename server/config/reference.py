@@ -103,11 +103,16 @@ Every setting is an environment variable. `messenger` reads it from, in order of
 
 Lists are separated by commas, and switches are `on` or `off`. A variable that is set to the empty string
 counts as unset. If a value is wrong, or a setting needs another one that is missing, the server does not
-start and prints one line that names the setting. An environment variable that begins with `{PREFIX}` and is
-not a setting is logged as a warning, because it is most likely mistyped.
+start and prints one line that names the setting and says what is allowed.
 
-`messenger serve --help` lists the same settings. This page is generated; after changing
-`server/config/settings.py`, run
+The server does not start either if a name differs from that of a setting in one or two letters, because it
+is most likely mistyped. Other names that begin with `{PREFIX}` are logged as a warning: they may belong to
+another version or another program.
+
+`messenger serve --help` lists the same settings. In a checkout, `. .venv/bin/activate` makes the command
+`messenger` available ([The command line](getting-started.md#the-command-line)).
+
+This page is generated; after changing `server/config/settings.py`, run
 
     messenger settings > docs/configuration.md
 """

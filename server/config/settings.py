@@ -1,29 +1,26 @@
 """The settings: what an operator can set, and what each value must be."""
 
 import os
-import re
 from datetime import timedelta
 from enum import Enum
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.records import SessionTime
 from db.urls import is_database_url
+from server.config.lists import HeaderNames, Networks, Origins
 from server.config.manifests import read_manifest
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
-from server.config.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
+from server.config.paths import Directory, ExistingFile
+from server.config.urls import RedirectUris, is_safe_url, origin_of
 
 PREFIX = "MESSENGER_"
 # Some systems limit the path of a Unix socket to 104 bytes, others to 108.
 _MAX_SOCKET_FOLDER_BYTES = 80
-
-# https://www.rfc-editor.org/rfc/rfc9110#name-tokens
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class LogFormat(Enum):
@@ -45,7 +42,12 @@ class Settings(BaseSettings):
     """All settings. Each field is the environment variable MESSENGER_<NAME>."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
@@ -54,6 +56,7 @@ class Settings(BaseSettings):
     worker_timeout_seconds: float = Field(
         30,
         ge=1,
+        le=86_400,
         description="How long one of several workers may not respond before it is killed and replaced, in"
         " seconds.",
     )
@@ -75,7 +78,9 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         10, ge=2, le=1000, description="Maximum number of database connections of one process."
     )
-    data_dir: Path = Field(Path(".messenger"), description="Directory of the embedded PostgreSQL's data.")
+    data_dir: Directory = Field(
+        Path(".messenger"), description="Directory of the embedded PostgreSQL's data."
+    )
     broadcast_url: str | None = Field(
         None,
         description="How processes notify each other of new messages: memory:// (one process),"
@@ -90,15 +95,21 @@ class Settings(BaseSettings):
     nats_ca_file: AuthorityFile | None = Field(
         None, description="Certificate authority of the NATS servers, if the system does not trust it."
     )
-    nats_certificate_file: FilePath | None = Field(
+    nats_certificate_file: ExistingFile | None = Field(
         None, description="Client certificate for NATS, if it requires one."
     )
-    nats_key_file: FilePath | None = Field(None, description="Private key of that certificate.")
+    nats_key_file: ExistingFile | None = Field(None, description="Private key of that certificate.")
     inbox_check_seconds: float = Field(
-        5, gt=0, description="How often waiting streams are compared with the database, in seconds."
+        5,
+        gt=0,
+        le=86_400,
+        description="How often waiting streams are compared with the database, in seconds.",
     )
     inbox_retention_days: float = Field(
-        30, gt=0, description="How long inboxes keep their entries, in days. Messages are kept indefinitely."
+        30,
+        gt=0,
+        le=36_500,
+        description="How long inboxes keep their entries, in days. Messages are kept indefinitely.",
     )
     secret_key: SecretStr | None = Field(
         None,
@@ -124,7 +135,7 @@ class Settings(BaseSettings):
         description="How long a process caches a verified token, in seconds. It notices a sign-out on another"
         " process after that time.",
     )
-    allowed_origins: Annotated[list[str], NoDecode] = Field(
+    allowed_origins: Origins = Field(
         [],
         description="Origins of other frontends whose pages may call the API, separated by commas, such as"
         " https://app.example.com.",
@@ -134,7 +145,7 @@ class Settings(BaseSettings):
         description="Addresses of other frontends to which sign-in with a provider may return, separated by"
         " commas, such as https://app.example.com/signed-in. Each is compared as a whole.",
     )
-    allowed_headers: Annotated[list[str], NoDecode] = Field(
+    allowed_headers: HeaderNames = Field(
         [],
         description="Request headers that these frontends may send in addition to the usual ones, separated"
         " by commas.",
@@ -167,7 +178,7 @@ class Settings(BaseSettings):
         None, description="Address of the issuer's public keys, a JSON Web Key Set."
     )
     graphiql: bool = Field(True, description="Show GraphiQL to browsers at /graphql.")
-    trusted_documents: FilePath | None = Field(
+    trusted_documents: ExistingFile | None = Field(
         None,
         description="Manifest of a frontend's code generator, a JSON object from hashes to documents. Other"
         " documents are rejected.",
@@ -228,7 +239,7 @@ class Settings(BaseSettings):
     max_streams_per_address: int = Field(
         1000, ge=1, description="Maximum number of open streams from one address in one process."
     )
-    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+    trusted_proxies: Networks = Field(
         [],
         description="Addresses or networks of proxies whose X-Forwarded-For header is trusted, separated by"
         " commas. Without it, all requests through a proxy count as its own.",
@@ -256,11 +267,13 @@ class Settings(BaseSettings):
     read_timeout_seconds: float = Field(
         30,
         gt=0,
+        le=86_400,
         description="How long a request's head may take to arrive, and then its body, in seconds.",
     )
     write_timeout_seconds: float = Field(
         30,
         gt=0,
+        le=86_400,
         description="How long a stream waits for a client that does not read, and over how long the speed of"
         " reading other answers is measured, in seconds.",
     )
@@ -279,14 +292,18 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(
         68,
         ge=1,
+        le=86_400,
         description="How long an idle connection is kept open, in seconds. It should be longer than a proxy"
         " in front keeps it.",
     )
     drain_seconds: float = Field(
-        2, ge=0, description="Over how long open streams are ended when the server stops, in seconds."
+        2,
+        ge=0,
+        le=86_400,
+        description="Over how long open streams are ended when the server stops, in seconds.",
     )
     shutdown_seconds: float = Field(
-        7, gt=0, description="How long running requests may take to finish after that, in seconds."
+        7, gt=0, le=86_400, description="How long running requests may take to finish after that, in seconds."
     )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console in a terminal and json elsewhere."
@@ -302,53 +319,18 @@ class Settings(BaseSettings):
             read_manifest(path)
         return path
 
-    @field_validator("allowed_origins", "allowed_headers", "trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return split_at_commas(value)
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _check_origins(cls, origins: list[str]) -> list[str]:
-        for origin in origins:
-            if origin_of(origin) != origin:
-                raise ValueError(f"{origin!r} is not an origin, such as https://app.example.com")
-        return origins
-
-    @field_validator("allowed_headers")
-    @classmethod
-    def _check_headers(cls, headers: list[str]) -> list[str]:
-        for header in headers:
-            if not _HEADER_NAME.fullmatch(header):
-                raise ValueError(f"{header!r} is not the name of a header, such as x-client-version")
-        return headers
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _check_proxies(cls, proxies: list[str]) -> list[str]:
-        for proxy in proxies:
-            try:
-                ip_network(proxy)
-            except ValueError as error:
-                raise ValueError(
-                    f"{proxy!r} is not an address or network, such as 10.0.0.7 or 10.0.0.0/8"
-                ) from error
-        return proxies
-
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
         if url is not None and origin_of(url) != url.rstrip("/"):
-            raise ValueError(
-                "it must be an http or https URL without a path, such as https://chat.example.com"
-            )
+            raise ValueError("must be an http or https URL without a path, such as https://chat.example.com")
         return url.rstrip("/") if url else url
 
     @field_validator("secret_key")
     @classmethod
     def _check_secret_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < 32:
-            raise ValueError("it must have at least 32 random characters; `openssl rand -hex 32` prints some")
+            raise ValueError("must have at least 32 random characters; `openssl rand -hex 32` prints some")
         return key
 
     @field_validator("github_url", "oidc_issuer", "jwt_jwks_url")
@@ -356,7 +338,7 @@ class Settings(BaseSettings):
     def _check_provider(cls, url: str | None) -> str | None:
         if url is not None and not is_safe_url(url):
             raise ValueError(
-                "it must be an https URL, such as https://id.example.com; http is allowed for localhost only"
+                "must be an https URL such as https://id.example.com (http is allowed for localhost only)"
             )
         return url
 
@@ -366,7 +348,7 @@ class Settings(BaseSettings):
         if url is None:
             return None
         if not is_database_url(url):
-            raise ValueError("it must look like postgresql://user:password@host:5432/database")
+            raise ValueError("must be a URL such as postgresql://user:password@host:5432/database")
         return f"postgresql://{url.partition('://')[2]}"
 
     @field_validator("broadcast_url")
@@ -374,13 +356,17 @@ class Settings(BaseSettings):
     def _check_broadcast_url(cls, url: str | None) -> str | None:
         scheme, separator, rest = (url or "memory://").partition("://")
         if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
-            raise ValueError("it must look like memory://, unix:///folder, postgresql:// or nats://host:4222")
+            raise ValueError(
+                "must be a URL such as memory://, unix:///folder, postgresql:// or nats://host:4222"
+            )
         if scheme == "unix" and not (Path(rest).is_absolute() and Path(rest).is_dir()):
-            raise ValueError("it must name an existing folder by its absolute path: unix:///run/messenger")
+            raise ValueError(
+                "must name an existing folder by its absolute path, such as unix:///run/messenger"
+            )
         if scheme == "unix" and len(os.fsencode(rest)) > _MAX_SOCKET_FOLDER_BYTES:
-            raise ValueError(f"the path of the folder must not exceed {_MAX_SOCKET_FOLDER_BYTES} bytes")
+            raise ValueError(f"must have a path of at most {_MAX_SOCKET_FOLDER_BYTES} bytes")
         if scheme in {"nats", "tls"} and not rest:
-            raise ValueError(f"it must name the servers, such as {scheme}://host:4222")
+            raise ValueError(f"must name the servers, such as {scheme}://host:4222")
         return url
 
     @model_validator(mode="after")
@@ -394,6 +380,6 @@ class Settings(BaseSettings):
                 ) from error
         if self.workers > 1 and self.broadcast_url == "memory://":
             raise PydanticCustomError(
-                "broadcast_url", "memory:// works with one worker only; remove it, or use postgresql://"
+                "broadcast_url", "must not be memory:// with several workers: remove it, or use postgresql://"
             )
         return self
