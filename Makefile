@@ -14,10 +14,11 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PAGES := $(addprefix server/static/,$(addsuffix /index.html,messenger graphiql))
 
-.PHONY: help run test faults bench setup check format lock
+.PHONY: help run prepare test faults bench setup check format lock
 help:
 	@echo "make run      install the dependencies and start the server; settings: MESSENGER_PORT=9000 make run, or .env"
 	@echo "make test     install the dependencies, and run all checks and tests"
+	@echo "make prepare  install what the tests need, to run single ones with pytest"
 	@echo "make faults   inject random faults for ten minutes; for longer: MINUTES=60 make faults"
 	@echo "make bench    compare the speed with other servers; for a short run: ARGS=--quick make bench"
 	@echo "make check    run only the checks"
@@ -56,13 +57,13 @@ CANNOT_INSTALL := The installation failed, see above. Check that PyPI (or pip's 
 	@$(PIP) install --no-deps --no-build-isolation --editable . $(call or_say,$(CANNOT_INSTALL))
 	@touch $@
 
-# The system's Node if Vite supports it, otherwise one from PyPI. The check runs in a subshell, because a shell
-# remembers where it found a command.
+# The system's Node if the packages support it (`engines` in each package.json), otherwise one from PyPI. The check
+# runs in a subshell, because a shell remembers where it found a command.
 NODE_FITS := command -v npm && node -e 'const [major, minor] = process.versions.node.split(".").map(Number); \
-	process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+	process.exit(major >= 26 || (major === 24 && minor >= 11) || (major === 22 && minor >= 18) ? 0 : 1)'
 WITH_NODE = export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	( $(NODE_FITS) ) >/dev/null 2>&1 || $(PIP) install --require-hashes -r requirements-node.txt \
-		$(call or_say,Node is missing. Install 20.19 or later with npm or make PyPI reachable. Then run make again.)
+		$(call or_say,Node is missing. Install 22.18 or 24.11 with npm or make PyPI reachable. Then run make again.)
 NPM_CI = npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \
 	$(call or_say,The installation failed: see above. Check that the npm registry is reachable. Then run make again.)
 # The sources of a page: everything in its folder that is not generated.
@@ -119,7 +120,9 @@ TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_rel
 	tests/server/auth/test_session_times.py tests/server/endpoints/test_single_connection.py tests/server/sign_in
 # Tests mostly wait, so more processes than cores are useful. The tests of a file share its servers.
 IN_PARALLEL := --numprocesses=4 --dist=loadfile
-test: setup check $(CLIENTS) $(PROVIDER) .venv/ariadne/made
+prepare: setup .venv/dev $(CLIENTS) $(PROVIDER) .venv/ariadne/made
+
+test: setup check prepare
 	@[ -x $(CHROMIUM) ] || $(call apt,chromium) \
 		|| echo "Skipping the tests in a browser. To run them, apt-get install chromium (as root)."
 	@[ -x $(PGBOUNCER) ] || $(call apt,pgbouncer) \

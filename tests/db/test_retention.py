@@ -19,7 +19,7 @@ from db.retention import trim_batch
 from db.tables import inbox_entries, messages
 from resolvers import retention
 from tests.conftest import sign_in
-from tests.server.process.test_serving import run
+from tests.support.commands import run
 from tests.support.people import Person
 from tests.support.serving import running_server
 from tests.support.tables import tables

@@ -20,7 +20,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from tests.conftest import sign_in
 from tests.realtime.test_relays import NATS_SERVER, assert_messages_cross, two_processes
-from tests.server.process.test_serving import run
+from tests.support.commands import run
 from tests.support.nats_accounts import Accounts
 from tests.support.serving import Server, eventually, free_port, running_server
 
@@ -241,7 +241,7 @@ def test_an_invalid_nats_file_prevents_the_start(tmp_path: Path, setting: str):
         (tmp_path / "file").write_text(content)
         result = run(tmp_path, "serve", **{setting: str(tmp_path / "file")})
         assert result.returncode == 1
-        assert result.stderr.startswith(f"messenger: MESSENGER_{setting.upper()} is wrong: "), result.stderr
+        assert result.stderr.startswith(f"messenger: MESSENGER_{setting.upper()} must be "), result.stderr
         assert result.stderr.count("\n") == 1
 
 
@@ -249,6 +249,6 @@ def test_a_certificate_with_the_wrong_key_prevents_the_start(tmp_path: Path, fil
     settings = {"nats_certificate_file": str(files.client), "nats_key_file": str(files.server)}
     result = run(tmp_path, "serve", **settings)
     assert result.returncode == 1
-    assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE is wrong: "), result.stderr
+    assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE must be "), result.stderr
     result = run(tmp_path, "serve", nats_key_file=str(files.client))
     assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE is missing: "), result.stderr

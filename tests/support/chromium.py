@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from tests.support.checkout import ROOT, require
+
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
     "--disable-background-networking",
@@ -30,6 +32,8 @@ needs_chromium = pytest.mark.skipif(
 
 @asynccontextmanager
 async def running_chromium() -> AsyncGenerator[Browser]:
+    for page in ("messenger", "graphiql"):
+        require(ROOT / "server" / "static" / page / "index.html")
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield launched
