@@ -17,10 +17,11 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PAGES := $(addprefix server/static/,$(addsuffix /index.html,messenger graphiql))
 
-.PHONY: help run test coverage faults bench setup check format lock programs
+.PHONY: help run prepare test coverage faults bench setup check format lock programs
 help:
 	@echo "make run      install the dependencies and start the server; settings: MESSENGER_PORT=9000 make run, or .env"
 	@echo "make test     install the dependencies, and run all checks and tests"
+	@echo "make prepare  install what the tests need, to run single ones with pytest"
 	@echo "make coverage run the tests and print which lines they do not execute"
 	@echo "make faults   inject random faults for ten minutes; for longer: MINUTES=60 make faults"
 	@echo "make bench    compare the speed with other servers; for a short run: ARGS=--quick make bench"
@@ -60,15 +61,15 @@ CANNOT_INSTALL := The installation failed, see above. Check that PyPI (or pip's 
 	@$(PIP) install --no-deps --no-build-isolation --editable . $(call or_say,$(CANNOT_INSTALL))
 	@touch $@
 
-# The system's Node if Vite supports it, otherwise one from PyPI. The check runs in a subshell, because a shell
-# remembers where it found a command.
+# The system's Node if the packages support it (`engines` in each package.json), otherwise one from PyPI. The check
+# runs in a subshell, because a shell remembers where it found a command.
 NODE_FITS := command -v npm && node -e 'const [major, minor] = process.versions.node.split(".").map(Number); \
-	process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+	process.exit(major >= 26 || (major === 24 && minor >= 11) || (major === 22 && minor >= 18) ? 0 : 1)'
 WITH_NODE = export PATH="$(CURDIR)/$(BIN):$$PATH"
 .venv/node: requirements-node.txt .venv/made
 	@$(WITH_NODE); \
 	( $(NODE_FITS) ) >/dev/null 2>&1 || $(PIP) install --require-hashes -r requirements-node.txt \
-		$(call or_say,Node is missing. Install 20.19 or later with npm or make PyPI reachable. Then run make again.)
+		$(call or_say,Node is missing. Install 22.18 or 24.11 with npm or make PyPI reachable. Then run make again.)
 	@touch $@
 
 NPM_CI = npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \
@@ -143,14 +144,17 @@ TESTS_OF_SQL := tests/db tests/realtime/test_delivery.py tests/realtime/test_rel
 	tests/server/sign_in/by_provider/test_identities.py
 # Tests mostly wait, so more processes than cores are useful. The tests of a file share its servers.
 IN_PARALLEL := --numprocesses=4 --dist=loadfile
+PREPARED := $(PAGES) $(CLIENTS) $(PROVIDER) .venv/ariadne/made
+prepare: setup .venv/dev $(PREPARED)
+
 test: .venv/dev .venv/project .venv/node
 	@$(MAKE) --no-print-directory --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) \
-		SIDE_BY_SIDE=yes check $(PAGES) $(CLIENTS) $(PROVIDER) .venv/ariadne/made programs
+		SIDE_BY_SIDE=yes check $(PREPARED) programs
 	$(BIN)/pytest $(IN_PARALLEL)
 	@[ ! -x $(POSTGRES_15)/postgres ] || $(BIN)/pytest $(IN_PARALLEL) --postgres=$(POSTGRES_15) $(TESTS_OF_SQL)
 
 PACKAGES := db realtime resolvers plans schema execution server
-coverage: .venv/dev setup $(CLIENTS) $(PROVIDER) .venv/ariadne/made programs
+coverage: prepare programs
 	$(BIN)/pytest $(IN_PARALLEL) --timeout=600 --cov --cov-report=term-missing:skip-covered
 	@for package in $(PACKAGES); do \
 		echo "$$package: $$($(BIN)/coverage report --include="$$package/*" --format=total) %"; \

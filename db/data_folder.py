@@ -33,7 +33,7 @@ def closed_folder(folder: Path, through: pwd.struct_passwd | None = None) -> Non
     folder.chmod(0o700 if through is None else 0o710)
 
 
-def closed_file(path: Path, mode: Literal["a+", "w"]) -> IO[str]:
+def closed_file(path: Path, mode: Literal["a+", "r+", "w"]) -> IO[str]:
     """Open a file that only its owner can open. Anyone who can open a file for reading can also lock it."""
     file = open(path, mode, opener=_closed)  # noqa: SIM115  # Path.open takes no opener
     with suppress(PermissionError):

@@ -13,12 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import chown, rmtree
+from shutil import chown, rmtree, which
 from typing import IO
 from urllib.parse import urlencode
 
@@ -70,9 +70,16 @@ def running(data_dir: Path, *, binaries: Path | None = None, wait_seconds: float
     binaries = binaries or wheel_binaries()
     data_dir = data_dir.resolve()
     user = _system_user() if os.geteuid() == 0 else None
-    closed_folder(data_dir, user)
-    for place in (data_dir, binaries):
-        _let_through(place, user)
+    try:
+        closed_folder(data_dir, user)
+    except PermissionError as error:
+        raise _of_another_user(data_dir) from error
+    except OSError as error:
+        raise EmbeddedPostgresError(
+            f"cannot create the directory {data_dir}: {error.strerror}. Set MESSENGER_DATA_DIR"
+        ) from error
+    if user is not None:
+        _let_through([data_dir, binaries], user)
     with ExitStack() as stack:
         stack.enter_context(_owning(data_dir, wait_seconds))
         cluster = data_dir / "postgres"
@@ -80,6 +87,18 @@ def running(data_dir: Path, *, binaries: Path | None = None, wait_seconds: float
         _initialise(cluster, binaries, user)
         socket_dir = stack.enter_context(_socket_directory(cluster, user))
         yield stack.enter_context(_server(cluster, socket_dir, binaries, user))
+
+
+def is_initialised(data_dir: Path) -> bool:
+    """Return whether the directory contains a database.
+
+    Raises:
+        EmbeddedPostgresError: the directory belongs to another user.
+    """
+    try:
+        return (data_dir / "postgres").is_dir()
+    except PermissionError as error:
+        raise _of_another_user(data_dir) from error
 
 
 def url_in_use(data_dir: Path) -> str | None:
@@ -90,7 +109,7 @@ def url_in_use(data_dir: Path) -> str | None:
     """
     data_dir = data_dir.resolve()
     try:
-        with closed_file(data_dir / _LOCK_FILE, "a+") as lock:
+        with closed_file(data_dir / _LOCK_FILE, "r+") as lock:
             if _try_lock(lock):
                 return None
         # The fifth line is the socket's folder. The server writes it when it starts to listen.
@@ -98,10 +117,14 @@ def url_in_use(data_dir: Path) -> str | None:
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise EmbeddedPostgresError(
-            f"{data_dir} belongs to another user: run this command as the user that runs the server"
-        ) from error
+        raise _of_another_user(data_dir) from error
     return _url(Path(lines[4]), "postgres") if len(lines) > 4 and lines[4] else None
+
+
+def _of_another_user(data_dir: Path) -> EmbeddedPostgresError:
+    return EmbeddedPostgresError(
+        f"{data_dir.resolve()} belongs to another user: run this command as the user that runs the server"
+    )
 
 
 def _url(socket_dir: Path, database: str) -> str:
@@ -112,16 +135,27 @@ def _url(socket_dir: Path, database: str) -> str:
 def _owning(data_dir: Path, wait_seconds: float) -> Generator[None]:
     """Hold the lock on the data directory, which is released however this process ends."""
     with closed_file(data_dir / _LOCK_FILE, "a+") as lock:
+        if not _try_lock(lock):
+            log.warning(
+                "data directory in use by another process",
+                data_dir=str(data_dir),
+                pid=_owner_of(lock),
+                waiting_seconds=wait_seconds,
+            )
         if not until(lambda: _try_lock(lock), wait_seconds):
-            lock.seek(0)
             raise EmbeddedPostgresError(
-                f"process {lock.read().strip()} uses the data in {data_dir}: stop it, or set"
-                " MESSENGER_DATA_DIR or MESSENGER_DATABASE_URL"
+                f"process {_owner_of(lock)} uses the data in {data_dir}. Stop it (kill {_owner_of(lock)}), or"
+                " use other data with MESSENGER_DATA_DIR or MESSENGER_DATABASE_URL"
             )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _owner_of(lock: IO[str]) -> str:
+    lock.seek(0)
+    return lock.read().strip()
 
 
 def _try_lock(lock: IO[str]) -> bool:
@@ -138,8 +172,8 @@ def _initialise(cluster: Path, binaries: Path, user: pwd.struct_passwd | None) -
         there = (cluster / "PG_VERSION").read_text().strip()
         if there != version:
             raise EmbeddedPostgresError(
-                f"{cluster} contains data of PostgreSQL {there}, but this is version {version}: dump it with"
-                " the old version and restore it, or set MESSENGER_DATA_DIR"
+                f"{cluster} contains data of PostgreSQL {there}, but this is version {version}. Dump it with"
+                " the old version and restore it, or use another directory with MESSENGER_DATA_DIR"
             )
         return
     # Created under another name and renamed, so that an interrupted first start leaves no incomplete cluster.
@@ -153,6 +187,7 @@ def _initialise(cluster: Path, binaries: Path, user: pwd.struct_passwd | None) -
     options = ["-U", "postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"]
     _run([str(binaries / "initdb"), "-D", str(unfinished), *options], user)
     unfinished.rename(cluster)
+    log.info("database created", data_dir=str(cluster.parent))
 
 
 def _run(command: list[str], user: pwd.struct_passwd | None) -> str:
@@ -240,19 +275,31 @@ def _system_user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
-        options = ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
-        command = ["useradd", *options, _SYSTEM_USER]
-        _run(command, None)
-        return pwd.getpwnam(_SYSTEM_USER)
+        pass
+    useradd = which("useradd")
+    if useradd is None:
+        raise EmbeddedPostgresError(
+            "PostgreSQL does not run as root, and useradd is not installed, which would create a user for it."
+            " Start the messenger as another user, or set MESSENGER_DATABASE_URL"
+        )
+    options = ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
+    _run([useradd, *options, _SYSTEM_USER], None)
+    log.warning("system user created", user=_SYSTEM_USER, reason="PostgreSQL does not run as root")
+    return pwd.getpwnam(_SYSTEM_USER)
 
 
-def _let_through(place: Path, user: pwd.struct_passwd | None) -> None:
-    """Let the server's user traverse `place` and the folders above it, without listing or reading them."""
-    if user is None:
-        return
-    for folder in (place, *place.parents):
+def _let_through(places: Sequence[Path], user: pwd.struct_passwd) -> None:
+    """Let the server's user traverse `places` and the folders above them, without listing or reading them."""
+    changed: list[str] = []
+    for folder in [each for place in places for each in (place, *place.parents)]:
         found = folder.stat()
         passes_as_group = found.st_gid == user.pw_gid and found.st_mode & 0o010
         if not found.st_mode & 0o001 and not passes_as_group and found.st_uid != user.pw_uid:
             folder.chmod(found.st_mode | 0o001)
-            log.warning("folder made traversable for PostgreSQL's user", folder=str(folder))
+            changed.append(str(folder))
+    if changed:
+        log.warning(
+            "execute permission added for all users",
+            folders=changed,
+            reason=f"PostgreSQL runs as {user.pw_name}, which must be able to traverse them",
+        )

@@ -91,7 +91,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 for (const singleConnection of [false, true]) {
-  describe(`in ${singleConnection ? 'single connection' : 'distinct connections'} mode`, { timeout: 20_000 }, () => {
+  describe(`in ${singleConnection ? 'single connection' : 'distinct connections'} mode`, { timeout: 50_000 }, () => {
     let inbox: Inbox;
     let heard: Heard;
     let server: Server;

@@ -1,11 +1,11 @@
 """Loading the settings: from flags, the environment and `.env`."""
 
-import os
-from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
+from server.config.complaints import complaint_about
+from server.config.mistyped import mistyped_settings
 from server.config.settings import PREFIX, Settings
 
 
@@ -20,16 +20,12 @@ def load_settings(**flags: Any) -> Settings:
         SettingsError: a setting is wrong or missing. The message is one line.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    for name, meant in mistyped_settings():
+        raise SettingsError(f"{name} is not a setting. Did you mean {meant}?")
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else None
-        # An error about several settings has no field; its type is the setting's name.
-        name = PREFIX + (field or first["type"]).upper()
-        reason = first["msg"].removeprefix("Value error, ")
-        shown = "" if field is None or _is_secret(field) else f" (got {first['input']!r})"
-        raise SettingsError(f"{name} is wrong: {reason}{shown}") from error
+        raise SettingsError(complaint_about(error.errors()[0])) from error
     _check_complete(settings)
     return settings
 
@@ -55,14 +51,3 @@ def _check_complete(settings: Settings) -> None:
                 f"{PREFIX}{other.upper()} is missing: {PREFIX}{one.upper()} requires it"
                 + (" (`openssl rand -hex 32` prints one)" if other == "secret_key" else "")
             )
-
-
-def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return environment variables with the prefix that are not settings: most likely mistyped ones."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
-
-
-def _is_secret(field: str) -> bool:
-    annotation = Settings.model_fields[field].annotation
-    return field in {"database_url", "broadcast_url"} or SecretStr in (annotation, *get_args(annotation))

@@ -15,5 +15,5 @@ def read_manifest(path: Path) -> dict[str, str]:
     """
     try:
         return _MANIFEST.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path} is not a JSON object from hashes to documents") from error
+    except (OSError, ValidationError) as error:
+        raise ValueError("must be a file with a JSON object from hashes to documents") from error

@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 import nats.errors
 import nkeys
-from pydantic import AfterValidator, FilePath
+from pydantic import AfterValidator
+
+from server.config.paths import ExistingFile
 
 _JWT = re.compile(rb"-BEGIN NATS USER JWT-+\s+([\w.-]+)\s")
 _SEED = re.compile(rb"-BEGIN USER NKEY SEED-+\s+(\w+)\s")
@@ -38,14 +40,14 @@ def tls_context(ca_file: Path | None, certificate_file: Path | None, key_file: P
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ValueError(f"the file is not readable as certificates in PEM: {_reason(error)}") from error
+        raise ValueError(f"must be a file of certificates in PEM ({_reason(error)})") from error
     if certificate_file is not None:
         try:
             # Without a password, OpenSSL would ask for one at the terminal if the key is encrypted.
             context.load_cert_chain(certificate_file, key_file, password="")
         except OSError as error:
             raise ValueError(
-                f"the files are not readable as a certificate and its key in PEM: {_reason(error)}"
+                f"must be a certificate in PEM that fits MESSENGER_NATS_KEY_FILE ({_reason(error)})"
             ) from error
     return context
 
@@ -94,7 +96,7 @@ class Credentials:
             self.jwt()
             self.sign("nonce")
         except (OSError, nats.errors.Error) as error:
-            raise ValueError("the file does not contain the JWT and seed of a NATS user") from error
+            raise ValueError("must be a file with the JWT and seed of a NATS user") from error
 
     def _found(self, pattern: re.Pattern[bytes]) -> bytes:
         found = pattern.search(self._path.read_bytes())
@@ -113,8 +115,8 @@ def _with_authority(path: Path) -> Path:
     return path
 
 
-CredentialsFile = Annotated[FilePath, AfterValidator(_with_credentials)]
-AuthorityFile = Annotated[FilePath, AfterValidator(_with_authority)]
+CredentialsFile = Annotated[ExistingFile, AfterValidator(_with_credentials)]
+AuthorityFile = Annotated[ExistingFile, AfterValidator(_with_authority)]
 
 
 def deciding_setting(error: Exception) -> str | None:

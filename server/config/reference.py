@@ -103,11 +103,16 @@ Every setting is an environment variable. In order of precedence, `messenger` re
 
 Lists are separated by commas, and switches are `on` or `off`. An empty value counts as not set. If a value is
 invalid, or a setting requires another one that is not set, the server does not start and prints one line that
-names the setting. An unknown environment variable that begins with `{PREFIX}` is logged as a warning, because
-it is probably mistyped.
+names the setting and says what is allowed.
 
-`messenger serve --help` lists the same settings. This page is generated. After changing
-`server/config/settings.py`, run
+The server also does not start if a name differs by one or two letters from that of a setting, because it is
+probably mistyped. Other unknown names that begin with `{PREFIX}` are logged as a warning: they may belong to
+another version or another program.
+
+`messenger serve --help` lists the same settings. In a checkout, run `. .venv/bin/activate` to add the
+command `messenger` to PATH ([The command line](getting-started.md#the-command-line)).
+
+This page is generated. After changing `server/config/settings.py`, run
 
     messenger settings > docs/configuration.md
 """

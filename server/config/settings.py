@@ -1,29 +1,26 @@
 """The settings: what an operator can set, and what each value must be."""
 
 import os
-import re
 from datetime import timedelta
 from enum import Enum
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.records import SessionTime
 from db.urls import is_database_url
+from server.config.lists import HeaderNames, Networks, Origins
 from server.config.manifests import read_manifest
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
-from server.config.urls import RedirectUris, is_safe_url, origin_of, split_at_commas
+from server.config.paths import Directory, ExistingFile
+from server.config.urls import RedirectUris, is_safe_url, origin_of
 
 PREFIX = "MESSENGER_"
 # Some systems limit the path of a Unix socket to 104 bytes, others to 108.
 _MAX_SOCKET_FOLDER_BYTES = 80
-
-# https://www.rfc-editor.org/rfc/rfc9110#name-tokens
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class LogFormat(Enum):
@@ -45,7 +42,12 @@ class Settings(BaseSettings):
     """All settings. Each field is the environment variable MESSENGER_<NAME>."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -54,6 +56,7 @@ class Settings(BaseSettings):
     worker_timeout_seconds: float = Field(
         30,
         ge=1,
+        le=86_400,
         description="How long a worker may take to respond before it is killed and replaced, in seconds.",
     )
     public_url: str | None = Field(
@@ -74,7 +77,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         10, ge=2, le=1000, description="Maximum number of database connections per process."
     )
-    data_dir: Path = Field(Path(".messenger"), description="Data directory of the embedded PostgreSQL.")
+    data_dir: Directory = Field(Path(".messenger"), description="Data directory of the embedded PostgreSQL.")
     broadcast_url: str | None = Field(
         None,
         description="How processes notify each other of new messages: memory:// (one process),"
@@ -88,15 +91,20 @@ class Settings(BaseSettings):
     nats_ca_file: AuthorityFile | None = Field(
         None, description="Certificate authority of the NATS servers, if the system does not trust it."
     )
-    nats_certificate_file: FilePath | None = Field(
+    nats_certificate_file: ExistingFile | None = Field(
         None, description="Client certificate for NATS, if the NATS servers require one."
     )
-    nats_key_file: FilePath | None = Field(None, description="Private key of the NATS client certificate.")
+    nats_key_file: ExistingFile | None = Field(
+        None, description="Private key of the NATS client certificate."
+    )
     inbox_check_seconds: float = Field(
-        5, gt=0, description="How often idle streams are compared with the database, in seconds."
+        5, gt=0, le=86_400, description="How often idle streams are compared with the database, in seconds."
     )
     inbox_retention_days: float = Field(
-        30, gt=0, description="How long inbox entries are kept, in days. Messages are kept indefinitely."
+        30,
+        gt=0,
+        le=36_500,
+        description="How long inbox entries are kept, in days. Messages are kept indefinitely.",
     )
     secret_key: SecretStr | None = Field(
         None,
@@ -120,7 +128,7 @@ class Settings(BaseSettings):
         description="How long a process caches a verified token, in seconds. Signing out in another process"
         " takes effect after that time.",
     )
-    allowed_origins: Annotated[list[str], NoDecode] = Field(
+    allowed_origins: Origins = Field(
         [],
         description="Origins of other frontends whose pages may call the API, separated by commas, such as"
         " https://app.example.com.",
@@ -130,7 +138,7 @@ class Settings(BaseSettings):
         description="Pages of other frontends to which sign-in with a provider may return, separated by"
         " commas, such as https://app.example.com/signed-in. The whole address must match.",
     )
-    allowed_headers: Annotated[list[str], NoDecode] = Field(
+    allowed_headers: HeaderNames = Field(
         [],
         description="Request headers that these frontends may send in addition to the usual ones, separated"
         " by commas.",
@@ -163,7 +171,7 @@ class Settings(BaseSettings):
         None, description="Address of the issuer's public keys, a JSON Web Key Set."
     )
     graphiql: bool = Field(True, description="Show GraphiQL to browsers at /graphql.")
-    trusted_documents: FilePath | None = Field(
+    trusted_documents: ExistingFile | None = Field(
         None,
         description="JSON file of the only documents that are executed, by their hashes, as written by a"
         " frontend's code generator.",
@@ -226,7 +234,7 @@ class Settings(BaseSettings):
     max_streams_per_address: int = Field(
         1000, ge=1, description="Maximum number of open streams per address in each process."
     )
-    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+    trusted_proxies: Networks = Field(
         [],
         description="Addresses or networks of proxies whose X-Forwarded-For header is trusted, separated by"
         " commas. If empty, all requests through a proxy count as coming from the proxy.",
@@ -257,11 +265,13 @@ class Settings(BaseSettings):
     read_timeout_seconds: float = Field(
         30,
         gt=0,
+        le=86_400,
         description="How long a request's head may take to arrive, and then its body, in seconds.",
     )
     write_timeout_seconds: float = Field(
         30,
         gt=0,
+        le=86_400,
         description="How long a stream waits for a client that does not read, in seconds. The reading speed"
         " of other answers is averaged over the same time.",
     )
@@ -280,14 +290,18 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(
         68,
         ge=1,
+        le=86_400,
         description="How long an idle connection is kept open, in seconds. Should be longer than the idle"
         " timeout of a proxy.",
     )
     drain_seconds: float = Field(
-        2, ge=0, description="How long the server takes to end open streams when it stops, in seconds."
+        2,
+        ge=0,
+        le=86_400,
+        description="How long the server takes to end open streams when it stops, in seconds.",
     )
     shutdown_seconds: float = Field(
-        7, gt=0, description="How long running requests may then take to finish, in seconds."
+        7, gt=0, le=86_400, description="How long running requests may then take to finish, in seconds."
     )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto (console in a terminal, json otherwise)."
@@ -303,53 +317,18 @@ class Settings(BaseSettings):
             read_manifest(path)
         return path
 
-    @field_validator("allowed_origins", "allowed_headers", "trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return split_at_commas(value)
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _check_origins(cls, origins: list[str]) -> list[str]:
-        for origin in origins:
-            if origin_of(origin) != origin:
-                raise ValueError(f"{origin!r} is not an origin, such as https://app.example.com")
-        return origins
-
-    @field_validator("allowed_headers")
-    @classmethod
-    def _check_headers(cls, headers: list[str]) -> list[str]:
-        for header in headers:
-            if not _HEADER_NAME.fullmatch(header):
-                raise ValueError(f"{header!r} is not the name of a header, such as x-client-version")
-        return headers
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _check_proxies(cls, proxies: list[str]) -> list[str]:
-        for proxy in proxies:
-            try:
-                ip_network(proxy)
-            except ValueError as error:
-                raise ValueError(
-                    f"{proxy!r} is not an address or network, such as 10.0.0.7 or 10.0.0.0/8"
-                ) from error
-        return proxies
-
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
         if url is not None and origin_of(url) != url.rstrip("/"):
-            raise ValueError(
-                "it must be an http or https URL without a path, such as https://chat.example.com"
-            )
+            raise ValueError("must be an http or https URL without a path, such as https://chat.example.com")
         return url.rstrip("/") if url else url
 
     @field_validator("secret_key")
     @classmethod
     def _check_secret_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < 32:
-            raise ValueError("it must have at least 32 random characters; `openssl rand -hex 32` prints some")
+            raise ValueError("must have at least 32 random characters; `openssl rand -hex 32` prints some")
         return key
 
     @field_validator("github_url", "oidc_issuer", "jwt_jwks_url")
@@ -357,7 +336,7 @@ class Settings(BaseSettings):
     def _check_provider(cls, url: str | None) -> str | None:
         if url is not None and not is_safe_url(url):
             raise ValueError(
-                "it must be an https URL, such as https://id.example.com; http is allowed for localhost only"
+                "must be an https URL such as https://id.example.com (http is allowed for localhost only)"
             )
         return url
 
@@ -367,7 +346,7 @@ class Settings(BaseSettings):
         if url is None:
             return None
         if not is_database_url(url):
-            raise ValueError("it must look like postgresql://user:password@host:5432/database")
+            raise ValueError("must be a URL such as postgresql://user:password@host:5432/database")
         return f"postgresql://{url.partition('://')[2]}"
 
     @field_validator("broadcast_url")
@@ -375,13 +354,17 @@ class Settings(BaseSettings):
     def _check_broadcast_url(cls, url: str | None) -> str | None:
         scheme, separator, rest = (url or "memory://").partition("://")
         if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
-            raise ValueError("it must look like memory://, unix:///folder, postgresql:// or nats://host:4222")
+            raise ValueError(
+                "must be a URL such as memory://, unix:///folder, postgresql:// or nats://host:4222"
+            )
         if scheme == "unix" and not (Path(rest).is_absolute() and Path(rest).is_dir()):
-            raise ValueError("it must name an existing folder by its absolute path: unix:///run/messenger")
+            raise ValueError(
+                "must name an existing folder by its absolute path, such as unix:///run/messenger"
+            )
         if scheme == "unix" and len(os.fsencode(rest)) > _MAX_SOCKET_FOLDER_BYTES:
-            raise ValueError(f"the path of the folder must not exceed {_MAX_SOCKET_FOLDER_BYTES} bytes")
+            raise ValueError(f"must have a path of at most {_MAX_SOCKET_FOLDER_BYTES} bytes")
         if scheme in {"nats", "tls"} and not rest:
-            raise ValueError(f"it must name the servers, such as {scheme}://host:4222")
+            raise ValueError(f"must name the servers, such as {scheme}://host:4222")
         return url
 
     @model_validator(mode="after")
@@ -395,6 +378,6 @@ class Settings(BaseSettings):
                 ) from error
         if self.workers > 1 and self.broadcast_url == "memory://":
             raise PydanticCustomError(
-                "broadcast_url", "memory:// works with one worker only; remove it, or use postgresql://"
+                "broadcast_url", "must not be memory:// with several workers: remove it, or use postgresql://"
             )
         return self

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 from server.config.loopback import is_loopback
+from server.config.quoting import quoted
 
 MAX_ADDRESS_CHARS = 2000
 
@@ -44,7 +45,7 @@ def _checked(addresses: list[str]) -> list[str]:
     for address in addresses:
         problem = _problem_with(address)
         if problem is not None:
-            raise ValueError(f"{address!r} is not allowed: {problem}")
+            raise ValueError(f"contains {quoted(address)}, which {problem}")
     return addresses
 
 
@@ -56,15 +57,15 @@ def _problem_with(address: str) -> str | None:
     try:
         parts = urlsplit(address)
     except ValueError:
-        return "it is not a URL"
+        return "is not a URL"
     if origin_of(address) is None or not address.isprintable() or len(address) > MAX_ADDRESS_CHARS:
-        return "it must be the full URL of a page, such as https://app.example.com/signed-in"
+        return "must be the full URL of a page, such as https://app.example.com/signed-in"
     if not is_confidential(address):
-        return "it must use https; http is allowed for localhost only"
+        return "must use https; http is allowed for localhost only"
     if "#" in address or "*" in address:
-        return "it must be an exact URL, without # and without wildcards"
+        return "must be an exact URL, without # and without wildcards"
     if not {"code", "state"}.isdisjoint(parse_qs(parts.query, keep_blank_values=True)):
-        return "its query must not contain `code` or `state`, because the server adds them"
+        return "must not contain `code` or `state` in its query, because the server adds them"
     return None
 
 

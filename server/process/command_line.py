@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import metadata
 from typing import Annotated
 
 import structlog
@@ -20,7 +21,8 @@ from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from resolvers import retention, sessions
 from resolvers.users import is_username
-from server.config.loading import SettingsError, load_settings, unknown_settings
+from server.config.loading import SettingsError, load_settings
+from server.config.mistyped import unknown_settings
 from server.config.reference import describe_settings, settings_page
 from server.config.settings import Settings
 from server.observability.logs import set_up_logging
@@ -41,11 +43,27 @@ log = structlog.stdlib.get_logger(__name__)
 
 app = typer.Typer(
     name="messenger",
-    help="A self-hosted messenger backend: GraphQL, with live delivery over Server-Sent Events.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(is_given: bool) -> None:
+    if is_given:
+        typer.echo(f"messenger {metadata.version('messenger')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A self-hosted messenger backend: GraphQL, with live delivery over Server-Sent Events."""
+
 
 _SETTINGS = "\n\n".join(
     ["Every setting is an environment variable, or a line in .env:"]
@@ -98,7 +116,7 @@ async def _serve(settings: Settings, listening: socket.socket, address: Database
 @app.command()
 def migrate() -> None:
     """Migrate the database to the newest schema."""
-    _with_database(_do_nothing)
+    _with_database(_do_nothing, creates=True)
     typer.echo("The database has the newest schema.")
 
 
@@ -116,12 +134,12 @@ def settings() -> None:
 
 @app.command()
 def seed() -> None:
-    """Create demo users (john, jane and others) and conversations. Existing ones are not changed."""
+    """Create demo users (john, jane and others) and conversations. Existing data is kept."""
 
     async def fill(settings: Settings, database: Database) -> None:
         typer.echo(await create_demo_data(database, Broadcaster()))
 
-    _with_database(fill)
+    _with_database(fill, creates=True)
 
 
 @app.command()
@@ -183,8 +201,11 @@ async def _user_called(username: str, database: Database) -> User:
     return user
 
 
-def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> None:
-    """Run the work with a connection to the database, which is migrated first."""
+def _with_database(work: Callable[[Settings, Database], Awaitable[None]], *, creates: bool = False) -> None:
+    """Run the work with a connection to the database, which is migrated first.
+
+    If there is no embedded database, it is created only if `creates` is True.
+    """
 
     async def connected(settings: Settings, url: str) -> None:
         await bring_up_to_date(url, "the database", behind_pooler=settings.database_pooler)
@@ -195,8 +216,8 @@ def _with_database(work: Callable[[Settings, Database], Awaitable[None]]) -> Non
     with _clean_errors():
         settings = load_settings()
         set_up_logging(settings.log_format)
-        with database_for_command(settings) as url:
-            _run(connected(settings, url))
+        with database_for_command(settings, creates=creates) as address:
+            _run(connected(settings, address.url))
 
 
 async def _do_nothing(settings: Settings, database: Database) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from db import embedded
+from db.orphans import EmbeddedPostgresError
 from server.config.settings import Settings
 
 
@@ -41,11 +42,24 @@ def database_for_server(settings: Settings) -> Generator[DatabaseAddress]:
 
 
 @contextmanager
-def database_for_command(settings: Settings) -> Generator[str]:
-    """Yield the URL of the same database for another command, which may run while the server does."""
-    in_use = None if settings.database_url else embedded.url_in_use(settings.data_dir)
-    if in_use is not None:
-        yield in_use
-        return
+def database_for_command(settings: Settings, *, creates: bool) -> Generator[DatabaseAddress]:
+    """Yield the same database for another command, which can run at the same time as the server.
+
+    Raises:
+        EmbeddedPostgresError: the embedded PostgreSQL cannot start, or there is no embedded database and
+            `creates` is False.
+    """
+    data_dir = settings.data_dir.resolve()
+    if settings.database_url is None:
+        if not creates and not embedded.is_initialised(data_dir):
+            raise EmbeddedPostgresError(
+                f"there is no database in {data_dir}. Run this command in the folder where the server runs,"
+                " or with the server's MESSENGER_DATA_DIR or MESSENGER_DATABASE_URL. `messenger serve`"
+                " creates a database"
+            )
+        in_use = embedded.url_in_use(data_dir)
+        if in_use is not None:
+            yield DatabaseAddress(in_use, str(data_dir))
+            return
     with database_for_server(settings) as address:
-        yield address.url
+        yield address

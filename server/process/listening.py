@@ -1,5 +1,6 @@
 """The listening socket, and what its address implies: the public URL, and sign-in for development."""
 
+import errno
 import socket
 import sys
 from typing import Any
@@ -41,11 +42,24 @@ def listening_socket(settings: Settings) -> socket.socket:
             # Data in flight does not count, so connections with a long round trip stay fast.
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         listening.bind(address)
-    except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {host}:{port}: {error.strerror}; set MESSENGER_HOST and MESSENGER_PORT"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        raise CannotStart(f"cannot listen on {host}:{port}: {_reason(error)}") from error
     return listening
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Return why the server cannot listen on the address, and what to do."""
+    match error:
+        case OSError(errno=errno.EADDRINUSE):
+            return "another process is listening there. Stop it, or choose another port with MESSENGER_PORT"
+        case OSError(errno=errno.EACCES):
+            return "ports below 1024 require privileges. Choose another one with MESSENGER_PORT"
+        case OSError(errno=errno.EADDRNOTAVAIL):
+            return "this machine does not have the address. Set MESSENGER_HOST"
+        case OSError(strerror=str(reason)):
+            return f"{reason}. Set MESSENGER_HOST and MESSENGER_PORT"
+        case _:
+            return "this is not a host name or address. Set MESSENGER_HOST"
 
 
 def public_url_of(settings: Settings, listening: socket.socket) -> str:

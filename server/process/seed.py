@@ -1,7 +1,10 @@
 """Demo users and conversations, created by the same functions that the API calls."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid5
 
 from db.engine import Database
 from db.records import SessionTime, User
@@ -9,40 +12,38 @@ from realtime.broadcaster import Broadcaster
 from resolvers import conversations, messages, sessions
 from resolvers.context import Context
 
-PEOPLE = (
-    "john", "jane", "ada", "alan", "barbara", "claude", "dennis", "donald", "edsger", "frances",
-    "grace", "hedy", "john.mccarthy", "ken", "leslie", "linus", "margaret", "niklaus", "radia", "shafi",
-    "sophie", "tim", "tony", "vint", "whitfield", "adele", "annie", "bjarne", "guido", "karen",
-)  # fmt: skip
-LONG_CONVERSATION = 120
-SHORT_CONVERSATION = 3
+_TEXTS = Path(__file__).with_name("demo_conversations.txt")
+_NAMESPACE = UUID("f7b5f0a4-6a0c-4c5b-9d53-0d1c4f2f5f0e")
 
-_LINES = (
-    "Good morning! Are you there?",
-    "Just got in. What is new?",
-    "The build is green again.\nI had to pin one dependency.",
-    "Which one was it?",
-    "The one that we said we would never have to pin 🙂",
-    "Lunch at noon?",
-    "Make it half past, I am still in a call.",
-    "See you there.",
-)
+
+@dataclass(frozen=True, slots=True)
+class _Conversation:
+    """A conversation between two usernames, and its messages in order, as pairs of author and text."""
+
+    between: tuple[str, str]
+    messages: list[tuple[str, str]]
 
 
 async def create_demo_data(database: Database, broadcaster: Broadcaster) -> str:
-    """Create the users and their conversations with john and jane; return a summary in one line.
+    """Create the users, conversations and messages that do not exist yet, and return a summary in one line.
 
-    Conversations that already have messages are not changed.
+    Each message has a fixed idempotency key, so it is stored only once, even if its conversation has other
+    messages.
     """
-    people = {name: await _person(database, name) for name in PEOPLE}
-    john, jane = people["john"], people["jane"]
-    written = await _converse(database, broadcaster, john, jane, LONG_CONVERSATION)
-    for name, other in people.items():
-        if other not in (john, jane):
-            written += await _converse(database, broadcaster, john, other, SHORT_CONVERSATION)
-            if name < "h":
-                written += await _converse(database, broadcaster, jane, other, SHORT_CONVERSATION)
-    return f"There are {len(people)} demo users. {written} messages are new."
+    demo = list(_demo_conversations())
+    names = dict.fromkeys(name for conversation in demo for name in conversation.between)
+    people = {name: await _person(database, name) for name in names}
+    new = [await _write(database, broadcaster, conversation, people) for conversation in demo]
+    return f"There are {len(people)} demo users with {len(demo)} conversations. {sum(new)} messages are new."
+
+
+def _demo_conversations() -> Iterator[_Conversation]:
+    """Parse the file: a line `[john, ada]` starts a conversation, and `ada: Hello` is a message."""
+    for part in _TEXTS.read_text().split("\n\n"):
+        heading, *lines = part.strip().splitlines()
+        one, other = heading.strip("[]").split(", ")
+        written = [line.partition(": ") for line in lines]
+        yield _Conversation((one, other), [(author, text) for author, _, text in written])
 
 
 async def _person(database: Database, name: str) -> User:
@@ -53,18 +54,17 @@ async def _person(database: Database, name: str) -> User:
     return signed_in.session.user
 
 
-async def _converse(database: Database, broadcaster: Broadcaster, one: User, other: User, length: int) -> int:
-    """Let the two write in turn if they have not yet; return how many messages are new."""
-    async with Context(database, broadcaster, viewer=one) as context:
-        conversation, _ = await conversations.create_conversation(context, other.username)
-    if conversation.last_seq > 0:
-        return 0
-    for number in range(length):
-        author: User = (one, other)[number % 2]
-        async with Context(database, broadcaster, viewer=author) as context:
-            await messages.create_message(context, conversation.id, _line(number, _LINES), None)
-    return length
-
-
-def _line(number: int, lines: Sequence[str]) -> str:
-    return f"{lines[number % len(lines)]} ({number + 1})"
+async def _write(
+    database: Database, broadcaster: Broadcaster, conversation: _Conversation, people: dict[str, User]
+) -> int:
+    """Store the missing messages, and return how many."""
+    one, other = conversation.between
+    async with Context(database, broadcaster, viewer=people[one]) as context:
+        stored, _ = await conversations.create_conversation(context, people[other].username)
+    new = 0
+    for number, (author, text) in enumerate(conversation.messages):
+        key = uuid5(_NAMESPACE, f"{one} {other} {number} {text}")
+        async with Context(database, broadcaster, viewer=people[author]) as context:
+            message = await messages.create_message(context, stored.id, text, str(key))
+        new += message.seq > stored.last_seq
+    return new

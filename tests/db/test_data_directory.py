@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from db import embedded
 from server.config.loading import load_settings
@@ -91,6 +92,25 @@ def test_postgresql_does_not_listen_on_tcp_or_trust_tcp_clients(tmp_path: Path):
         assert (lines[4], lines[5]) == (str(cluster.socket_dir), "")
 
 
+# In CI, a missing prerequisite is a failure.
+as_root = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="only root can do this")
+
+
+@as_root
+def test_as_root_the_folders_above_are_opened_once_and_only_for_passing_through(tmp_path: Path):
+    above = tmp_path / "above"
+    above.mkdir(0o700)
+    changed: list[list[str]] = []
+    for _ in range(2):
+        with capture_logs() as logged, embedded.running(above / "data"):
+            assert mode_of(above) == 0o701
+        changed += [
+            line["folders"] for line in logged if line["event"] == "execute permission added for all users"
+        ]
+    [folders] = changed
+    assert str(above) in folders
+
+
 def can_as_nobody(attempt: Callable[[], object]) -> bool:
     """Return whether another user can perform the action."""
     nobody = pwd.getpwnam("nobody")
@@ -122,8 +142,7 @@ def connect(path: Path) -> None:
         client.connect(str(path))
 
 
-# In CI, a missing prerequisite is a failure.
-@pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="only root can be another user")
+@as_root
 @pytest.mark.parametrize("is_shared", [False, True], ids=["its own folder", "a folder with other things"])
 def test_another_user_cannot_read_lock_or_stop_anything(tmp_path: Path, is_shared: bool):
     data_dir = tmp_path / "data"

@@ -240,7 +240,7 @@ def test_an_invalid_nats_file_prevents_the_start(tmp_path: Path, setting: str):
         (tmp_path / "file").write_text(content)
         result = run_command(tmp_path, "serve", **{setting: str(tmp_path / "file")})
         assert result.returncode == 1
-        assert result.stderr.startswith(f"messenger: MESSENGER_{setting.upper()} is wrong: "), result.stderr
+        assert result.stderr.startswith(f"messenger: MESSENGER_{setting.upper()} must be "), result.stderr
         assert result.stderr.count("\n") == 1
 
 
@@ -248,6 +248,6 @@ def test_a_certificate_with_the_wrong_key_prevents_the_start(tmp_path: Path, fil
     settings = {"nats_certificate_file": str(files.client), "nats_key_file": str(files.server)}
     result = run_command(tmp_path, "serve", **settings)
     assert result.returncode == 1
-    assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE is wrong: "), result.stderr
+    assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE must be "), result.stderr
     result = run_command(tmp_path, "serve", nats_key_file=str(files.client))
     assert result.stderr.startswith("messenger: MESSENGER_NATS_CERTIFICATE_FILE is missing: "), result.stderr

@@ -21,9 +21,9 @@ from graphql import (
 
 from execution.api import Api
 from tests.conftest import SignIn
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, require
 from tests.support.clients import http_client
-from tests.support.frontends import GRAPHQL, OPERATIONS, run
+from tests.support.frontends import ARIADNE, GRAPHQL, OPERATIONS, run
 from tests.support.people import Person
 from tests.support.proxy import proxy_before
 from tests.support.serving import Server
@@ -104,7 +104,8 @@ async def test_the_generated_python_client_works(
 ):
     """Every operation, called as a typed method; the subscription runs over a connection that breaks."""
     (generated / "python").mkdir(exist_ok=True)
-    await run("../.venv/ariadne/bin/ariadne-codegen", "--config", "ariadne.toml")
+    require(ARIADNE)
+    await run(str(ARIADNE), "--config", "ariadne.toml")
     monkeypatch.setattr(sys, "path", [str(generated / "python"), *sys.path])
     messenger: Any = importlib.import_module("messenger_client")
     ada, grace = await signs_in("ada"), await signs_in("grace")

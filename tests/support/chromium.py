@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from tests.support.checkout import ROOT, require
+
 CHROMIUM = Path("/usr/bin/chromium")
 # Without the parts of a browser's window, such as notifications, a page takes a third of the CPU time.
 _SHELL = Path("/usr/bin/chromium-headless-shell")
@@ -35,6 +37,8 @@ needs_chromium = pytest.mark.skipif(
 async def running_chromium(*, whole: bool = False) -> AsyncGenerator[Browser]:
     """Run the headless shell if it is installed, or the whole of Chromium."""
     program = CHROMIUM if whole else _LIGHTEST
+    for page in ("messenger", "graphiql"):
+        require(ROOT / "server" / "static" / page / "index.html")
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=program, args=QUIET)
         yield launched

@@ -1,32 +1,28 @@
 """A certified OpenID provider, run by the tests."""
 
-import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, require
+from tests.support.frontends import ENVIRONMENT
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET
 
 PROVIDER = ROOT / "tests" / "oidc-provider"
-# The system's Node, or else the one that the build installs.
-NODE = shutil.which("node") or str(Path(sys.executable).parent / "node")
 
 
 @contextmanager
 def certified_provider(redirect_uri: str) -> Generator[str]:
     """Run the provider, with the messenger as its client, until the block ends; yield its issuer."""
+    require(PROVIDER / "node_modules")
     environment = {
-        **os.environ,
+        **ENVIRONMENT,
         "CLIENT_ID": CLIENT_ID,
         "CLIENT_SECRET": CLIENT_SECRET,
         "REDIRECT_URI": redirect_uri,
     }
     provider = subprocess.Popen(
-        [NODE, "provider.mjs"],
+        ["node", "provider.mjs"],
         cwd=PROVIDER,
         env=environment,
         stdout=subprocess.PIPE,

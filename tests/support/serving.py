@@ -71,7 +71,7 @@ def running_server(folder: Path, *, sabotage: Sequence[str] = (), **settings: st
 
     With `sabotage`, the named parts of it are broken (tests/faults/sabotage).
     """
-    environment, log_path = _environment(_for_tests(settings)), _new_log(folder)
+    environment, log_path = environment_with(**_for_tests(settings)), _new_log(folder)
     process: Forked | subprocess.Popen[bytes]
     if sabotage:
         command = [sys.executable, "-m", "tests.faults.sabotage", *sabotage, "--", "serve"]
@@ -86,7 +86,7 @@ def running_server(folder: Path, *, sabotage: Sequence[str] = (), **settings: st
 def installed_server(folder: Path, **settings: str) -> Generator[Server]:
     """Run it by the installed command, like operators, which takes 2 s of CPU time more."""
     log_path = _new_log(folder)
-    process = _started([MESSENGER, "serve"], _environment(_for_tests(settings)), folder, log_path)
+    process = _started([MESSENGER, "serve"], environment_with(**_for_tests(settings)), folder, log_path)
     with _until_the_end(process, log_path) as server:
         yield server
 
@@ -121,8 +121,8 @@ def _until_the_end(process: Forked | subprocess.Popen[bytes], log_path: Path) ->
         process.wait(30)
 
 
-def _environment(settings: dict[str, str]) -> dict[str, str]:
-    """Return our environment with exactly these settings."""
+def environment_with(**settings: str) -> dict[str, str]:
+    """Return the environment of this process, with only these settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")}
     return environment | {f"MESSENGER_{name.upper()}": value for name, value in settings.items()}
 
@@ -131,7 +131,7 @@ def run_command(folder: Path, *arguments: str, **settings: str) -> subprocess.Co
     """Run `messenger` with these arguments and settings to its end, and return its status and output."""
     with tempfile.TemporaryDirectory() as written:
         output, errors = Path(written, "output"), Path(written, "errors")
-        process = Forked(arguments, _environment(settings), folder, output, errors)
+        process = Forked(arguments, environment_with(**settings), folder, output, errors)
         try:
             status = process.wait(60)
         finally:

@@ -145,3 +145,28 @@ async def test_without_any_sign_in_method_the_page_says_so(
         await expect(ada.page.get_by_label("Username")).not_to_be_visible()
         assert ada.complaints == []
         await ada.page.context.close()
+
+
+async def test_beside_the_documentation_long_lines_of_the_examples_are_wrapped(
+    server: Server, browser: Browser
+):
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    ada = Visitor(await context.new_page(), server)
+    await ada.arrives()
+    await ada.page.get_by_role("button", name="Show Documentation Explorer").click()
+    await expect(ada.page.get_by_role("region", name="Documentation Explorer")).to_be_visible()
+    lines = ada.page.locator(".graphiql-query-editor .view-line > span")
+    await expect(lines.first).to_have_text(re.compile("The.messenger.API"))
+    # The editor adapts to its new width after a moment.
+    await ada.page.wait_for_function(
+        """() => {
+            const right = (element) => element.getBoundingClientRect().right;
+            const editor = document.querySelector('.graphiql-query-editor');
+            const ends = [...editor.querySelectorAll('.view-line > span')].map(right);
+            const edge = right(editor.querySelector('.overflow-guard'));
+            return ends.length > 5 && Math.max(...ends) <= edge;
+        }"""
+    )
+    await expect(ada.page.locator(".graphiql-query-editor")).to_contain_text(re.compile("share.the.session"))
+    assert ada.complaints == []
+    await context.close()

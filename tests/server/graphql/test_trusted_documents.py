@@ -63,7 +63,7 @@ async def test_other_documents_are_rejected(http: httpx.AsyncClient, asked: dict
 async def test_an_invalid_manifest_prevents_the_start(tmp_path: Path):
     (tmp_path / "documents.json").write_text("[]")
     with (
-        pytest.raises(AssertionError, match="MESSENGER_TRUSTED_DOCUMENTS is wrong: "),
+        pytest.raises(AssertionError, match="MESSENGER_TRUSTED_DOCUMENTS must be "),
         running_server(tmp_path, trusted_documents=str(tmp_path / "documents.json")),
     ):
         pass

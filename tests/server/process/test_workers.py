@@ -153,7 +153,9 @@ async def test_ctrl_c_stops_all_workers_cleanly(tmp_path: Path):
 
 def test_the_memory_broadcaster_rejects_several_workers(tmp_path: Path):
     with (
-        pytest.raises(AssertionError, match="MESSENGER_BROADCAST_URL is wrong: memory:// works with one"),
+        pytest.raises(
+            AssertionError, match="MESSENGER_BROADCAST_URL must not be memory:// with several workers"
+        ),
         running_server(tmp_path, workers="2", broadcast_url="memory://"),
     ):
         pass

@@ -1,0 +1,148 @@
+"""The commands beside `messenger serve`: where they look for a database, their version and their help."""
+
+import asyncio
+import json
+from asyncio.subprocess import PIPE
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.people import Person
+from tests.support.serving import MESSENGER, environment_with, run_command, running_server
+
+
+@pytest.mark.parametrize("command", [["token", "john"], ["sign-out", "john"], ["renew-epoch"], ["trim"]])
+def test_a_command_in_a_folder_without_a_database_creates_none(tmp_path: Path, command: list[str]):
+    done = run_command(tmp_path, *command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        f"messenger: there is no database in {tmp_path}/.messenger. Run this command in"
+    )
+    assert "MESSENGER_DATA_DIR or MESSENGER_DATABASE_URL" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_leaves_a_folder_without_a_database_as_it_is(tmp_path: Path):
+    (tmp_path / "pictures").mkdir()
+    done = run_command(tmp_path, "token", "john", data_dir="pictures")
+    assert done.stderr.startswith(f"messenger: there is no database in {tmp_path}/pictures. ")
+    assert list((tmp_path / "pictures").iterdir()) == []
+
+
+def test_migrate_creates_a_database_and_says_where(tmp_path: Path):
+    done = run_command(tmp_path, "migrate")
+    assert done.returncode == 0
+    created = [
+        line for line in map(json.loads, done.stderr.splitlines()) if line["event"] == "database created"
+    ]
+    assert [line["data_dir"] for line in created] == [f"{tmp_path}/.messenger"]
+    unknown = run_command(tmp_path, "token", "john")
+    assert unknown.stderr == "messenger: there is no user named 'john'\n"
+
+
+async def test_a_second_server_on_the_same_data_says_at_once_what_it_waits_for(tmp_path: Path):
+    with running_server(tmp_path) as server:
+        second = await asyncio.create_subprocess_exec(
+            MESSENGER, "serve", env=environment_with(port="0"), cwd=tmp_path, stderr=PIPE
+        )
+        try:
+            assert second.stderr is not None
+            async with asyncio.timeout(100):
+                waits = json.loads(await second.stderr.readline())
+                assert second.returncode is None
+                rest = (await second.stderr.read()).decode()
+            assert waits["event"] == "data directory in use by another process"
+            assert waits["pid"] == str(server.process.pid)
+            assert waits["data_dir"] == f"{tmp_path}/.messenger"
+            assert rest.startswith(
+                f"messenger: process {server.process.pid} uses the data in {tmp_path}/.messenger. Stop it ("
+            )
+            assert rest.count("\n") == 1
+            assert await second.wait() == 1
+        finally:
+            with suppress(ProcessLookupError):
+                second.kill()
+            await second.wait()
+        taken = await asyncio.to_thread(run_command, tmp_path, "serve", port=str(server.port))
+        assert taken.stderr == (
+            f"messenger: cannot listen on 127.0.0.1:{server.port}: another process is listening there. Stop"
+            " it, or choose another port with MESSENGER_PORT\n"
+        )
+
+
+@pytest.mark.parametrize("data_dir", ["/proc/messenger", "/dev/null/messenger"])
+def test_a_data_directory_that_cannot_be_created_is_reported_in_one_line(tmp_path: Path, data_dir: str):
+    done = run_command(tmp_path, "serve", port="0", data_dir=data_dir)
+    assert done.returncode == 1
+    assert done.stderr.startswith("messenger: ")
+    assert data_dir in done.stderr
+    assert "MESSENGER_DATA_DIR" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_program_prints_its_version_and_without_a_command_its_help(tmp_path: Path):
+    assert run_command(tmp_path, "--version").stdout == f"messenger {metadata.version('messenger')}\n"
+    helped = run_command(tmp_path)
+    for command in ("serve", "seed", "token", "renew-epoch"):
+        assert f" {command} " in helped.stdout + helped.stderr
+
+
+def test_a_mistyped_setting_stops_every_command(tmp_path: Path):
+    (tmp_path / ".env").write_text("MESSENGER_DATA_DRI=elsewhere\n")
+    for command in (["serve"], ["seed"], ["token", "john"]):
+        done = run_command(tmp_path, *command)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "messenger: MESSENGER_DATA_DRI is not a setting. Did you mean MESSENGER_DATA_DIR?\n",
+        )
+
+
+async def test_seeding_completes_what_exists_and_repeats_nothing(tmp_path: Path):
+    """john and jane have already talked, as after the commands in the README."""
+    with running_server(tmp_path) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            john, jane = [await signed_in(http, name) for name in ("john", "jane")]
+            conversation = await john.opens_conversation_with(jane)
+            await john.sends("Hello Jane", to=conversation)
+            done = await asyncio.to_thread(run_command, tmp_path, "seed")
+            assert done.returncode == 0, done.stderr
+            seeded = await contents(john, conversation)
+            assert seeded[0] == "Hello Jane"
+            # More than a page, all of them different but for what people do repeat.
+            assert len(seeded) > 100
+            assert len(set(seeded)) > 0.98 * len(seeded)
+            again = await asyncio.to_thread(run_command, tmp_path, "seed")
+            assert again.stdout.endswith(" 0 messages are new.\n")
+            assert await contents(john, conversation) == seeded
+            conversations = await john.asks(
+                "{ conversations(first: 100) { edges { node { lastMessage { content } } } } }"
+            )
+            last = [
+                edge["node"]["lastMessage"]["content"] for edge in conversations["conversations"]["edges"]
+            ]
+            assert len(set(last)) == len(last) > 25
+
+
+async def signed_in(http: httpx.AsyncClient, username: str) -> Person:
+    response = await http.post("/auth/dev/login", json={"username": username})
+    http.cookies.clear()
+    return Person(username, response.json()["token"], http)
+
+
+async def contents(person: Person, conversation: str) -> list[str]:
+    """Return all messages of the conversation, oldest first."""
+    document = """query ($id: ID!, $after: String) { node(id: $id) { ... on Conversation {
+        messages(first: 100, after: $after) { edges { node { content } } pageInfo { hasNextPage endCursor } }
+    } } }"""
+    found: list[str] = []
+    after = ""
+    while True:
+        page = (await person.asks(document, id=conversation, after=after or None))["node"]["messages"]
+        found += [edge["node"]["content"] for edge in page["edges"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+        after = page["pageInfo"]["endCursor"]
