@@ -1,5 +1,7 @@
 """A certified OpenID provider, run by the tests."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ def certified_provider(redirect_uri: str) -> Generator[str]:
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        # The `node` of a virtual environment is a script that starts the real one as a child.
+        process_group=0,
     )
     try:
         assert provider.stdout is not None
@@ -34,5 +38,5 @@ def certified_provider(redirect_uri: str) -> Generator[str]:
         assert issuer, "the provider does not start"
         yield issuer
     finally:
-        provider.kill()
+        os.killpg(provider.pid, signal.SIGKILL)
         provider.communicate()
