@@ -130,7 +130,7 @@ async def test_an_event_that_is_waiting_when_the_session_ends_is_not_skipped(
 ):
     # Once the budget is used up, an event waits for some seconds.
     async with (
-        with_budget(cluster, tmp_path, 6000) as (ada, grace, conversation),
+        with_budget(cluster, tmp_path, 12_000) as (ada, grace, conversation),
         ada.streaming(HEAVY) as stream,
     ):
         await grace.sends("one", to=conversation)
