@@ -11,7 +11,7 @@ import asyncpg
 
 from db.deliveries import Deliveries
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
-from db.shares import Shares
+from db.shares import REQUEST_CONNECTIONS, STREAM_CONNECTIONS, Shares
 from db.statements import Connection
 from db.urls import libpq_url
 
@@ -52,54 +52,73 @@ class Database:
         self.behind_pooler = behind_pooler
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
-        self._shares = Shares()
+        self._stream_shares = Shares(STREAM_CONNECTIONS)
+        self._request_shares = Shares(REQUEST_CONNECTIONS)
 
     @asynccontextmanager
-    async def connection(self, *, share_of: UUID | None = None) -> AsyncGenerator[Connection]:
+    async def connection(
+        self, *, share_of: UUID | None = None, requests_of: UUID | None = None
+    ) -> AsyncGenerator[Connection]:
         """Yield a connection for a single statement, which is its own transaction.
 
-        With `share_of`, it is one of the few that the streams of this user use at a time, see `db.shares`.
+        It is one of the few that the streams of the user `share_of`, or the requests of the user
+        `requests_of`, use at a time, see `db.shares`.
 
         Raises:
             DatabaseUnavailable: there is no connection, or it was lost. If it was lost while a statement was
                 writing, it is unknown whether the statement has been committed.
         """
-        async with self._share(share_of), self._connected() as connection, self._one_statement(connection):
+        async with (
+            self._share(share_of, requests_of),
+            self._connected() as connection,
+            self._one_statement(connection),
+        ):
             yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Connection]:
+    async def transaction(self, *, requests_of: UUID | None = None) -> AsyncGenerator[Connection]:
         """Yield a connection in a READ COMMITTED transaction, which is committed unless the block raises.
+
+        With `requests_of`, it is one of the few that the requests of this user use at a time.
 
         Raises:
             DatabaseUnavailable: there is no connection, or it was lost. If it was lost during the commit, it
                 is unknown whether the transaction has been committed.
         """
-        async with self._connected() as connection, _Transaction(connection, _TRANSACTION):
+        async with (
+            self._share(None, requests_of),
+            self._connected() as connection,
+            _Transaction(connection, _TRANSACTION),
+        ):
             yield connection
 
     @asynccontextmanager
-    async def snapshot(self, *, share_of: UUID | None = None) -> AsyncGenerator[Connection]:
+    async def snapshot(
+        self, *, share_of: UUID | None = None, requests_of: UUID | None = None
+    ) -> AsyncGenerator[Connection]:
         """Yield a read-only connection on which all statements see the same state of the database.
 
-        With `share_of`, it is one of the few that the streams of this user use at a time, see `db.shares`.
+        It is one of the few that the streams of the user `share_of`, or the requests of the user
+        `requests_of`, use at a time, see `db.shares`.
 
         Raises:
             DatabaseUnavailable: there is no connection, or it was lost.
         """
         async with (
-            self._share(share_of),
+            self._share(share_of, requests_of),
             self._connected() as connection,
             _Transaction(connection, _SNAPSHOT),
         ):
             yield connection
 
-    def _share(self, user_id: UUID | None) -> AbstractAsyncContextManager[None]:
-        return _EVERYTHING if user_id is None else self._shares.of(user_id)
+    def _share(self, streams_of: UUID | None, requests_of: UUID | None) -> AbstractAsyncContextManager[None]:
+        if streams_of is not None:
+            return self._stream_shares.of(streams_of)
+        return _EVERYTHING if requests_of is None else self._request_shares.of(requests_of)
 
     def _one_statement(self, connection: Connection) -> AbstractAsyncContextManager[None]:
         # Behind a pooler, preparing and executing a statement must reach the same server connection.
-        return _Transaction(connection, _TRANSACTION) if self.behind_pooler else nullcontext()
+        return _Transaction(connection, _TRANSACTION) if self.behind_pooler else _SingleStatement(connection)
 
     def _connected(self) -> "_Connected":
         return _Connected(self._pool)
@@ -194,6 +213,28 @@ class _Transaction:
         except BaseException:
             self._connection.terminate()
             raise
+
+
+class _SingleStatement(_Transaction):
+    """A statement that is its own transaction.
+
+    asyncpg prepares it without a Sync message, so PostgreSQL begins a transaction that a cancellation at this
+    moment leaves open, although asyncpg considers the connection idle.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, "")
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, asyncpg.PostgresError):
+            await self._roll_back()
 
 
 def _transaction_on(connection: Connection) -> AbstractAsyncContextManager[None]:

@@ -89,7 +89,7 @@ class LiveOperation:
             result = self._planned.execute_at_once(context, event, self._bounds)
         except ResponseTooLarge:
             result = None
-        if result is None:
+        if result is None or result.max_size * _MAX_ESCAPED_BYTES > self._bounds.max_bytes:
             # The caller executes the event again, which charges the budget.
             budget.charge(-reserved)
             return None

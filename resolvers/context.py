@@ -95,13 +95,22 @@ class Context:
 
     def __post_init__(self) -> None:
         self._snapshot = Snapshot(
-            self.database, waits=self.stream is not None, ended=self.is_over, share_of=self._share_of
+            self.database,
+            waits=self.stream is not None,
+            ended=self.is_over,
+            share_of=self._share_of,
+            requests_of=self._requests_of,
         )
 
     @property
     def _share_of(self) -> UUID | None:
-        """The user whose share of the connections is used: the streams of one user share a few."""
+        """The user whose streams' share of the connections is used."""
         return None if self.stream is None or self.viewer is None else self.viewer.id
+
+    @property
+    def _requests_of(self) -> UUID | None:
+        """The user whose requests' share of the connections is used."""
+        return None if self.stream is not None or self.viewer is None else self.viewer.id
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,7 +166,9 @@ class Context:
         """
         await self.refresh()
         with rejecting_outages():
-            async with self.database.connection(share_of=self._share_of) as connection:
+            async with self.database.connection(
+                share_of=self._share_of, requests_of=self._requests_of
+            ) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -170,7 +181,7 @@ class Context:
         """
         await self.refresh()
         with rejecting_outages():
-            async with self.database.transaction() as connection:
+            async with self.database.transaction(requests_of=self._requests_of) as connection:
                 yield connection
 
     async def deliver(self, message: Outgoing) -> Delivered | NotStored:

@@ -19,15 +19,34 @@ class Snapshot:
     cancelled.
     """
 
-    __slots__ = ("_connection", "_database", "_ended", "_lock", "_opened", "_share_of", "_waits")
+    __slots__ = (
+        "_connection",
+        "_database",
+        "_ended",
+        "_lock",
+        "_opened",
+        "_requests_of",
+        "_share_of",
+        "_waits",
+    )
 
-    def __init__(self, database: Database, *, waits: bool, ended: bool, share_of: UUID | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        waits: bool,
+        ended: bool,
+        share_of: UUID | None = None,
+        requests_of: UUID | None = None,
+    ) -> None:
         """Do not connect yet. With `waits`, retry until the database responds.
 
-        The connection is from the share of the user `share_of`, if given.
+        The connection is from the share of the streams of the user `share_of`, or of the requests of the user
+        `requests_of`.
         """
         self._database = database
         self._share_of = share_of
+        self._requests_of = requests_of
         self._waits = waits
         self._ended = ended
         self._lock = asyncio.Lock()
@@ -58,7 +77,7 @@ class Snapshot:
     async def _open(self) -> Connection:
         backoff = None
         while True:
-            opened = self._database.snapshot(share_of=self._share_of)
+            opened = self._database.snapshot(share_of=self._share_of, requests_of=self._requests_of)
             try:
                 connection = await opened.__aenter__()
             except DatabaseUnavailable as error:

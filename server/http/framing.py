@@ -40,8 +40,9 @@ MAX_HEAD_BYTES = 64 * 1024
 
 BAD_REQUEST = b"400 Bad Request"
 
-# They begin or end other parts of a URL: `evil.example@localhost` is read as either host.
-_NOT_IN_HOST = re.compile(rb"[@\\/?#]")
+# A name or an address, and a port. Other characters begin or end other parts of a URL, or are ignored by some
+# parsers: `evil.example@localhost` is read as either host.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
 class BadRequest(Exception):
@@ -214,7 +215,7 @@ class FramedRequests(HttpToolsProtocol):
             if name == b"host":
                 if host_at is not None:
                     raise BadRequest(BAD_REQUEST, "one Host header is required")
-                if _NOT_IN_HOST.search(value):
+                if not _HOST.fullmatch(value):
                     raise BadRequest(BAD_REQUEST, "the Host header is not a host and port")
                 host_at = index
             elif name == b"transfer-encoding":
@@ -237,7 +238,11 @@ class FramedRequests(HttpToolsProtocol):
             target = urlsplit(self.url)
         except ValueError as error:
             raise BadRequest(BAD_REQUEST, "the request target is not a URL") from error
-        if target.scheme not in {b"http", b"https"} or not target.netloc:
+        if (
+            target.scheme not in {b"http", b"https"}
+            or not target.netloc
+            or not _HOST.fullmatch(target.netloc)
+        ):
             raise BadRequest(BAD_REQUEST, "the request target is not a path")
         self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
         return target.netloc

@@ -173,3 +173,20 @@ async def test_a_statement_rejects_missing_and_unknown_values(database: Database
         for values in ({"one": 1}, {"one": 1, "third": 3}, {"one": 1, "other": 2, "third": 3}):
             with pytest.raises((TypeError, KeyError)):
                 await statement.fetch(connection, **values)
+
+
+async def test_a_connection_is_clean_after_a_cancellation_while_a_statement_is_prepared(database: Database):
+    """PostgreSQL has then begun a transaction that asyncpg does not know of."""
+    async with open_database(database.url, pool_size=1) as small:
+        for number in range(200):
+
+            async def prepare(number: int = number) -> None:
+                async with small.connection() as connection:
+                    await connection.fetch(f"SELECT {number}, count(*) FROM pg_class")
+
+            task = asyncio.create_task(prepare())
+            await asyncio.sleep(number % 20 / 10_000)
+            task.cancel()
+            await asyncio.wait([task])
+            async with small.snapshot() as connection:
+                assert await connection.fetchval("SELECT 1") == 1

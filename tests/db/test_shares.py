@@ -1,23 +1,32 @@
-"""The streams of one user use few connections at a time, and leave the others to everyone else."""
+"""The streams and requests of one user leave connections for other users."""
 
 import asyncio
 from uuid import uuid4
 
+import pytest
+
 from db.engine import Database, open_database
-from db.shares import CONNECTIONS, Shares
+from db.shares import REQUEST_CONNECTIONS, STREAM_CONNECTIONS, Shares
 from tests.conftest import PersonMaker
 
 
-async def test_the_streams_of_a_user_leave_connections_for_others(database: Database, person: PersonMaker):
+@pytest.mark.parametrize(
+    ("use", "connections"),
+    [("share_of", STREAM_CONNECTIONS), ("requests_of", REQUEST_CONNECTIONS)],
+    ids=["streams", "requests"],
+)
+async def test_a_user_leaves_connections_for_others(
+    database: Database, person: PersonMaker, use: str, connections: int
+):
     ada, grace = await person("ada"), await person("grace")
     reading = most = 0
     released = asyncio.Event()
-    async with open_database(database.url, pool_size=4) as small:
+    async with open_database(database.url, pool_size=connections + 2) as small:
 
         async def read(number: int) -> None:
             nonlocal reading, most
             kind = small.connection if number % 2 else small.snapshot
-            async with kind(share_of=ada.id):
+            async with kind(**{use: ada.id}):
                 reading += 1
                 most = max(most, reading)
                 await released.wait()
@@ -26,15 +35,15 @@ async def test_the_streams_of_a_user_leave_connections_for_others(database: Data
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             for number in range(20):
                 tasks.create_task(read(number))
-            async with small.snapshot(share_of=grace.id) as one, small.connection() as other:
-                # Ada's streams use what they may, before they are released.
+            async with small.snapshot(**{use: grace.id}) as one, small.connection() as other:
+                # Ada's tasks use what they may, before they are released.
                 assert [await each.fetchval("SELECT 1") for each in (one, other)] == [1, 1]
             released.set()
-    assert most == CONNECTIONS
+    assert most == connections
 
 
 async def test_a_share_is_forgotten_when_its_user_has_no_use_for_it():
-    shares = Shares()
+    shares = Shares(STREAM_CONNECTIONS)
     ada, grace = uuid4(), uuid4()
 
     async def use() -> None:

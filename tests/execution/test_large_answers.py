@@ -102,6 +102,20 @@ async def test_an_event_over_the_limit_becomes_an_error_and_the_stream_continues
     assert last["data"]["messageCreated"]["message"]["content"] == "small again"
 
 
+async def test_escaped_characters_in_events_count_as_their_escapes(small: httpx.AsyncClient):
+    """Also if the task that publishes the hint executes the event."""
+    ada, grace = await sign_in(small, "ada"), await sign_in(small, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    names = " ".join(f"a{number}: content" for number in range(40))
+    async with grace.streaming(
+        f"subscription {{ messageCreated {{ cursor message {{ {names} }} }} }}"
+    ) as stream:
+        await ada.sends("small", to=conversation)
+        assert codes(await stream.answer()) == []
+        await ada.sends("a" + "\x01" * 399, to=conversation)
+        assert codes(await stream.answer()) == ["TOO_COMPLEX"]
+
+
 async def test_a_subscription_whose_events_could_be_too_large_is_rejected(small: httpx.AsyncClient):
     ada = await sign_in(small, "ada")
     document = """subscription { messageCreated { message { conversation {

@@ -254,12 +254,27 @@ async def test_an_absolute_target_determines_path_and_host(server: Server):
 
 
 @pytest.mark.parametrize(
-    "host", [b"evil.example@localhost", b"evil.example\\@localhost", b"localhost/path", b"a?b"]
+    "host",
+    [
+        b"evil.example@localhost",
+        b"evil.example\\@localhost",
+        b"localhost/path",
+        b"a?b",
+        b"local\thost",
+        b"localhost:evil",
+        b"localhost,evil.example",
+        b"[::1%25evil.example]",
+    ],
 )
 async def test_a_host_with_other_parts_of_a_url_is_rejected(server: Server, host: bytes):
     [answer] = await exchanged(server.port, [NEXT.replace(b"Host: localhost", b"Host: " + host)])
     assert answer.status == 400
     assert b"not a host and port" in answer.body
+
+
+async def test_a_target_with_a_user_is_rejected(server: Server):
+    sent = b"GET http://evil.example@localhost/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert [answer.status for answer in await exchanged(server.port, [sent])] == [400]
 
 
 async def test_a_request_with_hundreds_of_headers_is_rejected(server: Server):
