@@ -21,9 +21,10 @@ PAGES := $(addprefix server/static/,$(addsuffix /index.html,messenger graphiql))
 help:
 	@echo "make run      install the dependencies and start the server; settings: MESSENGER_PORT=9000 make run, or .env"
 	@echo "make test     install the dependencies, and run all checks and tests"
+	@echo "make setup    install the dependencies and build the web pages"
 	@echo "make prepare  install what the tests need, to run single ones with pytest"
 	@echo "make coverage run the tests and print which lines they do not execute"
-	@echo "make faults   inject random faults for ten minutes; for longer: MINUTES=60 make faults"
+	@echo "make faults   inject random faults for ten minutes; for longer: make faults MINUTES=60"
 	@echo "make bench    compare the speed with other servers; for a short run: ARGS=--quick make bench"
 	@echo "make check    run only the checks"
 	@echo "make format   format the Python code"
@@ -65,11 +66,13 @@ CANNOT_INSTALL := The installation failed, see above. Check that PyPI (or pip's 
 # runs in a subshell, because a shell remembers where it found a command.
 NODE_FITS := command -v npm && node -e 'const [major, minor] = process.versions.node.split(".").map(Number); \
 	process.exit(major >= 26 || (major === 24 && minor >= 11) || (major === 22 && minor >= 18) ? 0 : 1)'
+NODE_MISSING := Node is missing. Install 22.18 or later, 24.11 or later, or 26 with npm or make PyPI reachable. \
+	Then run make again.
 WITH_NODE = export PATH="$(CURDIR)/$(BIN):$$PATH"
 .venv/node: requirements-node.txt .venv/made
 	@$(WITH_NODE); \
 	( $(NODE_FITS) ) >/dev/null 2>&1 || $(PIP) install --require-hashes -r requirements-node.txt \
-		$(call or_say,Node is missing. Install 22.18 or 24.11 with npm or make PyPI reachable. Then run make again.)
+		$(call or_say,$(NODE_MISSING))
 	@touch $@
 
 NPM_CI = npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null \

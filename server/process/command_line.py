@@ -168,7 +168,7 @@ def renew_epoch() -> None:
 def token(
     username: Annotated[str, typer.Argument(help="Username of an existing user (case-insensitive).")],
 ) -> None:
-    """Print a new access token for a user."""
+    """Open a session for an existing user and print its token."""
 
     async def sign_in(settings: Settings, database: Database) -> None:
         user = await _user_called(username, database)
