@@ -106,8 +106,9 @@ class Api:
         """Build the schema. Without `plans`, graphql-core executes all operations."""
         self._limits = limits or DocumentLimits()
         self.max_cost = self._limits.answer_fields
+        self._turns = Turns()
         self._bounds = Bounds(
-            max_bytes=self._limits.answer_bytes, max_errors=MAX_ERRORS, next_turn=Turns().wait
+            max_bytes=self._limits.answer_bytes, max_errors=MAX_ERRORS, next_turn=self._turns.wait
         )
         self._live = WeakValueDictionary[tuple[str, str | None, str], LiveOperation]()
         self._schema = _Schema(
@@ -125,6 +126,11 @@ class Api:
     def sdl(self) -> str:
         """Return the schema in the schema definition language, with a final newline."""
         return self._schema.as_str() + "\n"
+
+    async def wait_to_prepare(self, text: str) -> None:
+        """Wait until a document that is not cached may be prepared: one in each turn of the event loop."""
+        if not self._documents.has(text):
+            await self._turns.wait()
 
     def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
         """Return the parsed and validated document.

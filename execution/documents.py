@@ -125,6 +125,10 @@ class DocumentCache:
         self._documents: LRUCache[str, Document] = LRUCache(_CACHED_CHARS, getsizeof=_size)
         self._rejected: LRUCache[bytes, _Rejected] = LRUCache(_REJECTED_CHARS, getsizeof=_size_of_rejected)
 
+    def has(self, text: str) -> bool:
+        """Return whether the document is valid and cached, so that preparing it takes no time."""
+        return text in self._documents
+
     def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
         """Return the prepared document. Preparing one that is not cached is charged to the budget.
 
