@@ -218,8 +218,9 @@ class _Transaction:
 class _SingleStatement(_Transaction):
     """A statement that is its own transaction.
 
-    asyncpg prepares it without a Sync message, so PostgreSQL begins a transaction that a cancellation at this
-    moment leaves open, although asyncpg considers the connection idle.
+    asyncpg prepares it without a Sync message. If it is then cancelled, or an argument cannot be encoded,
+    PostgreSQL still has a transaction and its statement timeout, although asyncpg considers the connection
+    idle.
     """
 
     __slots__ = ()
@@ -233,7 +234,7 @@ class _SingleStatement(_Transaction):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, asyncpg.PostgresError):
+        if error is not None:
             await self._roll_back()
 
 

@@ -58,6 +58,8 @@ class Mail:
     """Something for a stream's process to do: send an answer, begin a subscription, or stop an operation."""
 
     operation_id: str
+    seq: int
+    """Tells this operation from earlier and later ones with the same ID."""
     state: State
     content: bytes
     """An encoded answer, or an encoded subscription; empty if the operation is to be stopped."""
@@ -160,6 +162,7 @@ _ADD_OPERATION = Statement(
         content=bindparam("content"),
     )
     .on_conflict_do_nothing()
+    .returning(stream_operations.c.seq)
 )
 
 
@@ -172,8 +175,8 @@ async def add_operation(
     *,
     most: int,
     most_bytes: int,
-) -> bool:
-    """Add an operation to the stream; False when its id is in use.
+) -> int | None:
+    """Add an operation to the stream and return its `seq`; None if its ID is in use.
 
     Raises:
         ReservationGone: the stream has ended.
@@ -188,28 +191,26 @@ async def add_operation(
         raise TooManyOperations
     if size["bytes"] >= most_bytes:
         raise MailboxFull
-    added = await _ADD_OPERATION.execute(
+    return await _ADD_OPERATION.fetchval(
         connection,
         reservation_id=reservation_id,
         operation_id=operation_id,
         state=state.value,
         content=content,
     )
-    return added > 0
 
 
-_is_that_operation = (stream_operations.c.reservation_id == bindparam("of_reservation")) & (
+_has_that_id = (stream_operations.c.reservation_id == bindparam("of_reservation")) & (
     stream_operations.c.operation_id == bindparam("of_operation")
 )
+_is_that_operation = _has_that_id & (stream_operations.c.seq == bindparam("of_seq"))
 _ANSWER = Statement(
     update(stream_operations)
     .where(_is_that_operation, stream_operations.c.state == State.EXECUTING.value)
     .values(state=literal(State.ANSWERED.value), content=bindparam("answer"))
 )
 _STOP = Statement(
-    update(stream_operations)
-    .where(_is_that_operation)
-    .values(state=literal(State.STOPPING.value), content=None)
+    update(stream_operations).where(_has_that_id).values(state=literal(State.STOPPING.value), content=None)
 )
 _REMOVE = Statement(delete(stream_operations).where(_is_that_operation))
 
@@ -226,10 +227,12 @@ async def has_room(connection: Connection, reservation_id: UUID, *, most_bytes: 
 
 
 async def answer_operation(
-    connection: Connection, reservation_id: UUID, operation_id: str, answer: str
+    connection: Connection, reservation_id: UUID, operation_id: str, seq: int, answer: str
 ) -> None:
-    """Put an answer into the mailbox; one whose operation has been stopped meanwhile goes nowhere."""
-    await _ANSWER.execute(connection, of_reservation=reservation_id, of_operation=operation_id, answer=answer)
+    """Put an answer into the mailbox; the answer of an operation that has been stopped is dropped."""
+    await _ANSWER.execute(
+        connection, of_reservation=reservation_id, of_operation=operation_id, of_seq=seq, answer=answer
+    )
 
 
 async def stop_operation(connection: Connection, reservation_id: UUID, operation_id: str) -> None:
@@ -237,9 +240,9 @@ async def stop_operation(connection: Connection, reservation_id: UUID, operation
     await _STOP.execute(connection, of_reservation=reservation_id, of_operation=operation_id)
 
 
-async def remove_operation(connection: Connection, reservation_id: UUID, operation_id: str) -> None:
-    """Forget an operation that is over, so that its id may be used again."""
-    await _REMOVE.execute(connection, of_reservation=reservation_id, of_operation=operation_id)
+async def remove_operation(connection: Connection, reservation_id: UUID, operation_id: str, seq: int) -> None:
+    """Forget an operation that is over, so that its ID may be used again."""
+    await _REMOVE.execute(connection, of_reservation=reservation_id, of_operation=operation_id, of_seq=seq)
 
 
 # A subscription's content is no longer needed once it has begun.
@@ -264,7 +267,7 @@ _TAKE = Statement(
             AND state = 'new'
         RETURNING seq, operation.operation_id, 'new' AS state, first.content
     )
-    SELECT operation_id, state, convert_to(coalesce(content, ''), 'UTF8') AS content,
+    SELECT operation_id, seq, state, convert_to(coalesce(content, ''), 'UTF8') AS content,
         (SELECT count(*) FROM waiting) > (SELECT count(*) FROM first) AS is_more
     FROM (SELECT * FROM taken UNION ALL SELECT * FROM begun) AS mail
     ORDER BY seq
@@ -287,7 +290,7 @@ async def take_mail(connection: Connection, reservation_id: UUID) -> TakenMail:
     Only the process that serves the stream does this.
     """
     rows = await _TAKE.fetch(connection, reservation_id=reservation_id)
-    mail = [Mail(row["operation_id"], State(row["state"]), row["content"]) for row in rows]
+    mail = [Mail(row["operation_id"], row["seq"], State(row["state"]), row["content"]) for row in rows]
     return TakenMail(mail, not any(row["is_more"] for row in rows))
 
 

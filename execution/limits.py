@@ -12,6 +12,9 @@ from graphql import (
     SelectionSetNode,
 )
 
+# Each error in an answer contains the aliases above it.
+_MAX_ALIAS_CHARS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
@@ -104,7 +107,12 @@ class _Measure:
                 inner = self._selection_size(selection.selection_set, level + 1)
                 depth = max(depth, inner.depth + 1)
                 fields += 1
-                aliases += selection.alias is not None
+                if selection.alias is not None:
+                    aliases += 1
+                    if len(selection.alias.value) > _MAX_ALIAS_CHARS:
+                        raise DocumentTooComplex(
+                            f"An alias has more than {_MAX_ALIAS_CHARS} characters. Choose a shorter one."
+                        )
             elif isinstance(selection, FragmentSpreadNode):
                 inner = self._fragment_size(selection.name.value)
                 depth = max(depth, inner.depth)

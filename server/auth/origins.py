@@ -15,7 +15,8 @@ _PROXY_HEADERS = frozenset(
     {
         "forwarded", "via", "x-real-ip", "x-client-ip", "client-ip", "x-cluster-client-ip",
         "x-original-forwarded-for", "true-client-ip", "cf-connecting-ip", "cf-ray", "fastly-client-ip",
-        "fly-client-ip", "x-azure-clientip", "x-appengine-user-ip",
+        "fly-client-ip", "x-azure-clientip", "x-appengine-user-ip", "cdn-loop", "x-original-host",
+        "x-envoy-external-address",
     }
 )  # fmt: skip
 
@@ -47,7 +48,7 @@ def is_of_this_machine(request: HTTPConnection) -> bool:
 
 
 def _is_of_proxy(header: str) -> bool:
-    return header in _PROXY_HEADERS or header.startswith("x-forwarded-")
+    return header in _PROXY_HEADERS or header.startswith("x-forwarded")
 
 
 def _parts(url: str) -> SplitResult:

@@ -213,8 +213,8 @@ class SingleConnections:
             accepted = AcceptedSubscription.of(graphql_request.operation, start)
             await self._add(reservation_id, operation_id, State.NEW, accepted.encode())
         else:
-            await self._add(reservation_id, operation_id, State.EXECUTING, None)
-            await self._answer(graphql_request, identity, reservation_id, operation_id)
+            seq = await self._add(reservation_id, operation_id, State.EXECUTING, None)
+            await self._answer(graphql_request, identity, reservation_id, operation_id, seq)
         self._broadcaster.wake(reservation_id)
         return Response(status_code=202)
 
@@ -223,11 +223,12 @@ class SingleConnections:
         async with Context(self._database, self._broadcaster, viewer=viewer) as context:
             return await inbox.inbox_cursor(context)
 
-    async def _add(self, reservation_id: UUID, operation_id: str, state: State, content: str | None) -> None:
+    async def _add(self, reservation_id: UUID, operation_id: str, state: State, content: str | None) -> int:
+        """Add the operation and return its `seq`."""
         most = self._settings.max_stream_operations
         try:
             async with self._database.transaction() as connection:
-                added = await reservations.add_operation(
+                seq = await reservations.add_operation(
                     connection,
                     reservation_id,
                     operation_id,
@@ -245,33 +246,43 @@ class SingleConnections:
             waiting = self._max_mailbox_bytes
             message = f"Answers of more than {waiting} bytes wait on the stream. Read them first."
             raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "1"}) from error
-        if not added:
+        if seq is None:
             message = f"The stream already has an operation with the ID {operation_id!r}. Use another ID."
             raise HttpRefusal(409, "BAD_USER_INPUT", message)
+        return seq
 
     async def _answer(
-        self, graphql_request: GraphQLRequest, identity: Identity, reservation_id: UUID, operation_id: str
+        self,
+        graphql_request: GraphQLRequest,
+        identity: Identity,
+        reservation_id: UUID,
+        operation_id: str,
+        seq: int,
     ) -> None:
         try:
             answer = await self._execution.answer(graphql_request, identity)
-            await self._store_answer(reservation_id, operation_id, encode_json(answer))
+            await self._store_answer(reservation_id, operation_id, seq, encode_json(answer))
         except BaseException:
             # The client sees the failure in the response to this request, and may use the ID again.
             async with self._database.connection() as connection:
-                await reservations.remove_operation(connection, reservation_id, operation_id)
+                await reservations.remove_operation(connection, reservation_id, operation_id, seq)
             raise
 
-    async def _store_answer(self, reservation_id: UUID, operation_id: str, answer: bytes) -> None:
+    async def _store_answer(self, reservation_id: UUID, operation_id: str, seq: int, answer: bytes) -> None:
         """Store an answer for the stream, or an error if the mailbox has no room for it."""
         if len(answer) <= _SMALL_ANSWER_BYTES:
             async with self._database.connection() as connection:
-                await reservations.answer_operation(connection, reservation_id, operation_id, answer.decode())
+                await reservations.answer_operation(
+                    connection, reservation_id, operation_id, seq, answer.decode()
+                )
             return
         most = self._max_mailbox_bytes
         async with self._database.transaction() as connection:
             if not await reservations.has_room(connection, reservation_id, most_bytes=most):
                 answer = encode_json(_discarded(most))
-            await reservations.answer_operation(connection, reservation_id, operation_id, answer.decode())
+            await reservations.answer_operation(
+                connection, reservation_id, operation_id, seq, answer.decode()
+            )
 
     async def _serve(self, stream: ReservedStream, reservation_id: UUID) -> None:
         if self._streams.closing:

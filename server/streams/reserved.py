@@ -140,11 +140,15 @@ class ReservedStream:
         """Tell the client that a subscription is over, after which it may use the ID again."""
         try:
             async with self._execution.database.connection(share_of=self._viewer_id) as connection:
-                await reservations.remove_operation(connection, self._reservation_id, mail.operation_id)
+                await reservations.remove_operation(
+                    connection, self._reservation_id, mail.operation_id, mail.seq
+                )
         except DatabaseUnavailable:
             stream.end(EndReason.UNAVAILABLE)
             return
-        self._subscriptions.pop(mail.operation_id, None)
+        # A later subscription may already have the same ID.
+        if self._subscriptions.get(mail.operation_id) is asyncio.current_task():
+            del self._subscriptions[mail.operation_id]
         await self._write(stream, operation_complete(mail.operation_id))
 
     async def _write(self, stream: OpenStream, event: bytes) -> None:

@@ -190,3 +190,12 @@ async def test_a_connection_is_clean_after_a_cancellation_while_a_statement_is_p
             await asyncio.wait([task])
             async with small.snapshot() as connection:
                 assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_connection_is_clean_after_an_argument_that_cannot_be_encoded(database: Database):
+    async with open_database(database.url, pool_size=1) as small:
+        with pytest.raises(DataError):
+            async with small.connection() as connection:
+                await connection.fetch("SELECT $1::int", 2**40)
+        async with small.snapshot() as connection:
+            assert await connection.fetchval("SELECT 1") == 1

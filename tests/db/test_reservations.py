@@ -26,18 +26,20 @@ async def adds(
     content: str | None = None,
     *,
     most_bytes: int = 10**9,
-) -> None:
+) -> int:
     state = State.EXECUTING if content is None else State.NEW
     async with database.transaction() as connection:
-        assert await reservations.add_operation(
+        seq = await reservations.add_operation(
             connection, reservation, operation, state, content, most=100, most_bytes=most_bytes
         )
+    assert seq is not None
+    return seq
 
 
 async def answers(database: Database, reservation: UUID, operation: str, answer: str) -> None:
-    await adds(database, reservation, operation)
+    seq = await adds(database, reservation, operation)
     async with database.connection() as connection:
-        await reservations.answer_operation(connection, reservation, operation, answer)
+        await reservations.answer_operation(connection, reservation, operation, seq, answer)
 
 
 async def takes_all(database: Database, reservation: UUID) -> list[list[Mail]]:
@@ -111,4 +113,26 @@ async def test_a_stopped_operation_leaves_no_content_behind(database: Database, 
     async with database.connection() as connection:
         await reservations.stop_operation(connection, reservation, "large")
     await adds(database, reservation, "next", most_bytes=1)
-    assert await takes_all(database, reservation) == [[Mail("large", State.STOPPING, b"")]]
+    [[mail]] = await takes_all(database, reservation)
+    assert (mail.operation_id, mail.state, mail.content) == ("large", State.STOPPING, b"")
+
+
+async def test_a_stopped_operation_does_not_answer_or_end_a_later_one_with_its_id(
+    database: Database, person: PersonMaker
+):
+    reservation = await reserved_by(database, (await person("ada")).id)
+    earlier = await adds(database, reservation, "same")
+    async with database.connection() as connection:
+        await reservations.stop_operation(connection, reservation, "same")
+    [[stopped]] = await takes_all(database, reservation)
+    assert (stopped.seq, stopped.state) == (earlier, State.STOPPING)
+    later = await adds(database, reservation, "same")
+    async with database.connection() as connection:
+        await reservations.answer_operation(connection, reservation, "same", earlier, "of the earlier one")
+        await reservations.remove_operation(connection, reservation, "same", earlier)
+    assert await takes_all(database, reservation) == [[]]
+    async with database.connection() as connection:
+        await reservations.answer_operation(connection, reservation, "same", later, "of the later one")
+    assert await takes_all(database, reservation) == [
+        [Mail("same", later, State.ANSWERED, b"of the later one")]
+    ]

@@ -188,6 +188,8 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: 
 
         third = Window(await context.new_page(), pair.origin)
         await third.goes_to("/profile")
+        # The list of sessions moves the button.
+        await expect(third.page.get_by_text("A Python program")).to_be_visible()
         await third.page.get_by_role("button", name="Sign out", exact=True).click()
         for tab in (third, other):
             await tab.is_at_the_sign_in()

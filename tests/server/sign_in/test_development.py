@@ -27,6 +27,8 @@ PASSED_ON = [
     {"forwarded": "for=127.0.0.1"},
     {"via": "1.1 proxy"},
     {"cf-connecting-ip": "127.0.0.1"},
+    {"x-forwarded": "for=127.0.0.1"},
+    {"cdn-loop": "proxy"},
 ]
 
 

@@ -202,9 +202,7 @@ async def test_without_allowed_origins_no_other_page_can_read_answers(http: http
     assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "[", "[::1", ""]
-)
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example", "[::2]", ""])
 async def test_an_unknown_host_name_cannot_sign_in(http: httpx.AsyncClient, host: str):
     """DNS rebinding: for the browser, the attacker's page and this server have the same origin."""
     headers = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
