@@ -14,7 +14,7 @@ _INBOXES = 50
 _ENTRIES = 200
 
 # Entries are deleted first. The rows of the inboxes, which senders need, are locked last and in the same
-# order as senders lock them. An inbox is trimmed up to its first entry that is not old, regardless of later
+# order as senders lock them. An inbox is trimmed up to its first recent entry, regardless of later
 # entries.
 _LOCK = Statement(text("SELECT pg_try_advisory_xact_lock(:key)"))
 _TRIM = Statement(

@@ -53,7 +53,7 @@ def database_for_command(settings: Settings, *, creates: bool) -> Generator[Data
     if settings.database_url is None:
         if not creates and not embedded.is_initialised(data_dir):
             raise EmbeddedPostgresError(
-                f"there is no database in {data_dir}. Run this command in the folder where the server runs,"
+                f"no database found in {data_dir}. Run this command in the folder where the server runs,"
                 " or with the server's MESSENGER_DATA_DIR or MESSENGER_DATABASE_URL. `messenger serve`"
                 " creates a database"
             )

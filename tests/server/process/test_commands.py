@@ -19,7 +19,7 @@ def test_a_command_in_a_folder_without_a_database_creates_none(tmp_path: Path, c
     done = run_command(tmp_path, *command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
-        f"messenger: there is no database in {tmp_path}/.messenger. Run this command in"
+        f"messenger: no database found in {tmp_path}/.messenger. Run this command in"
     )
     assert "MESSENGER_DATA_DIR or MESSENGER_DATABASE_URL" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -29,7 +29,7 @@ def test_a_command_in_a_folder_without_a_database_creates_none(tmp_path: Path, c
 def test_a_command_leaves_a_folder_without_a_database_as_it_is(tmp_path: Path):
     (tmp_path / "pictures").mkdir()
     done = run_command(tmp_path, "token", "john", data_dir="pictures")
-    assert done.stderr.startswith(f"messenger: there is no database in {tmp_path}/pictures. ")
+    assert done.stderr.startswith(f"messenger: no database found in {tmp_path}/pictures. ")
     assert list((tmp_path / "pictures").iterdir()) == []
 
 

@@ -121,5 +121,5 @@ async def test_a_stream_whose_client_stops_reading_ends_in_time_and_is_resumed_w
             later = await returned.contents(MESSAGES - len(seen))
     contents = [each["message"]["c0"] for each in seen] + later
     assert [int(content.rstrip(".")) for content in contents] == list(range(MESSAGES))
-    # An end that the server has decided on is no error.
+    # The server ends the stream on purpose and must not log an error.
     assert [line for line in impatient.log() if line["level"] in {"error", "critical"}] == []
