@@ -14,8 +14,7 @@ _INBOXES = 50
 _ENTRIES = 200
 
 # Entries are deleted first. The rows of the inboxes, which senders need, are locked last and in the same
-# order as senders lock them. An inbox is trimmed up to its first recent entry, regardless of later
-# entries.
+# order as senders lock them. An inbox is trimmed up to its first recent entry, even if later ones are older.
 _LOCK = Statement(text("SELECT pg_try_advisory_xact_lock(:key)"))
 _TRIM = Statement(
     text("""
