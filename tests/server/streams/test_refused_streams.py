@@ -32,6 +32,12 @@ HEAVY = """
 """
 
 
+_PAGE = "messages(last: 100) { edges { cursor node { id content createdAt mine readByOthers } } }"
+_PAGES = " ".join(f"a{number}: {_PAGE}" for number in range(4))
+# An event costs about 2,800 fields.
+HEAVIER = f"subscription {{ messageCreated {{ cursor message {{ content conversation {{ {_PAGES} }} }} }} }}"
+
+
 @pytest.fixture(scope="module")
 async def own_server(
     cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPathFactory
@@ -110,7 +116,11 @@ async def with_budget(
     cluster: Cluster, folder: Path, fields_a_minute: int
 ) -> AsyncGenerator[tuple[Person, Person, str]]:
     """Return two users of a server that allows each of them this many fields per minute."""
-    settings = {"rate_limits": "on", "cost_per_minute_per_user": str(fields_a_minute)}
+    settings = {
+        "rate_limits": "on",
+        "cost_per_minute_per_user": str(fields_a_minute),
+        "max_event_fields": "3000",
+    }
     with running_server(folder, database_url=cluster.url(), **settings) as server:
         async with two_people(server) as people:
             yield people
@@ -148,9 +158,9 @@ async def test_an_event_that_is_waiting_when_the_session_ends_is_not_skipped(
 async def test_a_stream_over_its_budget_ends_with_an_error_and_can_be_resumed(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
-    # An event would have to wait for more than ten seconds.
-    async with with_budget(cluster, tmp_path, 3000) as (ada, grace, conversation):
-        async with ada.streaming(HEAVY) as stream:
+    # An event would have to wait for more than ten seconds. A new document costs hundreds of fields.
+    async with with_budget(cluster, tmp_path, 12_000) as (ada, grace, conversation):
+        async with ada.streaming(HEAVIER) as stream:
             await uses_up(ada)
             await grace.sends("one", to=conversation)
             refusal = error_of(await stream.answer())
