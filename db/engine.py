@@ -53,7 +53,7 @@ class Database:
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
         self._stream_shares = Shares(STREAM_CONNECTIONS)
-        self._request_shares = Shares(REQUEST_CONNECTIONS)
+        self._request_shares = Shares(REQUEST_CONNECTIONS, wait_seconds=_ACQUIRE_SECONDS)
 
     @asynccontextmanager
     async def connection(

@@ -1,9 +1,11 @@
 """Shares of the connection pool, so that the events and requests of one user leave connections for others."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from uuid import UUID
 from weakref import WeakValueDictionary
+
+from db.outages import DatabaseUnavailable
 
 REQUEST_CONNECTIONS = 4
 """The number of connections that the requests of one user use at a time, of the ten in a pool."""
@@ -19,9 +21,13 @@ the ten in a pool, several users whose streams all wake at once still leave conn
 class Shares:
     """The shares of the users who use connections or wait for one."""
 
-    def __init__(self, connections: int) -> None:
-        """Let each user use this number of connections at a time."""
+    def __init__(self, connections: int, *, wait_seconds: float | None = None) -> None:
+        """Let each user use this number of connections at a time, and wait for so long at most.
+
+        Without a time limit, a wait ends with the blocks before it, whose connections have theirs.
+        """
         self._connections = connections
+        self._wait_seconds = wait_seconds
         # A share is forgotten as soon as no task uses it or waits for it.
         self._of = WeakValueDictionary[UUID, asyncio.Semaphore]()
 
@@ -29,13 +35,44 @@ class Shares:
         """Return the number of users with a share."""
         return len(self._of)
 
-    def of(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
-        """Return the user's share: its block runs in at most `connections` tasks at a time, in their order.
-
-        The wait for it has no time limit of its own: it ends with the blocks before it, whose connections
-        have theirs. A block must not wait for another share of the same user.
-        """
+    def of(self, user_id: UUID) -> "Share":
+        """Return the user's share."""
         share = self._of.get(user_id)
         if share is None:
             share = self._of[user_id] = asyncio.Semaphore(self._connections)
-        return share
+        return Share(share, self._wait_seconds)
+
+
+class Share:
+    """A user's share of the connections: its block runs in a few tasks at a time, in their order.
+
+    A block must not wait for another share of the same user.
+    """
+
+    __slots__ = ("_connections", "_wait_seconds")
+
+    def __init__(self, connections: asyncio.Semaphore, wait_seconds: float | None) -> None:
+        self._connections = connections
+        self._wait_seconds = wait_seconds
+
+    async def __aenter__(self) -> None:
+        """Wait for the tasks before this one.
+
+        Raises:
+            DatabaseUnavailable: they took too long.
+        """
+        if not self._connections.locked():
+            await self._connections.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._connections.acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                "the user's other requests use all connections of their share"
+            ) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connections.release()

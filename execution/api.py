@@ -30,6 +30,7 @@ from execution.budgets import BYTES_PER_FIELD, UNLIMITED, WORK_PER_SECOND, Budge
 from execution.documents import Document, DocumentCache, PreparedDocument
 from execution.limits import DocumentLimits, DocumentTooComplex
 from execution.operation import Preparation, PreparedOperation
+from execution.work_thread import WorkThread
 from plans import BoundOperation, Bounds, ChargeBytes, PlanResult, ResponseTooLarge, Turns
 from resolvers.context import Context
 from resolvers.errors import RateLimited, Refusal
@@ -37,6 +38,8 @@ from schema.date_time import DATE_TIME
 from schema.list_sizes import IntrospectionSizes
 from schema.root import Mutation, Query, Subscription
 
+# An operation of a document with more fields is planned in a thread.
+_FIELDS_PLANNED_AT_ONCE = 200
 # JSON escapes a control character, one byte in UTF-8, as six: \u0001.
 _MAX_ESCAPED_BYTES = 6
 
@@ -115,34 +118,30 @@ class Api:
             Query,
             Mutation,
             Subscription,
-            extensions=[partial(PreparedDocument, self.prepare)],
+            extensions=[partial(PreparedDocument, self._prepared_now)],
             execution_context_class=_Execution,
             config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
         )
         core = self._schema.core
         preparation = Preparation(core, IntrospectionSizes(core), plans=plans, hides_schema=not introspection)
-        self._documents = DocumentCache(self._limits, preparation)
+        self._thread = WorkThread()
+        self._documents = DocumentCache(self._limits, preparation, self._thread)
 
     def sdl(self) -> str:
         """Return the schema in the schema definition language, with a final newline."""
         return self._schema.as_str() + "\n"
 
-    async def wait_to_prepare(self, text: str) -> None:
-        """Wait until a document that is not cached may be prepared: one in each turn of the event loop."""
-        if not self._documents.has(text):
-            await self._turns.wait()
-
-    def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
-        """Return the parsed and validated document.
+    async def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
+        """Return the parsed and validated document. A thread prepares one that is not cached.
 
         Raises:
             DocumentMalformed: the text is not a GraphQL document.
             DocumentTooComplex: the document exceeds a limit.
             RateLimited: the document is not cached, and the budget is exhausted.
         """
-        return self._documents.prepare(text, budget)
+        return await self._documents.prepare(text, budget)
 
-    def operation(
+    async def operation(
         self,
         query: str,
         name: str | None,
@@ -156,14 +155,22 @@ class Api:
             DocumentMalformed: the text is not a GraphQL document.
             DocumentTooComplex: the document exceeds a limit.
             OperationUnknown: the document has no such operation, or several and `name` is None.
-            RateLimited: the document or its cost is not cached, and the budget is exhausted.
+            RateLimited: the document, its cost or its plan is not cached, and the budget is exhausted.
         """
-        document = self.prepare(query, budget)
+        document = await self.prepare(query, budget)
         prepared = document.operation(name)
-        cost = 0 if document.errors else prepared.cost(variables, budget)
+        cost = 0
+        if not document.errors:
+            cost = prepared.cost(variables, budget)
+            if document.fields > _FIELDS_PLANNED_AT_ONCE and not prepared.is_planned(variables):
+                async with self._thread.turn:
+                    await self._thread.run(partial(prepared.bind, variables), budget)
         # The text from the cache, so that many streams of one document share a single copy.
         declared = prepared.declared(variables)
         return Operation(document.text, name, prepared, document.errors, declared, request_id, cost)
+
+    def _prepared_now(self, text: str) -> Document:
+        return self._documents.prepare_now(text)
 
     def check_cost(self, operation: Operation) -> None:
         """Check that the operation with its variables is within the cost limit.

@@ -12,6 +12,10 @@ BYTES_PER_FIELD = 100
 """The number of bytes in an answer that count as one more field."""
 
 
+WORK_PER_STATEMENT = 40
+"""The number of fields that a statement of the database counts as."""
+
+
 class Budget(Protocol):
     """The budget of one user or one IP address."""
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from importlib import import_module
-from time import thread_time
 from typing import Any, TypeAlias
 
 from cachetools import LRUCache
@@ -25,9 +25,10 @@ from graphql import (
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.extensions import SchemaExtension
 
-from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
+from execution.budgets import UNLIMITED, Budget
 from execution.limits import DocumentLimits, DocumentTooComplex, check_document
 from execution.operation import Preparation, PreparedOperation
+from execution.work_thread import WorkThread
 
 _CACHED_CHARS = 1024 * 1024
 # A field of a plan or parsed document takes up to 2 kB of memory. A fragment counts once per spread.
@@ -43,8 +44,8 @@ _TOO_COMPLEX = {
     " Split it into several requests.",
     "Maximum introspection depth exceeded": "The introspection is nested too deeply. Request fewer levels.",
 }
-# Validation compares fields of one response name in pairs, and blocks the process meanwhile: for a second at
-# the library's own limit, for a fifth of a second at this one, which allows 130 fragments on one object.
+# Validation compares fields of one response name in pairs: it takes a second at the library's own limit, and
+# a fifth of a second at this one, which allows 130 fragments on one object.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 # Each error takes time, and a client fixes the first ones first.
 _MAX_VALIDATION_ERRORS = 20
@@ -107,8 +108,8 @@ class DocumentMalformed(Exception):
         self.error = error
 
 
-_Rejected: TypeAlias = "str | GraphQLError | Document"
-"""Why a document is not executed: the message of an exceeded limit, a syntax error, or validation errors."""
+_Prepared: TypeAlias = "str | GraphQLError | Document"
+"""A document, which may have validation errors; or the message of an exceeded limit, or a syntax error."""
 
 
 class DocumentCache:
@@ -117,20 +118,17 @@ class DocumentCache:
     For a rejected document it caches only the reason. With `hides_schema`, introspection is invalid.
     """
 
-    def __init__(self, limits: DocumentLimits, preparation: Preparation) -> None:
+    def __init__(self, limits: DocumentLimits, preparation: Preparation, thread: WorkThread) -> None:
         self._limits = limits
+        self._thread = thread
         self._preparation = preparation
         hides_schema = preparation.hides_schema
         self._rules = [*specified_rules, *([NoSchemaIntrospectionCustomRule] if hides_schema else [])]
         self._documents: LRUCache[str, Document] = LRUCache(_CACHED_CHARS, getsizeof=_size)
-        self._rejected: LRUCache[bytes, _Rejected] = LRUCache(_REJECTED_CHARS, getsizeof=_size_of_rejected)
+        self._rejected: LRUCache[bytes, _Prepared] = LRUCache(_REJECTED_CHARS, getsizeof=_size_of_rejected)
 
-    def has(self, text: str) -> bool:
-        """Return whether the document is valid and cached, so that preparing it takes no time."""
-        return text in self._documents
-
-    def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
-        """Return the prepared document. Preparing one that is not cached is charged to the budget.
+    async def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
+        """Return the prepared document. A thread prepares one that is not cached, charged to the budget.
 
         Raises:
             DocumentMalformed: the text is not a GraphQL document.
@@ -140,24 +138,33 @@ class DocumentCache:
         document = self._documents.get(text)
         if document is not None:
             return document
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        found: _Rejected | None = self._rejected.get(digest)
-        if found is None:
-            budget.check()
-            started = thread_time()
-            found = self._prepare(text)
-            budget.charge((thread_time() - started) * WORK_PER_SECOND)
-            if not isinstance(found, Document) or found.errors:
-                self._rejected[digest] = found
-            elif _size(found) <= _CACHED_CHARS // 16:
-                self._documents[text] = found
-        if isinstance(found, str):
-            raise DocumentTooComplex(found)
-        if isinstance(found, GraphQLError):
-            raise DocumentMalformed(found)
-        return found
+        digest = _digest(text)
+        prepared: _Prepared | None = self._rejected.get(digest)
+        if prepared is None:
+            async with self._thread.turn:
+                # Another request may have had the turn, and the same document.
+                prepared = self._documents.get(text) or self._rejected.get(digest)
+                if prepared is None:
+                    prepared = await self._thread.run(partial(self._prepared, text), budget)
+                    self._keep(text, digest, prepared)
+        return _accepted(prepared)
 
-    def _prepare(self, text: str) -> _Rejected:
+    def prepare_now(self, text: str) -> Document:
+        """Return the prepared document, and block until it is prepared.
+
+        Raises:
+            DocumentMalformed: the text is not a GraphQL document.
+            DocumentTooComplex: the document exceeds a limit.
+        """
+        return self._documents.get(text) or _accepted(self._prepared(text))
+
+    def _keep(self, text: str, digest: bytes, prepared: "_Prepared") -> None:
+        if not isinstance(prepared, Document) or prepared.errors:
+            self._rejected[digest] = prepared
+        elif _size(prepared) <= _CACHED_CHARS // 16:
+            self._documents[text] = prepared
+
+    def _prepared(self, text: str) -> _Prepared:
         try:
             return self._validated(text, self._parsed(text))
         except DocumentTooComplex as error:
@@ -169,7 +176,7 @@ class DocumentCache:
 
     def _parsed(self, text: str) -> DocumentNode:
         try:
-            return parse(text, max_tokens=self._limits.tokens)
+            node = parse(text, max_tokens=self._limits.tokens)
         except GraphQLSyntaxError as error:
             if "tokens. Parsing aborted" in error.message:
                 raise DocumentTooComplex(
@@ -179,6 +186,8 @@ class DocumentCache:
             if "nested too deeply" in error.message:
                 raise DocumentTooComplex(_NESTED_TOO_DEEPLY) from error
             raise
+        _unlink_tokens(node)
+        return node
 
     def _validated(self, text: str, node: DocumentNode) -> Document:
         fields = check_document(node, self._limits)
@@ -218,6 +227,26 @@ class DocumentCache:
         }
 
 
+def _unlink_tokens(document: DocumentNode) -> None:
+    """Break the links between a document's tokens, so that it is freed without the garbage collector."""
+    token = None if document.loc is None else document.loc.start_token
+    while token is not None:
+        following, token.prev, token.next = token.next, None, None
+        token = following
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _accepted(prepared: _Prepared) -> Document:
+    if isinstance(prepared, str):
+        raise DocumentTooComplex(prepared)
+    if isinstance(prepared, GraphQLError):
+        raise DocumentMalformed(prepared)
+    return prepared
+
+
 def _without_source(error: GraphQLError) -> GraphQLError:
     """Return a copy of the error that does not keep the document alive."""
     message = error.message
@@ -228,7 +257,7 @@ def _without_source(error: GraphQLError) -> GraphQLError:
     return copied
 
 
-def _size_of_rejected(rejected: _Rejected) -> int:
+def _size_of_rejected(rejected: _Prepared) -> int:
     if isinstance(rejected, str):
         return len(rejected)
     errors = rejected.errors if isinstance(rejected, Document) else [rejected]

@@ -119,6 +119,10 @@ class PreparedOperation:
         """Return the variables without the one that only sets the start of a subscription."""
         return {name: value for name, value in variables.items() if name != self._after_variable}
 
+    def is_planned(self, variables: Mapping[str, Any]) -> bool:
+        """Return whether `bind` has a plan for these variables, or knows that there is none."""
+        return self._is_planned and (self._plan is None or self._plan.has_shape(variables))
+
     def bind(self, variables: Mapping[str, Any]) -> BoundOperation | list[GraphQLError] | None:
         """Return the operation with these variables, or their errors.
 
@@ -126,16 +130,22 @@ class PreparedOperation:
         """
         try:
             if not self._is_planned:
+                self._plan = self._planned()
                 self._is_planned = True
-                self._plan = plan_operation(
-                    self._preparation.schema,
-                    self._document,
-                    self.node,
-                    hide_suggestions=self._preparation.hides_schema,
-                )
             return self._unplanned(variables) if self._plan is None else self._plan.bind(variables)
         except Unplannable:
             return self._unplanned(variables)
+
+    def _planned(self) -> OperationPlan | None:
+        try:
+            return plan_operation(
+                self._preparation.schema,
+                self._document,
+                self.node,
+                hide_suggestions=self._preparation.hides_schema,
+            )
+        except Unplannable:
+            return None
 
     def _unplanned(self, variables: Mapping[str, Any]) -> list[GraphQLError] | None:
         """Return the errors in the variables if graphql-core's own messages would reveal the schema."""

@@ -5,7 +5,7 @@
 # pyright: reportUnknownParameterType=false
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 from graphql import (
@@ -46,7 +46,8 @@ class Completion:
     ) -> None:
         """Plan objects with `plan_object`, called once per type when the type first occurs."""
         self._selected = selected
-        self._plan_object = cache(plan_object)
+        self._plan_new_object = plan_object
+        self._planned_objects: dict[str, PlanObject] = {}
 
     def of(self, kind: GraphQLOutputType) -> Complete:
         """Return the function that completes a value of this type."""
@@ -69,6 +70,12 @@ class Completion:
         if found is None or hasattr(found, "__await__"):
             return None, self.of(kind)
         return found, self._plan_object(cast(GraphQLObjectType, named))
+
+    def _plan_object(self, kind: GraphQLObjectType) -> PlanObject:
+        found = self._planned_objects.get(kind.name)
+        if found is None:
+            found = self._planned_objects[kind.name] = self._plan_new_object(kind)
+        return found
 
     def _non_null(self, complete: Complete) -> Complete:
         selected = self._selected
@@ -129,48 +136,63 @@ class Completion:
         return found
 
     def _list(self, item_type: GraphQLOutputType) -> Complete:
-        selected, complete, nullable = self._selected, self.of(item_type), not is_non_null_type(item_type)
-        exact_class, complete_exact = self.exact(item_type)
+        return _ListCompletion(self._selected, item_type, self).complete
 
-        def complete_list(run: Run, value: Any, place: Place) -> Any:
-            if value is None or value is Undefined:
-                return None
-            if isinstance(value, Exception):
-                raise value
-            response: list[Any] = []
-            if isinstance(value, AsyncIterable):
-                items = cast("AsyncIterable[Any]", value)
-                run.wait_for(_collected(items), complete_list, selected.nodes, place)
-                return response
-            if not is_iterable(value):
-                raise GraphQLError(
-                    "Expected Iterable, but did not find one for field"
-                    f" '{selected.parent.name}.{selected.name}'."
-                )
-            complete_items(run, iter(cast("Iterable[Any]", value)), response, place)
+
+class _ListCompletion:
+    """The completion of a list's items.
+
+    It is no closure, because one that refers to itself would leave its plan to the garbage collector.
+    """
+
+    __slots__ = ("_complete_exact", "_complete_item", "_exact_class", "_nullable", "_selected")
+
+    def __init__(self, selected: SelectedField, item_type: GraphQLOutputType, items: Completion) -> None:
+        self._selected = selected
+        self._nullable = not is_non_null_type(item_type)
+        self._complete_item = items.of(item_type)
+        self._exact_class, self._complete_exact = items.exact(item_type)
+
+    def complete(self, run: Run, value: Any, place: Place) -> Any:
+        """Complete a list."""
+        if value is None or value is Undefined:
+            return None
+        if isinstance(value, Exception):
+            raise value
+        response: list[Any] = []
+        if isinstance(value, AsyncIterable):
+            items = cast("AsyncIterable[Any]", value)
+            run.wait_for(_collected(items), self.complete, self._selected.nodes, place)
             return response
+        if not is_iterable(value):
+            raise GraphQLError(
+                "Expected Iterable, but did not find one for field"
+                f" '{self._selected.parent.name}.{self._selected.name}'."
+            )
+        self._complete_items(run, iter(cast("Iterable[Any]", value)), response, place)
+        return response
 
-        def complete_items(run: Run, items: Iterator[Any], response: list[Any], place: Place) -> None:
-            for item in items:
-                item_place = (place, len(response), response, nullable)
-                response.append(None)
-                try:
-                    if type(item) is exact_class:
-                        response[-1] = complete_exact(run, item, item_place)
-                    elif is_awaitable(item):
-                        run.wait_for(item, complete, selected.nodes, item_place)
-                    else:
-                        response[-1] = complete(run, item, item_place)
-                except Exception as error:
-                    locate = partial(located_error, error, selected.nodes, path_of(item_place))
-                    if not nullable:
-                        raise locate() from error
-                    run.fail(locate, item_place)
-                if run.work >= run.pauses_at:
-                    run.postpone(partial(complete_items, run, items, response, place), place)
-                    return
-
-        return complete_list
+    def _complete_items(self, run: Run, items: Iterator[Any], response: list[Any], place: Place) -> None:
+        complete, nodes, nullable = self._complete_item, self._selected.nodes, self._nullable
+        exact_class, complete_exact = self._exact_class, self._complete_exact
+        for item in items:
+            item_place = (place, len(response), response, nullable)
+            response.append(None)
+            try:
+                if type(item) is exact_class:
+                    response[-1] = complete_exact(run, item, item_place)
+                elif is_awaitable(item):
+                    run.wait_for(item, complete, nodes, item_place)
+                else:
+                    response[-1] = complete(run, item, item_place)
+            except Exception as error:
+                locate = partial(located_error, error, nodes, path_of(item_place))
+                if not nullable:
+                    raise locate() from error
+                run.fail(locate, item_place)
+            if run.work >= run.pauses_at:
+                run.postpone(partial(self._complete_items, run, items, response, place), place)
+                return
 
 
 async def _collected(items: AsyncIterable[Any]) -> list[Any]:

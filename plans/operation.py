@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Any, cast
 
 from graphql import (
@@ -99,6 +100,7 @@ class OperationPlan:
         self._variables = Variables(schema, operation, hide_suggestions=hide_suggestions)
         self._deciding = _deciding_variables(operation, self._fragments)
         self._shapes: dict[tuple[Any, ...], _Shape] = {}
+        self._changing_shapes = Lock()
         if not self._deciding:
             self._shape(VariableValues({}, {}))
 
@@ -106,6 +108,13 @@ class OperationPlan:
     def shape_count(self) -> int:
         """The number of cached combinations of skipped and included selections."""
         return len(self._shapes)
+
+    def has_shape(self, variables: Mapping[str, Any]) -> bool:
+        """Return whether `bind` plans nothing for these variables."""
+        if not self._deciding:
+            return True
+        values = self._variables.values(variables)
+        return isinstance(values, list) or self._key(values) in self._shapes
 
     def bind(self, variables: Mapping[str, Any]) -> "BoundOperation | list[GraphQLError]":
         """Return the operation with these variables, or the errors in them.
@@ -120,17 +129,19 @@ class OperationPlan:
 
     def _shape(self, variables: VariableValues) -> _Shape:
         """Return the cached shape for the variables that `@skip` and `@include` use, or plan it."""
-        key = tuple(variables.coerced.get(name) for name in self._deciding)
+        key = self._key(variables)
         found = self._shapes.get(key)
         if found is None:
-            if len(self._shapes) >= _MAX_SHAPES:
-                # The least recently used one.
-                del self._shapes[next(iter(self._shapes))]
             found = self._planned_shape(variables)
-        else:
-            del self._shapes[key]
-        self._shapes[key] = found
+            with self._changing_shapes:
+                if len(self._shapes) >= _MAX_SHAPES:
+                    # The oldest one.
+                    del self._shapes[next(iter(self._shapes))]
+                self._shapes[key] = found
         return found
+
+    def _key(self, variables: VariableValues) -> tuple[Any, ...]:
+        return tuple(variables.coerced.get(name) for name in self._deciding)
 
     def _planned_shape(self, variables: VariableValues) -> _Shape:
         selections = Selections(self._schema, self.operation, self._fragments, variables)

@@ -1,6 +1,6 @@
 """The context of a request: the viewer, a consistent snapshot of the database, and loaders."""
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -64,6 +64,10 @@ async def _no_limit(user_id: UUID, /) -> None:
     """Accept any number of messages."""
 
 
+def _count_nothing() -> None:
+    """Do not count the statements."""
+
+
 @dataclass(slots=True)
 class Context:
     """The state of a request, which is used with `async with`.
@@ -87,6 +91,8 @@ class Context:
     """The request's session, if any."""
     sessions_ended: SessionsEnded = _ignore_ended_sessions
     count_message: MessageLimit = _no_limit
+    count_statement: Callable[[], None] = _count_nothing
+    """Called before each statement of the database."""
     selection: Selection = UNKNOWN
     is_over: bool = False
     """Whether the request has ended. Further reads are cancelled."""
@@ -100,6 +106,7 @@ class Context:
             ended=self.is_over,
             share_of=self._share_of,
             requests_of=self._requests_of,
+            count_statement=self.count_statement,
         )
 
     @property
@@ -165,6 +172,7 @@ class Context:
             AccountGone: the viewer has been deleted.
         """
         await self.refresh()
+        self.count_statement()
         with rejecting_outages():
             async with self.database.connection(
                 share_of=self._share_of, requests_of=self._requests_of
@@ -180,6 +188,7 @@ class Context:
             AccountGone: the viewer has been deleted.
         """
         await self.refresh()
+        self.count_statement()
         with rejecting_outages():
             async with self.database.transaction(requests_of=self._requests_of) as connection:
                 yield connection
@@ -191,6 +200,7 @@ class Context:
             Unavailable: the database does not respond. It is then unknown whether the message is stored.
         """
         await self.refresh()
+        self.count_statement()
         with rejecting_outages():
             return await self.database.deliveries.deliver(message)
 

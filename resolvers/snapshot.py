@@ -1,7 +1,7 @@
 """A request's snapshot of the database."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from uuid import UUID
 
@@ -21,6 +21,7 @@ class Snapshot:
 
     __slots__ = (
         "_connection",
+        "_count_statement",
         "_database",
         "_ended",
         "_lock",
@@ -38,15 +39,17 @@ class Snapshot:
         ended: bool,
         share_of: UUID | None = None,
         requests_of: UUID | None = None,
+        count_statement: Callable[[], None],
     ) -> None:
         """Do not connect yet. With `waits`, retry until the database responds.
 
         The connection is from the share of the streams of the user `share_of`, or of the requests of the user
-        `requests_of`.
+        `requests_of`. `count_statement` is called for each read.
         """
         self._database = database
         self._share_of = share_of
         self._requests_of = requests_of
+        self._count_statement = count_statement
         self._waits = waits
         self._ended = ended
         self._lock = asyncio.Lock()
@@ -65,6 +68,7 @@ class Snapshot:
         async with self._lock:
             if self._ended:
                 raise asyncio.CancelledError
+            self._count_statement()
             if self._connection is None:
                 self._connection = await self._open()
             try:

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from server.config.complaints import complaint_about
+from server.config.env_file import unreadable_line
 from server.config.mistyped import mistyped_settings
 from server.config.settings import PREFIX, Settings
 
@@ -20,6 +21,11 @@ def load_settings(**flags: Any) -> Settings:
         SettingsError: a setting is wrong or missing. The message is one line.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    line = unreadable_line()
+    if line is not None:
+        raise SettingsError(
+            f"line {line} of .env cannot be read: write NAME=value, in quotes that are closed"
+        )
     for name, meant in mistyped_settings():
         raise SettingsError(f"{name} is not a setting. Did you mean {meant}?")
     try:

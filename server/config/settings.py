@@ -210,8 +210,8 @@ class Settings(BaseSettings):
         1_000_000,
         ge=1,
         description="Maximum number of fields executed per minute for one user, including events, counted"
-        " in each process. Parsing a long request, and validating and planning a new document, count as 100"
-        " fields per millisecond.",
+        " in each process. A statement of the database counts as 40 fields. Parsing a long request, and"
+        " validating and planning a new document, count as 100 fields per millisecond.",
     )
     cost_per_minute_per_address: int = Field(
         1_000_000,

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from db.engine import Database
 from db.records import User
 from execution.answers import Answer, codes, refusal
 from execution.api import Api, LiveOperation, Operation
-from execution.budgets import Budget
+from execution.budgets import WORK_PER_STATEMENT, Budget
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
 from server.auth.authentication import Identity
@@ -43,6 +43,7 @@ class Execution:
             session_id=identity.session.id if identity.session else None,
             sessions_ended=self.sessions_ended,
             count_message=self.count_message,
+            count_statement=partial(graphql_request.budget.charge, WORK_PER_STATEMENT),
         ) as context:
             answer = await self.api.execute(graphql_request.operation, context, graphql_request.budget)
         if graphql_request.tells_cost:
@@ -73,6 +74,7 @@ class Execution:
             stream=stream,
             last_event_id=last_event_id,
             start=start,
+            count_statement=partial(budget.charge, WORK_PER_STATEMENT),
         ) as context:
             answers = self.api.stream(operation, context, budget)
             async with aclosing(answers):

@@ -89,8 +89,7 @@ async def read_graphql_request(
         query = trusted.document(
             _checked(given, "query", str), _checked(given, "documentId", str), extensions
         )
-        await api.wait_to_prepare(query)
-        operation = api.operation(query, operation_name, variables, request.state.request_id, budget)
+        operation = await api.operation(query, operation_name, variables, request.state.request_id, budget)
         api.check_cost(operation)
     except PersistedQueriesUnsupported as error:
         coded = GraphQLError(error.message, extensions={"code": error.code})

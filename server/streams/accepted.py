@@ -37,10 +37,10 @@ class AcceptedSubscription:
         query, name, variables, request_id, start = json.loads(content)
         return cls(query, name, variables, request_id, start)
 
-    def operation(self, api: Api, budget: Budget) -> Operation:
+    async def operation(self, api: Api, budget: Budget) -> Operation:
         """Return its operation.
 
         Raises:
             RateLimited: its document is not cached, and the budget is exhausted.
         """
-        return api.operation(self.query, self.name, self.variables, self.request_id, budget)
+        return await api.operation(self.query, self.name, self.variables, self.request_id, budget)

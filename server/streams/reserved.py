@@ -128,7 +128,7 @@ class ReservedStream:
             mail.operation_id,
             self._execution,
             self._identity,
-            accepted.operation(self._execution.api, self._budget),
+            await accepted.operation(self._execution.api, self._budget),
             self._response,
             write=partial(self._write, stream),
             budget=self._budget,

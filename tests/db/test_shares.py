@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from db.engine import Database, open_database
+from db.engine import Database, DatabaseUnavailable, open_database
 from db.shares import REQUEST_CONNECTIONS, STREAM_CONNECTIONS, Shares
 from tests.conftest import PersonMaker
 
@@ -20,7 +20,7 @@ async def test_a_user_leaves_connections_for_others(
 ):
     ada, grace = await person("ada"), await person("grace")
     reading = most = 0
-    released = asyncio.Event()
+    released, full = asyncio.Event(), asyncio.Event()
     async with open_database(database.url, pool_size=connections + 2) as small:
 
         async def read(number: int) -> None:
@@ -29,6 +29,8 @@ async def test_a_user_leaves_connections_for_others(
             async with kind(**{use: ada.id}):
                 reading += 1
                 most = max(most, reading)
+                if reading == connections:
+                    full.set()
                 await released.wait()
                 reading -= 1
 
@@ -36,8 +38,8 @@ async def test_a_user_leaves_connections_for_others(
             for number in range(20):
                 tasks.create_task(read(number))
             async with small.snapshot(**{use: grace.id}) as one, small.connection() as other:
-                # Ada's tasks use what they may, before they are released.
                 assert [await each.fetchval("SELECT 1") for each in (one, other)] == [1, 1]
+            await full.wait()
             released.set()
     assert most == connections
 
@@ -61,3 +63,13 @@ async def test_a_share_is_forgotten_when_its_user_has_no_use_for_it():
     assert len(shares) == 0
     async with asyncio.timeout(20), shares.of(ada), shares.of(ada):
         assert len(shares) == 1
+
+
+async def test_a_request_waits_for_a_limited_time_and_leaves_the_queue():
+    shares, ada = Shares(1, wait_seconds=0.05), uuid4()
+    async with shares.of(ada):
+        with pytest.raises(DatabaseUnavailable):
+            async with shares.of(ada):
+                raise AssertionError("two tasks use one connection")
+    async with asyncio.timeout(20), shares.of(ada):
+        pass

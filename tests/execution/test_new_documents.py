@@ -1,8 +1,15 @@
 """Documents that the server has not seen before."""
 
 import asyncio
+from itertools import count
 
+import pytest
+
+from execution.api import Api
+from execution.budgets import WORK_PER_SECOND
+from execution.limits import DocumentTooComplex
 from tests.conftest import SignIn
+from tests.support.budgets import RecordingBudget
 from tests.support.clients import http_client
 from tests.support.serving import Server
 
@@ -28,3 +35,58 @@ async def test_others_are_served_while_many_new_documents_are_prepared(server: S
         await first.wait()
         await ada.asks("{ viewer { id } }")
         assert prepared < 60
+
+
+async def turns_until(task: "asyncio.Task[object]") -> int:
+    """Return how often the event loop got a turn before the task was done."""
+    for turns in count():
+        if task.done():
+            return turns
+        # Without waiting, this loop would leave the thread hardly any time.
+        await asyncio.sleep(0.001)
+    raise AssertionError
+
+
+EQUAL_FIELDS = "{ " + "viewer { id } " * 200 + "}"
+TOO_MANY_EQUAL_FIELDS = "{ " + "viewer { id } " * 1200 + "}"
+MANY_FIELDS = (
+    "{ " + " ".join(f"a{n}: conversations {{ nodes {{ id unreadCount }} }}" for n in range(90)) + "}"
+)
+
+
+async def test_the_event_loop_goes_on_while_a_document_is_validated():
+    preparing = asyncio.create_task(Api().prepare(EQUAL_FIELDS))
+    assert await turns_until(preparing) > 5
+    assert not preparing.result().errors
+
+
+async def test_the_event_loop_goes_on_while_a_document_is_found_too_complex():
+    preparing = asyncio.create_task(Api().prepare(TOO_MANY_EQUAL_FIELDS))
+    assert await turns_until(preparing) > 5
+    with pytest.raises(DocumentTooComplex):
+        preparing.result()
+
+
+async def test_the_event_loop_goes_on_while_an_operation_is_planned():
+    """Each combination of skipped and included fields has a plan of its own."""
+    api = Api()
+    fields = " ".join(f"a{n}: conversations {{ edges {{ node {{ id unreadCount }} }} }}" for n in range(90))
+    document = (
+        f"query ($all: Boolean!) {{ ...All @include(if: $all) ...All }} fragment All on Query {{ {fields} }}"
+    )
+    await api.operation(document, None, {"all": True}, "request")
+    planning = asyncio.create_task(api.operation(document, None, {"all": False}, "request"))
+    assert await turns_until(planning) > 3
+    started = asyncio.create_task(api.operation(document, None, {"all": False}, "request"))
+    assert await turns_until(started) == 1, "the plan is not cached"
+
+
+async def test_whoever_cancels_a_request_is_charged_for_its_document():
+    budget = RecordingBudget()
+    preparing = asyncio.create_task(Api().prepare(EQUAL_FIELDS, budget))
+    async with asyncio.timeout(10):
+        await budget.checked.wait()
+    preparing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await preparing
+    assert budget.drawn > WORK_PER_SECOND / 100

@@ -54,7 +54,7 @@ async def test_a_page_of_conversations_takes_three_statements_at_any_size(noted:
     viewer = await user_with_conversations(database, count)
     statements.clear()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await API.execute(API.operation(CONVERSATIONS, None, {}, "a request"), context)
+        answer = await API.execute(await API.operation(CONVERSATIONS, None, {}, "a request"), context)
     assert "errors" not in answer
     # The page with its last messages, its participants, and the messages' authors.
     assert len(statements) == 3, statements
@@ -81,7 +81,7 @@ async def test_a_field_of_a_list_takes_one_statement_and_no_transaction(
     monkeypatch.setattr(Database, "snapshot", None)
     statements.clear()
     async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await API.execute(API.operation(SHOWN_BY_A_LIST, None, {}, "a request"), context)
+        answer = await API.execute(await API.operation(SHOWN_BY_A_LIST, None, {}, "a request"), context)
     assert "errors" not in answer
     assert len(statements) == 1, statements
 
@@ -102,7 +102,7 @@ async def test_queries_with_several_statements_read_from_one_snapshot(
     viewer = await user_with_conversations(database, 3)
     monkeypatch.setattr(Database, "connection", None)
     async with Context(database, Broadcaster(), viewer=viewer) as context:
-        answer = await API.execute(API.operation(query, None, {}, "a request"), context)
+        answer = await API.execute(await API.operation(query, None, {}, "a request"), context)
     assert "errors" not in answer
 
 
@@ -162,7 +162,7 @@ async def test_a_page_of_messages_takes_as_many_statements_as_one_message(noted:
         statements.clear()
         async with Context(database, Broadcaster(), viewer=viewer) as context:
             variables = {"id": conversation, "last": last}
-            answer = await API.execute(API.operation(query, None, variables, "a request"), context)
+            answer = await API.execute(await API.operation(query, None, variables, "a request"), context)
         assert "errors" not in answer
         costs.append(len(statements))
     # The conversation, its messages, their authors, the read marks, and the viewer's keys.

@@ -52,7 +52,7 @@ class Both:
     async def answer(self, document: Document) -> Answer:
         async with Context(self._database, Broadcaster(), viewer=self._viewer) as context:
             return await API.execute(
-                API.operation(document.text, None, document.variables, "a request"), context
+                await API.operation(document.text, None, document.variables, "a request"), context
             )
 
 
@@ -64,12 +64,12 @@ def errors_of(answer: Answer) -> list[str]:
     return sorted(json.dumps(error, sort_keys=True) for error in answer.get("errors", ()))
 
 
-def executable(random: Random, operation: str = "query", **more: Any) -> Document:
+async def executable(random: Random, operation: str = "query", **more: Any) -> Document:
     """Return a document that is valid, within the limits, and executed by a plan."""
     while True:
         document = document_from(random, SCHEMA, operation, **more)
         with suppress(DocumentTooComplex):
-            prepared = API.prepare(document.text)
+            prepared = await API.prepare(document.text)
             if not prepared.errors and prepared.operation(None).bind(document.variables) is not None:
                 return document
 
@@ -111,7 +111,7 @@ async def test_queries_have_the_same_answer_with_and_without_a_plan(
     both = Both(database, await user_of(database, known["username"][0]), monkeypatch)
     failed = 0
     for seed in range(150):
-        answer = await both.agree_on(executable(Random(seed), values=known))
+        answer = await both.agree_on(await executable(Random(seed), values=known))
         failed += "errors" in answer
     assert 10 < failed < 140, "nearly all of them fail, or none: nothing much is compared"
 
@@ -121,7 +121,7 @@ async def test_unauthenticated_queries_have_the_same_answer_with_and_without_a_p
 ):
     both = Both(database, None, monkeypatch)
     for seed in range(30):
-        await both.agree_on(executable(Random(seed), values=known))
+        await both.agree_on(await executable(Random(seed), values=known))
 
 
 async def test_repeatable_mutations_have_the_same_answer_with_and_without_a_plan(
@@ -132,7 +132,7 @@ async def test_repeatable_mutations_have_the_same_answer_with_and_without_a_plan
     repeatable = {"createMessage", "readMessages", "createConversation", "endSession"}
     compared = 0
     for seed in range(80):
-        document = executable(Random(seed), "mutation", only=repeatable, values=known)
+        document = await executable(Random(seed), "mutation", only=repeatable, values=known)
         keys = len(re.findall(r"""idempotencyKey'?: ["']""", f"{document.text} {document.variables}"))
         if document.text.count("createMessage") <= keys:
             compared += 1

@@ -68,3 +68,11 @@ async def test_json_has_at_most_ten_thousand_objects_and_arrays(http: httpx.Asyn
         response = await http.post("/graphql", json=body)
         assert response.status_code == status, response.text
     assert "more than 10000 opening brackets" in refused(response, 400)
+
+
+async def test_json_has_at_most_ten_thousand_commas(http: httpx.AsyncClient):
+    for count, status in ((9_000, 200), (11_000, 400)):
+        body = {"query": "{ __typename }", "variables": {"unused": [0] * count}}
+        response = await http.post("/graphql", json=body)
+        assert response.status_code == status, response.text
+    assert "more than 10000 commas" in refused(response, 400)

@@ -52,7 +52,9 @@ async def test_a_subscription_retains_nothing_of_its_executed_events(database: D
     ada = await person("ada")
     broadcaster = Broadcaster()
     api = Api()
-    operation = api.operation("subscription { messageCreated { message { content } } }", None, {}, "request")
+    operation = await api.operation(
+        "subscription { messageCreated { message { content } } }", None, {}, "request"
+    )
     stream = NoStream()
     counts: list[int] = []
     async with (
