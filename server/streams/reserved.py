@@ -85,7 +85,7 @@ class ReservedStream:
     async def _read_mail(self, mailbox: Subscriber, stream: OpenStream, tasks: asyncio.TaskGroup) -> None:
         """Process mail as it comes, without end."""
         while True:
-            taken = await self._take_mail()
+            taken = await self._take_mail(stream)
             for mail in taken.mail:
                 if mail.state is State.NEW:
                     running = tasks.create_task(self._run(mail, stream))
@@ -100,14 +100,23 @@ class ReservedStream:
             if taken.is_all:
                 await mailbox.next()
 
-    async def _take_mail(self) -> TakenMail:
-        backoff = Backoff()
-        while True:
+    async def _take_mail(self, stream: OpenStream) -> TakenMail:
+        """Take the first mail, as soon as the database responds.
+
+        If it is unknown whether mail was taken, end the stream, which cancels this task. The client then
+        reserves another stream, and sends its operations again.
+        """
+        backoff, is_sent = Backoff(), False
+        while not is_sent:
             try:
                 async with self._execution.database.connection(share_of=self._viewer_id) as connection:
+                    is_sent = True
                     return await reservations.take_mail(connection, self._reservation_id)
             except DatabaseUnavailable:
-                await backoff.wait()
+                if not is_sent:
+                    await backoff.wait()
+        stream.end(EndReason.UNAVAILABLE)
+        return await asyncio.get_running_loop().create_future()
 
     async def _run(self, mail: Mail, stream: OpenStream) -> None:
         """Send a subscription's events until it is over or stopped."""

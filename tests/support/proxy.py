@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
 class Proxy:
-    """Forwards connections to the server."""
+    """Forwards connections to the server, which listens on a port or a Unix socket."""
 
-    server_port: int
+    server: int | Path
     url: str = ""
     passed_on: bytearray = field(default_factory=bytearray)
     """What went through to clients."""
@@ -49,7 +50,10 @@ class Proxy:
         if self._turned_away:
             await self._reject(self._turned_away, reader, writer)
             return
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", self.server_port)
+        if isinstance(self.server, Path):
+            from_server, to_server = await asyncio.open_unix_connection(self.server)
+        else:
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", self.server)
         both = {writer, to_server}
         self._connections |= both
         try:
@@ -97,9 +101,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_before(server_port: int) -> AsyncGenerator[Proxy]:
+async def proxy_before(server: int | Path) -> AsyncGenerator[Proxy]:
     """Listen on a free port in front of the server while the block runs."""
-    proxy = Proxy(server_port)
+    proxy = Proxy(server)
     listening = await asyncio.start_server(proxy.connect, "127.0.0.1", 0)
     async with listening:
         host, port = listening.sockets[0].getsockname()
