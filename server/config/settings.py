@@ -210,7 +210,7 @@ class Settings(BaseSettings):
         1_000_000,
         ge=1,
         description="Maximum number of fields executed per minute for one user, including events, counted"
-        " in each process. A statement of the database counts as 40 fields. Parsing a long request, and"
+        " in each process. A database statement counts as 40 fields. Parsing a long request, and"
         " validating and planning a new document, count as 100 fields per millisecond.",
     )
     cost_per_minute_per_address: int = Field(
