@@ -163,7 +163,7 @@ class Api:
         if not document.errors:
             cost = prepared.cost(variables, budget)
             if document.fields > _FIELDS_PLANNED_AT_ONCE and not prepared.is_planned(variables):
-                async with self._thread.turn:
+                async with self._thread.turn_of(budget):
                     await self._thread.run(partial(prepared.bind, variables), budget)
         # The text from the cache, so that many streams of one document share a single copy.
         declared = prepared.declared(variables)

@@ -141,7 +141,7 @@ class DocumentCache:
         digest = _digest(text)
         prepared: _Prepared | None = self._rejected.get(digest)
         if prepared is None:
-            async with self._thread.turn:
+            async with self._thread.turn_of(budget):
                 # Another request may have had the turn, and the same document.
                 prepared = self._documents.get(text) or self._rejected.get(digest)
                 if prepared is None:
@@ -175,6 +175,12 @@ class DocumentCache:
             return _without_source(error)
 
     def _parsed(self, text: str) -> DocumentNode:
+        # To locate an error takes as long as to find the lines before it.
+        if text.count("\n") + text.count("\r") > self._limits.tokens:
+            raise DocumentTooComplex(
+                f"The document has more than {self._limits.tokens} lines. Join some, or split it into several"
+                " requests."
+            )
         try:
             node = parse(text, max_tokens=self._limits.tokens)
         except GraphQLSyntaxError as error:

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from time import thread_time
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from execution.budgets import WORK_PER_SECOND, Budget
 
@@ -19,9 +21,20 @@ class WorkThread:
     """Runs one computation at a time, so that the event loop has at least half of the process's time."""
 
     def __init__(self) -> None:
-        self.turn = asyncio.Lock()
-        """Held by whoever computes something. Callers get it in the order in which they asked for it."""
+        self._turn = asyncio.Lock()
+        self._turns_of = WeakKeyDictionary[Budget, asyncio.Lock]()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="work")
+
+    @asynccontextmanager
+    async def turn_of(self, budget: Budget) -> AsyncGenerator[None]:
+        """Run the block when it is its turn: the owners of budgets take turns, however many of each wait.
+
+        Raises:
+            RateLimited: the budget is exhausted.
+        """
+        budget.check()
+        async with self._turns_of.setdefault(budget, asyncio.Lock()), self._turn:
+            yield
 
     async def run(self, compute: Callable[[], _Result], budget: Budget) -> _Result:
         """Return the result of `compute`, and charge the budget with the processor time that it took.

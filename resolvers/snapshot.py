@@ -77,6 +77,9 @@ class Snapshot:
                 # They take time to enter, and few readers fail.
                 with rejecting_outages(), naming_outages():
                     raise
+            finally:
+                if self._ended:
+                    await self._release()
 
     async def _open(self) -> Connection:
         backoff = None
@@ -98,12 +101,15 @@ class Snapshot:
         if self._connection is None and not self._lock.locked():
             return
         async with self._lock:
-            opened, self._opened = self._opened, None
-            self._connection = None
-            if opened is not None:
-                # If the connection is lost now, what was read remains valid.
-                with suppress(DatabaseUnavailable):
-                    await opened.__aexit__(None, None, None)
+            await self._release()
+
+    async def _release(self) -> None:
+        opened, self._opened = self._opened, None
+        self._connection = None
+        if opened is not None:
+            # If the connection is lost now, what was read remains valid.
+            with suppress(DatabaseUnavailable):
+                await opened.__aexit__(None, None, None)
 
     async def end(self) -> None:
         """Release the connection, and cancel all later readers."""

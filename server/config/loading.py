@@ -21,7 +21,12 @@ def load_settings(**flags: Any) -> Settings:
         SettingsError: a setting is wrong or missing. The message is one line.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    line = unreadable_line()
+    try:
+        line = unreadable_line()
+    except OSError as error:
+        raise SettingsError(f".env cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(".env cannot be read: it is not UTF-8") from error
     if line is not None:
         raise SettingsError(
             f"line {line} of .env cannot be read: write NAME=value, in quotes that are closed"

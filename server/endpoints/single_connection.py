@@ -10,6 +10,8 @@ process that serves the stream reads its operations from there when the broadcas
 import asyncio
 import secrets
 import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
@@ -19,12 +21,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Send
 
 from db import reservations
-from db.engine import DatabaseUnavailable
+from db.engine import Connection, Database, DatabaseUnavailable
 from db.ids import new_id
 from db.records import User
 from db.reservations import State
 from db.users import UserGone
 from execution.answers import Answer, encode_json, invalid
+from execution.budgets import WORK_PER_STATEMENT, Budget
 from resolvers import inbox
 from resolvers.content import is_storable
 from resolvers.context import Context
@@ -92,16 +95,21 @@ class SingleConnections:
             HttpRefusal: among others 404, the reservation does not exist, has ended or is another user's.
         """
         identity = await self._authenticator.of(request)
-        viewer = identity.user
+        address = address_of(request)
+        caller = None
+        if identity.user is not None:
+            caller = _Caller(
+                identity, identity.user, self._budgets.of(identity.user.id, address), self._database
+            )
         if request.method == "PUT":
-            if viewer is None:
+            if caller is None:
                 raise unauthenticated(identity.refused or "Sign in to reserve a stream.")
-            return await self._reserve(request, viewer)
-        reservation_id = None if viewer is None else await self._find(request, viewer)
-        if viewer is None or reservation_id is None:
+            return await self._reserve(request, caller)
+        reservation_id = None if caller is None else await self._find(request, caller)
+        if caller is None or reservation_id is None:
             raise HttpRefusal(404, "NOT_FOUND", "The stream does not exist. Reserve one with PUT.")
         if request.method == "DELETE":
-            return await self._stop(request, reservation_id)
+            return await self._stop(request, caller, reservation_id)
         if request.method not in {"GET", "POST"}:
             # Opening the stream uses up the reservation, which HEAD must not do.
             allowed = {"allow": "GET, POST, PUT, DELETE"}
@@ -114,18 +122,17 @@ class SingleConnections:
                 write_timeout_seconds=self._settings.write_timeout_seconds,
                 more_headers=cookie_renewal(request.scope),
             )
-            address = address_of(request)
             stream = ReservedStream(
                 self._execution,
                 identity,
                 reservation_id,
                 response,
-                budget=self._budgets.of(viewer.id, address),
+                budget=caller.budget,
                 streams=self._streams,
                 address=address,
             )
-            return await self._serve(stream, reservation_id)
-        return await self._accept(request, identity, viewer, reservation_id)
+            return await self._serve(stream, caller, reservation_id)
+        return await self._accept(request, caller, reservation_id)
 
     async def keep(self, every_seconds: float = 2) -> None:
         """Mark this process as alive, look for operations whose wake-up was lost, and sweep, until cancelled.
@@ -158,20 +165,20 @@ class SingleConnections:
                         self._served[reservation_id].end()
             await asyncio.sleep(every_seconds)
 
-    async def _reserve(self, request: Request, viewer: User) -> Response:
+    async def _reserve(self, request: Request, caller: "_Caller") -> Response:
         if best_match(accept_of(request), ["text/plain"]) is None:
             raise HttpRefusal(
                 406, "BAD_USER_INPUT", "A reservation is answered with its token. Send `Accept: text/plain`."
             )
-        if _token_of(request) is not None and await self._find(request, viewer) is not None:
+        if _token_of(request) is not None and await self._find(request, caller) is not None:
             raise HttpRefusal(
                 409, "BAD_USER_INPUT", "The stream is already reserved. Send PUT without its token."
             )
         token = secrets.token_urlsafe(32)
         most = self._settings.max_reservations
         try:
-            async with self._database.transaction() as connection:
-                made = await reservations.create(connection, _hash(token), viewer.id, most=most)
+            async with caller.transaction() as connection:
+                made = await reservations.create(connection, _hash(token), caller.viewer.id, most=most)
         except UserGone as error:
             raise unauthenticated(str(AccountGone())) from error
         if made is None:
@@ -179,21 +186,19 @@ class SingleConnections:
             raise HttpRefusal(429, "RATE_LIMITED", message, {"retry-after": "60"})
         return PlainTextResponse(token, 201, {"cache-control": "no-store"})
 
-    async def _find(self, request: Request, viewer: User) -> UUID | None:
+    async def _find(self, request: Request, caller: "_Caller") -> UUID | None:
         token_hash = _hash(_token_of(request) or "")
-        async with self._database.connection() as connection:
-            return await reservations.find(connection, token_hash, viewer.id)
+        async with caller.connection() as connection:
+            return await reservations.find(connection, token_hash, caller.viewer.id)
 
-    async def _stop(self, request: Request, reservation_id: UUID) -> Response:
+    async def _stop(self, request: Request, caller: "_Caller", reservation_id: UUID) -> Response:
         operation_id = _checked_operation_id(request.query_params.get("operationId"))
-        async with self._database.connection() as connection:
+        async with caller.connection() as connection:
             await reservations.stop_operation(connection, reservation_id, operation_id)
         self._broadcaster.wake(reservation_id)
         return Response(status_code=200)
 
-    async def _accept(
-        self, request: Request, identity: Identity, viewer: User, reservation_id: UUID
-    ) -> Response:
+    async def _accept(self, request: Request, caller: "_Caller", reservation_id: UUID) -> Response:
         """Hand a subscription to the process that serves the stream, and execute anything else here."""
         try:
             graphql_request = await read_graphql_request(
@@ -201,7 +206,7 @@ class SingleConnections:
                 self._execution.api,
                 self._execution.trusted,
                 self._body_limits,
-                self._budgets.of(viewer.id, address_of(request)),
+                caller.budget,
             )
         except NothingToExecute as error:
             return json_response(invalid([error.error]), 400)
@@ -209,25 +214,37 @@ class SingleConnections:
             return json_response(invalid(graphql_request.errors), 400)
         operation_id = _checked_operation_id(graphql_request.operation_id)
         if graphql_request.is_subscription:
-            start = await self._end_of_inbox(viewer)
+            start = await self._end_of_inbox(caller)
             accepted = AcceptedSubscription.of(graphql_request.operation, start)
-            await self._add(reservation_id, operation_id, State.NEW, accepted.encode())
+            await self._add(caller, reservation_id, operation_id, State.NEW, accepted.encode())
         else:
-            seq = await self._add(reservation_id, operation_id, State.EXECUTING, None)
-            await self._answer(graphql_request, identity, reservation_id, operation_id, seq)
+            seq = await self._add(caller, reservation_id, operation_id, State.EXECUTING, None)
+            await self._answer(graphql_request, caller, reservation_id, operation_id, seq)
         self._broadcaster.wake(reservation_id)
         return Response(status_code=202)
 
-    async def _end_of_inbox(self, viewer: User) -> str:
+    async def _end_of_inbox(self, caller: "_Caller") -> str:
         """Return the cursor of the inbox's end, so that messages sent after the 202 are delivered."""
-        async with Context(self._database, self._broadcaster, viewer=viewer) as context:
+        async with Context(
+            self._database,
+            self._broadcaster,
+            viewer=caller.viewer,
+            count_statement=caller.charge_statement,
+        ) as context:
             return await inbox.inbox_cursor(context)
 
-    async def _add(self, reservation_id: UUID, operation_id: str, state: State, content: str | None) -> int:
+    async def _add(
+        self,
+        caller: "_Caller",
+        reservation_id: UUID,
+        operation_id: str,
+        state: State,
+        content: str | None,
+    ) -> int:
         """Add the operation and return its `seq`."""
         most = self._settings.max_stream_operations
         try:
-            async with self._database.transaction() as connection:
+            async with caller.transaction() as connection:
                 seq = await reservations.add_operation(
                     connection,
                     reservation_id,
@@ -254,41 +271,43 @@ class SingleConnections:
     async def _answer(
         self,
         graphql_request: GraphQLRequest,
-        identity: Identity,
+        caller: "_Caller",
         reservation_id: UUID,
         operation_id: str,
         seq: int,
     ) -> None:
         try:
-            answer = await self._execution.answer(graphql_request, identity)
-            await self._store_answer(reservation_id, operation_id, seq, encode_json(answer))
+            answer = await self._execution.answer(graphql_request, caller.identity)
+            await self._store_answer(caller, reservation_id, operation_id, seq, encode_json(answer))
         except BaseException:
             # The client sees the failure in the response to this request, and may use the ID again.
-            async with self._database.connection() as connection:
+            async with caller.connection() as connection:
                 await reservations.remove_operation(connection, reservation_id, operation_id, seq)
             raise
 
-    async def _store_answer(self, reservation_id: UUID, operation_id: str, seq: int, answer: bytes) -> None:
+    async def _store_answer(
+        self, caller: "_Caller", reservation_id: UUID, operation_id: str, seq: int, answer: bytes
+    ) -> None:
         """Store an answer for the stream, or an error if the mailbox has no room for it."""
         if len(answer) <= _SMALL_ANSWER_BYTES:
-            async with self._database.connection() as connection:
+            async with caller.connection() as connection:
                 await reservations.answer_operation(
                     connection, reservation_id, operation_id, seq, answer.decode()
                 )
             return
         most = self._max_mailbox_bytes
-        async with self._database.transaction() as connection:
+        async with caller.transaction() as connection:
             if not await reservations.has_room(connection, reservation_id, most_bytes=most):
                 answer = encode_json(_discarded(most))
             await reservations.answer_operation(
                 connection, reservation_id, operation_id, seq, answer.decode()
             )
 
-    async def _serve(self, stream: ReservedStream, reservation_id: UUID) -> None:
+    async def _serve(self, stream: ReservedStream, caller: "_Caller", reservation_id: UUID) -> None:
         if self._streams.closing:
             raise cannot_answer_now()
         stream.check_room()
-        async with self._database.transaction() as connection:
+        async with caller.transaction() as connection:
             await reservations.note_alive(connection, self._process_id)
             claimed = await reservations.claim(connection, reservation_id, self._process_id)
         if not claimed:
@@ -306,6 +325,30 @@ class SingleConnections:
                 await reservations.release(connection, reservation_id)
         except DatabaseUnavailable as error:
             log.warning("reservation not released", error=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """The user who sent a request, whose share of the connections and whose budget its statements use."""
+
+    identity: Identity
+    viewer: User
+    budget: Budget
+    database: Database
+
+    def charge_statement(self) -> None:
+        """Charge the budget with a statement."""
+        self.budget.charge(WORK_PER_STATEMENT)
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a connection for a single statement, as `Database.connection` does."""
+        self.charge_statement()
+        return self.database.connection(requests_of=self.viewer.id)
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a transaction, as `Database.transaction` does."""
+        self.charge_statement()
+        return self.database.transaction(requests_of=self.viewer.id)
 
 
 def _discarded(most_bytes: int) -> Answer:

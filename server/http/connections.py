@@ -33,11 +33,12 @@ class _Corked:
     def write_now(self, data: bytes) -> None:
         """Write immediately, after what is still buffered here."""
         data, self._written = self._written + data, b""
-        self._transport.write(data)
+        # A client that has gone in the meantime gets nothing.
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def _uncork(self) -> None:
-        # A client that has gone in the meantime gets nothing.
-        if self._written and not self._transport.is_closing():
+        if self._written:
             self.write_now(b"")
 
     def close(self) -> None:

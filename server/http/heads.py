@@ -18,6 +18,7 @@ MAX_HEADERS = 200
 MAX_URL_BYTES = 16 * 1024
 MAX_PATH_BYTES = 2048
 MAX_PARAMETERS = 100
+MAX_PIPELINED = 100
 
 # So many bytes hold about two thousand headers, which take a millisecond to parse.
 _PIECE_BYTES = 8 * 1024
@@ -95,6 +96,11 @@ class BoundedHeads(FramedRequests):
             return
         super().data_received(data)
         if self._stopped or self.transport.is_closing():
+            return
+        if len(self.pipeline) > MAX_PIPELINED:
+            self.reject(
+                b"429 Too Many Requests", f"more than {MAX_PIPELINED} requests wait for their answers"
+            )
             return
         if self._in_head:
             if len(self.headers) > MAX_HEADERS:

@@ -26,7 +26,7 @@ _MAX_WAIT_SECONDS = 10
 class TokenBucket:
     """The budget of one user or address."""
 
-    __slots__ = ("_capacity", "_left", "_owner", "_per_second", "_refilled_at")
+    __slots__ = ("__weakref__", "_capacity", "_left", "_owner", "_per_second", "_refilled_at")
 
     def __init__(self, per_minute: int, owner: str) -> None:
         """Start full; `owner` is the beginning of error messages, such as `You have`."""

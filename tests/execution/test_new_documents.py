@@ -90,3 +90,28 @@ async def test_whoever_cancels_a_request_is_charged_for_its_document():
     with pytest.raises(asyncio.CancelledError):
         await preparing
     assert budget.drawn > WORK_PER_SECOND / 100
+
+
+async def test_owners_of_budgets_take_turns_however_many_documents_each_has():
+    api, one, other = Api(), RecordingBudget(), RecordingBudget()
+    done: list[str] = []
+
+    async def prepare(number: int, budget: RecordingBudget, owner: str) -> None:
+        await api.prepare(f"query Q{number} {EQUAL_FIELDS}", budget)
+        done.append(owner)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(10):
+            tasks.create_task(prepare(number, one, "one"))
+        await one.checked.wait()
+        tasks.create_task(prepare(10, other, "other"))
+    assert done.index("other") <= 2, done
+
+
+async def test_a_document_has_at_most_as_many_lines_as_tokens():
+    """Each error is located by its line, and the lines before it are counted for that."""
+    fields = " ".join(f"a{number}: nothing" for number in range(100))
+    assert (await Api().prepare("\n" * 4000 + f"{{ {fields} }}")).errors
+    for line_end in ("\n", "\r"):
+        with pytest.raises(DocumentTooComplex, match="more than 5000 lines"):
+            await Api().prepare(line_end * 5001 + f"{{ {fields} }}")

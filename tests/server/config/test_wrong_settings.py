@@ -118,10 +118,17 @@ def test_a_mistyped_name_is_reported_with_the_right_one(
     assert complaint() == f"{name.upper()} is not a setting. Did you mean {meant}?"
 
 
-@pytest.mark.parametrize("line", ["MESSENGER PORT=9000", "MESSENGER_PORT='9000", "nothing = 'a' 'b'"])
+@pytest.mark.parametrize(
+    "line", ["MESSENGER PORT=9000", "MESSENGER_PORT='9000", "nothing = 'a' 'b'", "MESSENGER_RATE_LIMITS"]
+)
 def test_a_line_that_cannot_be_read_is_reported(line: str, elsewhere: Path):
     (elsewhere / ".env").write_text(f"MESSENGER_WORKERS=1\n\n# comment\n\n{line}\nMESSENGER_HOST=127.0.0.1\n")
     assert complaint() == "line 5 of .env cannot be read: write NAME=value, in quotes that are closed"
+
+
+def test_a_file_that_is_not_utf_8_is_reported(elsewhere: Path):
+    (elsewhere / ".env").write_bytes(b"MESSENGER_WORKERS=1\n# caf\xe9\n")
+    assert complaint() == ".env cannot be read: it is not UTF-8"
 
 
 def test_names_of_other_programs_and_versions_are_allowed_and_listed(

@@ -76,3 +76,12 @@ async def test_json_has_at_most_ten_thousand_commas(http: httpx.AsyncClient):
         response = await http.post("/graphql", json=body)
         assert response.status_code == status, response.text
     assert "more than 10000 commas" in refused(response, 400)
+
+
+async def test_at_most_a_hundred_requests_wait_for_the_answer_of_another(server: Server):
+    answers = await exchanged(server.port, [NEXT * 50 + LAST])
+    assert [answer.status for answer in answers] == [200] * 51
+    answers = await exchanged(server.port, [NEXT * 2000])
+    statuses = [answer.status for answer in answers]
+    assert statuses == [200] * (len(statuses) - 1) + [429]
+    assert len(statuses) < 1000

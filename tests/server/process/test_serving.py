@@ -61,13 +61,18 @@ async def test_shutdown_does_not_wait_longer_than_configured_for_requests(
 ):
     limits = {"shutdown_seconds": "1", "read_timeout_seconds": "300"}
     with installed_server(tmp_path, database_url=cluster.url(), **limits) as server:
-        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
         writer.write(b"Content-Length: 100\r\n\r\n{")
         in_progress = "messenger_http_requests_in_progress"
         await eventually(lambda: server.metric(in_progress) == 2)
         server.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(server.process.wait, 30) == 0
+        async with asyncio.timeout(10):
+            answered = await reader.read()
+        assert answered.startswith(b"HTTP/1.1 503 ") and b'"UNAVAILABLE"' in answered, answered
+        errors = [line["event"] for line in server.log() if line["level"] == "error"]
+        assert errors == ["Cancel 1 running task(s), timeout graceful shutdown exceeded"]
         writer.close()
 
 

@@ -40,3 +40,23 @@ async def test_other_users_are_served_while_the_streams_of_one_wait_for_the_data
                 async with asyncio.timeout(12):
                     for _ in range(3):
                         assert (await grace.asks("{ viewer { username } }"))["viewer"]["username"]
+
+
+async def test_other_users_are_served_while_the_reservations_of_one_wait_for_the_database(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    settings = {"database_url": cluster.url(), "database_pool_size": "6"}
+    with running_server(tmp_path, **settings) as server:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as http:
+            ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+            async with tables(database) as connection, asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+                await connection.execute(text("LOCK TABLE reservations IN ACCESS EXCLUSIVE MODE"))
+                reserving = [tasks.create_task(http.put("/graphql", headers=ada.headers)) for _ in range(60)]
+                # A statement waits for two seconds for a lock. If all six connections waited, 60
+                # reservations would take twenty seconds.
+                async with asyncio.timeout(12):
+                    for _ in range(3):
+                        assert (await grace.asks("{ viewer { username } }"))["viewer"]["username"]
+                for each in reserving:
+                    each.cancel()
