@@ -10,36 +10,49 @@ SESSION = """
 DELIVER = """
     WITH conversation AS (
         UPDATE conversations SET last_seq = last_seq + 1
-        WHERE id = $1 AND EXISTS (SELECT FROM participants WHERE conversation_id = $1 AND user_id = $2)
+        WHERE id = $1 AND EXISTS (
+            SELECT FROM participants JOIN inboxes ON inboxes.user_id = participants.user_id
+            WHERE participants.conversation_id = $1 AND participants.user_id = $2)
         RETURNING id, last_seq
     ), message AS (
         INSERT INTO messages (id, conversation_id, seq, author_id, content)
         SELECT $3, id, last_seq, $2, $4 FROM conversation
-        RETURNING id, conversation_id, seq, author_id, content, created_at
+        RETURNING id, conversation_id, seq, author_id, content, created_at, version, edited_at, deleted_at
     ), locked AS (
         SELECT inboxes.user_id, message.id AS message_id, message.conversation_id, message.seq
         FROM message
         JOIN participants ON participants.conversation_id = message.conversation_id
         JOIN inboxes ON inboxes.user_id = participants.user_id
+        WHERE (SELECT set_config('messenger.counts', 'on', true)) = 'on'
         ORDER BY inboxes.user_id
         FOR UPDATE OF inboxes
+    ), counted AS (
+        SELECT locked.*, participants.unread_count AS unread_before,
+               CASE WHEN locked.user_id = $2 THEN 0 ELSE participants.unread_count + 1 END AS unread_after
+        FROM locked JOIN participants ON participants.conversation_id = locked.conversation_id
+                                     AND participants.user_id = locked.user_id
+        FOR NO KEY UPDATE OF participants
     ), advanced AS (
-        UPDATE inboxes SET last_position = inboxes.last_position + 1
-        FROM locked WHERE inboxes.user_id = locked.user_id
+        UPDATE inboxes SET last_position = inboxes.last_position + 1,
+            unread_messages = unread_messages + unread_after - unread_before,
+            unread_conversations = unread_conversations
+                + CAST(unread_after > 0 AS integer) - CAST(unread_before > 0 AS integer)
+        FROM counted WHERE inboxes.user_id = counted.user_id
         RETURNING inboxes.user_id, inboxes.last_position,
-                  locked.message_id, locked.conversation_id, locked.seq
+                  counted.message_id, counted.conversation_id, counted.seq, counted.unread_after
     ), entries AS (
         INSERT INTO inbox_entries (user_id, position, message_id)
         SELECT user_id, last_position, message_id FROM advanced
     ), marks AS (
-        UPDATE participants SET last_position = advanced.last_position,
+        UPDATE participants SET last_position = advanced.last_position, unread_count = advanced.unread_after,
             read_seq = CASE WHEN participants.user_id = $2 THEN advanced.seq ELSE read_seq END
         FROM advanced
         WHERE participants.conversation_id = advanced.conversation_id
           AND participants.user_id = advanced.user_id
     )
     SELECT message.id, message.conversation_id, message.seq, message.author_id, message.content,
-           message.created_at, advanced.user_id, advanced.last_position
+           message.created_at, message.version, message.edited_at, message.deleted_at,
+           advanced.user_id, advanced.last_position
     FROM message JOIN advanced ON advanced.message_id = message.id
 """
 

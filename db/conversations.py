@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from asyncpg import ForeignKeyViolationError
-from sqlalchemy import BigInteger, bindparam, func, select, text, update
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects import postgresql
 
 from db.columns import Columns
@@ -155,7 +155,12 @@ async def recent(
 
 
 _PARTICIPANTS_OF = Statement(
-    select(participants.c.conversation_id, participants.c.read_seq, *USER.of(users))
+    select(
+        participants.c.conversation_id,
+        participants.c.read_seq,
+        participants.c.joined_at,
+        *USER.of(users),
+    )
     .join(users)
     .where(participants.c.conversation_id == func.any(uuids("ids")))
     .order_by(participants.c.joined_at, participants.c.user_id)
@@ -166,19 +171,25 @@ async def participants_of(connection: Connection, ids: Sequence[UUID]) -> Sequen
     """Return all participants of the conversations, ordered by the time they joined and their ID."""
     rows = await _PARTICIPANTS_OF.fetch(connection, ids=ids)
     user = USER.reader(rows)
-    return [Participant(row["conversation_id"], user(row), row["read_seq"]) for row in rows]
+    return [Participant(row["conversation_id"], user(row), row["read_seq"], row["joined_at"]) for row in rows]
 
 
+# The inbox is locked first, as by everything that appends to it (see `db.appending`): a trigger on
+# participants counts what is unread, and changes the inbox's totals. The setting asks it to.
 _MARK_READ = Statement(
-    update(participants)
-    .where(
-        participants.c.conversation_id == bindparam("of_conversation"),
-        participants.c.user_id == bindparam("of_user"),
+    text("""
+    WITH inbox AS (
+        SELECT user_id FROM inboxes
+        WHERE user_id = :user_id AND (SELECT set_config('messenger.counts', 'off', true)) = 'off'
+        FOR UPDATE
     )
-    .values(read_seq=func.greatest(participants.c.read_seq, bindparam("seq", type_=BigInteger)))
+    UPDATE participants SET read_seq = greatest(participants.read_seq, CAST(:seq AS bigint))
+    FROM inbox
+    WHERE participants.conversation_id = :conversation_id AND participants.user_id = inbox.user_id
+""")
 )
 
 
 async def mark_read(connection: Connection, conversation_id: UUID, user_id: UUID, seq: int) -> None:
     """Record that the user has read up to message `seq`. The mark never moves back."""
-    await _MARK_READ.execute(connection, of_conversation=conversation_id, of_user=user_id, seq=seq)
+    await _MARK_READ.execute(connection, conversation_id=conversation_id, user_id=user_id, seq=seq)

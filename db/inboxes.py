@@ -1,4 +1,4 @@
-"""The inbox: a durable, ordered log of the messages of each user."""
+"""The inbox: a durable, ordered log of what reaches each user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 from sqlalchemy import bindparam, func, select, text, update
 
+from db.appending import ENTRIES_OF_MESSAGES, Counting, appending
+from db.entries import MESSAGE_CREATED, Appended, InboxEntry, InboxPage
 from db.ids import new_id
 from db.messages import MESSAGE
-from db.records import InboxEntry, InboxPage, InboxState, Message
+from db.records import InboxState, Message, UnreadTotals
 from db.statements import Connection, Statement, uuids
 from db.tables import inbox_epoch, inboxes
 from db.users import UserGone
@@ -41,6 +43,20 @@ class Delivered:
     message: Message
     positions: Mapping[UUID, int]
 
+    @property
+    def appended(self) -> Appended:
+        """The message as an entry."""
+        message = self.message
+        return Appended(
+            MESSAGE_CREATED,
+            message.conversation_id,
+            message.id,
+            message.author_id,
+            message.created_at,
+            self.positions,
+            message,
+        )
+
 
 class NotStored(Enum):
     """Why a message was not stored."""
@@ -49,68 +65,29 @@ class NotStored(Enum):
     KEY_USED = "the author has already stored a message with this key"
 
 
-# All deliveries take locks in the same order, so that no two wait for each other: the conversations by ID,
-# then the idempotency keys (the messages' rows) in their order, then the inboxes by user ID. Each step of a
-# statement reads from the one before, which fixes their order. The inboxes stay locked until the commit, so
-# positions become visible in order.
-
-
-def _to_inboxes(counts: str, newest: str) -> str:
-    """Return the steps that end both statements.
-
-    They begin with `arriving`, which has a row for each message and recipient, and end with `arrived`, which
-    adds the position. `nth` numbers the messages that arrive in one inbox, and `counts` says how many these
-    are. `newest` has the last position in each conversation for each participant, and the number of the last
-    message that is their own.
-    """
-    return f"""
-    -- Lock the inboxes, in the order of user IDs.
-    locked_inboxes AS (
-        SELECT inboxes.user_id, added.count
-        FROM inboxes JOIN ({counts}) AS added ON added.user_id = inboxes.user_id
-        ORDER BY inboxes.user_id
-        FOR UPDATE OF inboxes
+# A participant's mark is moved by their own message, so only messages of others are after it, and one count
+# is enough.
+_ONE_TO_INBOXES = appending(
+    ENTRIES_OF_MESSAGES,
+    counting=Counting(
+        rows="SELECT conversation_id, user_id, seq, author_id FROM arriving",
+        unread_count="""
+            CASE WHEN change.author_id = change.user_id THEN 0 ELSE participants.unread_count + 1 END
+        """,
+        read_seq="CASE WHEN change.author_id = change.user_id THEN change.seq END",
     ),
-    -- Advance each by the count of its messages; return where it stood before.
-    advanced AS (
-        UPDATE inboxes SET last_position = inboxes.last_position + locked.count
-        FROM locked_inboxes AS locked WHERE inboxes.user_id = locked.user_id
-        RETURNING inboxes.user_id, inboxes.last_position - locked.count AS last_position
-    ),
-    -- Give each message its position. Users who have just been deleted are left out.
-    arrived AS (
-        SELECT arriving.*, last_position + nth AS position
-        FROM arriving JOIN advanced ON advanced.user_id = arriving.user_id
-    ),
-    -- Append the entries.
-    entries AS (
-        INSERT INTO inbox_entries (user_id, position, message_id) SELECT user_id, position, id FROM arrived
-    ),
-    -- Move the conversation to the top for each participant, and the read mark of each author.
-    marks AS (
-        UPDATE participants SET last_position = newest.position, read_seq = coalesce(own_seq, read_seq)
-        FROM ({newest}) AS newest
-        WHERE participants.conversation_id = newest.conversation_id
-          AND participants.user_id = newest.user_id
-    )
-"""
-
-
-_ONE_TO_INBOXES = _to_inboxes(
-    counts="SELECT user_id, 1 AS count FROM arriving",
-    newest="""
-        SELECT conversation_id, user_id, position, CASE WHEN author_id = user_id THEN seq END AS own_seq
-        FROM arrived
-    """,
+    moves="SELECT conversation_id, user_id, position FROM arrived",
 )
 _DELIVER = Statement(
     text(f"""
     WITH
-    -- Lock the conversation and take the next number, if the author participates.
+    -- Lock the conversation and take the next number, if the author participates and has an inbox. A removed
+    -- user has none.
     conversation AS (
         UPDATE conversations SET last_seq = last_seq + 1
         WHERE id = :conversation_id AND EXISTS (
-            SELECT FROM participants WHERE conversation_id = :conversation_id AND user_id = :author_id)
+            SELECT FROM participants JOIN inboxes ON inboxes.user_id = participants.user_id
+            WHERE participants.conversation_id = :conversation_id AND participants.user_id = :author_id)
         RETURNING id, last_seq
     ),
     -- Store the message.
@@ -165,12 +142,32 @@ async def deliver(
     return Delivered(MESSAGE.read(rows[0]), {row["user_id"]: row["position"] for row in rows})
 
 
-_ALL_TO_INBOXES = _to_inboxes(
+_ALL_TO_INBOXES = appending(
+    ENTRIES_OF_MESSAGES,
     counts="SELECT user_id, count(*) FROM arriving GROUP BY user_id",
-    newest="""
-        SELECT conversation_id, user_id, max(position) AS position,
-               max(seq) FILTER (WHERE author_id = user_id) AS own_seq
-        FROM arrived GROUP BY conversation_id, user_id
+    counting=Counting(
+        # For each participant, their last message, and how many of others come after it.
+        rows="""
+            SELECT conversation_id, user_id, max(own_seq) AS own_seq,
+                   count(*) FILTER (WHERE author_id <> user_id AND (own_seq IS NULL OR seq > own_seq))
+                       AS unread
+            FROM (
+                SELECT arriving.*, max(seq) FILTER (WHERE author_id = user_id)
+                                       OVER (PARTITION BY conversation_id, user_id) AS own_seq
+                FROM arriving
+            ) AS arriving_with_own
+            GROUP BY conversation_id, user_id
+        """,
+        unread_count="""
+            CAST(CASE WHEN change.own_seq IS NULL THEN participants.unread_count ELSE 0 END + change.unread
+                 AS integer)
+        """,
+        read_seq="change.own_seq",
+        many=True,
+    ),
+    moves="""
+        SELECT conversation_id, user_id, max(position) AS position FROM arrived
+        GROUP BY conversation_id, user_id
     """,
 )
 # The same for any number of messages, which is cheaper than a statement for each from two messages on. A row
@@ -186,7 +183,8 @@ _DELIVER_ALL = Statement(
             CAST(:contents AS text[]), CAST(:keys AS uuid[])
         ) WITH ORDINALITY AS outgoing (id, conversation_id, author_id, content, idempotency_key, place)
     ),
-    -- The messages whose author participates, and whether their key has been used, in the batch or before.
+    -- The messages whose author participates and has an inbox, and whether their key has been used, in the
+    -- batch or before.
     permitted AS (
         SELECT outgoing.*, outgoing.idempotency_key IS NOT NULL AND (
             row_number() OVER (PARTITION BY author_id, idempotency_key ORDER BY place) > 1
@@ -195,6 +193,7 @@ _DELIVER_ALL = Statement(
         ) AS has_used_key
         FROM outgoing JOIN participants ON participants.conversation_id = outgoing.conversation_id
                                        AND participants.user_id = outgoing.author_id
+        JOIN inboxes ON inboxes.user_id = outgoing.author_id
     ),
     -- The messages to store, numbered within each conversation.
     numbered AS (
@@ -296,6 +295,8 @@ _STATE = Statement(
         select(inbox_epoch.c.epoch).scalar_subquery().label("epoch"),
         inboxes.c.last_position,
         inboxes.c.trimmed_to,
+        inboxes.c.unread_conversations,
+        inboxes.c.unread_messages,
     ).where(inboxes.c.user_id == bindparam("user_id"))
 )
 
@@ -309,7 +310,8 @@ async def state(connection: Connection, user_id: UUID) -> InboxState:
     row = await _STATE.fetchrow(connection, user_id=user_id)
     if row is None:
         raise UserGone(str(user_id))
-    return InboxState(row["epoch"], row["last_position"], row["trimmed_to"])
+    unread = UnreadTotals(row["unread_conversations"], row["unread_messages"])
+    return InboxState(row["epoch"], row["last_position"], row["trimmed_to"], unread)
 
 
 _READ = Statement(
@@ -334,8 +336,7 @@ _READ = Statement(
 async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
     """Return at most `limit` entries after position `after`, in order.
 
-    Only messages of conversations in which the user participates are returned. A page with fewer than `limit`
-    entries reaches the end of the inbox.
+    Only new messages of conversations in which the user participates are returned.
 
     Raises:
         Trimmed: entries after `after` have been deleted.
@@ -343,11 +344,11 @@ async def read(connection: Connection, user_id: UUID, *, after: int, limit: int)
     rows = await _READ.fetch(connection, user_id=user_id, after=after, limit=limit)
     if rows and rows[0]["trimmed_to"] > after:
         raise Trimmed(f"kept after {rows[0]['trimmed_to']}, asked for after {after}")
-    message = MESSAGE.reader(rows)
-    entries = [InboxEntry(row["position"], message(row)) for row in rows if row["position"] is not None]
+    message, of_message = MESSAGE.reader(rows), InboxEntry.of_message
+    entries = [of_message(row["position"], message(row)) for row in rows if row["position"] is not None]
     if len(entries) == limit:
-        return InboxPage(entries, entries[-1].position)
-    return InboxPage(entries, max(after, *(row["last_position"] for row in rows[:1]), 0))
+        return InboxPage(entries, entries[-1].position, is_end=False)
+    return InboxPage(entries, max(after, *(row["last_position"] for row in rows[:1]), 0), is_end=True)
 
 
 _LAST_POSITIONS = Statement(

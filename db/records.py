@@ -3,7 +3,6 @@
 Those that are created in large numbers are named tuples, which take a third of the time of a dataclass.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -11,11 +10,12 @@ from uuid import UUID
 
 
 class User(NamedTuple):
-    """A user account."""
+    """A user account. One that has been removed keeps its row, with `removed_at`, for what it has written."""
 
     id: UUID
     username: str
     avatar_url: str | None
+    removed_at: datetime | None = None
 
 
 class Conversation(NamedTuple):
@@ -34,17 +34,20 @@ class Conversation(NamedTuple):
 
 
 class Participant(NamedTuple):
-    """A user's part in a conversation, and how far they have read."""
+    """A user's part in a conversation: since when, and how far they have read."""
 
     conversation_id: UUID
     user: User
     read_seq: int
+    joined_at: datetime
 
 
 class Message(NamedTuple):
     """A message.
 
-    `seq` numbers the messages of a conversation 1, 2, 3, ...; only deleted messages leave gaps.
+    `seq` numbers the messages of a conversation 1, 2, 3, ...; only messages that were deleted together with
+    their author leave gaps. `version` counts edits and the deletion, from 1. A message that was deleted by
+    itself stays in its place, with `deleted_at` and without content.
     """
 
     id: UUID
@@ -53,6 +56,9 @@ class Message(NamedTuple):
     author_id: UUID
     content: str
     created_at: datetime
+    version: int = 1
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = None
 
 
 class RecentConversation(NamedTuple):
@@ -67,21 +73,12 @@ class RecentConversation(NamedTuple):
     last_message: Message | None
 
 
-class InboxEntry(NamedTuple):
-    """A message in a user's inbox. Positions are numbered 1, 2, 3, ... without gaps."""
+@dataclass(frozen=True, slots=True)
+class UnreadTotals:
+    """The conversations in which a user has unread messages, and how many messages these are."""
 
-    position: int
-    message: Message
-
-
-class InboxPage(NamedTuple):
-    """Entries of an inbox in order, and the position up to which they are complete.
-
-    Entries whose message has been deleted are left out, so `up_to` may be higher than the last position.
-    """
-
-    entries: Sequence[InboxEntry]
-    up_to: int
+    conversations: int
+    messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +88,7 @@ class InboxState:
     epoch: UUID
     last_position: int
     trimmed_to: int
+    unread: UnreadTotals
 
 
 @dataclass(frozen=True, slots=True)

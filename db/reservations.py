@@ -18,6 +18,9 @@ from db.users import UserGone
 # those of one that has not for 60, nothing is accepted any more, and they may be swept.
 ALIVE = timedelta(seconds=5)
 GONE = timedelta(seconds=60)
+# The number of this release, with which processes find out whether one of an earlier release is alive. It
+# grows with releases that write what an earlier one cannot read. Before there was a number, it was 0.
+RELEASE = 2
 # How long a reservation waits for its stream.
 UNUSED = timedelta(seconds=60)
 # How much mail is taken at a time. Its last one may exceed it: a process holds that and one answer in memory.
@@ -331,7 +334,7 @@ async def existing(connection: Connection, ids: Sequence[UUID]) -> Sequence[UUID
 
 _NOTE_ALIVE = Statement(
     postgresql.insert(processes)
-    .values(id=bindparam("id"), seen_at=func.clock_timestamp())
+    .values(id=bindparam("id"), seen_at=func.clock_timestamp(), release=RELEASE)
     .on_conflict_do_update(index_elements=[processes.c.id], set_={"seen_at": func.clock_timestamp()})
 )
 

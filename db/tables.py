@@ -12,8 +12,10 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -49,6 +51,7 @@ users = Table(
     Column("username_key", Text(collation="C"), Computed("lower(username)", persisted=True), nullable=False),
     Column("avatar_url", Text),
     _moment("created_at", made_now=True),
+    _moment("removed_at", nullable=True),
     UniqueConstraint("username_key"),
 )
 
@@ -127,6 +130,8 @@ participants = Table(
     Column("read_seq", BigInteger, nullable=False, server_default=text("0")),
     Column("last_position", BigInteger, nullable=False, server_default=text("0")),
     _moment("joined_at", made_now=True),
+    # The messages of others after `read_seq` that have not been deleted. The inbox has the sums.
+    Column("unread_count", Integer, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("conversation_id", "user_id"),
     # The conversation list is one range of this index.
     Index("participants_user_id_last_position_idx", "user_id", "last_position"),
@@ -142,9 +147,18 @@ messages = Table(
     Column("content", Text, nullable=False),
     _moment("created_at", made_now=True),
     Column("idempotency_key", Uuid),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    _moment("edited_at", nullable=True),
+    _moment("deleted_at", nullable=True),
+    # Of the content that was first sent, once it has been replaced: a repeated idempotency key is compared
+    # with it.
+    Column("sent_digest", LargeBinary),
     UniqueConstraint("conversation_id", "seq"),
     UniqueConstraint("author_id", "idempotency_key"),
-    CheckConstraint("char_length(content) BETWEEN 1 AND 480", name="content_length"),
+    CheckConstraint(
+        "CASE WHEN deleted_at IS NULL THEN char_length(content) BETWEEN 1 AND 480 ELSE content = '' END",
+        name="content",
+    ),
 )
 
 inboxes = Table(
@@ -153,15 +167,38 @@ inboxes = Table(
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("last_position", BigInteger, nullable=False, server_default=text("0")),
     Column("trimmed_to", BigInteger, nullable=False, server_default=text("0")),
+    # The sums over the participant's rows of this user.
+    Column("unread_conversations", Integer, nullable=False, server_default=text("0")),
+    Column("unread_messages", Integer, nullable=False, server_default=text("0")),
 )
 
+# The kinds are in `db.entries`. An entry of a new message has `message_id`, and takes the rest from the
+# message; any other entry has the four columns after `kind` instead. There are no foreign keys, because their
+# checks would cost more than the rest: entries whose subject is gone are left out by those who read.
 inbox_entries = Table(
     "inbox_entries",
     metadata,
-    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Uuid, nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("message_id", Uuid, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("message_id", Uuid),
+    Column("kind", SmallInteger, nullable=False, server_default=text("1")),
+    Column("conversation_id", Uuid),
+    Column("subject_id", Uuid),
+    Column("actor_id", Uuid),
+    _moment("created_at", nullable=True),
     PrimaryKeyConstraint("user_id", "position"),
+)
+
+# Up to where entries of a kind have been deleted from an inbox: those of the user's `own` actions, and
+# others. Kind 0 stands for all kinds.
+inbox_trims = Table(
+    "inbox_trims",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("own", Boolean, nullable=False),
+    Column("trimmed_to", BigInteger, nullable=False),
+    PrimaryKeyConstraint("user_id", "kind", "own"),
 )
 
 # A single row: the epoch to which positions belong. After a restore from a backup, it is renewed, because a
@@ -174,12 +211,14 @@ inbox_epoch = Table(
     CheckConstraint("singleton", name="one_row"),
 )
 
-# The serving processes, and when each was last known to be alive.
+# The serving processes, when each was last known to be alive, and the number of its release. Those before 2
+# have 0.
 processes = Table(
     "processes",
     metadata,
     Column("id", Uuid, primary_key=True),
     _moment("seen_at", made_now=True),
+    Column("release", SmallInteger, nullable=False, server_default=text("0")),
 )
 
 # Single connection mode: reserved streams, and the process that serves each once it is open.

@@ -8,8 +8,10 @@ from uuid import UUID
 
 _EPOCH_BYTES = 16
 _POSITION_BYTES = 8
+_TAG_BYTES = 3
 _CHECK_BYTES = 9
-_LENGTH = _EPOCH_BYTES + _POSITION_BYTES + _CHECK_BYTES
+_UNTAGGED = _EPOCH_BYTES + _POSITION_BYTES
+_TAGGED = _UNTAGGED + _TAG_BYTES
 
 
 class MalformedCursor(Exception):
@@ -22,14 +24,20 @@ class ExpiredCursor(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InboxCursor:
-    """A place in a user's inbox, after the entry at `position`, in one epoch of the database."""
+    """A place in a user's inbox, after the entry at `position`, in one epoch of the database.
+
+    `tag` is that entry's, and None if it is unknown.
+    """
 
     epoch: UUID
     position: int
+    tag: int | None = None
 
     def encode(self, user_id: UUID) -> str:
-        """Return 44 characters, which are valid for this user only."""
+        """Return 44 characters, or 48 with a tag, which are valid for this user only."""
         place = self.epoch.bytes + self.position.to_bytes(_POSITION_BYTES, "big")
+        if self.tag is not None:
+            place += self.tag.to_bytes(_TAG_BYTES, "big")
         return urlsafe_b64encode(place + _check(place, user_id)).decode()
 
     @classmethod
@@ -46,12 +54,17 @@ class InboxCursor:
         place, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
         # Decoding ignores stray characters, so the text is compared with what `encode` returns.
         if (
-            len(raw) != _LENGTH
+            len(place) not in (_UNTAGGED, _TAGGED)
             or check != _check(place, user_id)
             or urlsafe_b64encode(raw).decode() != cursor
         ):
             raise MalformedCursor
-        return cls(UUID(bytes=place[:_EPOCH_BYTES]), int.from_bytes(place[_EPOCH_BYTES:], "big"))
+        epoch, position, tag = place[:_EPOCH_BYTES], place[_EPOCH_BYTES:_UNTAGGED], place[_UNTAGGED:]
+        return cls(
+            UUID(bytes=epoch),
+            int.from_bytes(position, "big"),
+            int.from_bytes(tag, "big") if tag else None,
+        )
 
 
 def _check(place: bytes, user_id: UUID) -> bytes:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from db import inboxes
 from db.engine import Database, DatabaseUnavailable
-from db.records import InboxEntry, InboxPage, Message
+from db.entries import MESSAGE_CREATED, InboxEntry, InboxPage
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from realtime.cursors import ExpiredCursor, InboxCursor
@@ -35,7 +35,7 @@ class FollowedInbox:
         "_epoch",
         "_event_of",
         "_is_new",
-        "_skipped_author",
+        "_skipped_actor",
         "owner",
         "subscriber",
     )
@@ -49,7 +49,7 @@ class FollowedInbox:
         *,
         owner: object,
         include_mine: bool,
-        event_of: Callable[[str, Message], object],
+        event_of: Callable[[str, InboxEntry], object],
     ) -> None:
         """Follow the inbox of the subscriber's user from that cursor on."""
         self._database = database
@@ -57,7 +57,7 @@ class FollowedInbox:
         self.subscriber = subscriber
         self._epoch = start.epoch
         self.position = start.position
-        self._skipped_author = None if include_mine else subscriber.user_id
+        self._skipped_actor = None if include_mine else subscriber.user_id
         self._event_of = event_of
         self._is_new = True
         self.owner = owner
@@ -84,13 +84,16 @@ class FollowedInbox:
 
     def event(self, entry: InboxEntry) -> tuple[str, object] | None:
         """Return an entry's cursor and event, or None if the entry is left out."""
-        if entry.message.author_id == self._skipped_author:
+        if not self._is_wanted(entry):
             return None
         cursor = self.cursor(entry.position)
-        return cursor, self._event_of(cursor, entry.message)
+        return cursor, self._event_of(cursor, entry)
+
+    def _is_wanted(self, entry: InboxEntry) -> bool:
+        return entry.kind == MESSAGE_CREATED and entry.actor_id != self._skipped_actor
 
     async def entries(self, stream: FollowingStream) -> AsyncGenerator[tuple[str, InboxEntry]]:
-        """Follow the inbox for a stream, from its position on: yield entries with their cursors, in order.
+        """Follow the inbox for a stream, from its position on: yield new messages with their cursors.
 
         The viewer's own entries are skipped unless they are included. Database outages are retried. The
         generator ends when `stream.caught_up` returns True (see `realtime.follower`).
@@ -110,7 +113,7 @@ class FollowedInbox:
         try:
             async with aclosing(entries):
                 async for entry in entries:
-                    if entry.message.author_id != self._skipped_author:
+                    if self._is_wanted(entry):
                         yield self.cursor(entry.position), entry
         finally:
             # While this stream was waiting for its client, another one may have taken over.

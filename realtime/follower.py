@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from db.records import InboxEntry, InboxPage
+from db.entries import InboxEntry, InboxPage
 from realtime.metrics import LOG_READS
 from realtime.subscribers import Subscriber
 
@@ -52,7 +52,7 @@ async def follow(
                 yield entry
             # Skips deleted entries. Otherwise, the subscriber would be woken for them again and again.
             position = subscriber.position = page.up_to
-            is_behind = len(page.entries) == page_size
+            is_behind = not page.is_end
         if not subscriber.is_woken and caught_up(position):
             return
         hint = await subscriber.next()

@@ -1,9 +1,10 @@
 """Hints: the notifications that the broadcaster carries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from uuid import UUID
 
-from db.records import InboxEntry
+from db.entries import Appended, InboxEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +13,11 @@ class Hint:
 
     user_id: UUID
     entry: InboxEntry
+    read_at: float = field(default_factory=monotonic, compare=False)
+    """When this process got the entry, by the monotonic clock: its message may have changed since."""
+
+
+def hints_of(appended: Appended) -> list[Hint]:
+    """Return a hint for each inbox that the entry was appended to."""
+    now = monotonic()
+    return [Hint(user_id, entry, now) for user_id, entry in appended.entries()]

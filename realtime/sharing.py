@@ -33,7 +33,7 @@ from enum import Enum
 
 import structlog
 
-from db.records import InboxEntry
+from db.entries import InboxEntry
 from realtime.followed_inbox import FollowedInbox
 
 log = structlog.stdlib.get_logger(__name__)

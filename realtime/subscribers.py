@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Protocol
 from uuid import UUID
 
-from db.records import InboxEntry
+from db.entries import InboxEntry
 from realtime.hints import Hint
 
 

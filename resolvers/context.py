@@ -15,6 +15,7 @@ from realtime.broadcaster import Broadcaster
 from realtime.followed_inbox import FollowedInbox, FollowingStream
 from resolvers.errors import Unauthenticated
 from resolvers.loaders import Loaders
+from resolvers.rules import DEFAULT_RULES, Rules
 from resolvers.selection import UNKNOWN, Selection
 from resolvers.snapshot import Snapshot, rejecting_outages
 
@@ -93,6 +94,7 @@ class Context:
     count_message: MessageLimit = _no_limit
     count_statement: Callable[[], None] = _count_nothing
     """Called before each statement of the database."""
+    rules: Rules = DEFAULT_RULES
     selection: Selection = UNKNOWN
     is_over: bool = False
     """Whether the request has ended. Further reads are cancelled."""

@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import ClassVar
 
+from db.records import Message
+
 
 class Refusal(Exception):
     """The request is rejected. Clients get `code` in the error's `extensions`."""
@@ -81,13 +83,20 @@ class UserErrorCode(Enum):
     NOT_FOUND = "NOT_FOUND"
     TAKEN = "TAKEN"
     SELF = "SELF"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    CONFLICT = "CONFLICT"
+    TOO_LATE = "TOO_LATE"
 
 
 class UserError(Exception):
     """A value in a mutation's `input` that the user can correct. Nothing has been stored."""
 
-    def __init__(self, code: UserErrorCode, message: str, field: str) -> None:
+    def __init__(
+        self, code: UserErrorCode, message: str, field: str, *, message_row: Message | None = None
+    ) -> None:
+        """Say what is wrong with which field. With `CONFLICT`, `message_row` is the message as it is now."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.path = ["input", field]
+        self.message_row = message_row

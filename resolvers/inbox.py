@@ -5,7 +5,8 @@ from contextlib import aclosing, contextmanager
 from typing import TypeVar
 
 from db import inboxes
-from db.records import Message, User
+from db.entries import InboxEntry
+from db.records import User
 from realtime.cursors import ExpiredCursor, InboxCursor, MalformedCursor
 from realtime.followed_inbox import FollowedInbox
 from resolvers.context import Context, EventStream
@@ -23,7 +24,7 @@ async def inbox_cursor(context: Context) -> str:
 
 
 async def message_created(
-    context: Context, after: str | None, *, include_mine: bool, event_of: Callable[[str, Message], _Event]
+    context: Context, after: str | None, *, include_mine: bool, event_of: Callable[[str, InboxEntry], _Event]
 ) -> AsyncGenerator[_Event]:
     """Yield the messages that are delivered to the viewer's inbox, once and in order, converted by
     `event_of`.
@@ -53,7 +54,7 @@ async def _open(
     after: str | None,
     *,
     include_mine: bool,
-    event_of: Callable[[str, Message], object],
+    event_of: Callable[[str, InboxEntry], object],
 ) -> FollowedInbox:
     """Attach to the viewer's inbox, and begin the context's stream at `after`, or at the end of the inbox."""
     stream = context.require_stream()
@@ -95,14 +96,14 @@ async def _start(context: Context, viewer: User, asked: InboxCursor | None) -> I
 
 
 async def _events(
-    inbox: FollowedInbox, stream: EventStream, event_of: Callable[[str, Message], _Event]
+    inbox: FollowedInbox, stream: EventStream, event_of: Callable[[str, InboxEntry], _Event]
 ) -> AsyncGenerator[_Event]:
     """Follow the inbox, and record each event's position on the stream before yielding it."""
     with _rejecting_cursors():
         async with aclosing(inbox.entries(stream)) as entries:
             async for cursor, entry in entries:
                 stream.reach(entry.position, cursor)
-                yield event_of(cursor, entry.message)
+                yield event_of(cursor, entry)
 
 
 @contextmanager

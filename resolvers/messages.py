@@ -6,8 +6,8 @@ from uuid import UUID
 
 from db import messages
 from db.inboxes import NotStored, Outgoing
-from db.records import InboxEntry, Message, User
-from realtime.hints import Hint
+from db.records import Message, User
+from realtime.hints import hints_of
 from resolvers.content import check_content
 from resolvers.context import Context
 from resolvers.conversations import no_such_conversation
@@ -89,12 +89,7 @@ async def create_message(
                 "idempotencyKey",
             )
         return first
-    context.broadcaster.publish(
-        [
-            Hint(user_id, InboxEntry(position, delivered.message))
-            for user_id, position in delivered.positions.items()
-        ]
-    )
+    context.broadcaster.publish(hints_of(delivered.appended))
     return delivered.message
 
 

@@ -8,6 +8,7 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
+from db.entries import InboxEntry
 from resolvers import conversations, inbox, messages
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
@@ -159,8 +160,10 @@ class MessageCreated:
     message: Message = strawberry.field(description="The message.")
 
     @classmethod
-    def of(cls, cursor: str, row: records.Message) -> "MessageCreated":
-        return cls(cursor=cursor, message=Message.of(row))
+    def of(cls, cursor: str, entry: InboxEntry) -> "MessageCreated":
+        if entry.message is None:
+            raise RuntimeError(f"the new message {entry.subject_id} has not been read")
+        return cls(cursor=cursor, message=Message.of(entry.message))
 
 
 @strawberry.type

@@ -21,6 +21,13 @@ class UserErrorCode(Enum):
     )
     TAKEN = strawberry.enum_value("TAKEN", description="Another user already has this value.")
     SELF = strawberry.enum_value("SELF", description="The value is the viewer's own username.")
+    NOT_ALLOWED = strawberry.enum_value(
+        "NOT_ALLOWED", description="The viewer can see the object, but must not change it in this way."
+    )
+    CONFLICT = strawberry.enum_value(
+        "CONFLICT", description="The object has changed since the version that the client has seen."
+    )
+    TOO_LATE = strawberry.enum_value("TOO_LATE", description="The time for this change has passed.")
 
 
 @strawberry.type(

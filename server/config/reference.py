@@ -30,6 +30,7 @@ SECTIONS = {
         "nats_certificate_file",
         "nats_key_file",
     ),
+    "Messages": ("edit_seconds", "read_marks_max_participants"),
     "Inboxes": ("inbox_retention_days",),
     "Sign-in": (
         "dev_login",

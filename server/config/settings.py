@@ -106,6 +106,19 @@ class Settings(BaseSettings):
         le=36_500,
         description="How long inbox entries are kept, in days. Messages are kept indefinitely.",
     )
+    edit_seconds: int = Field(
+        3600,
+        ge=0,
+        le=315_360_000,
+        description="How long authors can edit a message after sending it, in seconds; 0 disables editing.",
+    )
+    read_marks_max_participants: int = Field(
+        32,
+        ge=0,
+        le=1000,
+        description="Maximum number of participants in conversations that show who has read a message; 0"
+        " hides it in all conversations.",
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="Key that encrypts the cookies of pending sign-ins: at least 32 random characters, the"

@@ -12,6 +12,7 @@ from execution.api import Api, LiveOperation, Operation
 from execution.budgets import WORK_PER_STATEMENT, Budget
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
+from resolvers.rules import Rules
 from server.auth.authentication import Identity
 from server.graphql.request import GraphQLRequest
 from server.graphql.trusted_documents import TrustedDocuments
@@ -28,6 +29,7 @@ class Execution:
     trusted: TrustedDocuments
     sessions_ended: SessionsEnded
     count_message: MessageLimit
+    rules: Rules
 
     async def answer(self, graphql_request: GraphQLRequest, identity: Identity) -> Answer:
         """Execute a query or mutation.
@@ -43,6 +45,7 @@ class Execution:
             session_id=identity.session.id if identity.session else None,
             sessions_ended=self.sessions_ended,
             count_message=self.count_message,
+            rules=self.rules,
             count_statement=partial(graphql_request.budget.charge, WORK_PER_STATEMENT),
         ) as context:
             answer = await self.api.execute(graphql_request.operation, context, graphql_request.budget)
@@ -74,6 +77,7 @@ class Execution:
             stream=stream,
             last_event_id=last_event_id,
             start=start,
+            rules=self.rules,
             count_statement=partial(budget.charge, WORK_PER_STATEMENT),
         ) as context:
             answers = self.api.stream(operation, context, budget)
@@ -87,7 +91,7 @@ class Execution:
         self, live: LiveOperation, viewer: User, event: object, budget: Budget
     ) -> Answer | None:
         """Execute a subscription's event synchronously; None if it has to wait, or fails."""
-        context = Context(self.database, self.broadcaster, viewer=viewer, is_over=True)
+        context = Context(self.database, self.broadcaster, viewer=viewer, rules=self.rules, is_over=True)
         answer = live.execute_at_once(context, event, budget)
         if answer is not None:
             _count(live.root_fields, answer)

@@ -15,6 +15,7 @@ from db.engine import Database
 from execution.api import Api
 from execution.limits import DocumentLimits
 from realtime.broadcaster import Broadcaster
+from resolvers.rules import Rules
 from server.auth.authentication import VIEWER_HEADER, Authenticator
 from server.auth.token_issuer import TokenIssuer
 from server.config.manifests import read_manifest
@@ -117,6 +118,7 @@ def _graphql(
         _trusted_documents(shared.settings),
         shared.sessions_ended,
         shared.limits.count_message,
+        Rules(shared.settings.edit_seconds, shared.settings.read_marks_max_participants),
     )
     single_connections = SingleConnections(
         execution, shared.authenticator, shared.streams, shared.budgets, shared.settings

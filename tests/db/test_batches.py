@@ -17,6 +17,7 @@ from db.engine import Database, open_database
 from db.ids import new_id
 from db.inboxes import Delivered, IdempotencyKeyUsed, NotStored, Outgoing
 from db.statements import Connection
+from tests.support.entries import messages_of
 
 PEOPLE = 5
 
@@ -83,7 +84,7 @@ async def everything(connection: Connection, world: World) -> list[object]:
     """Return everything that is stored of a world, as indexes."""
     entries = await connection.fetch(
         """
-        SELECT array_position($1, user_id), position, array_position($2, conversation_id), seq,
+        SELECT array_position($1, user_id), position, array_position($2, messages.conversation_id), seq,
                array_position($1, author_id), content, array_position($3, idempotency_key)
         FROM inbox_entries JOIN messages ON messages.id = message_id WHERE user_id = ANY($1) ORDER BY 1, 2
         """,
@@ -94,7 +95,8 @@ async def everything(connection: Connection, world: World) -> list[object]:
     marks = await connection.fetch(
         """
         SELECT array_position($1, conversation_id), last_seq, array_position($2, user_id), read_seq,
-               participants.last_position, inboxes.last_position
+               participants.last_position, inboxes.last_position, participants.unread_count,
+               inboxes.unread_conversations, inboxes.unread_messages
         FROM participants JOIN conversations ON conversations.id = conversation_id
         JOIN inboxes USING (user_id) WHERE conversation_id = ANY($1) ORDER BY 1, 3
         """,
@@ -186,14 +188,14 @@ async def test_concurrent_writers_cause_no_gaps_and_no_deadlocks(database: Datab
             numbers = sorted(each.message.seq for each in delivered if each.message.conversation_id == talk)
             assert numbers == list(range(1, len(numbers) + 1))
         for user_id in world.people:
-            entries, _ = await inboxes.read(connection, user_id, after=0, limit=10_000)
+            entries = (await inboxes.read(connection, user_id, after=0, limit=10_000)).entries
             assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
             assert [(entry.position, entry.message) for entry in entries] == sorted(
                 ((each.positions[user_id], each.message) for each in delivered if user_id in each.positions),
                 key=lambda entry: entry[0],
             )
             for talk in world.talks:
-                here = [each.message for each in entries if each.message.conversation_id == talk]
+                here = messages_of(each for each in entries if each.conversation_id == talk)
                 assert [message.seq for message in here] == list(range(1, len(here) + 1))
                 times = [message.created_at for message in here]
                 assert times == sorted(times)

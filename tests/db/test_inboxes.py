@@ -15,6 +15,7 @@ from db.engine import Database
 from db.records import User
 from db.tables import conversations as conversations_table
 from db.tables import participants
+from tests.support.entries import message_of
 from tests.support.tables import tables
 
 PersonMaker = Callable[[str], Awaitable[User]]
@@ -34,8 +35,8 @@ async def sends(
 
 async def inbox_of(database: Database, user: User, *, after: int = 0) -> list[tuple[int, str]]:
     async with database.snapshot() as connection:
-        entries, _ = await inboxes.read(connection, user.id, after=after, limit=10_000)
-    return [(entry.position, entry.message.content) for entry in entries]
+        page = await inboxes.read(connection, user.id, after=after, limit=10_000)
+    return [(entry.position, message_of(entry).content) for entry in page.entries]
 
 
 async def test_a_message_is_delivered_to_the_inbox_of_every_participant(
@@ -51,6 +52,22 @@ async def test_a_message_is_delivered_to_the_inbox_of_every_participant(
     for user in (ada, grace):
         assert await inbox_of(database, user) == [(1, "hello"), (2, "hello yourself")]
     assert await inbox_of(database, ada, after=1) == [(2, "hello yourself")]
+
+
+async def test_an_entry_has_the_same_tag_when_it_is_appended_as_when_it_is_read(
+    database: Database, person: PersonMaker
+):
+    ada, grace = await person("ada"), await person("grace")
+    conversation, _ = await opens(database, ada, grace)
+    tags: list[int] = []
+    for content in ("one", "two"):
+        delivered = await sends(database, ada, conversation, content)
+        assert delivered is not None
+        tags.append(dict(delivered.appended.entries())[grace.id].tag)
+    async with database.snapshot() as connection:
+        page = await inboxes.read(connection, grace.id, after=0, limit=10)
+    assert [entry.tag for entry in page.entries] == tags
+    assert len(set(tags)) == 2
 
 
 async def test_sending_marks_the_conversation_as_read_up_to_that_message(
@@ -208,6 +225,6 @@ async def test_the_database_rejects_content_of_invalid_length(
 ):
     ada, grace = await person("ada"), await person("grace")
     conversation, _ = await opens(database, ada, grace)
-    with pytest.raises(Exception, match="messages_content_length_check"):
+    with pytest.raises(Exception, match="messages_content_check"):
         await sends(database, ada, conversation, content)
     assert await inbox_of(database, ada) == []

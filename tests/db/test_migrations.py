@@ -1,36 +1,23 @@
 """Migrations can be applied, reverted, and started by many processes at once; they match the tables."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from uuid import uuid4
 
 import pytest
 import structlog
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, func, inspect, select, text
+from sqlalchemy import Connection, NullPool, func, inspect, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from db import conversations, users
 from db.embedded import Cluster
-from db.engine import Database, open_database
-from db.inboxes import Delivered, Outgoing
+from db.engine import Database
 from db.migrations import UnknownSchema, configuration, migrate
 from db.tables import inbox_epoch, metadata
 from db.urls import sqlalchemy_url
+from tests.db import version_before
 from tests.support.serving import eventually_async
 from tests.support.tables import tables
-
-
-@pytest.fixture
-async def empty_database(cluster: Cluster) -> AsyncGenerator[Database]:
-    name = f"empty_{uuid4().hex}"
-    engine = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
-    await engine.dispose()
-    async with open_database(cluster.url(name)) as database:
-        yield database
 
 
 def tables_in(connection: Connection) -> set[str]:
@@ -104,19 +91,21 @@ async def test_messages_can_be_sent_while_an_index_is_built_and_an_interrupted_b
     async with empty_database.transaction() as connection:
         ada, grace = [await users.create(connection, name) for name in ("ada", "grace")]
         conversation, _ = await conversations.open_pair(connection, ada.id, grace.id)
-    message = Outgoing(conversation, ada.id, "sent meanwhile")
+    message = version_before.Sent(conversation, ada.id, "sent meanwhile")
     async with empty_database.snapshot() as older:
         await older.execute("SELECT FROM messages")
         # It waits for the older snapshot.
-        migrating = asyncio.create_task(migrate(empty_database))
+        migrating = asyncio.create_task(migrate(empty_database, "0006"))
         await has_index(empty_database, is_valid=False)
-        assert isinstance(await empty_database.deliveries.deliver(message), Delivered)
+        async with empty_database.connection() as connection:
+            assert len(await version_before.send(connection, message)) == 2
         migrating.cancel()
         await asyncio.wait([migrating])
         await has_index(empty_database, is_valid=False)
-    await asyncio.gather(*(migrate(empty_database) for _ in range(3)))
+    await asyncio.gather(*(migrate(empty_database, "0006") for _ in range(3)))
     await has_index(empty_database, is_valid=True)
-    assert isinstance(await empty_database.deliveries.deliver(message), Delivered)
+    async with empty_database.connection() as connection:
+        assert len(await version_before.send(connection, message)) == 2
 
 
 async def has_index(database: Database, *, is_valid: bool) -> None:

@@ -15,8 +15,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.embedded import Cluster
+from db.engine import open_database
 from tests.conftest import sign_in
 from tests.support.clients import http_client
+from tests.support.counts import miscounted
 from tests.support.serving import eventually, running_server
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
@@ -61,7 +63,7 @@ def running_pgbouncer(folder: Path, cluster: Cluster) -> Generator[int]:
         process.wait(20)
 
 
-async def test_messages_are_sent_and_received_through_a_pooler(cluster: Cluster, tmp_path: Path):
+async def test_messages_are_sent_counted_and_received_through_a_pooler(cluster: Cluster, tmp_path: Path):
     name = f"pooled_{uuid4().hex}"
     engine = create_async_engine(cluster.url(), isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
@@ -85,4 +87,9 @@ async def test_messages_are_sent_and_received_through_a_pooler(cluster: Cluster,
                         await ada.sends(str(number), to=conversation)
                     for stream in (heard, heard_too):
                         assert await stream.contents(30) == [str(number) for number in range(30)]
+                for number in range(10):
+                    await (ada, grace, grace)[number % 3].sends(str(number), to=conversation)
+            async with open_database(cluster.url(name)) as database, database.connection() as connection:
+                assert await miscounted(connection) == []
+                assert await connection.fetchval("SELECT sum(unread_messages) FROM inboxes") == 1
         assert [line for line in server.log() if line["level"] == "error"] == []

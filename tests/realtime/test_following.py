@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from db.records import InboxEntry, InboxPage, Message
+from db.entries import InboxEntry, InboxPage
+from db.records import Message
 from realtime.broadcaster import Broadcaster
 from realtime.follower import follow
 from realtime.hints import Hint
@@ -19,7 +20,7 @@ READER = UUID(int=1)
 
 
 def entry(position: int) -> InboxEntry:
-    return InboxEntry(
+    return InboxEntry.of_message(
         position, Message(UUID(int=position), READER, position, READER, "hello", datetime.now(UTC))
     )
 
@@ -47,7 +48,7 @@ class FollowedInbox(RuleBasedStateMachine):
         await Turn()
         page = self.log[after : after + limit]
         await Turn()
-        return InboxPage(page, after + len(page))
+        return InboxPage(page, after + len(page), is_end=len(page) < limit)
 
     async def listen(self) -> None:
         async with AsyncExitStack() as stack:
@@ -129,7 +130,7 @@ async def test_a_full_buffer_sends_the_reader_back_to_the_log():
 
     async def read(*, after: int, limit: int) -> InboxPage:
         page = log[after : after + limit]
-        return InboxPage(page, after + len(page))
+        return InboxPage(page, after + len(page), is_end=len(page) < limit)
 
     async with (
         broadcaster.subscribe(READER) as subscriber,
@@ -147,7 +148,8 @@ async def test_a_reader_skips_entries_with_deleted_messages():
     reached: list[int] = []
 
     async def read(*, after: int, limit: int) -> InboxPage:
-        return InboxPage([entry(position) for position in range(after + 1, 4)], max(after, 9))
+        entries = [entry(position) for position in range(after + 1, 4)]
+        return InboxPage(entries, max(after, 9), is_end=True)
 
     async with (
         broadcaster.subscribe(READER) as subscriber,

@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.records import InboxEntry, Message
+from db.entries import InboxEntry
+from db.records import Message
 from realtime import wire
 from realtime.hints import Hint
 from realtime.relays.postgres import MAX_PAYLOAD_BYTES, pack
 from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
 from tests.support.clients import http_client
+from tests.support.hints import hints
 from tests.support.serving import Server, eventually, free_port, running_server
 
 NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
@@ -137,35 +139,6 @@ async def test_without_a_relay_messages_are_stored_and_found(
                     assert await heard.contents(1) == [str(number)]
 
 
-moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1)).map(
-    lambda moment: moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1000 * 1000)
-)
-hints = st.builds(
-    Hint,
-    st.uuids(),
-    st.builds(
-        InboxEntry,
-        st.integers(1, 2**62),
-        st.builds(
-            Message,
-            st.uuids(),
-            st.uuids(),
-            st.integers(1, 2**62),
-            st.uuids(),
-            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=480),
-            moments,
-        ),
-    ),
-)
-
-
-@given(hints)
-def test_a_hint_is_decoded_as_it_was_encoded(hint: Hint):
-    line = wire.encode(hint)
-    assert "\n" not in line
-    assert wire.decode(line) == hint
-
-
 @given(st.lists(hints, min_size=1, max_size=40))
 def test_payloads_fit_and_hold_every_hint(sent: list[Hint]):
     received: list[Hint] = []
@@ -180,7 +153,7 @@ def test_payloads_fit_and_hold_every_hint(sent: list[Hint]):
 def test_a_hint_too_large_for_a_payload_becomes_a_wake_up():
     user_id = UUID(int=7)
     message = Message(user_id, user_id, 1, user_id, "x" * 8000, datetime.now(UTC) - timedelta(seconds=1))
-    [payload] = pack("sender", [Hint(user_id, InboxEntry(1, message))])
+    [payload] = pack("sender", [Hint(user_id, InboxEntry.of_message(1, message))])
     assert payload.split("\n") == ["sender", user_id.hex]
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from db.engine import Database
-from db.records import InboxEntry, InboxPage, Message
+from db.entries import InboxEntry, InboxPage
+from db.records import Message
 from realtime.broadcaster import Broadcaster
 from realtime.cursors import InboxCursor
 from realtime.followed_inbox import FollowedInbox
@@ -41,7 +42,7 @@ class SimulatedInbox(FollowedInbox):
             InboxCursor(UUID(int=0), start),
             owner=owner,
             include_mine=False,
-            event_of=lambda _cursor, message: message.seq,
+            event_of=lambda _cursor, entry: entry.position,
         )
         self.sharing = sharing
 
@@ -53,7 +54,7 @@ class SimulatedInbox(FollowedInbox):
         await Turn()
         page = self.sharing.log[after : after + limit]
         await Turn()
-        return InboxPage(page, after + len(page))
+        return InboxPage(page, after + len(page), is_end=len(page) < limit)
 
 
 class SimulatedStream(SharingStream):
@@ -94,7 +95,7 @@ class SimulatedStream(SharingStream):
         async with aclosing(inbox.entries(self)) as entries:
             async for _, entry in entries:
                 await Turn()
-                chunk = b"%d" % entry.message.seq
+                chunk = b"%d" % entry.position
                 self.hand_on(SharedEvent(entry.position, chunk))
                 if not self.write_at_once(chunk):
                     self.yield_lead()
@@ -127,11 +128,11 @@ class SharedInbox(RuleBasedStateMachine):
     def store(self, author: UUID) -> Hint:
         position = len(self.log) + 1
         message = Message(UUID(int=position), READER, position, author, "hello", datetime.now(UTC))
-        self.log.append(InboxEntry(position, message))
+        self.log.append(InboxEntry.of_message(position, message))
         return Hint(READER, self.log[-1])
 
     def due(self, stream: SimulatedStream) -> list[int]:
-        return [entry.position for entry in self.log[stream.start :] if entry.message.author_id != READER]
+        return [entry.position for entry in self.log[stream.start :] if entry.actor_id != READER]
 
     def stream(self, which: int) -> SimulatedStream:
         return self.streams[which % len(self.streams)]

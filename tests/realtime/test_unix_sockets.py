@@ -13,8 +13,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from db import conversations
+from db.entries import InboxEntry
 from db.inboxes import Outgoing
-from db.records import InboxEntry, Message
+from db.records import Message
 from realtime import wire
 from realtime.hints import Hint
 from realtime.inbox_check import check_inboxes
@@ -60,7 +61,7 @@ async def process(folder: Path) -> AsyncGenerator[tuple[UnixRelay, Stream]]:
 
 def hint(user_id: UUID = ADA, content: str = "hello") -> Hint:
     message = Message(uuid4(), uuid4(), 1, uuid4(), content, datetime(2026, 1, 1, tzinfo=UTC))
-    return Hint(user_id, InboxEntry(1, message))
+    return Hint(user_id, InboxEntry.of_message(1, message))
 
 
 def sockets(folder: Path) -> list[Path]:

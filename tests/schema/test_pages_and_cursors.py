@@ -14,6 +14,7 @@ from resolvers.paging import NumberedPage, numbered_page
 
 sizes = st.integers(1, 100)
 positions = st.integers(0, 2**63 - 1)
+tags = st.none() | st.integers(0, 2**24 - 1)
 ADA = UUID(int=1)
 
 
@@ -78,15 +79,16 @@ def test_a_page_size_out_of_range_is_rejected(first: int | None, last: int | Non
         numbered_page(10, first=first, after=None, last=last, before=None)
 
 
-@given(st.uuids(), positions, st.uuids())
-def test_an_inbox_cursor_is_decoded_for_its_user_as_it_was_encoded(epoch: UUID, position: int, user: UUID):
-    cursor = InboxCursor(epoch, position)
-    assert InboxCursor.decode(cursor.encode(user), user) == cursor
+@given(st.builds(InboxCursor, st.uuids(), positions, tags), st.uuids())
+def test_an_inbox_cursor_is_decoded_for_its_user_as_it_was_encoded(cursor: InboxCursor, user: UUID):
+    encoded = cursor.encode(user)
+    assert InboxCursor.decode(encoded, user) == cursor
+    assert len(encoded) == (44 if cursor.tag is None else 48)
 
 
-@given(positions, st.integers(0, 43), st.characters())
-def test_a_mistyped_inbox_cursor_is_rejected(position: int, at: int, typed: str):
-    cursor = InboxCursor(UUID(int=5), position).encode(ADA)
+@given(st.builds(InboxCursor, st.uuids(), positions, tags), st.integers(0, 47), st.characters())
+def test_a_mistyped_inbox_cursor_is_rejected(place: InboxCursor, at: int, typed: str):
+    cursor = place.encode(ADA)
     mistyped = cursor[:at] + typed + cursor[at + 1 :]
     if mistyped != cursor:
         with pytest.raises(MalformedCursor):
@@ -99,9 +101,16 @@ def test_any_other_text_is_rejected_as_a_cursor(text: str):
         InboxCursor.decode(text, ADA)
 
 
-def test_another_users_inbox_cursor_is_rejected():
+@pytest.mark.parametrize("tag", [None, 0, 2**24 - 1])
+def test_another_users_inbox_cursor_is_rejected(tag: int | None):
     with pytest.raises(MalformedCursor):
-        InboxCursor.decode(InboxCursor(uuid4(), 7).encode(ADA), UUID(int=2))
+        InboxCursor.decode(InboxCursor(uuid4(), 7, tag).encode(ADA), UUID(int=2))
+
+
+def test_an_inbox_cursor_without_a_tag_keeps_the_form_of_earlier_versions():
+    cursor = "AAAAAAAAAAAAAAAAAAAABQAAAAAAAAAHrK6Yn_edgJLK"
+    assert InboxCursor(UUID(int=5), 7).encode(ADA) == cursor
+    assert InboxCursor.decode(cursor, ADA) == InboxCursor(UUID(int=5), 7, None)
 
 
 @given(st.integers(1, 2**63 - 1))

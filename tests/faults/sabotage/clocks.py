@@ -11,8 +11,8 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from db import ids, inboxes
+from db.entries import InboxEntry, InboxPage
 from db.messages import MESSAGE
-from db.records import InboxEntry, InboxPage
 from db.statements import Connection, Statement
 from realtime import followed_inbox
 from realtime.follower import InboxLog
@@ -61,7 +61,8 @@ def order_by_id(number: int) -> None:
 
     async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
         rows = await _READ_BY_ID.fetch(connection, user_id=user_id, after=after, limit=limit)
-        return InboxPage([InboxEntry(row["place"], MESSAGE.read(row)) for row in rows], after + len(rows))
+        entries = [InboxEntry.of_message(row["place"], MESSAGE.read(row)) for row in rows]
+        return InboxPage(entries, after + len(rows), is_end=len(rows) < limit)
 
     async def follow(
         read: InboxLog,

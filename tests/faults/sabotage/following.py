@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 
-from db.records import InboxEntry
+from db.entries import InboxEntry
 from realtime import followed_inbox, follower
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber

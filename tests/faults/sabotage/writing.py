@@ -12,10 +12,10 @@ from sqlalchemy import text
 
 from db import deliveries, engine, inboxes
 from db.deliveries import Connect, Deliveries
+from db.entries import InboxEntry
 from db.ids import new_id
 from db.inboxes import Delivered, NotStored, Outgoing
 from db.messages import MESSAGE
-from db.records import InboxEntry
 from db.statements import Connection, Statement
 from realtime.broadcaster import Broadcaster, Relay
 from realtime.hints import Hint
@@ -43,7 +43,9 @@ def publish_before_commit(number: int) -> None:
             for delivered in outcomes:
                 if isinstance(delivered, Delivered):
                     for user_id, position in delivered.positions.items():
-                        broadcasters[0].publish([Hint(user_id, InboxEntry(position, delivered.message))])
+                        broadcasters[0].publish(
+                            [Hint(user_id, InboxEntry.of_message(position, delivered.message))]
+                        )
             await asyncio.sleep(_WINDOW_SECONDS)
         return outcomes
 

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 from graphql.execution.collect_fields import CollectedFields
 
 from db.engine import Database
-from db.records import InboxEntry, Message
+from db.entries import InboxEntry
+from db.records import Message
 from execution.api import Api
 from realtime.broadcaster import Broadcaster
 from realtime.followed_inbox import FollowedInbox
@@ -40,7 +41,7 @@ class NoStream:
 
 def hint(user_id: UUID, position: int) -> Hint:
     message = Message(uuid4(), uuid4(), position, uuid4(), "hello", datetime.now(UTC))
-    return Hint(user_id, InboxEntry(position, message))
+    return Hint(user_id, InboxEntry.of_message(position, message))
 
 
 def kept() -> int:

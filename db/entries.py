@@ -1,0 +1,110 @@
+"""The entries of inboxes. Each says what happened to what, by the number of its kind."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from db.records import Message
+
+# The numbers are stored and sent between processes, so each keeps its meaning for ever. They are plain
+# numbers, because a process also meets those of a later version. The missing ones are reserved: 4 for
+# reactions, 6 and 7 for conversations that change and that the user leaves.
+CAUGHT_UP = 0
+"""Never stored: a place in the log, in the form of an entry."""
+MESSAGE_CREATED = 1
+MESSAGE_UPDATED = 2
+MESSAGE_DELETED = 3
+READ_MARK_MOVED = 5
+USER_UPDATED = 9
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_TAG_BITS = 0xFFFFFF
+
+
+class InboxEntry(NamedTuple):
+    """An entry in a user's inbox. Positions are numbered 1, 2, 3, ... without gaps.
+
+    `subject_id` is the message or the user that it is about, and `conversation_id` is None if it belongs to
+    no conversation. `message` is the subject as it was when the entry was read; None if the subject is not a
+    message, or has not been read.
+    """
+
+    position: int
+    kind: int
+    conversation_id: UUID | None
+    subject_id: UUID
+    actor_id: UUID | None
+    created_at: datetime
+    message: Message | None = None
+
+    @classmethod
+    def of_message(cls, position: int, message: Message) -> "InboxEntry":
+        """Return the entry of a message that has been created."""
+        return cls(
+            position,
+            MESSAGE_CREATED,
+            message.conversation_id,
+            message.id,
+            message.author_id,
+            message.created_at,
+            message,
+        )
+
+    @property
+    def tag(self) -> int:
+        """24 bits that tell this entry from another one at its position, after a restore from a backup."""
+        return int.from_bytes(self.subject_id.bytes[-3:], "big") ^ milliseconds(self.created_at) & _TAG_BITS
+
+
+class InboxPage(NamedTuple):
+    """Entries of an inbox in order, and the position up to which they are complete.
+
+    Entries that cannot be shown are left out, so `up_to` may be higher than the last position. `is_end` says
+    that there are no entries after `up_to`.
+    """
+
+    entries: Sequence[InboxEntry]
+    up_to: int
+    is_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry as it was appended: to whose inboxes, at which positions.
+
+    The other fields are those of `InboxEntry`.
+    """
+
+    kind: int
+    conversation_id: UUID | None
+    subject_id: UUID
+    actor_id: UUID | None
+    created_at: datetime
+    positions: Mapping[UUID, int]
+    message: Message | None = None
+
+    def entries(self) -> Iterator[tuple[UUID, InboxEntry]]:
+        """Yield each user's ID with the entry in their inbox."""
+        shared = (
+            self.kind,
+            self.conversation_id,
+            self.subject_id,
+            self.actor_id,
+            self.created_at,
+            self.message,
+        )
+        for user_id, position in self.positions.items():
+            yield user_id, InboxEntry(position, *shared)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return the time since 1970, in the precision in which it is stored."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """Return the time that `milliseconds` was made of."""
+    return _EPOCH + milliseconds * _MILLISECOND
