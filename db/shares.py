@@ -1,7 +1,7 @@
 """Shares of the connection pool, so that the events and requests of one user leave connections for others."""
 
 import asyncio
-from types import TracebackType
+from contextlib import nullcontext
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -17,6 +17,8 @@ With one, an event that waits for a slow statement would hold up all other strea
 the ten in a pool, several users whose streams all wake at once still leave connections for other requests.
 """
 
+_AT_ONCE = nullcontext()
+
 
 class Shares:
     """The shares of the users who use connections or wait for one."""
@@ -29,7 +31,7 @@ class Shares:
         self._connections = connections
         self._wait_seconds = wait_seconds
         # A share is forgotten as soon as no task uses it or waits for it.
-        self._of = WeakValueDictionary[UUID, asyncio.Semaphore]()
+        self._of = WeakValueDictionary[UUID, Share]()
 
     def __len__(self) -> int:
         """Return the number of users with a share."""
@@ -39,20 +41,18 @@ class Shares:
         """Return the user's share."""
         share = self._of.get(user_id)
         if share is None:
-            share = self._of[user_id] = asyncio.Semaphore(self._connections)
-        return Share(share, self._wait_seconds)
+            share = self._of[user_id] = Share(self._connections, self._wait_seconds)
+        return share
 
 
-class Share:
+class Share(asyncio.Semaphore):
     """A user's share of the connections: its block runs in a few tasks at a time, in their order.
 
     A block must not wait for another share of the same user.
     """
 
-    __slots__ = ("_connections", "_wait_seconds")
-
-    def __init__(self, connections: asyncio.Semaphore, wait_seconds: float | None) -> None:
-        self._connections = connections
+    def __init__(self, connections: int, wait_seconds: float | None) -> None:
+        super().__init__(connections)
         self._wait_seconds = wait_seconds
 
     async def __aenter__(self) -> None:
@@ -61,18 +61,8 @@ class Share:
         Raises:
             DatabaseUnavailable: they took too long.
         """
-        if not self._connections.locked():
-            await self._connections.acquire()
-            return
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._connections.acquire()
+            async with asyncio.timeout(self._wait_seconds) if self.locked() else _AT_ONCE:
+                await self.acquire()
         except TimeoutError as error:
-            raise DatabaseUnavailable(
-                "the user's other requests use all connections of their share"
-            ) from error
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connections.release()
+            raise DatabaseUnavailable("the user's other requests use their share of connections") from error
