@@ -18,7 +18,7 @@ from typing import get_args
 
 from db import embedded
 from tests.faults import faults
-from tests.faults.faults import CRASHED, FAULTS, RESTARTED, Fault, carrier_for
+from tests.faults.faults import FAULTS, STOPPING_POSTGRES, Fault, carrier_for
 from tests.faults.harness import Harness, open_harness
 from tests.faults.rounds import Conduct, Outcome
 from tests.faults.scenes import SCENES
@@ -70,8 +70,9 @@ async def play_until(harness: Harness, options: argparse.Namespace) -> bool:
 def _choose(names: Sequence[str], dice: Random) -> Sequence[Fault]:
     """Return the faults of these names, or one to three random ones that go together, with their checks."""
     chosen = [fault for fault in FAULTS if fault.name in names] or dice.sample(FAULTS, dice.randint(1, 3))
-    if RESTARTED in chosen and CRASHED in chosen:
-        chosen.remove(CRASHED)
+    # There is one PostgreSQL to stop.
+    stopping = [fault for fault in chosen if fault in STOPPING_POSTGRES]
+    chosen = [fault for fault in chosen if fault not in stopping[1:]]
     chosen = [fault for fault in chosen if fault.carrier in {None, carrier_for(chosen)}]
     return [faults.with_checks(fault) for fault in chosen]
 

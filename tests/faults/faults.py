@@ -181,6 +181,7 @@ RESTARTED_WITH_RATES = Fault(
     },
 )
 CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
+STOPPING_POSTGRES = (RESTARTED, RESTARTED_WITH_RATES, CRASHED)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
 NATS_PARTED = Fault("NATS nodes parted", _partition_nats_nodes, carrier="nats")
