@@ -18,6 +18,8 @@ MESSAGE_UPDATED = 2
 MESSAGE_DELETED = 3
 READ_MARK_MOVED = 5
 USER_UPDATED = 9
+OF_MESSAGES = frozenset({MESSAGE_CREATED, MESSAGE_UPDATED, MESSAGE_DELETED})
+"""The kinds whose subject is a message, and which are left out if it no longer exists."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -56,19 +58,25 @@ class InboxEntry(NamedTuple):
     @property
     def tag(self) -> int:
         """24 bits that tell this entry from another one at its position, after a restore from a backup."""
-        return int.from_bytes(self.subject_id.bytes[-3:], "big") ^ milliseconds(self.created_at) & _TAG_BITS
+        return tag_of(self.subject_id, self.created_at)
 
 
 class InboxPage(NamedTuple):
-    """Entries of an inbox in order, and the position up to which they are complete.
+    """The requested entries of a range of an inbox, in order.
 
-    Entries that cannot be shown are left out, so `up_to` may be higher than the last position. `is_end` says
-    that there are no entries after `up_to`.
+    Entries that were not requested, cannot be shown, or are followed by one of the same kind about the same
+    subject are left out, so `up_to` may be higher than the last position.
     """
 
     entries: Sequence[InboxEntry]
     up_to: int
+    """The end of the range."""
+    tag: int | None
+    """The tag of the entry at `up_to`; None if it is not known."""
     is_end: bool
+    """Whether there are no entries after `up_to`."""
+    looked_at: int
+    """How many entries the range has, including those that were left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,11 @@ class Appended:
         )
         for user_id, position in self.positions.items():
             yield user_id, InboxEntry(position, *shared)
+
+
+def tag_of(subject_id: UUID, created_at: datetime) -> int:
+    """Return the tag of the entry that has these."""
+    return int.from_bytes(subject_id.bytes[-3:], "big") ^ milliseconds(created_at) & _TAG_BITS
 
 
 def milliseconds(moment: datetime) -> int:

@@ -1,4 +1,4 @@
-"""The inbox: a durable, ordered log of what reaches each user."""
+"""The inbox: a durable, ordered log of what reaches each user. `db.inbox_log` reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,16 @@ from enum import Enum
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import func, select, text, update
 
 from db.appending import ENTRIES_OF_MESSAGES, Counting, appending
-from db.entries import MESSAGE_CREATED, Appended, InboxEntry, InboxPage
+from db.entries import MESSAGE_CREATED, Appended, tag_of
 from db.ids import new_id
 from db.messages import MESSAGE
 from db.records import InboxState, Message, UnreadTotals
 from db.statements import Connection, Statement, uuids
 from db.tables import inbox_epoch, inboxes
 from db.users import UserGone
-
-
-class Trimmed(Exception):
-    """The requested entries have been deleted because they were older than the retention time."""
 
 
 class IdempotencyKeyUsed(Exception):
@@ -291,13 +287,17 @@ async def _deliver_alone(connection: Connection, message: Outgoing) -> Delivered
 
 
 _STATE = Statement(
-    select(
-        select(inbox_epoch.c.epoch).scalar_subquery().label("epoch"),
-        inboxes.c.last_position,
-        inboxes.c.trimmed_to,
-        inboxes.c.unread_conversations,
-        inboxes.c.unread_messages,
-    ).where(inboxes.c.user_id == bindparam("user_id"))
+    text("""
+    SELECT (SELECT epoch FROM inbox_epoch) AS epoch, inboxes.last_position, inboxes.trimmed_to,
+           inboxes.unread_conversations, inboxes.unread_messages,
+           coalesce(entry.message_id, entry.subject_id) AS subject_id,
+           coalesce(entry.created_at, messages.created_at) AS created_at
+    FROM inboxes
+    LEFT JOIN inbox_entries AS entry ON entry.user_id = inboxes.user_id
+                                    AND entry.position = inboxes.last_position
+    LEFT JOIN messages ON messages.id = entry.message_id
+    WHERE inboxes.user_id = :user_id
+""")
 )
 
 
@@ -311,44 +311,8 @@ async def state(connection: Connection, user_id: UUID) -> InboxState:
     if row is None:
         raise UserGone(str(user_id))
     unread = UnreadTotals(row["unread_conversations"], row["unread_messages"])
-    return InboxState(row["epoch"], row["last_position"], row["trimmed_to"], unread)
-
-
-_READ = Statement(
-    text(f"""
-    SELECT inboxes.trimmed_to, inboxes.last_position, entry.*
-    FROM inboxes LEFT JOIN LATERAL (
-        SELECT inbox_entries.position, {MESSAGE.sql("messages")}
-        FROM inbox_entries
-        JOIN messages ON messages.id = inbox_entries.message_id
-        JOIN participants ON participants.conversation_id = messages.conversation_id
-                         AND participants.user_id = inbox_entries.user_id
-        WHERE inbox_entries.user_id = inboxes.user_id AND inbox_entries.position > :after
-        ORDER BY inbox_entries.position
-        LIMIT :limit
-    ) AS entry ON true
-    WHERE inboxes.user_id = :user_id
-    ORDER BY entry.position
-""")
-)
-
-
-async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
-    """Return at most `limit` entries after position `after`, in order.
-
-    Only new messages of conversations in which the user participates are returned.
-
-    Raises:
-        Trimmed: entries after `after` have been deleted.
-    """
-    rows = await _READ.fetch(connection, user_id=user_id, after=after, limit=limit)
-    if rows and rows[0]["trimmed_to"] > after:
-        raise Trimmed(f"kept after {rows[0]['trimmed_to']}, asked for after {after}")
-    message, of_message = MESSAGE.reader(rows), InboxEntry.of_message
-    entries = [of_message(row["position"], message(row)) for row in rows if row["position"] is not None]
-    if len(entries) == limit:
-        return InboxPage(entries, entries[-1].position, is_end=False)
-    return InboxPage(entries, max(after, *(row["last_position"] for row in rows[:1]), 0), is_end=True)
+    tag = None if row["created_at"] is None else tag_of(row["subject_id"], row["created_at"])
+    return InboxState(row["epoch"], row["last_position"], row["trimmed_to"], tag, unread)
 
 
 _LAST_POSITIONS = Statement(

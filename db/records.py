@@ -83,11 +83,15 @@ class UnreadTotals:
 
 @dataclass(frozen=True, slots=True)
 class InboxState:
-    """The state of an inbox: entries after `trimmed_to`, up to `last_position`, can be read."""
+    """The state of an inbox: entries after `trimmed_to`, up to `last_position`, can be read.
+
+    `tag` is that of the last entry; None if it has been deleted, or there has never been one.
+    """
 
     epoch: UUID
     last_position: int
     trimmed_to: int
+    tag: int | None
     unread: UnreadTotals
 
 

@@ -344,6 +344,16 @@ async def note_alive(connection: Connection, process_id: UUID) -> None:
     await _NOTE_ALIVE.execute(connection, id=process_id)
 
 
+_EARLIER_RELEASE = Statement(
+    select(exists().where(processes.c.release < literal(RELEASE), processes.c.seen_at > _seconds_ago(GONE)))
+)
+
+
+async def is_earlier_release_alive(connection: Connection) -> bool:
+    """Return whether a process of an earlier release may still be serving."""
+    return await _EARLIER_RELEASE.fetchval(connection)
+
+
 _FORGET_DEAD = Statement(delete(processes).where(processes.c.seen_at < _seconds_ago(GONE)))
 _FORGET_SPENT = Statement(delete(reservations).where(~_is_usable))
 

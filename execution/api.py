@@ -35,6 +35,7 @@ from plans import BoundOperation, Bounds, ChargeBytes, PlanResult, ResponseTooLa
 from resolvers.context import Context
 from resolvers.errors import RateLimited, Refusal
 from schema.date_time import DATE_TIME
+from schema.inbox import EVENTS
 from schema.list_sizes import IntrospectionSizes
 from schema.root import Mutation, Query, Subscription
 
@@ -118,6 +119,7 @@ class Api:
             Query,
             Mutation,
             Subscription,
+            types=list(EVENTS.values()),
             extensions=[partial(PreparedDocument, self._prepared_now)],
             execution_context_class=_Execution,
             config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),

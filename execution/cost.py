@@ -31,7 +31,7 @@ from graphql import (
 )
 
 from resolvers.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from schema.list_sizes import IntrospectionSizes, max_items
+from schema.list_sizes import IntrospectionSizes, is_paged, max_items
 
 
 class _Given(NamedTuple):
@@ -100,11 +100,11 @@ _Count: TypeAlias = int | Fraction
 class _Place(NamedTuple):
     """The position of an object in the answer, as far as it determines the lengths of the object's lists.
 
-    `edges` is the page size if the object is a connection. `exhaustive` says that the answer has every object
-    of this type in the schema, for the types of introspection.
+    `page` is the page size if the object is a page, such as a connection. `exhaustive` says that the answer
+    has every object of this type in the schema, for the types of introspection.
     """
 
-    edges: int = 0
+    page: int = 0
     exhaustive: bool = False
 
 
@@ -158,17 +158,17 @@ class _Answer:
             return 1
         exhaustive = IntrospectionSizes.is_exhaustive(parent, node.name.value, exhaustive=place.exhaustive)
         items: _Count = 1
-        edges = 0
+        page = 0
         if _is_list(field):
             items = self._list_size(field, node, parent, place)
-        elif is_object_type(named) and "edges" in named.fields:
-            edges = self._page_size(field, node)
-        return 1 + items * self.fields(node.selection_set, named.name, _Place(edges, exhaustive))
+        elif is_object_type(named) and any(_is_paged(name, each) for name, each in named.fields.items()):
+            page = self._page_size(field, node)
+        return 1 + items * self.fields(node.selection_set, named.name, _Place(page, exhaustive))
 
     def _list_size(self, field: GraphQLField, node: FieldNode, parent: str, place: _Place) -> _Count:
         """Return the maximum length of a list."""
-        if node.name.value == "edges":
-            return place.edges
+        if _is_paged(node.name.value, field):
+            return place.page
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         if "ids" in field.args:
             return self._length(given.get("ids"))
@@ -210,6 +210,11 @@ class _Answer:
 
 def _named_type(field: GraphQLField) -> GraphQLNamedType:
     return get_named_type(field.type)
+
+
+def _is_paged(name: str, field: GraphQLField) -> bool:
+    """Return whether the field is the list of a page, whose size the field of the page determines."""
+    return name == "edges" or is_paged(field)
 
 
 def _is_list(field: GraphQLField) -> bool:

@@ -2,20 +2,26 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Protocol
 
-from db import inboxes
+from db import inbox_log
 from db.engine import Database, DatabaseUnavailable
-from db.entries import MESSAGE_CREATED, InboxEntry, InboxPage
+from db.entries import CAUGHT_UP, InboxEntry, InboxPage
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
+from realtime.cursor_form import CursorForm
 from realtime.cursors import ExpiredCursor, InboxCursor
 from realtime.follower import follow
 from realtime.subscribers import Subscriber
+from realtime.wanted import Wanted
 
 
 class FollowingStream(Protocol):
     """The stream whose task follows an inbox."""
+
+    knows_caught_up: bool
+    """Whether the client has been told that it has caught up, or does not ask for it."""
 
     def caught_up(self, inbox: "FollowedInbox", /) -> bool:
         """Record that all events up to the inbox's position have been sent. True ends the following."""
@@ -34,10 +40,14 @@ class FollowedInbox:
         "_database",
         "_epoch",
         "_event_of",
+        "_form",
         "_is_new",
-        "_skipped_actor",
+        "_tag",
+        "_tagged",
+        "_wanted",
         "owner",
         "subscriber",
+        "told",
     )
 
     def __init__(
@@ -48,8 +58,9 @@ class FollowedInbox:
         start: InboxCursor,
         *,
         owner: object,
-        include_mine: bool,
+        wanted: Wanted,
         event_of: Callable[[str, InboxEntry], object],
+        form: CursorForm,
     ) -> None:
         """Follow the inbox of the subscriber's user from that cursor on."""
         self._database = database
@@ -57,9 +68,14 @@ class FollowedInbox:
         self.subscriber = subscriber
         self._epoch = start.epoch
         self.position = start.position
-        self._skipped_actor = None if include_mine else subscriber.user_id
+        # The tag of the last entry that was seen, wanted or not, and its position.
+        self._tagged, self._tag = start.position, start.tag
+        self._wanted = wanted
         self._event_of = event_of
+        self._form = form
         self._is_new = True
+        self.told = start.position
+        """The position of the last cursor that the streams have been sent."""
         self.owner = owner
         """Responsible for calling `leave`: the stream that follows the inbox, or the run that shares it."""
 
@@ -79,59 +95,103 @@ class FollowedInbox:
         self._broadcaster.detach(self.subscriber)
 
     def cursor(self, position: int) -> str:
-        """Return the cursor of a position."""
-        return InboxCursor(self._epoch, position).encode(self.subscriber.user_id)
+        """Return the cursor of a position, with the tag if it is that of the last entry."""
+        return self._cursor(position, self._tag if position == self._tagged else None)
 
-    def event(self, entry: InboxEntry) -> tuple[str, object] | None:
-        """Return an entry's cursor and event, or None if the entry is left out."""
-        if not self._is_wanted(entry):
-            return None
-        cursor = self.cursor(entry.position)
+    def _cursor(self, position: int, tag: int | None) -> str:
+        cursor = InboxCursor(self._epoch, position, tag if self._form.tags else None)
+        return cursor.encode(self.subscriber.user_id)
+
+    def wants(self, entry: InboxEntry) -> bool:
+        """Return whether the entry is wanted, which is the next one or a CAUGHT_UP."""
+        if entry.kind != CAUGHT_UP:
+            self._tagged, self._tag = entry.position, entry.tag
+        return self._wanted.has(entry)
+
+    def event(self, entry: InboxEntry) -> tuple[str, object]:
+        """Return a wanted entry's cursor and event."""
+        cursor = self._cursor_of(entry)
         return cursor, self._event_of(cursor, entry)
 
-    def _is_wanted(self, entry: InboxEntry) -> bool:
-        return entry.kind == MESSAGE_CREATED and entry.actor_id != self._skipped_actor
+    def _cursor_of(self, entry: InboxEntry) -> str:
+        if entry.kind == CAUGHT_UP:
+            return self.cursor(entry.position)
+        return self._cursor(entry.position, entry.tag)
+
+    def owed(self) -> InboxEntry | None:
+        """Return the CAUGHT_UP of this position, if it is wanted and streams do not know its cursor."""
+        return self._caught_up_at(self.position) if self.position > self.told else None
+
+    def _caught_up_at(self, position: int) -> InboxEntry | None:
+        if CAUGHT_UP not in self._wanted.kinds:
+            return None
+        viewer_id = self.subscriber.user_id
+        return InboxEntry(position, CAUGHT_UP, None, viewer_id, None, datetime.now(UTC))
 
     async def entries(self, stream: FollowingStream) -> AsyncGenerator[tuple[str, InboxEntry]]:
-        """Follow the inbox for a stream, from its position on: yield new messages with their cursors.
+        """Follow the inbox for a stream, from its position on: yield wanted entries with their cursors.
 
-        The viewer's own entries are skipped unless they are included. Database outages are retried. The
-        generator ends when `stream.caught_up` returns True (see `realtime.follower`).
+        If the stream asks for it, a CAUGHT_UP comes when it has caught up for the first time, and again when
+        it has passed others than wanted entries. Database outages are retried. The generator ends when
+        `stream.caught_up` returns True (see `realtime.follower`).
 
         Raises:
-            ExpiredCursor: entries after the stream's position have been deleted.
+            ExpiredCursor: wanted entries after the stream's position have been deleted.
         """
+
+        def owes(position: int) -> InboxEntry | None:
+            owed = self.owed() if stream.knows_caught_up else self._caught_up_at(position)
+            stream.knows_caught_up = True
+            return owed
+
+        if CAUGHT_UP not in self._wanted.kinds:
+            stream.knows_caught_up = True
         # Entries that were stored before the subscriber was attached are only in the log.
         from_log, self._is_new = self._is_new, False
         entries = follow(
-            self.read,
+            self._read,
             self.subscriber,
             after=self.position,
             from_log=from_log,
+            wants=self.wants,
+            owes=owes,
             caught_up=lambda _position: stream.caught_up(self),
         )
         try:
             async with aclosing(entries):
                 async for entry in entries:
-                    if self._is_wanted(entry):
-                        yield self.cursor(entry.position), entry
+                    self.told = entry.position
+                    yield self._cursor_of(entry), entry
         finally:
             # While this stream was waiting for its client, another one may have taken over.
             if self.owner is stream:
                 self.leave()
 
+    async def _read(self, *, after: int, limit: int) -> InboxPage:
+        page = await self.read(after=after, limit=limit)
+        if page.looked_at:
+            self._tagged, self._tag = page.up_to, page.tag
+        return page
+
     async def read(self, *, after: int, limit: int) -> InboxPage:
-        """Return at most `limit` entries after position `after`, in order.
+        """Read at most `limit` entries after position `after`, and return those that are wanted, in order.
 
         Raises:
-            ExpiredCursor: entries after `after` have been deleted.
+            ExpiredCursor: wanted entries after `after` have been deleted.
         """
         user_id, backoff = self.subscriber.user_id, Backoff()
         while True:
             try:
                 async with self._database.connection(share_of=user_id) as connection:
-                    return await inboxes.read(connection, user_id, after=after, limit=limit)
-            except inboxes.Trimmed as error:
+                    return await inbox_log.page(
+                        connection,
+                        user_id,
+                        after=after,
+                        kinds=self._wanted.kinds,
+                        include_mine=self._wanted.include_mine,
+                        limit=limit,
+                    )
+            except inbox_log.Trimmed as error:
                 raise ExpiredCursor from error
             except DatabaseUnavailable:
                 await backoff.wait()

@@ -16,6 +16,7 @@ executed without waiting. Otherwise, a listener leads until it has caught up.
 | `caught_up` or `rejoin`, at the run's position or past it | ALONE | LISTENING | it joins the run |
 | `caught_up` or `rejoin`, behind the run | ALONE | ALONE | it continues to follow |
 | `caught_up` | LEADING | LISTENING | the run waits |
+| the waiting run cannot tell that it has caught up at once | LISTENING | LEADING | as if it were woken |
 | the waiting run is woken | LISTENING | LEADING | the listener that is furthest behind leads |
 | its client cannot take an event at once | LISTENING | ALONE | it is evicted, and starts at its cursor |
 | `yield_lead`, and others listen | LEADING | ALONE | as above, and a listener leads |
@@ -33,7 +34,7 @@ from enum import Enum
 
 import structlog
 
-from db.entries import InboxEntry
+from db.entries import CAUGHT_UP, InboxEntry
 from realtime.followed_inbox import FollowedInbox
 
 log = structlog.stdlib.get_logger(__name__)
@@ -61,7 +62,7 @@ class SharedRun:
     Every listener has all events up to the run's position, so a leader that starts there skips nothing.
     """
 
-    __slots__ = ("_executes_at_once", "_key", "_runs", "inbox", "leader", "listeners")
+    __slots__ = ("_key", "_runs", "_waiting_kinds", "inbox", "leader", "listeners")
 
     def __init__(self, runs: "dict[Hashable, SharedRun]", key: Hashable, inbox: FollowedInbox) -> None:
         """Own the inbox until `end`."""
@@ -72,7 +73,8 @@ class SharedRun:
         inbox.owner = self
         self.leader: SharingStream | None = None
         self.listeners: set[SharingStream] = set()
-        self._executes_at_once = True
+        # All events of a kind are alike: if one has to wait for the database, so do the next ones.
+        self._waiting_kinds: set[int] = set()
 
     @property
     def position(self) -> int:
@@ -87,25 +89,35 @@ class SharedRun:
     def take(self, entry: InboxEntry) -> bool:
         """Execute and pass on the inbox's next entry. Return False if this would have to wait."""
         try:
-            event = self.inbox.event(entry)
-            if event is None:
+            if not self.inbox.wants(entry):
                 return True
-            chunk = self._executed_at_once(*event)
+            chunk = self._executed_at_once(entry)
         except Exception:  # the task that publishes the hint must not fail
             log.exception("event execution failed")
             return False
         if chunk is None:
             return False
+        self.inbox.told = entry.position
         self.hand_on(SharedEvent(entry.position, chunk))
         return True
 
-    def _executed_at_once(self, cursor: str, event: object) -> bytes | None:
-        if not self._executes_at_once:
+    def _executed_at_once(self, entry: InboxEntry) -> bytes | None:
+        if entry.kind in self._waiting_kinds or (entry.message is None and entry.kind != CAUGHT_UP):
             return None
-        chunk = next(iter(self.listeners)).execute_at_once(cursor, event)
-        # All events of an operation are alike: if one has to wait for the database, so do the next ones.
-        self._executes_at_once = chunk is not None
+        chunk = next(iter(self.listeners)).execute_at_once(*self.inbox.event(entry))
+        if chunk is None:
+            self._waiting_kinds.add(entry.kind)
         return chunk
+
+    def tell_caught_up(self) -> None:
+        """While the run waits, tell its streams the cursor that it has reached, if they do not know it."""
+        if self.leader is not None or not self.listeners:
+            return
+        entry = self.inbox.owed()
+        if entry is not None and not self.take(entry):
+            # The one that leads owes it, too.
+            self.inbox.subscriber.waiting = None
+            self.wake()
 
     def wake(self) -> None:
         """Make a listener lead, because there are entries to read."""
@@ -160,7 +172,7 @@ class SharedEvents:
 class SharingStream(ABC):
     """A stream that shares its events with others of the same key."""
 
-    __slots__ = ("_key", "_run", "_runs", "_turn", "position", "role")
+    __slots__ = ("_key", "_run", "_runs", "_turn", "knows_caught_up", "position", "role")
 
     def __init__(self, shared: SharedEvents, key: Hashable) -> None:
         """Start alone."""
@@ -172,6 +184,8 @@ class SharingStream(ABC):
         self.role = Role.ALONE
         self.position = 0
         """The position up to which the client has been sent all events."""
+        self.knows_caught_up = False
+        """Whether the client has been told that it has caught up, or does not ask for it."""
 
     @abstractmethod
     def write_at_once(self, chunk: bytes) -> bool:
@@ -211,7 +225,7 @@ class SharingStream(ABC):
 
         This is also the case if the stream has been evicted and must start again.
         """
-        if self.role is Role.ALONE:
+        if self.role is Role.ALONE and self.knows_caught_up:
             self._join()
         return self.must_listen
 

@@ -12,6 +12,7 @@ from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from db.statements import Connection
 from realtime.broadcaster import Broadcaster
+from realtime.cursor_form import CursorForm
 from realtime.followed_inbox import FollowedInbox, FollowingStream
 from resolvers.errors import Unauthenticated
 from resolvers.loaders import Loaders
@@ -65,6 +66,9 @@ async def _no_limit(user_id: UUID, /) -> None:
     """Accept any number of messages."""
 
 
+_WITHOUT_TAGS = CursorForm()
+
+
 def _count_nothing() -> None:
     """Do not count the statements."""
 
@@ -95,6 +99,8 @@ class Context:
     count_statement: Callable[[], None] = _count_nothing
     """Called before each statement of the database."""
     rules: Rules = DEFAULT_RULES
+    cursor_form: CursorForm = _WITHOUT_TAGS
+    """The form in which cursors are issued."""
     selection: Selection = UNKNOWN
     is_over: bool = False
     """Whether the request has ended. Further reads are cancelled."""

@@ -1,18 +1,37 @@
-"""The viewer's inbox: its cursor, and the messages that are delivered to it."""
+"""The viewer's inbox: its cursor, the events that follow it, and pages of it."""
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
-from db import inboxes
+from db import inbox_log, inboxes
 from db.entries import InboxEntry
-from db.records import User
+from db.records import UnreadTotals, User
+from db.users import UserGone
 from realtime.cursors import ExpiredCursor, InboxCursor, MalformedCursor
 from realtime.followed_inbox import FollowedInbox
+from realtime.wanted import Wanted
 from resolvers.context import Context, EventStream
-from resolvers.errors import CursorExpired, CursorInvalid
+from resolvers.errors import AccountGone, BadUserInput, CursorExpired, CursorInvalid
+from resolvers.paging import check_page_size
 
 _Event = TypeVar("_Event")
+
+_MAX_KINDS = 100
+# How much of the inbox a page of events looks through at most, in order to find any.
+_ENTRIES_AT_A_TIME = 1000
+_READS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events after a cursor, and the cursor up to which they are complete."""
+
+    entries: Sequence[tuple[str, InboxEntry]]
+    """Each with its cursor."""
+    cursor: str
+    has_more: bool
 
 
 async def inbox_cursor(context: Context) -> str:
@@ -20,79 +39,179 @@ async def inbox_cursor(context: Context) -> str:
     viewer = context.require_viewer()
     async with context.reading() as connection:
         state = await inboxes.state(connection, viewer.id)
-    return InboxCursor(state.epoch, state.last_position).encode(viewer.id)
+    return _encoded(context, viewer, InboxCursor(state.epoch, state.last_position, state.tag))
 
 
-async def message_created(
-    context: Context, after: str | None, *, include_mine: bool, event_of: Callable[[str, InboxEntry], _Event]
+async def unread(context: Context) -> UnreadTotals:
+    """Return how much the viewer has not read."""
+    viewer = context.require_viewer()
+    async with context.reading() as connection:
+        return (await inboxes.state(connection, viewer.id)).unread
+
+
+def _encoded(context: Context, viewer: User, cursor: InboxCursor) -> str:
+    if not context.cursor_form.tags:
+        cursor = InboxCursor(cursor.epoch, cursor.position)
+    return cursor.encode(viewer.id)
+
+
+def checked_kinds(kinds: Collection[int] | None, every: frozenset[int]) -> frozenset[int]:
+    """Return the kinds that a client asks for: by default, every one.
+
+    Raises:
+        BadUserInput: it asks for none, or for too many.
+    """
+    if kinds is None:
+        return every
+    if not 1 <= len(kinds) <= _MAX_KINDS:
+        raise BadUserInput(f"`kinds` must have 1 to {_MAX_KINDS} values, or be left out for all kinds.")
+    return frozenset(kinds)
+
+
+async def page(context: Context, after: str, *, first: int, kinds: frozenset[int]) -> EventPage:
+    """Return the next events after the cursor, at most `first`.
+
+    Where few of the entries are of these kinds, the page may have less, or none, and still have more after
+    it: a request reads a limited part of the inbox.
+
+    Raises:
+        BadUserInput: `first` is not 1 to 100.
+        CursorInvalid: `after` is not a cursor of the viewer.
+        CursorExpired: as for `follow_inbox`.
+    """
+    viewer = context.require_viewer()
+    check_page_size(first, "first")
+    wanted = Wanted(viewer.id, kinds, include_mine=True)
+    with _rejecting_cursors():
+        asked = InboxCursor.decode(after, viewer.id)
+        async with context.reading() as connection:
+            start = await inbox_log.start(
+                connection, viewer.id, after=asked.position, kinds=kinds, include_mine=True
+            )
+        _check(asked, start)
+        return await _page(context, wanted, asked, first)
+
+
+async def _page(context: Context, wanted: Wanted, after: InboxCursor, first: int) -> EventPage:
+    viewer = context.require_viewer()
+    entries: list[InboxEntry] = []
+    position, tag, is_end, limit = after.position, after.tag, False, first
+    for _ in range(_READS):
+        async with context.reading() as connection:
+            found = await inbox_log.page(
+                connection,
+                viewer.id,
+                after=position,
+                kinds=wanted.kinds,
+                include_mine=wanted.include_mine,
+                limit=limit,
+            )
+        entries += found.entries
+        if found.up_to > position:
+            position, tag = found.up_to, found.tag
+        is_end, limit = found.is_end, _ENTRIES_AT_A_TIME
+        if is_end or len(entries) >= first:
+            break
+    if len(entries) > first:
+        del entries[first:]
+        position, tag, is_end = entries[-1].position, entries[-1].tag, False
+
+    def cursor(position: int, tag: int | None) -> str:
+        return _encoded(context, viewer, InboxCursor(after.epoch, position, tag))
+
+    return EventPage(
+        [(cursor(entry.position, entry.tag), entry) for entry in entries], cursor(position, tag), not is_end
+    )
+
+
+async def follow_inbox(
+    context: Context, after: str | None, wanted: Wanted, event_of: Callable[[str, InboxEntry], _Event]
 ) -> AsyncGenerator[_Event]:
-    """Yield the messages that are delivered to the viewer's inbox, once and in order, converted by
-    `event_of`.
+    """Yield what is wanted of the viewer's inbox, once and in order, converted by `event_of`.
 
-    With `after`, the messages since that cursor come first. The context's stream begins after the subscriber
-    has been attached, so that no message is missed. The generator ends when the stream has caught up and
-    shares the inbox. A stream that leads others resumes their inbox and ignores `after`. No database
-    connection is held between messages.
+    With `after`, the entries since that cursor come first. The context's stream begins after the subscriber
+    has been attached, so that none is missed. The generator ends when the stream has caught up and shares the
+    inbox. A stream that leads others resumes their inbox and ignores `after`. No database connection is held
+    between events.
 
     Raises:
         CursorInvalid: `after` is not a cursor of the viewer.
-        CursorExpired: `after` has another epoch or is past the end of the inbox, or entries after it have
-            been deleted. The generator also raises it if entries are deleted before they have been read.
+        CursorExpired: `after` has another epoch, is past the end of the inbox or after another entry than
+            there is now, or wanted entries after it have been deleted. The generator also raises it if
+            entries are deleted before they have been read.
+        AccountGone: the viewer has been deleted. The generator also raises it.
     """
-    viewer = context.require_viewer()
     stream = context.require_stream()
     inbox = stream.led_inbox
     if inbox is None:
         with _rejecting_cursors():
-            inbox = await _open(context, viewer, after, include_mine=include_mine, event_of=event_of)
+            inbox = await _open(context, after, wanted, event_of)
     return _events(inbox, stream, event_of)
 
 
 async def _open(
-    context: Context,
-    viewer: User,
-    after: str | None,
-    *,
-    include_mine: bool,
-    event_of: Callable[[str, InboxEntry], object],
+    context: Context, after: str | None, wanted: Wanted, event_of: Callable[[str, InboxEntry], object]
 ) -> FollowedInbox:
     """Attach to the viewer's inbox, and begin the context's stream at `after`, or at the end of the inbox."""
-    stream = context.require_stream()
+    viewer, stream = context.require_viewer(), context.require_stream()
     # The event's ID is newer than the variables, which a client repeats unchanged when it reconnects.
     cursor = context.last_event_id or (context.start if after is None else after)
     asked = None if cursor is None else InboxCursor.decode(cursor, viewer.id)
     subscriber = await context.broadcaster.attach(viewer.id)
     try:
-        start = await _start(context, viewer, asked)
+        start = await _start(context, asked, wanted)
         inbox = FollowedInbox(
             context.database,
             context.broadcaster,
             subscriber,
             start,
             owner=stream,
-            include_mine=include_mine,
+            wanted=wanted,
             event_of=event_of,
+            form=context.cursor_form,
         )
-        await stream.begin(start.encode(viewer.id))
+        await stream.begin(_encoded(context, viewer, start))
     except BaseException:
         context.broadcaster.detach(subscriber)
         raise
     return inbox
 
 
-async def _start(context: Context, viewer: User, asked: InboxCursor | None) -> InboxCursor:
+async def _start(context: Context, asked: InboxCursor | None, wanted: Wanted) -> InboxCursor:
     """Return the cursor to follow the inbox from: the requested one, or else the end of the inbox.
 
     Raises:
         ExpiredCursor: the inbox cannot be followed from the requested cursor.
     """
     async with context.connection() as connection:
-        state = await inboxes.state(connection, viewer.id)
+        start = await inbox_log.start(
+            connection,
+            wanted.viewer_id,
+            after=0 if asked is None else asked.position,
+            kinds=wanted.kinds,
+            include_mine=wanted.include_mine,
+        )
     if asked is None:
-        return InboxCursor(state.epoch, state.last_position)
-    if asked.epoch != state.epoch or not state.trimmed_to <= asked.position <= state.last_position:
+        return InboxCursor(start.epoch, start.last_position, start.last_tag)
+    _check(asked, start)
+    # An earlier cursor without a tag gets it.
+    return InboxCursor(asked.epoch, asked.position, asked.tag if start.after_tag is None else start.after_tag)
+
+
+def _check(asked: InboxCursor, start: inbox_log.InboxStart) -> None:
+    """Check that the entries after the cursor are those that the client has not seen.
+
+    Raises:
+        ExpiredCursor: they are not. If the tags differ, the database has been restored from a backup.
+    """
+    tags = {asked.tag, start.after_tag} - {None}
+    if (
+        asked.epoch != start.epoch
+        or asked.position > start.last_position
+        or start.is_trimmed
+        or len(tags) > 1
+    ):
         raise ExpiredCursor
-    return asked
 
 
 async def _events(
@@ -112,5 +231,7 @@ def _rejecting_cursors() -> Generator[None]:
         yield
     except MalformedCursor as error:
         raise CursorInvalid("after") from error
-    except ExpiredCursor as error:
+    except (ExpiredCursor, inbox_log.Trimmed) as error:
         raise CursorExpired from error
+    except UserGone as error:
+        raise AccountGone from error

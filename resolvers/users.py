@@ -40,6 +40,14 @@ async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[User]:
     return present(await context.loaders.users.load_many(ids))
 
 
+async def of_event(context: Context, user_id: UUID) -> User:
+    """Return the user that an event is about."""
+    user = await context.loaders.users.load(user_id)
+    if user is None:
+        raise RuntimeError(f"an event is about the user {user_id}, who does not exist")
+    return user
+
+
 async def by_username(context: Context, username: str) -> User | None:
     """Return the user with this username (case-insensitive)."""
     context.require_viewer()

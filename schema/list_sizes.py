@@ -1,12 +1,14 @@
 """The maximum length of lists that have no paging arguments, for estimating the cost of an operation.
 
     participants = strawberry.field(..., metadata=at_most(5))
+    events = strawberry.field(..., metadata=PAGED)
 
 The fields of introspection carry no such metadata: the lengths of their lists follow from the schema.
 """
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 from graphql import (
     GraphQLEnumType,
@@ -20,6 +22,7 @@ from graphql import (
 from strawberry.types.field import StrawberryField
 
 _MAX_ITEMS = "max_items"
+_IS_PAGED = "is_paged"
 _SCHEMA_LISTS = {"types", "directives"}
 # Lists whose items belong to a single type, field or directive. Other fields can reach the same type several
 # times.
@@ -33,10 +36,23 @@ def at_most(items: int) -> Mapping[str, int]:
     return {_MAX_ITEMS: items}
 
 
+PAGED: Mapping[str, bool] = {_IS_PAGED: True}
+"""The metadata of a field whose list is the page that the arguments of its parent's field select."""
+
+
 def max_items(field: GraphQLField) -> int | None:
     """Return the maximum length of the field's list; None if the field does not declare one."""
+    return _metadata(field).get(_MAX_ITEMS)
+
+
+def is_paged(field: GraphQLField) -> bool:
+    """Return whether the arguments of the parent's field determine the length of the field's list."""
+    return _metadata(field).get(_IS_PAGED, False)
+
+
+def _metadata(field: GraphQLField) -> Mapping[Any, Any]:
     definition = (field.extensions or {}).get(_DEFINITION)
-    return definition.metadata.get(_MAX_ITEMS) if isinstance(definition, StrawberryField) else None
+    return definition.metadata if isinstance(definition, StrawberryField) else {}
 
 
 class IntrospectionSizes:

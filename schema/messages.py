@@ -8,10 +8,12 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
-from db.entries import InboxEntry
+from db.entries import MESSAGE_CREATED, InboxEntry
+from realtime.wanted import Wanted
 from resolvers import conversations, inbox, messages
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
+from schema.inbox_events import CURSOR, InboxEvent
 from schema.info import Info
 from schema.node import Node, NodeType
 from schema.paging import PageInfo
@@ -95,8 +97,9 @@ class MessageConnection:
 @strawberry.type
 class MessageQueries:
     @strawberry.field(
-        description="The current end of the viewer's inbox. Pass it to `messageCreated(after:)` to receive"
-        " every message that arrives after this query. Select it together with the data that you show."
+        description="The current end of the viewer's inbox. Pass it to `inboxEvents(after:)` to receive"
+        " everything that arrives after this query, or to `messageCreated(after:)` for messages only. Select"
+        " it together with the data that you show."
     )
     async def inbox_cursor(self, info: Info) -> str:
         return await inbox.inbox_cursor(info.context)
@@ -152,18 +155,46 @@ class MessageMutations:
 
 
 @strawberry.type(description="A message that arrived in the viewer's inbox.")
-class MessageCreated:
-    cursor: str = strawberry.field(
+class MessageCreated(InboxEvent):
+    cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written
         description="Opaque position of this event in the viewer's inbox, which is also the ID of the SSE"
-        " event. To resume, pass the last one to `messageCreated(after:)`."
+        " event. To resume, pass the last one to `messageCreated(after:)` or `inboxEvents(after:)`."
     )
     message: Message = strawberry.field(description="The message.")
 
     @classmethod
     def of(cls, cursor: str, entry: InboxEntry) -> "MessageCreated":
-        if entry.message is None:
-            raise RuntimeError(f"the new message {entry.subject_id} has not been read")
-        return cls(cursor=cursor, message=Message.of(entry.message))
+        return cls(cursor=cursor, occurred_at=entry.created_at, message=_message_of(entry))
+
+
+@strawberry.type(description="A message was edited.")
+class MessageUpdated(InboxEvent):
+    cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written
+        description=CURSOR
+    )
+    message: Message = strawberry.field(description="The message as it is now.")
+
+    @classmethod
+    def of(cls, cursor: str, entry: InboxEntry) -> "MessageUpdated":
+        return cls(cursor=cursor, occurred_at=entry.created_at, message=_message_of(entry))
+
+
+@strawberry.type(description="A message was deleted. It stays in its place, without content.")
+class MessageDeleted(InboxEvent):
+    cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written
+        description=CURSOR
+    )
+    message: Message = strawberry.field(description="The message as it is now.")
+
+    @classmethod
+    def of(cls, cursor: str, entry: InboxEntry) -> "MessageDeleted":
+        return cls(cursor=cursor, occurred_at=entry.created_at, message=_message_of(entry))
+
+
+def _message_of(entry: InboxEntry) -> Message:
+    if entry.message is None:
+        raise RuntimeError(f"the message {entry.subject_id} has not been read")
+    return Message.of(entry.message)
 
 
 @strawberry.type
@@ -192,6 +223,6 @@ class MessageSubscriptions:
         ] = False,
     ) -> AsyncGenerator[MessageCreated, None]:
         # A coroutine that returns the generator, so that a rejection is an error at the field's path.
-        return await inbox.message_created(
-            info.context, after, include_mine=include_mine, event_of=MessageCreated.of
-        )
+        viewer = info.context.require_viewer()
+        wanted = Wanted(viewer.id, frozenset({MESSAGE_CREATED}), include_mine)
+        return await inbox.follow_inbox(info.context, after, wanted, MessageCreated.of)

@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.conversations import ConversationMutations, ConversationQueries
+from schema.inbox import InboxQueries, InboxSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.sessions import SessionMutations, SessionQueries
@@ -13,7 +14,7 @@ from schema.users import UserMutations, UserQueries
     description="All reads. The fields of a request are read from one consistent snapshot of the database. If"
     " the request has no valid token, all fields except `viewer` fail with `UNAUTHENTICATED`."
 )
-class Query(UserQueries, MessageQueries, NodeQueries, ConversationQueries, SessionQueries):
+class Query(UserQueries, MessageQueries, NodeQueries, ConversationQueries, SessionQueries, InboxQueries):
     pass
 
 
@@ -26,5 +27,5 @@ class Mutation(ConversationMutations, MessageMutations, UserMutations, SessionMu
 
 
 @strawberry.type(description="Live events, delivered over Server-Sent Events (graphql-sse protocol).")
-class Subscription(MessageSubscriptions):
+class Subscription(MessageSubscriptions, InboxSubscriptions):
     pass

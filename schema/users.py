@@ -1,12 +1,15 @@
 """Users: finding them, and the viewer's profile."""
 
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 
 from db import records
+from db.entries import InboxEntry
 from resolvers import users
 from resolvers.errors import UserError as UserErrorRaised
+from schema.inbox_events import CURSOR, InboxEvent
 from schema.info import Info
 from schema.node import Node, NodeType
 from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
@@ -107,3 +110,22 @@ class UserMutations:
         except UserErrorRaised as error:
             return UpdateProfilePayload(user=None, user_errors=[UserError.of(error)])
         return UpdateProfilePayload(user=User.of(row), user_errors=[])
+
+
+@strawberry.type(
+    description="The name or picture of the viewer, or of a user with whom the viewer shares a conversation,"
+    " has changed, or the account was removed."
+)
+class UserUpdated(InboxEvent):
+    cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written
+        description=CURSOR
+    )
+    user_id: strawberry.Private[UUID]
+
+    @classmethod
+    def of(cls, cursor: str, entry: InboxEntry) -> "UserUpdated":
+        return cls(cursor=cursor, occurred_at=entry.created_at, user_id=entry.subject_id)
+
+    @strawberry.field(description="The user as it is now.")
+    async def user(self, info: Info) -> User:
+        return User.of(await users.of_event(info.context, self.user_id))

@@ -230,6 +230,7 @@ class SingleConnections:
             self._broadcaster,
             viewer=caller.viewer,
             count_statement=caller.charge_statement,
+            cursor_form=self._execution.cursor_form,
         ) as context:
             return await inbox.inbox_cursor(context)
 

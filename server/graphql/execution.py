@@ -11,6 +11,7 @@ from execution.answers import Answer, codes, refusal
 from execution.api import Api, LiveOperation, Operation
 from execution.budgets import WORK_PER_STATEMENT, Budget
 from realtime.broadcaster import Broadcaster
+from realtime.cursor_form import CursorForm
 from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
 from resolvers.rules import Rules
 from server.auth.authentication import Identity
@@ -30,6 +31,7 @@ class Execution:
     sessions_ended: SessionsEnded
     count_message: MessageLimit
     rules: Rules
+    cursor_form: CursorForm
 
     async def answer(self, graphql_request: GraphQLRequest, identity: Identity) -> Answer:
         """Execute a query or mutation.
@@ -46,6 +48,7 @@ class Execution:
             sessions_ended=self.sessions_ended,
             count_message=self.count_message,
             rules=self.rules,
+            cursor_form=self.cursor_form,
             count_statement=partial(graphql_request.budget.charge, WORK_PER_STATEMENT),
         ) as context:
             answer = await self.api.execute(graphql_request.operation, context, graphql_request.budget)
@@ -78,6 +81,7 @@ class Execution:
             last_event_id=last_event_id,
             start=start,
             rules=self.rules,
+            cursor_form=self.cursor_form,
             count_statement=partial(budget.charge, WORK_PER_STATEMENT),
         ) as context:
             answers = self.api.stream(operation, context, budget)

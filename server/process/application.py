@@ -15,6 +15,7 @@ from db.engine import Database
 from execution.api import Api
 from execution.limits import DocumentLimits
 from realtime.broadcaster import Broadcaster
+from realtime.cursor_form import CursorForm
 from resolvers.rules import Rules
 from server.auth.authentication import VIEWER_HEADER, Authenticator
 from server.auth.token_issuer import TokenIssuer
@@ -54,6 +55,7 @@ class Application:
     asgi: ASGIApp
     streams: OpenStreams
     single_connections: SingleConnections
+    cursor_form: CursorForm
     key_holders: Sequence[TokenIssuer | OpenIdProvider]
     """The objects that fetch keys in the background."""
 
@@ -75,6 +77,7 @@ class _Shared:
     address_limit: AddressLimit
     streams: OpenStreams
     authenticator: Authenticator
+    cursor_form: CursorForm
 
     def sessions_ended(self, ids: Collection[UUID]) -> None:
         """Reject the tokens of these sessions from now on, and end their streams."""
@@ -93,7 +96,18 @@ def build_application(
     token_issuer = _token_issuer(settings)
     providers = _providers(settings, public_url)
     authenticator = Authenticator(database, public_url, settings, limits, token_issuer)
-    shared = _Shared(settings, public_url, database, limits, budgets, address_limit, streams, authenticator)
+    cursor_form = CursorForm()
+    shared = _Shared(
+        settings,
+        public_url,
+        database,
+        limits,
+        budgets,
+        address_limit,
+        streams,
+        authenticator,
+        cursor_form,
+    )
     page, page_routes = _pages(settings)
     graphql, single_connections = _graphql(shared, broadcaster, page)
     routes = [
@@ -105,7 +119,7 @@ def build_application(
     key_holders = [
         each for each in (token_issuer, *providers) if isinstance(each, TokenIssuer | OpenIdProvider)
     ]
-    return Application(app, streams, single_connections, key_holders)
+    return Application(app, streams, single_connections, cursor_form, key_holders)
 
 
 def _graphql(
@@ -119,6 +133,7 @@ def _graphql(
         shared.sessions_ended,
         shared.limits.count_message,
         Rules(shared.settings.edit_seconds, shared.settings.read_marks_max_participants),
+        shared.cursor_form,
     )
     single_connections = SingleConnections(
         execution, shared.authenticator, shared.streams, shared.budgets, shared.settings

@@ -17,7 +17,7 @@ from db.engine import Database, open_database
 from db.ids import new_id
 from db.inboxes import Delivered, IdempotencyKeyUsed, NotStored, Outgoing
 from db.statements import Connection
-from tests.support.entries import messages_of
+from tests.support.entries import messages_of, read_messages
 
 PEOPLE = 5
 
@@ -188,7 +188,7 @@ async def test_concurrent_writers_cause_no_gaps_and_no_deadlocks(database: Datab
             numbers = sorted(each.message.seq for each in delivered if each.message.conversation_id == talk)
             assert numbers == list(range(1, len(numbers) + 1))
         for user_id in world.people:
-            entries = (await inboxes.read(connection, user_id, after=0, limit=10_000)).entries
+            entries = (await read_messages(connection, user_id, after=0, limit=10_000)).entries
             assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
             assert [(entry.position, entry.message) for entry in entries] == sorted(
                 ((each.positions[user_id], each.message) for each in delivered if user_id in each.positions),

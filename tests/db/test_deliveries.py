@@ -15,7 +15,7 @@ from db.engine import SERVER_SETTINGS, Database, DatabaseUnavailable, open_datab
 from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from tests.conftest import Noted, PersonMaker
-from tests.support.entries import messages_of
+from tests.support.entries import messages_of, read_messages
 from tests.support.serving import eventually_async
 
 Talk = tuple[UUID, User]
@@ -38,7 +38,7 @@ def saying(content: str, talk: Talk, key: UUID | None = None) -> Outgoing:
 
 async def inbox_of(database: Database, user: User) -> list[str]:
     async with database.connection() as connection:
-        entries = (await inboxes.read(connection, user.id, after=0, limit=1000)).entries
+        entries = (await read_messages(connection, user.id, after=0, limit=1000)).entries
     assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
     return [message.content for message in messages_of(entries)]
 

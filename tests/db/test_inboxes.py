@@ -15,7 +15,7 @@ from db.engine import Database
 from db.records import User
 from db.tables import conversations as conversations_table
 from db.tables import participants
-from tests.support.entries import message_of
+from tests.support.entries import message_of, read_messages
 from tests.support.tables import tables
 
 PersonMaker = Callable[[str], Awaitable[User]]
@@ -35,7 +35,7 @@ async def sends(
 
 async def inbox_of(database: Database, user: User, *, after: int = 0) -> list[tuple[int, str]]:
     async with database.snapshot() as connection:
-        page = await inboxes.read(connection, user.id, after=after, limit=10_000)
+        page = await read_messages(connection, user.id, after=after, limit=10_000)
     return [(entry.position, message_of(entry).content) for entry in page.entries]
 
 
@@ -65,7 +65,7 @@ async def test_an_entry_has_the_same_tag_when_it_is_appended_as_when_it_is_read(
         assert delivered is not None
         tags.append(dict(delivered.appended.entries())[grace.id].tag)
     async with database.snapshot() as connection:
-        page = await inboxes.read(connection, grace.id, after=0, limit=10)
+        page = await read_messages(connection, grace.id, after=0, limit=10)
     assert [entry.tag for entry in page.entries] == tags
     assert len(set(tags)) == 2
 

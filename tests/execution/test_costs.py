@@ -18,7 +18,7 @@ from graphql import (
 from strawberry.schema import Schema
 
 from execution.api import Api
-from schema.list_sizes import max_items
+from schema.list_sizes import is_paged, max_items
 from tests.conftest import SignIn
 
 API = Api()
@@ -41,10 +41,19 @@ def test_every_list_of_objects_has_a_size_or_is_paged():
             is_list = is_list_type(get_nullable_type(field.type)) and is_composite_type(
                 get_named_type(field.type)
             )
-            if is_list and not {"first", "ids"} & set(field.args) and name != "edges":
+            if is_list and not {"first", "ids"} & set(field.args) and name != "edges" and not is_paged(field):
                 assert max_items(field) is not None, (
                     f"{kind.name}.{name}: say how long it can be with `metadata=at_most(...)`"
                 )
+
+
+async def test_events_of_a_page_cost_as_many_as_are_requested(http: httpx.AsyncClient, signs_in: SignIn):
+    ada = await signs_in("ada")
+    cursor = await ada.inbox_cursor()
+    for first, events in ((", first: 7", 7), ("", 100)):
+        document = f'{{ inboxEvents(after: "{cursor}"{first}) {{ cursor events {{ cursor occurredAt }} }} }}'
+        cost, _ = await reported_cost(http, document, **ada.headers)
+        assert cost == 1 + 1 + 1 + events * 2
 
 
 async def reported_cost(http: httpx.AsyncClient, document: str, **headers: str) -> tuple[int, int]:

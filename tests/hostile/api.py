@@ -33,6 +33,9 @@ class Place:
         variables = deepcopy(self.call.good)
         into: Any = variables
         for step in self.path[:-1]:
+            if isinstance(step, str) and step not in into:
+                # A list that may be left out has no valid value.
+                into[step] = [None]
             into = into[step]
         into[self.path[-1]] = value
         return variables

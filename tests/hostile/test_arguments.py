@@ -30,6 +30,7 @@ async def api(http: httpx.AsyncClient, conversation: Conversation) -> Api:
             "content": "hello",
             "username": conversation.grace.username,
             "search": conversation.grace.username,
+            "after": await conversation.ada.inbox_cursor(),
         },
     )
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -12,9 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from db.entries import InboxEntry, InboxPage
 from db.records import Message
 from realtime.broadcaster import Broadcaster
-from realtime.follower import follow
+from realtime.follower import FRESH_SECONDS, follow
 from realtime.hints import Hint
 from realtime.subscribers import Subscribers
+from tests.support.entries import message_of, page_of
 
 READER = UUID(int=1)
 
@@ -46,9 +48,9 @@ class FollowedInbox(RuleBasedStateMachine):
 
     async def read(self, *, after: int, limit: int) -> InboxPage:
         await Turn()
-        page = self.log[after : after + limit]
+        page = page_of(self.log, after, limit)
         await Turn()
-        return InboxPage(page, after + len(page), is_end=len(page) < limit)
+        return page
 
     async def listen(self) -> None:
         async with AsyncExitStack() as stack:
@@ -129,8 +131,7 @@ async def test_a_full_buffer_sends_the_reader_back_to_the_log():
     log = [entry(position) for position in range(1, 11)]
 
     async def read(*, after: int, limit: int) -> InboxPage:
-        page = log[after : after + limit]
-        return InboxPage(page, after + len(page), is_end=len(page) < limit)
+        return page_of(log, after, limit)
 
     async with (
         broadcaster.subscribe(READER) as subscriber,
@@ -149,7 +150,7 @@ async def test_a_reader_skips_entries_with_deleted_messages():
 
     async def read(*, after: int, limit: int) -> InboxPage:
         entries = [entry(position) for position in range(after + 1, 4)]
-        return InboxPage(entries, max(after, 9), is_end=True)
+        return InboxPage(entries, max(after, 9), None, is_end=True, looked_at=len(entries))
 
     async with (
         broadcaster.subscribe(READER) as subscriber,
@@ -169,3 +170,93 @@ async def test_a_reader_skips_entries_with_deleted_messages():
         broadcaster.publish([Hint(READER, entry(10))])
         async with asyncio.timeout(5):
             assert (await following).position == 10
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_what_is_left_of_a_page_is_read_again_when_it_is_no_longer_fresh():
+    """So that a client that is slow gets a message as it is when it is delivered, and no more is read."""
+    clock, limits = Clock(), list[tuple[int, int]]()
+    log = [entry(position) for position in range(1, 41)]
+
+    async def read(*, after: int, limit: int) -> InboxPage:
+        limits.append((after, limit))
+        return page_of(log, after, limit)
+
+    broadcaster = Broadcaster()
+    async with (
+        broadcaster.subscribe(READER) as subscriber,
+        aclosing(follow(read, subscriber, after=0, page_size=10, clock=clock)) as entries,
+    ):
+        received = [await anext(entries) for _ in range(3)]
+        clock.now += FRESH_SECONDS + 0.1
+        log[3] = log[3]._replace(message=message_of(log[3])._replace(content="edited"))
+        received.append(await anext(entries))
+        assert message_of(received[-1]).content == "edited"
+        # As many at a time as it has taken, and more once it takes them all.
+        received += [await anext(entries) for _ in range(9)]
+        assert [each.position for each in received] == list(range(1, 14))
+        assert limits == [(0, 10), (3, 3), (6, 6), (12, 10)]
+
+
+async def test_a_reader_that_takes_one_entry_a_minute_reads_each_once():
+    clock, limits = Clock(), list[int]()
+    log = [entry(position) for position in range(1, 9)]
+
+    async def read(*, after: int, limit: int) -> InboxPage:
+        limits.append(limit)
+        return page_of(log, after, limit)
+
+    async with (
+        Broadcaster().subscribe(READER) as subscriber,
+        aclosing(follow(read, subscriber, after=0, clock=clock)) as entries,
+    ):
+        for position in range(1, 9):
+            assert (await anext(entries)).position == position
+            clock.now += 60
+    assert limits[0] == 100
+    assert max(limits[1:]) <= 2
+
+
+@pytest.mark.parametrize("kind", ["without its message", "with an old message"])
+async def test_a_hint_whose_message_may_have_changed_sends_the_reader_to_the_log(kind: str):
+    clock = Clock()
+    log = [entry(1)._replace(message=message_of(entry(1))._replace(content="edited"))]
+
+    async def read(*, after: int, limit: int) -> InboxPage:
+        return page_of(log, after, limit)
+
+    broadcaster = Broadcaster()
+    async with (
+        broadcaster.subscribe(READER) as subscriber,
+        aclosing(follow(read, subscriber, after=0, from_log=False, clock=clock)) as entries,
+    ):
+        hinted = entry(1)._replace(message=None) if kind == "without its message" else entry(1)
+        broadcaster.publish([Hint(READER, hinted, read_at=clock())])
+        clock.now += FRESH_SECONDS + 0.1
+        async with asyncio.timeout(5):
+            assert message_of(await anext(entries)).content == "edited"
+
+
+async def test_an_unwanted_hint_is_passed_without_reading_the_log():
+    async def read(*, after: int, limit: int) -> InboxPage:
+        raise AssertionError("nothing has to be read")
+
+    broadcaster = Broadcaster()
+    async with (
+        broadcaster.subscribe(READER) as subscriber,
+        aclosing(
+            follow(read, subscriber, after=0, from_log=False, wants=lambda each: each.position == 3)
+        ) as entries,
+    ):
+        broadcaster.publish([Hint(READER, entry(position)) for position in (1, 2, 3)])
+        async with asyncio.timeout(5):
+            assert (await anext(entries)).position == 3

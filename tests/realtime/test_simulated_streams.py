@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from db.engine import Database
-from db.entries import InboxEntry, InboxPage
+from db.entries import CAUGHT_UP, MESSAGE_CREATED, InboxEntry, InboxPage
 from db.records import Message
 from realtime.broadcaster import Broadcaster
+from realtime.cursor_form import CursorForm
 from realtime.cursors import InboxCursor
 from realtime.followed_inbox import FollowedInbox
 from realtime.hints import Hint
 from realtime.sharing import Role, SharedEvent, SharedEvents, SharingStream
 from realtime.subscribers import Subscriber, Subscribers
+from realtime.wanted import Wanted
+from tests.support.entries import page_of
 
 READER, SENDER = UUID(int=1), UUID(int=2)
 
@@ -29,6 +32,10 @@ class Turn:
 
     def __await__(self) -> Generator[None]:
         yield
+
+
+def chunk_of(entry: InboxEntry) -> bytes:
+    return b"%s%d" % (b"=" if entry.kind == CAUGHT_UP else b"", entry.position)
 
 
 class SimulatedInbox(FollowedInbox):
@@ -41,8 +48,9 @@ class SimulatedInbox(FollowedInbox):
             subscriber,
             InboxCursor(UUID(int=0), start),
             owner=owner,
-            include_mine=False,
-            event_of=lambda _cursor, entry: entry.position,
+            wanted=Wanted(READER, sharing.kinds, include_mine=False),
+            event_of=lambda _cursor, entry: chunk_of(entry),
+            form=CursorForm(),
         )
         self.sharing = sharing
 
@@ -52,9 +60,9 @@ class SimulatedInbox(FollowedInbox):
     async def read(self, *, after: int, limit: int) -> InboxPage:
         self.sharing.log_reads += 1
         await Turn()
-        page = self.sharing.log[after : after + limit]
+        page = page_of(self.sharing.log, after, limit)
         await Turn()
-        return InboxPage(page, after + len(page), is_end=len(page) < limit)
+        return page._replace(entries=[entry for entry in page.entries if self._wanted.has(entry)])
 
 
 class SimulatedStream(SharingStream):
@@ -65,16 +73,20 @@ class SimulatedStream(SharingStream):
         self.sharing = sharing
         self.start = start
         self.received: list[int] = []
+        # The positions of which it was told that it has caught up, with how much it had received by then.
+        self.told: list[tuple[int, int]] = []
         self.reads = True
         self.task = sharing.loop.create_task(self.serve())
 
     def write_at_once(self, chunk: bytes) -> bool:
-        if self.reads:
+        if self.reads and chunk.startswith(b"="):
+            self.told.append((int(chunk[1:]), len(self.received)))
+        elif self.reads:
             self.received.append(int(chunk))
         return self.reads
 
     def execute_at_once(self, cursor: str, event: object) -> bytes | None:
-        return None if self.sharing.has_to_wait else b"%d" % cast(int, event)
+        return None if self.sharing.has_to_wait else cast(bytes, event)
 
     async def serve(self) -> None:
         cursor = str(self.start)
@@ -95,7 +107,7 @@ class SimulatedStream(SharingStream):
         async with aclosing(inbox.entries(self)) as entries:
             async for _, entry in entries:
                 await Turn()
-                chunk = b"%d" % entry.position
+                chunk = chunk_of(entry)
                 self.hand_on(SharedEvent(entry.position, chunk))
                 if not self.write_at_once(chunk):
                     self.yield_lead()
@@ -120,6 +132,7 @@ class SharedInbox(RuleBasedStateMachine):
         self.under_way: list[Hint] = []
         self.streams: list[SimulatedStream] = []
         self.has_to_wait = False
+        self.kinds = frozenset({MESSAGE_CREATED})
 
     async def turns(self, count: int) -> None:
         for _ in range(count):
@@ -137,9 +150,11 @@ class SharedInbox(RuleBasedStateMachine):
     def stream(self, which: int) -> SimulatedStream:
         return self.streams[which % len(self.streams)]
 
-    @initialize(has_to_wait=st.booleans())
-    def events_can_be_executed_at_once_or_not(self, has_to_wait: bool) -> None:
+    @initialize(has_to_wait=st.booleans(), tells=st.booleans())
+    def events_can_be_executed_at_once_or_not(self, has_to_wait: bool, tells: bool) -> None:
         self.has_to_wait = has_to_wait
+        if tells:
+            self.kinds |= {CAUGHT_UP}
 
     @rule(author=st.sampled_from([READER, SENDER]), arrives=st.booleans())
     def a_message_is_stored(self, author: UUID, arrives: bool) -> None:
@@ -192,6 +207,23 @@ class SharedInbox(RuleBasedStateMachine):
         for stream in self.streams:
             assert stream.received == self.due(stream)[: len(stream.received)]
 
+    @rule()
+    def streams_are_told_what_they_have_passed(self) -> None:
+        for run in list(self.shared.runs.values()):
+            run.tell_caught_up()
+
+    @invariant()
+    def a_stream_is_told_of_each_position_once_and_after_all_events_up_to_it(self) -> None:
+        for stream in self.streams:
+            due, known = self.due(stream), -1
+            for position, received in stream.told:
+                assert received == sum(each <= position for each in due)
+                # After the first time, it is told only of positions that it does not know from an event.
+                assert position > known
+                known = position
+            for position, received in stream.told[1:]:
+                assert not received or position > due[received - 1]
+
     @invariant()
     def every_run_is_followed(self) -> None:
         for run in self.shared.runs.values():
@@ -230,6 +262,13 @@ class SharedInbox(RuleBasedStateMachine):
                 assert stream.received == self.due(stream)
                 assert stream.role is Role.LISTENING
             assert len(self.shared.runs) == len(self.broadcaster.subscribers) == min(1, len(self.streams))
+            self.streams_are_told_what_they_have_passed()
+            self.settle()
+            for stream in self.streams:
+                known = [*(position for position, _ in stream.told), *stream.received]
+                assert bool(stream.told) is (CAUGHT_UP in self.kinds)
+                assert not stream.told or max(known) == len(self.log)
+            self.a_stream_is_told_of_each_position_once_and_after_all_events_up_to_it()
             self.loop.run_until_complete(self.publish([self.store(SENDER)]))
             if self.has_to_wait:
                 self.settle()

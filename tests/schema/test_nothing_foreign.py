@@ -74,6 +74,9 @@ class Case:
 QUERIES = {
     "viewer": Case(public=True),
     "inboxCursor": Case(),
+    # It has a test of its own, because it takes only cursors of the viewer.
+    "inboxEvents": Case(lambda w: [], public=True),
+    "unread": Case(public=True),
     "node": Case(
         lambda w: [f'(id: "{foreign}")' for foreign in (w.conversation, w.message, w.session, w.user)]
     ),
@@ -103,7 +106,10 @@ MUTATIONS = {
     "endSession": Case(lambda w: [f'(input: {{sessionId: "{w.session}"}})']),
     "endOtherSessions": Case(),
 }
-SUBSCRIPTIONS = {"messageCreated": Case(lambda w: ["", "(includeMine: true)", f'(after: "{w.cursor}")'])}
+SUBSCRIPTIONS = {
+    "messageCreated": Case(lambda w: ["", "(includeMine: true)", f'(after: "{w.cursor}")']),
+    "inboxEvents": Case(lambda w: ["", "(includeMine: false)", f'(after: "{w.cursor}")']),
+}
 
 
 class Walk:
@@ -272,11 +278,29 @@ async def test_a_stranger_receives_no_events(world: World, name: str):
             heard_first = f"for Eve too {uuid4()}"
             await world.grace.sends(heard_first, to=world.own_conversation)
             event = await stream.answer()
+            if "CaughtUp" in json.dumps(event):
+                assert world.found_in(event) == set()
+                event = await stream.answer()
             assert world.found_in(event) == set()
             if "errors" in event:
                 assert event["errors"][0]["extensions"]["code"] == "CURSOR_INVALID"
             else:
                 assert heard_first in json.dumps(event)
+
+
+async def test_a_page_of_the_inbox_has_only_what_reached_the_viewer(world: World):
+    start = await world.eve.inbox_cursor()
+    await world.ada.sends(MARKER, to=world.conversation)
+    page = Walk(SCHEMA).operation("query", "inboxEvents", '(after: "CURSOR", first: 2)')
+    own = await world.eve.asks(page.replace("CURSOR", start))
+    assert own["inboxEvents"]["InboxEventPage_events"] == []
+    foreign = page.replace("CURSOR", world.cursor)
+    answer = await world.eve.answer(foreign)
+    assert answer["errors"][0]["extensions"]["code"] == "CURSOR_INVALID"
+    assert world.found_in((await world.ada.asks(foreign))["inboxEvents"]) >= {world.conversation, MARKER}
+    unauthenticated = await world.ada.http.post("/graphql", json={"query": foreign})
+    assert "UNAUTHENTICATED" in unauthenticated.text
+    assert world.found_in(unauthenticated.text) == set()
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])

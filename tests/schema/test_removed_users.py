@@ -62,6 +62,7 @@ async def test_a_removed_user_is_unauthenticated_although_their_token_is_cached(
             "content": "hello",
             "username": grace.username,
             "search": grace.username,
+            "after": await ada.inbox_cursor(),
         },
     )
     await remove(database, ada)

@@ -1,9 +1,12 @@
 """Entries of inboxes in tests."""
 
 from collections.abc import Iterable, Sequence
+from uuid import UUID
 
-from db.entries import InboxEntry
+from db import inbox_log
+from db.entries import MESSAGE_CREATED, InboxEntry, InboxPage
 from db.records import Message
+from db.statements import Connection
 
 
 def message_of(entry: InboxEntry) -> Message:
@@ -15,3 +18,19 @@ def message_of(entry: InboxEntry) -> Message:
 def messages_of(entries: Iterable[InboxEntry]) -> Sequence[Message]:
     """Return the messages of the entries, which must have been read."""
     return [message_of(entry) for entry in entries]
+
+
+async def read_messages(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
+    """Return the new messages among the next entries of the inbox."""
+    return await inbox_log.page(
+        connection, user_id, after=after, kinds={MESSAGE_CREATED}, include_mine=True, limit=limit
+    )
+
+
+def page_of(log: Sequence[InboxEntry], after: int, limit: int) -> InboxPage:
+    """Return a page of a log in which every position from 1 on has an entry."""
+    entries = log[after : after + limit]
+    up_to = after + len(entries)
+    return InboxPage(
+        entries, up_to, log[up_to - 1].tag if up_to else None, len(entries) < limit, len(entries)
+    )

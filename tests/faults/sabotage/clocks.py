@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from datetime import datetime, tzinfo
 from typing import Self
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from db import ids, inboxes
+from db import ids, inbox_log
 from db.entries import InboxEntry, InboxPage
 from db.messages import MESSAGE
 from db.statements import Connection, Statement
@@ -59,10 +59,19 @@ _READ_BY_ID = Statement(
 def order_by_id(number: int) -> None:
     """Order inboxes by the messages' IDs, which start with the time, instead of by position."""
 
-    async def read(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
+    async def page(
+        connection: Connection,
+        user_id: UUID,
+        *,
+        after: int,
+        kinds: Collection[int],
+        include_mine: bool,
+        limit: int,
+    ) -> InboxPage:
         rows = await _READ_BY_ID.fetch(connection, user_id=user_id, after=after, limit=limit)
         entries = [InboxEntry.of_message(row["place"], MESSAGE.read(row)) for row in rows]
-        return InboxPage(entries, after + len(rows), is_end=len(rows) < limit)
+        wanted = [entry for entry in entries if include_mine or entry.actor_id != user_id]
+        return InboxPage(wanted, after + len(rows), None, len(rows) < limit, len(rows))
 
     async def follow(
         read: InboxLog,
@@ -71,14 +80,17 @@ def order_by_id(number: int) -> None:
         after: int,
         page_size: int = 100,
         from_log: bool,
+        wants: Callable[[InboxEntry], bool],
+        owes: Callable[[int], InboxEntry | None],
         caught_up: Callable[[int], bool],
     ) -> AsyncGenerator[InboxEntry]:
         position = after
         while True:
-            for entry in (await read(after=position, limit=page_size)).entries:
-                position = entry.position
+            found = await read(after=position, limit=page_size)
+            for entry in found.entries:
                 yield entry
+            position = found.up_to
             await subscriber.next()
 
-    inboxes.read = read
+    inbox_log.page = page
     followed_inbox.follow = follow

@@ -18,6 +18,8 @@ def pass_every_hint(number: int) -> None:
         after: int,
         page_size: int = 100,
         from_log: bool,
+        wants: Callable[[InboxEntry], bool],
+        owes: Callable[[int], InboxEntry | None],
         caught_up: Callable[[int], bool],
     ) -> AsyncGenerator[InboxEntry]:
         position = after
@@ -26,11 +28,13 @@ def pass_every_hint(number: int) -> None:
             for entry in page.entries:
                 position = entry.position
                 yield entry
-            if len(page.entries) == page_size:
+            position = page.up_to
+            if not page.is_end:
                 continue
-            while (hint := await subscriber.next()) is not None:
+            while (hint := await subscriber.next()) is not None and hint.entry.message is not None:
                 position = hint.entry.position
-                yield hint.entry
+                if wants(hint.entry):
+                    yield hint.entry
 
     followed_inbox.follow = follow
 
@@ -44,10 +48,14 @@ def resume_one_early(number: int) -> None:
         *,
         after: int,
         from_log: bool,
+        wants: Callable[[InboxEntry], bool],
+        owes: Callable[[int], InboxEntry | None],
         caught_up: Callable[[int], bool],
     ) -> AsyncGenerator[InboxEntry]:
         # A follower that continues within a process has no cursor to misread.
         start = max(0, after - 1) if from_log else after
-        return follower.follow(read, subscriber, after=start, from_log=from_log, caught_up=caught_up)
+        return follower.follow(
+            read, subscriber, after=start, from_log=from_log, wants=wants, owes=owes, caught_up=caught_up
+        )
 
     followed_inbox.follow = follow

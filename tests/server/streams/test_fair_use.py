@@ -18,7 +18,7 @@ STREAMS = 60
 
 
 # The first is read before an event is executed, the second by its resolvers.
-@pytest.mark.parametrize("table", ["inbox_entries", "conversations"])
+@pytest.mark.parametrize("table", ["participants", "conversations"])
 async def test_other_users_are_served_while_the_streams_of_one_wait_for_the_database(
     cluster: Cluster, database: Database, tmp_path: Path, table: str
 ):

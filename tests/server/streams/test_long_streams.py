@@ -24,6 +24,7 @@ class NoStream:
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
+        self.knows_caught_up = False
 
     async def begin(self, cursor: str) -> None:
         self.begun.set()

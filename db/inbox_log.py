@@ -1,0 +1,189 @@
+"""Reading inboxes: a page of entries, of the kinds that were asked for."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from db.columns import Columns
+from db.entries import OF_MESSAGES, InboxEntry, InboxPage, tag_of
+from db.records import Message
+from db.statements import Connection, Statement
+from db.users import UserGone
+
+
+class Trimmed(Exception):
+    """The requested entries have been deleted because they were older than the retention time."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxStart:
+    """What decides whether an inbox can be read from a position on.
+
+    The tags are those of the entry at that position, and of the last one; None if there is no such entry.
+    """
+
+    epoch: UUID
+    last_position: int
+    last_tag: int | None
+    after_tag: int | None
+    is_trimmed: bool
+    """Whether requested entries after the position have been deleted."""
+
+
+_MESSAGE = Columns(Message, "message_")
+# Whether an entry after `after` that was asked for has been deleted. Most inboxes were trimmed before `after`
+# only, and then the second condition is not executed. Kind 0 stands for all kinds.
+_IS_TRIMMED = """
+    inboxes.trimmed_to > :after AND EXISTS (
+        SELECT FROM inbox_trims
+        WHERE inbox_trims.user_id = inboxes.user_id AND inbox_trims.trimmed_to > :after
+          AND (inbox_trims.kind = 0 OR inbox_trims.kind = ANY(CAST(:kinds AS bigint[])))
+          AND (inbox_trims.kind = 0 OR :include_mine OR NOT inbox_trims.own)
+    ) AS is_trimmed
+"""
+# The range is limited before anything is joined to it, so that the statement never reads more than that.
+_PAGE = Statement(
+    text(f"""
+    WITH
+    inbox AS (
+        SELECT last_position, {_IS_TRIMMED} FROM inboxes WHERE user_id = :user_id
+    ),
+    -- The next entries, whether or not they were asked for, with their messages.
+    span AS (
+        SELECT entry.position, entry.kind, {_MESSAGE.sql("messages")},
+               coalesce(entry.conversation_id, messages.conversation_id) AS conversation_id,
+               coalesce(entry.message_id, entry.subject_id) AS subject_id,
+               coalesce(entry.actor_id, messages.author_id) AS actor_id,
+               coalesce(entry.created_at, messages.created_at) AS created_at
+        FROM (
+            SELECT * FROM inbox_entries WHERE user_id = :user_id AND position > :after
+            ORDER BY position LIMIT :limit
+        ) AS entry
+        LEFT JOIN messages ON messages.id = coalesce(entry.message_id, entry.subject_id)
+    ),
+    -- Those that were asked for, that the user may see, and whose message exists.
+    wanted AS (
+        SELECT span.*, lead(span.position) OVER (
+            PARTITION BY span.kind, span.subject_id, span.conversation_id ORDER BY span.position
+        ) IS NOT NULL AS is_superseded
+        FROM span
+        LEFT JOIN participants ON participants.conversation_id = span.conversation_id
+                              AND participants.user_id = :user_id
+        WHERE span.kind = ANY(CAST(:kinds AS bigint[]))
+          AND (span.message_id IS NOT NULL OR span.kind <> ALL(CAST(:of_messages AS bigint[])))
+          AND (span.conversation_id IS NULL OR participants.user_id IS NOT NULL)
+          AND (:include_mine OR span.actor_id IS DISTINCT FROM :user_id)
+    )
+    SELECT inbox.last_position, inbox.is_trimmed, (SELECT count(*) FROM span) AS looked_at,
+           tail.position AS tail_position, tail.subject_id AS tail_subject_id,
+           tail.created_at AS tail_created_at, wanted.*
+    FROM inbox
+    LEFT JOIN (SELECT * FROM span ORDER BY position DESC LIMIT 1) AS tail ON true
+    LEFT JOIN wanted ON NOT wanted.is_superseded
+    ORDER BY wanted.position
+""")
+)
+_OF_MESSAGES = sorted(OF_MESSAGES)
+
+
+async def page(
+    connection: Connection,
+    user_id: UUID,
+    *,
+    after: int,
+    kinds: Collection[int],
+    include_mine: bool,
+    limit: int,
+) -> InboxPage:
+    """Read the next `limit` entries after position `after`, and return those of the kinds.
+
+    Entries of conversations in which the user does not participate are left out, and without `include_mine`,
+    those of the user's own actions. Of several entries of one kind about the same subject, the page has only
+    the last one, because each shows the subject as it is now.
+
+    Raises:
+        Trimmed: such entries after `after` have been deleted.
+        UserGone: the user does not exist.
+    """
+    rows = await _PAGE.fetch(
+        connection,
+        user_id=user_id,
+        after=after,
+        kinds=list(kinds),
+        of_messages=_OF_MESSAGES,
+        include_mine=include_mine,
+        limit=limit,
+    )
+    if not rows:
+        raise UserGone(str(user_id))
+    first = rows[0]
+    if first["is_trimmed"]:
+        raise Trimmed(f"entries after {after} have been deleted")
+    message = _MESSAGE.reader(rows)
+    entries = [
+        InboxEntry(
+            row["position"],
+            row["kind"],
+            row["conversation_id"],
+            row["subject_id"],
+            row["actor_id"],
+            row["created_at"],
+            None if row["message_id"] is None else message(row),
+        )
+        for row in rows
+        if row["position"] is not None
+    ]
+    looked_at: int = first["looked_at"]
+    up_to = after if first["tail_position"] is None else first["tail_position"]
+    tag = _tag(first["tail_subject_id"], first["tail_created_at"])
+    if looked_at < limit and first["last_position"] > up_to:
+        # The last entries have been deleted.
+        up_to, tag = first["last_position"], None
+    return InboxPage(entries, up_to, tag, looked_at < limit, looked_at)
+
+
+_START = Statement(
+    text(f"""
+    SELECT (SELECT epoch FROM inbox_epoch) AS epoch, inboxes.last_position, {_IS_TRIMMED},
+           coalesce(last.message_id, last.subject_id) AS last_subject_id,
+           coalesce(last.created_at, last_message.created_at) AS last_created_at,
+           coalesce(entry.message_id, entry.subject_id) AS after_subject_id,
+           coalesce(entry.created_at, entry_message.created_at) AS after_created_at
+    FROM inboxes
+    LEFT JOIN inbox_entries AS last ON last.user_id = inboxes.user_id
+                                   AND last.position = inboxes.last_position
+    LEFT JOIN messages AS last_message ON last_message.id = last.message_id
+    LEFT JOIN inbox_entries AS entry ON entry.user_id = inboxes.user_id AND entry.position = :after
+    LEFT JOIN messages AS entry_message ON entry_message.id = entry.message_id
+    WHERE inboxes.user_id = :user_id
+""")
+)
+
+
+async def start(
+    connection: Connection, user_id: UUID, *, after: int, kinds: Collection[int], include_mine: bool
+) -> InboxStart:
+    """Return what decides whether entries of the kinds can be read from position `after` on.
+
+    Raises:
+        UserGone: the user does not exist.
+    """
+    row = await _START.fetchrow(
+        connection, user_id=user_id, after=after, kinds=list(kinds), include_mine=include_mine
+    )
+    if row is None:
+        raise UserGone(str(user_id))
+    return InboxStart(
+        row["epoch"],
+        row["last_position"],
+        _tag(row["last_subject_id"], row["last_created_at"]),
+        _tag(row["after_subject_id"], row["after_created_at"]),
+        row["is_trimmed"],
+    )
+
+
+def _tag(subject_id: UUID | None, created_at: datetime | None) -> int | None:
+    return None if subject_id is None or created_at is None else tag_of(subject_id, created_at)
