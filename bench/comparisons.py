@@ -67,6 +67,7 @@ def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
     one_user, users = scale.streams_of_one, scale.users
     return [
         *(make.create_message(callers) for callers in scale.callers),
+        make.update_message(),
         *(make.page_of_conversations(length) for length in population.busy),
         *(make.page_of_messages(length) for length in population.talkative),
         make.deliveries_to_one("deliveries", documents.MESSAGE_CREATED, one_user),
@@ -125,6 +126,18 @@ class _Maker:
 
         floors = (SQL, BARE_ASGI, BARE_SOCKETS) if callers == 16 else (SQL, BARE_ASGI)
         return Comparison(f"createMessage, {_counted(callers, 'caller')}", (*floors, *_SERVERS), job)
+
+    def update_message(self) -> Comparison:
+        """Have each caller give a message of its own two texts in turn. The peers have no equivalent."""
+
+        def job(_name: str, subject: Subject) -> Job:
+            requests = [
+                [_graphql(subject).edit(pair.one, message_id, text) for text in (CONTENT, f"{CONTENT}!")]
+                for pair, message_id in self._population.edited
+            ]
+            return Calls(subject.address, subject.pids, requests, self._span)
+
+        return Comparison(f"updateMessage, {len(self._population.edited)} callers", (MESSENGER,), job)
 
     def page_of_conversations(self, length: int) -> Comparison:
         """Read the first page of a list; the floor is the SQL that reads what the page shows."""

@@ -8,6 +8,14 @@ CREATE_MESSAGE = """
         }
     }
 """
+UPDATE_MESSAGE = """
+    mutation ($input: UpdateMessageInput!) {
+        updateMessage(input: $input) {
+            message { id content createdAt version editedAt }
+            userErrors { code message path }
+        }
+    }
+"""
 CONVERSATIONS = """
     query ($first: Int!) {
         conversations(first: $first) {

@@ -15,12 +15,13 @@ def command(workers: int) -> list[str]:
 
 
 def environment(database_url: str) -> Mapping[str, str]:
-    """Return its environment: a free port, the database, and no rate limits."""
+    """Return its environment: a free port, the database, no rate limits, and edits at any time."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("MESSENGER_")},
         "MESSENGER_PORT": "0",
         "MESSENGER_DATABASE_URL": database_url,
         "MESSENGER_RATE_LIMITS": "off",
+        "MESSENGER_EDIT_SECONDS": "864000",
     }
 
 

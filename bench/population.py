@@ -50,12 +50,17 @@ class Sizes:
 class Population:
     """Pairs without messages, users by their number of conversations, and pairs by their number of messages.
 
-    For a talkative pair, the inbox of the second user is as long as the conversation.
+    For a talkative pair, the inbox of the second user is as long as the conversation. There are also pairs
+    with a message that its author edits.
     """
 
     pairs: Sequence[Pair]
     busy: Mapping[int, Person]
     talkative: Mapping[int, Pair]
+    edited: Sequence[tuple[Pair, UUID]]
+
+
+_EDITORS = 16
 
 
 # The triggers that count for statements of the previous version would slow the other servers down.
@@ -75,6 +80,8 @@ async def settle(url: str, sizes: Sizes) -> Population:
         pair = talkative[length] = rows.pair(f"talks-{length}")
         rows.messages(pair, length)
     busy: dict[int, Person] = {}
+    editors = [rows.pair(f"edits-{number}") for number in range(_EDITORS)]
+    edited = [(pair, message_id) for pair in editors for message_id in rows.messages(pair, 1)]
     friends = [friend for pair in pairs for friend in (pair.one, pair.other)]
     friends += [rows.person(f"friend-{number}") for number in range(len(friends), max(sizes.conversations))]
     for length in sizes.conversations:
@@ -89,7 +96,7 @@ async def settle(url: str, sizes: Sizes) -> Population:
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
-    return Population(pairs, busy, talkative)
+    return Population(pairs, busy, talkative, edited)
 
 
 @dataclass(slots=True)
@@ -130,11 +137,11 @@ class _Rows:
             self.participants[conversation_id, person.user_id] = [0, 0, 0]
         return conversation_id
 
-    def messages(self, pair: Pair, count: int) -> None:
-        """Add messages by the first user of the pair that the second has not read."""
+    def messages(self, pair: Pair, count: int) -> Sequence[UUID]:
+        """Add messages by the first user of the pair that the second has not read. Return their IDs."""
         conversation = self.conversations[pair.conversation_id]
-        for _ in range(count):
-            message_id = uuid7()
+        ids = [uuid7() for _ in range(count)]
+        for message_id in ids:
             conversation[1] += 1
             self.stored.append((message_id, pair.conversation_id, conversation[1], pair.one.user_id, CONTENT))
             for person in (pair.one, pair.other):
@@ -143,6 +150,7 @@ class _Rows:
                 self.participants[pair.conversation_id, person.user_id][1] = position
         self.participants[pair.conversation_id, pair.one.user_id][0] = conversation[1]
         self.participants[pair.conversation_id, pair.other.user_id][2] += count
+        return ids
 
     def inboxes(self) -> Sequence[tuple[Any, ...]]:
         """Return a row for each user: the last position, and the sums of what is unread."""

@@ -39,6 +39,11 @@ class GraphQL:
         given = {"conversationId": self._conversation(pair.conversation_id), "content": content}
         return _post(pair.one, documents.CREATE_MESSAGE, {"input": given})
 
+    def edit(self, author: Person, message_id: UUID, content: str) -> bytes:
+        """Return the request to edit a message; the peers have no equivalent."""
+        given = {"messageId": NodeType.MESSAGE.encode(message_id), "content": content}
+        return _post(author, documents.UPDATE_MESSAGE, {"input": given})
+
     def page_of_conversations(self, person: Person, size: int) -> bytes:
         """Return the request for a user's most recent conversations."""
         return _post(person, documents.CONVERSATIONS, {"first": size})

@@ -14,18 +14,20 @@ from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
 from db.users import USER, UserGone
 
-# Messages are numbered without gaps until an author is deleted together with their messages. While a pair is
-# complete, the numbers say how many messages are unread. Otherwise those that remain are counted.
+# Everything that sends, reads or deletes messages keeps the participant's count, except for the deletion of a
+# user together with their messages. While a pair is complete, this has not happened. Otherwise the messages
+# that remain are counted.
 _UNREAD_COUNT = """
     CASE
         WHEN conversations.last_seq = participants.read_seq THEN 0
         WHEN conversations.pair_key IS NOT NULL AND EXISTS (
             SELECT FROM participants AS other
             WHERE other.conversation_id = conversations.id AND other.user_id <> participants.user_id
-        ) THEN conversations.last_seq - participants.read_seq
+        ) THEN participants.unread_count
         ELSE (
             SELECT count(*) FROM messages
             WHERE messages.conversation_id = conversations.id AND messages.seq > participants.read_seq
+              AND messages.deleted_at IS NULL
         )
     END
 """

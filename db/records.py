@@ -23,7 +23,7 @@ class Conversation(NamedTuple):
 
     `read_seq` is the number of the last message that the participant has read. `last_position` is the
     position of the conversation's last message in their inbox, or 0 without messages. `unread_count` counts
-    the messages after `read_seq` that still exist.
+    the messages after `read_seq` that have not been deleted.
     """
 
     id: UUID

@@ -62,8 +62,8 @@ async def create_message(
 ) -> Message:
     """Store a message from the viewer, and publish hints to the users whose inboxes it was delivered to.
 
-    A repeated idempotency key returns the first message and publishes nothing. A conversation ID that could
-    not be decoded is None.
+    A repeated idempotency key returns the message that was first sent with it, as it is now, and publishes
+    nothing. A conversation ID that could not be decoded is None.
 
     Raises:
         UserError: the content cannot be stored, the viewer has no such conversation, or the key is not a UUID
@@ -81,14 +81,16 @@ async def create_message(
         raise no_such_conversation()
     if delivered is NotStored.KEY_USED:
         async with context.reading() as connection:
-            first = await messages.by_idempotency_key(connection, viewer.id, key) if key else None
-        if first is None or (first.conversation_id, first.content) != (conversation_id, text):
+            sent = key and await messages.by_idempotency_key(
+                connection, viewer.id, key, conversation_id=conversation_id, content=text
+            )
+        if not sent or not sent.is_same:
             raise UserError(
                 UserErrorCode.INVALID,
                 "You have already sent a different message with this key. Use a new key for each message.",
                 "idempotencyKey",
             )
-        return first
+        return sent.message
     context.broadcaster.publish(hints_of(delivered.appended))
     return delivered.message
 

@@ -26,6 +26,7 @@ _READ_WITH_PAGE = frozenset(
         *("pageInfo", "hasPreviousPage", "hasNextPage", "startCursor", "endCursor"),
         *("otherParticipant", "username", "avatarUrl"),
         *("lastMessage", "content", "createdAt", "mine"),
+        *("version", "editedAt", "deletedAt", "viewerCanEdit", "viewerCanDelete"),
     }
 )
 

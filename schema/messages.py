@@ -10,7 +10,7 @@ from strawberry.utils.await_maybe import AwaitableOrValue
 from db import records
 from db.entries import MESSAGE_CREATED, InboxEntry
 from realtime.wanted import Wanted
-from resolvers import conversations, inbox, messages
+from resolvers import conversations, edits, inbox, messages
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
 from schema.inbox_events import CURSOR, InboxEvent
@@ -28,18 +28,35 @@ if TYPE_CHECKING:
 class Message(Node):
     content: str = strawberry.field(
         description="Plain text of 1 to 480 characters (Unicode code points) with whitespace normalised:"
-        " single spaces, no empty lines. Do not render it as HTML."
+        " single spaces, no empty lines. Empty if the message has been deleted. Do not render it as HTML."
     )
     created_at: datetime = strawberry.field(
         description="When the server stored the message. Keep the order of the page instead of sorting by"
         " this time."
+    )
+    version: int = strawberry.field(
+        description="Grows with every edit and with the deletion, from 1. Ignore a message with a lower"
+        " version than the one that you have."
+    )
+    edited_at: datetime | None = strawberry.field(
+        description="When the text was last edited; null if it is the one that was sent."
+    )
+    deleted_at: datetime | None = strawberry.field(
+        description="When the message was deleted; null if it was not. A deleted message stays in its place,"
+        " also as `lastMessage`, without content."
     )
     row: strawberry.Private[records.Message]
 
     @classmethod
     def of(cls, row: records.Message) -> "Message":
         return cls(
-            id=NodeType.MESSAGE.encode(row.id), content=row.content, created_at=row.created_at, row=row
+            id=NodeType.MESSAGE.encode(row.id),
+            content=row.content,
+            created_at=row.created_at,
+            version=row.version,
+            edited_at=row.edited_at,
+            deleted_at=row.deleted_at,
+            row=row,
         )
 
     @classmethod
@@ -57,6 +74,17 @@ class Message(Node):
     @strawberry.field(description="Whether the viewer sent the message.")
     def mine(self, info: Info) -> bool:
         return messages.is_mine(info.context, self.row)
+
+    @strawberry.field(
+        description="Whether the viewer can edit the message. This ends `serverInfo.limits.editSeconds` after"
+        " `createdAt`, and no event says so."
+    )
+    def viewer_can_edit(self, info: Info) -> bool:
+        return edits.can_edit(info.context, self.row)
+
+    @strawberry.field(description="Whether the viewer can delete the message.")
+    def viewer_can_delete(self, info: Info) -> bool:
+        return edits.can_delete(info.context, self.row)
 
     @strawberry.field(
         description="Whether all other participants have read the viewer's message; false on other users'"
@@ -115,16 +143,16 @@ class CreateMessageInput:
     idempotency_key: strawberry.ID | None = strawberry.field(
         default=None,
         description="A UUID that the client generates for each message, so that it can retry if it gets no"
-        " response: sending a message again with the same key returns the stored message instead of storing"
-        " it twice. Using the key for a different message is `INVALID`.",
+        " response: sending a message again with the same key returns the stored message, as it is now,"
+        " instead of storing it twice. Using the key for a different message is `INVALID`.",
     )
 
 
 @strawberry.type(description="The result of `createMessage`.")
 class CreateMessagePayload:
     message: Message | None = strawberry.field(
-        description="The stored message; if the idempotency key is repeated, the message stored first. Null"
-        " if there are `userErrors`."
+        description="The stored message; if the idempotency key is repeated, the message stored first, which"
+        " may have been edited or deleted since. Null if there are `userErrors`."
     )
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 

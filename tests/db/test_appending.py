@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from db import conversations, inboxes, users
+from db import conversations, edits, inboxes, users
 from db.appending import Counting, appending, entries_of
 from db.engine import Database
-from db.entries import MESSAGE_DELETED, MESSAGE_UPDATED, READ_MARK_MOVED, USER_UPDATED
+from db.entries import READ_MARK_MOVED, USER_UPDATED
 from db.ids import new_id
 from db.inboxes import Delivered, Outgoing
 from db.records import User
@@ -22,68 +22,8 @@ from tests.support.counts import miscounted
 
 PEOPLE = 4
 
-# One statement of each form: without counts, with them, for several entries, with a condition, and to the
-# inboxes of several conversations.
-_EDIT = Statement(
-    text(f"""
-    WITH
-    conversation AS (
-        SELECT id FROM conversations WHERE id = :conversation_id FOR NO KEY UPDATE
-    ),
-    message AS (
-        UPDATE messages SET content = 'edited', version = version + 1, edited_at = clock_timestamp()
-        FROM conversation
-        WHERE messages.conversation_id = conversation.id AND deleted_at IS NULL AND seq = :seq
-        RETURNING messages.id, messages.conversation_id, edited_at AS created_at
-    ),
-    arriving AS (
-        SELECT participants.user_id, 1 AS nth, message.*
-        FROM message JOIN participants ON participants.conversation_id = message.conversation_id
-    ),
-    {appending(entries_of(MESSAGE_UPDATED, subject="id", actor=":actor"))}
-    SELECT user_id, position FROM arrived
-""")
-)
-_COUNTING_DELETED = Counting(
-    rows="""
-        SELECT conversation_id, user_id, array_agg(seq) FILTER (WHERE author_id <> user_id) AS seqs
-        FROM arriving GROUP BY conversation_id, user_id
-    """,
-    unread_count="""
-        participants.unread_count - CAST((
-            SELECT count(*) FROM unnest(change.seqs) AS seq WHERE seq > participants.read_seq
-        ) AS integer)
-    """,
-    many=True,
-)
-_DELETE = Statement(
-    text(f"""
-    WITH
-    conversation AS (
-        SELECT id FROM conversations WHERE id = :conversation_id FOR NO KEY UPDATE
-    ),
-    message AS (
-        UPDATE messages SET content = '', version = version + 1, deleted_at = clock_timestamp()
-        FROM conversation
-        WHERE messages.conversation_id = conversation.id AND deleted_at IS NULL
-          AND seq BETWEEN :seq AND CAST(:seq AS bigint) + 2
-        RETURNING messages.id, messages.conversation_id, author_id, seq, deleted_at AS created_at
-    ),
-    arriving AS (
-        SELECT participants.user_id, message.*,
-               row_number() OVER (PARTITION BY participants.user_id ORDER BY message.seq) AS nth
-        FROM message JOIN participants ON participants.conversation_id = message.conversation_id
-    ),
-    {
-        appending(
-            entries_of(MESSAGE_DELETED, subject="id", actor=":actor"),
-            counts="SELECT user_id, count(*) FROM arriving GROUP BY user_id",
-            counting=_COUNTING_DELETED,
-        )
-    }
-    SELECT user_id, position FROM arrived
-""")
-)
+# Further statements, of forms that the program's have not: with a condition, and to the inboxes of several
+# conversations.
 # The count is of the snapshot, so it holds only if nothing has been appended before the inbox is locked.
 _MARK = Statement(
     text(f"""
@@ -171,7 +111,7 @@ class World:
         return world
 
     async def act(self, connection: Connection, action: Action) -> None:
-        """Execute one statement."""
+        """Do one thing."""
         what, which, who, seq = action
         talk, group = self.talks[which]
         actor = group[who % len(group)]
@@ -192,9 +132,26 @@ class World:
             last: int = await connection.fetchval("SELECT last_seq FROM conversations WHERE id = $1", talk)
             if last and what == "read":
                 await conversations.mark_read(connection, talk, actor, min(seq, last))
+            elif last and what == "mark":
+                await _MARK.fetch(connection, conversation_id=talk, actor=actor, seq=min(seq, last))
             elif last:
-                statement = {"edit": _EDIT, "delete": _DELETE, "mark": _MARK}[what]
-                await statement.fetch(connection, conversation_id=talk, actor=actor, seq=min(seq, last))
+                await self._change(connection, what, talk, actor, min(seq, last))
+
+    async def _change(self, connection: Connection, what: str, talk: UUID, actor: UUID, seq: int) -> None:
+        """Edit a message, or delete it and the two after it."""
+        rows = await connection.fetch(
+            "SELECT id FROM messages WHERE conversation_id = $1 AND seq BETWEEN $2 AND $2 + 2 ORDER BY seq",
+            talk,
+            seq,
+        )
+        ids: list[UUID] = [row["id"] for row in rows]
+        async with connection.transaction():
+            locked = await edits.lock(connection, actor, ids[0])
+            assert locked is not None
+            if what == "delete":
+                await edits.delete(connection, talk, ids, actor=actor)
+            elif locked.message.deleted_at is None:
+                await edits.edit(connection, ids[0], "edited", actor=actor)
 
     async def check(self, connection: Connection) -> None:
         """Check that the counts are exact, and that entries are numbered without gaps."""

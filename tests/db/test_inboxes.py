@@ -164,9 +164,12 @@ async def test_twenty_requests_with_one_idempotency_key_create_one_message(
     assert sum(isinstance(outcome, inboxes.IdempotencyKeyUsed) for outcome in outcomes) == 19
     assert await inbox_of(database, grace) == [(1, "once")]
     async with database.snapshot() as connection:
-        first = await messages.by_idempotency_key(connection, ada.id, key)
-    assert first is not None
-    assert (first.seq, first.content) == (1, "once")
+        sent = await messages.by_idempotency_key(
+            connection, ada.id, key, conversation_id=conversation, content="once"
+        )
+    assert sent is not None
+    assert sent.is_same
+    assert (sent.message.seq, sent.message.content) == (1, "once")
 
 
 async def test_concurrent_messages_between_all_users_leave_no_gaps(database: Database, person: PersonMaker):

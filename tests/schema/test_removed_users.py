@@ -59,6 +59,7 @@ async def test_a_removed_user_is_unauthenticated_although_their_token_is_cached(
             "conversationId": conversation,
             "sessionId": NodeType.SESSION.encode(uuid4()),
             "upToMessageId": message,
+            "messageId": message,
             "content": "hello",
             "username": grace.username,
             "search": grace.username,

@@ -117,6 +117,19 @@ async def test_a_message_without_visible_text_is_marked(window: Window, pair: Pa
     await window.sees("No visible text", "visible")
 
 
+async def test_a_deleted_message_is_shown_as_deleted(window: Window, pair: Pair):
+    delete = """mutation ($input: DeleteMessageInput!) {
+        deleteMessage(input: $input) { message { deletedAt } } }"""
+    for sender in (pair.grace, pair.ada):
+        await pair.grace.sends("before", to=pair.conversation)
+        sent = await sender.sends("regretted", to=pair.conversation)
+        answer = await sender.asks(delete, input={"messageId": sent["id"]})
+        assert answer["deleteMessage"]["message"]["deletedAt"]
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    await window.sees("before", "Message deleted", "before", "Message deleted")
+    await expect(window.row(pair.grace.username).locator(".preview")).to_have_text("You: Message deleted")
+
+
 async def test_the_server_and_unicode_agree_on_what_is_visible(browser: Browser):
     """The browser provides the newest Unicode properties, so an outdated table fails here."""
     page = await browser.new_page()

@@ -85,7 +85,10 @@ function Announcements() {
   const session = useSession();
   const [heard, setHeard] = useState<Arrived[]>([]);
   useEffect(
-    () => session.listen((message) => message.mine || setHeard((before) => [...before.slice(-4), message])),
+    () =>
+      session.listen((message) => {
+        if (!message.mine && !message.deletedAt) setHeard((before) => [...before.slice(-4), message]);
+      }),
     [session],
   );
   return (
@@ -130,8 +133,8 @@ function useNotifications(): void {
   const shown = useRef(new Set<Notification>());
   useEffect(
     () =>
-      session.listen(async ({ mine, author, content, conversation }) => {
-        if (mine || !notifies() || (await isAnyTabAttended())) return;
+      session.listen(async ({ mine, deletedAt, author, content, conversation }) => {
+        if (mine || deletedAt || !notifies() || (await isAnyTabAttended())) return;
         // A notification with the same tag, from another tab or for a newer message, replaces it.
         const notification = notify(author.username, { body: content, tag: conversation.id });
         if (!notification) return;

@@ -12,7 +12,7 @@ import { Avatar } from '../parts/Avatar.tsx';
 import { ErrorBoundary } from '../parts/ErrorBoundary.tsx';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { conversationPath, Link } from '../parts/router.tsx';
-import { hasVisibleText, isolated } from '../parts/text.ts';
+import { isolated, previewOf } from '../parts/text.ts';
 import { ShortTime } from '../parts/time.tsx';
 import { Search } from './Search.tsx';
 
@@ -77,7 +77,7 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
       {lastMessage && <ShortTime at={lastMessage.createdAt} />}
       <span className="preview" dir="auto">
         {lastMessage?.mine && 'You: '}
-        {lastMessage && <bdi>{hasVisibleText(lastMessage.content) ? lastMessage.content : 'No visible text'}</bdi>}
+        {lastMessage && <bdi>{previewOf(lastMessage)}</bdi>}
       </span>
       {unreadCount > 0 && (
         <span className="unread">

@@ -5,7 +5,7 @@ import type { Unconfirmed } from '../client/unsent.ts';
 import type { MessageFieldsFragment } from '../generated/graphql.ts';
 import { ErrorBoundary } from '../parts/ErrorBoundary.tsx';
 import { useHasLasted } from '../parts/hooks.ts';
-import { MessageText } from '../parts/MessageText.tsx';
+import { DeletedText, MessageText } from '../parts/MessageText.tsx';
 import { TimeOfDay } from '../parts/time.tsx';
 
 /** A message that has been waiting for this long can be discarded. */
@@ -27,7 +27,7 @@ export const MessageItem = memo(function MessageItem({ message, name, endsTurn, 
       <Shown>
         <div className="bubble">
           <span className="visually-hidden">{message.mine ? 'You' : <bdi>{name}</bdi>}: </span>
-          <MessageText text={message.content} />
+          {message.deletedAt ? <DeletedText /> : <MessageText text={message.content} />}
         </div>
         <p className="details">
           <TimeOfDay at={message.createdAt} className={showsTime || mark ? undefined : 'visually-hidden'} />

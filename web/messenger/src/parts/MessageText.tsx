@@ -1,7 +1,7 @@
 import { memo } from 'react';
 
 import { addressesIn } from './addresses.ts';
-import { hasVisibleText, isFewEmoji } from './text.ts';
+import { DELETED, hasVisibleText, isFewEmoji } from './text.ts';
 
 /** The text of a message, with its line breaks, and with web addresses as links. */
 export const MessageText = memo(function MessageText({ text }: { text: string }) {
@@ -11,6 +11,15 @@ export const MessageText = memo(function MessageText({ text }: { text: string })
     </p>
   );
 });
+
+/** Takes the place of the text of a deleted message. */
+export function DeletedText() {
+  return (
+    <p className="text">
+      <em>{DELETED}</em>
+    </p>
+  );
+}
 
 function withLinks(text: string) {
   const parts = [];

@@ -5,6 +5,14 @@ const VISIBLE = /[^\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]/u;
 /** Whether the text contains a visible character, by the same rule as on the server. */
 export const hasVisibleText = (text: string) => VISIBLE.test(text);
 
+export const DELETED = 'Message deleted';
+
+/** What stands for a message on a single line: its text, or what is the matter with it. */
+export function previewOf({ content, deletedAt }: { content: string; deletedAt: string | null }): string {
+  if (deletedAt) return DELETED;
+  return hasVisibleText(content) ? content : 'No visible text';
+}
+
 const FEW_EMOJI = fewEmoji();
 
 /** Whether the text consists of one to three emoji. */
