@@ -145,6 +145,12 @@ async def test_two_changes_of_a_profile_at_once_are_both_kept(database: Database
         renaming = await blocked(database, rename(database, ada, new_name))
     await renaming
     assert await stored(database, ada) == ada._replace(username=new_name, avatar_url=url)
+    newest = f"byron-{uuid4().hex[:12]}"
+    async with database.transaction() as connection:
+        await users.set_profile(connection, ada.id, username=newest, avatar_url=None, keep_avatar=True)
+        changing = await blocked(database, picture(database, ada, None))
+    await changing
+    assert await stored(database, ada) == ada._replace(username=newest)
 
 
 async def test_a_change_that_meets_a_removal_is_rejected_and_told_to_nobody(

@@ -10,6 +10,7 @@ from db.engine import Database
 from db.entries import USER_UPDATED
 from db.records import User
 from realtime.broadcaster import Broadcaster
+from realtime.subscribers import Subscriber
 from resolvers.context import Context
 from resolvers.errors import AccountGone, RateLimited, UserError
 from resolvers.removals import remove_user
@@ -20,6 +21,14 @@ PersonMaker = Callable[[str], Awaitable[User]]
 
 async def renames(context: Context, username: str) -> User:
     return await update_profile(context, username=username, avatar_url=None, keep_avatar=True)
+
+
+async def hinted(subscriber: Subscriber) -> tuple[int, UUID, int]:
+    """Return the kind, subject and position in the next hint, which must be there."""
+    assert subscriber.is_woken
+    hint = await subscriber.next()
+    assert hint is not None
+    return hint.entry.kind, hint.entry.subject_id, hint.entry.position
 
 
 async def test_hints_of_changes_and_removals_reach_everyone_who_shares_a_conversation(
@@ -37,15 +46,11 @@ async def test_hints_of_changes_and_removals_reach_everyone_who_shares_a_convers
     ):
         changed = await renames(context, f"lovelace-{uuid4().hex[:12]}")
         for subscriber in (own, hers):
-            hint = await subscriber.next()
-            assert hint is not None
-            assert (hint.entry.kind, hint.entry.subject_id, hint.entry.position) == (USER_UPDATED, ada.id, 1)
+            assert await hinted(subscriber) == (USER_UPDATED, ada.id, 1)
         # The same again changes nothing.
         assert await renames(context, changed.username) == changed
         assert await remove_user(database, broadcaster, ada.id)
-        hint = await hers.next()
-        assert hint is not None
-        assert (hint.entry.kind, hint.entry.subject_id, hint.entry.position) == (USER_UPDATED, ada.id, 2)
+        assert await hinted(hers) == (USER_UPDATED, ada.id, 2)
         assert not (own.is_woken or hers.is_woken or others.is_woken)
         with pytest.raises(AccountGone):
             await renames(context, f"lovelace-{uuid4().hex[:12]}")
