@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from asyncpg import ForeignKeyViolationError
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects import postgresql
 
@@ -36,6 +35,8 @@ _AS_SEEN = f"""
     conversations.id, conversations.last_seq, participants.read_seq, participants.last_position,
     {_UNREAD_COUNT} AS unread_count
 """
+# A removed user, whose token may be cached for a few seconds, sees none.
+_HAS_INBOX = "EXISTS (SELECT FROM inboxes WHERE inboxes.user_id = :viewer)"
 _CONVERSATION = Columns(Conversation)
 _NEWEST_MESSAGE = Columns(Message, prefix="newest_")
 _OTHER = Columns(User, prefix="other_")
@@ -47,10 +48,14 @@ _MAKE_PAIR = Statement(
     .returning(conversations.c.id)
 )
 _OF_PAIR = Statement(select(conversations.c.id).where(conversations.c.pair_key == bindparam("pair_key")))
+# The users cannot be removed before the transaction ends.
 _JOIN = Statement(
     text("""
         INSERT INTO participants (conversation_id, user_id)
-        SELECT CAST(:conversation_id AS uuid), unnest(CAST(:user_ids AS uuid[]))
+        SELECT CAST(:conversation_id AS uuid), id FROM (
+            SELECT id FROM users WHERE id = ANY(CAST(:user_ids AS uuid[])) AND removed_at IS NULL
+            ORDER BY id FOR KEY SHARE
+        ) AS kept
     """)
 )
 
@@ -61,18 +66,14 @@ async def open_pair(connection: Connection, one: UUID, other: UUID) -> tuple[UUI
     Simultaneous calls, in either order of the users, return the same one.
 
     Raises:
-        UserGone: one of the users has been deleted, and the transaction has failed.
+        UserGone: one of the users has been removed. The transaction must be rolled back.
     """
     pair_key = ":".join(sorted((str(one), str(other))))
     made: UUID | None = await _MAKE_PAIR.fetchval(connection, id=new_id(), pair_key=pair_key)
     if made is None:
         return await _OF_PAIR.fetchval(connection, pair_key=pair_key), False
-    try:
-        await _JOIN.execute(connection, conversation_id=made, user_ids=[one, other])
-    except ForeignKeyViolationError as error:
-        if error.constraint_name == "participants_user_id_fkey":
-            raise UserGone(pair_key) from error
-        raise
+    if await _JOIN.execute(connection, conversation_id=made, user_ids=[one, other]) < 2:
+        raise UserGone(pair_key)
     return made, True
 
 
@@ -81,6 +82,7 @@ _BY_IDS = Statement(
     SELECT {_AS_SEEN}
     FROM participants JOIN conversations ON conversations.id = participants.conversation_id
     WHERE participants.user_id = :viewer AND conversations.id = ANY(CAST(:ids AS uuid[]))
+      AND {_HAS_INBOX}
 """)
 )
 
@@ -101,6 +103,7 @@ def _recent(condition: str) -> Statement:
             SELECT {_AS_SEEN}
             FROM participants JOIN conversations ON conversations.id = participants.conversation_id
             WHERE participants.user_id = :viewer AND participants.last_position > 0 {condition}
+              AND {_HAS_INBOX}
             ORDER BY participants.last_position DESC
             LIMIT :limit
         ) AS page

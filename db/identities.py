@@ -74,7 +74,11 @@ async def keep_code(
 
 _TAKE_CODE = Statement(
     delete(sign_in_codes)
-    .where(sign_in_codes.c.code_hash == bindparam("code_hash"), users.c.id == sign_in_codes.c.user_id)
+    .where(
+        sign_in_codes.c.code_hash == bindparam("code_hash"),
+        users.c.id == sign_in_codes.c.user_id,
+        users.c.removed_at.is_(None),
+    )
     .returning(
         sign_in_codes.c.code_challenge,
         (sign_in_codes.c.expires_at > func.now()).label("is_good"),

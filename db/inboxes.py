@@ -305,7 +305,7 @@ async def state(connection: Connection, user_id: UUID) -> InboxState:
     """Return the state of the user's inbox.
 
     Raises:
-        UserGone: the user does not exist.
+        UserGone: the user does not exist, or has been removed.
     """
     row = await _STATE.fetchrow(connection, user_id=user_id)
     if row is None:

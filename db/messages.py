@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, exists, func, select, text
 
 from db.columns import Columns
 from db.records import Message
 from db.statements import Connection, Statement, uuids
-from db.tables import messages, participants
+from db.tables import inboxes, messages, participants
 
 MESSAGE = Columns(Message)
 
@@ -26,12 +26,19 @@ class SeqRange:
 _VISIBLE_TO = Statement(
     select(*MESSAGE.of(messages))
     .join(participants, participants.c.conversation_id == messages.c.conversation_id)
-    .where(participants.c.user_id == bindparam("viewer"), messages.c.id == func.any(uuids("ids")))
+    .where(
+        participants.c.user_id == bindparam("viewer"),
+        messages.c.id == func.any(uuids("ids")),
+        exists().where(inboxes.c.user_id == bindparam("viewer")),
+    )
 )
 
 
 async def visible_to(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
-    """Return the messages that are in a conversation of the viewer, in no particular order."""
+    """Return the messages that are in a conversation of the viewer, in no particular order.
+
+    A removed user sees none.
+    """
     rows = await _VISIBLE_TO.fetch(connection, viewer=viewer, ids=ids)
     return list(map(MESSAGE.reader(rows), rows))
 

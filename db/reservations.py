@@ -85,7 +85,9 @@ _is_usable = _is_waiting_or_served(GONE)
 
 # Reservations are counted one after the other, so that no two are both the last that fits.
 _LOCK_USER = Statement(
-    select(users.c.id).where(users.c.id == bindparam("user_id")).with_for_update(key_share=True)
+    select(users.c.id)
+    .where(users.c.id == bindparam("user_id"), users.c.removed_at.is_(None))
+    .with_for_update(key_share=True)
 )
 _COUNT = Statement(
     select(func.count()).where(reservations.c.user_id == bindparam("user_id"), _is_waiting_or_served(ALIVE))
@@ -101,7 +103,7 @@ async def create(connection: Connection, token_hash: str, user_id: UUID, *, most
     """Reserve a stream for the user; None when they have `most` already.
 
     Raises:
-        UserGone: there is no such user.
+        UserGone: the user does not exist, or has been removed.
     """
     if await _LOCK_USER.fetchval(connection, user_id=user_id) is None:
         raise UserGone(str(user_id))

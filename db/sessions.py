@@ -68,7 +68,8 @@ async def create(
 
 def _open_session(condition: ColumnElement[bool]) -> Statement:
     columns = (*_SESSION_COLUMNS, *_USER.of(users))
-    return Statement(select(*columns).join(users).where(condition, _IS_OPEN))
+    # A session that was opened just as its user was removed is never used.
+    return Statement(select(*columns).join(users).where(condition, _IS_OPEN, users.c.removed_at.is_(None)))
 
 
 _BY_ID = _open_session(sessions.c.id == bindparam("id"))

@@ -51,6 +51,7 @@ users = Table(
     Column("username_key", Text(collation="C"), Computed("lower(username)", persisted=True), nullable=False),
     Column("avatar_url", Text),
     _moment("created_at", made_now=True),
+    # Removed users keep their row, for what they have written, but neither their name nor their picture.
     _moment("removed_at", nullable=True),
     UniqueConstraint("username_key"),
 )
@@ -126,7 +127,7 @@ participants = Table(
     "participants",
     metadata,
     Column("conversation_id", Uuid, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
-    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Uuid, ForeignKey("users.id"), nullable=False),
     Column("read_seq", BigInteger, nullable=False, server_default=text("0")),
     Column("last_position", BigInteger, nullable=False, server_default=text("0")),
     _moment("joined_at", made_now=True),
@@ -143,7 +144,7 @@ messages = Table(
     Column("id", Uuid, primary_key=True),
     Column("conversation_id", Uuid, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("author_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("author_id", Uuid, ForeignKey("users.id"), nullable=False),
     Column("content", Text, nullable=False),
     _moment("created_at", made_now=True),
     Column("idempotency_key", Uuid),

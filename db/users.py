@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
-from sqlalchemy import Boolean, Integer, bindparam, case, func, insert, select, update
+from sqlalchemy import Integer, bindparam, func, insert, select, text
 
+from db.acquaintances import telling, told
 from db.columns import Columns
+from db.entries import Appended
 from db.ids import new_id
 from db.records import User
 from db.statements import Connection, Statement, uuids
@@ -22,14 +24,14 @@ class UsernameTaken(Exception):
 
 
 class UserGone(Exception):
-    """The user does not exist, or has been deleted."""
+    """The user does not exist, or has been removed."""
 
 
 _BY_IDS = Statement(select(*USER.of(users)).where(users.c.id == func.any(uuids("ids"))))
 
 
 async def by_ids(connection: Connection, ids: Sequence[UUID]) -> Sequence[User]:
-    """Return the users that exist, in no particular order."""
+    """Return the users that exist, in no particular order. Removed users are among them."""
     rows = await _BY_IDS.fetch(connection, ids=ids)
     return list(map(USER.reader(rows), rows))
 
@@ -42,7 +44,7 @@ _KEEP_BY_USERNAME = Statement(_BY_USERNAME.with_for_update(read=True, key_share=
 async def by_username(connection: Connection, username: str, *, keep: bool = False) -> User | None:
     """Return the user with that name (case-insensitive).
 
-    With `keep`, the user cannot be deleted before the transaction ends.
+    With `keep`, the user cannot be removed before the transaction ends.
     """
     statement = _KEEP_BY_USERNAME if keep else _SEE_BY_USERNAME
     row = await statement.fetchrow(connection, key=username.lower())
@@ -93,17 +95,29 @@ async def create(connection: Connection, username: str, avatar_url: str | None =
     return user
 
 
+# The newest version of the row decides, whatever the snapshot, so that two changes at once are both kept.
+_CHANGE = """
+    SELECT CAST(clock_timestamp() AS timestamptz(3)) AS created_at
+    FROM users
+    WHERE id = :user_id AND removed_at IS NULL AND (
+        username <> coalesce(CAST(:username AS text), username)
+        OR NOT CAST(:keep_avatar AS boolean) AND avatar_url IS DISTINCT FROM CAST(:avatar_url AS text))
+"""
 _SET_PROFILE = Statement(
-    update(users)
-    .where(users.c.id == bindparam("user_id"))
-    .values(
-        username=func.coalesce(bindparam("new_username", type_=users.c.username.type), users.c.username),
-        avatar_url=case(
-            (bindparam("keep_avatar", type_=Boolean), users.c.avatar_url),
-            else_=bindparam("new_avatar_url", type_=users.c.avatar_url.type),
-        ),
+    text(f"""
+    WITH
+    {telling(_CHANGE)},
+    -- Users are locked last.
+    changed AS (
+        UPDATE users
+        SET username = coalesce(CAST(:username AS text), users.username),
+            avatar_url = CASE WHEN :keep_avatar THEN users.avatar_url ELSE CAST(:avatar_url AS text) END
+        WHERE users.id = :user_id AND (SELECT count(*) FROM arrived) > 0
+        RETURNING users.*
     )
-    .returning(*USER.of(users))
+    SELECT {USER.sql("changed")}, arrived.user_id, arrived.position, arrived.created_at
+    FROM changed CROSS JOIN arrived
+""")
 )
 
 
@@ -114,25 +128,31 @@ async def set_profile(
     username: str | None,
     avatar_url: str | None,
     keep_avatar: bool,
-) -> User:
+) -> tuple[User, Appended | None]:
     """Change a user's name if one is given, and their picture unless `keep_avatar`.
 
+    Return the user, and what was appended to the inboxes of the user and of everyone who shares a
+    conversation with them: nothing if the user already had this name and picture.
+
     Raises:
-        UsernameTaken: the transaction has failed.
-        UserGone: the user does not exist.
+        UsernameTaken: nothing has changed, and a transaction has failed.
+        UserGone: the user does not exist, or has been removed.
     """
     try:
-        row = await _SET_PROFILE.fetchrow(
+        rows = await _SET_PROFILE.fetch(
             connection,
             user_id=user_id,
-            new_username=username,
-            new_avatar_url=avatar_url,
+            username=username,
+            avatar_url=avatar_url,
             keep_avatar=keep_avatar,
         )
     except UniqueViolationError as error:
         if error.constraint_name == _ONE_NAME:
             raise UsernameTaken(username) from error
         raise
-    if row is None:
-        raise UserGone(str(user_id))
-    return USER.read(row)
+    if rows:
+        return USER.read(rows[0]), told(user_id, rows)
+    for unchanged in await by_ids(connection, [user_id]):
+        if unchanged.removed_at is None:
+            return unchanged, None
+    raise UserGone(str(user_id))

@@ -165,7 +165,7 @@ class Context:
 
         Raises:
             Unavailable: the database does not respond. For an event of a stream, this is retried instead.
-            AccountGone: the viewer has been deleted.
+            AccountGone: the viewer has been removed.
         """
         return self._snapshot.reading()
 
@@ -177,7 +177,7 @@ class Context:
         Raises:
             Unavailable: the database does not respond. It is then unknown whether the statement was
                 committed.
-            AccountGone: the viewer has been deleted.
+            AccountGone: the viewer has been removed.
         """
         await self.refresh()
         self.count_statement()
@@ -193,7 +193,7 @@ class Context:
 
         Raises:
             Unavailable: the database does not respond. It is then unknown whether it was committed.
-            AccountGone: the viewer has been deleted.
+            AccountGone: the viewer has been removed.
         """
         await self.refresh()
         self.count_statement()

@@ -12,7 +12,7 @@ from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
 from resolvers.page_cursors import decode_page_cursor
 from resolvers.paging import NumberedPage, check_page_size, numbered_page
-from resolvers.users import is_username
+from resolvers.users import is_username, signed_in_user
 
 MAX_PARTICIPANTS = 5
 """The most users in a conversation. Only conversations of two can be opened."""
@@ -86,6 +86,7 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
 
     Raises:
         UserError: no user has this username, or it is the viewer's own.
+        AccountGone: the viewer has just been removed.
     """
     viewer = context.require_viewer()
     if not username.strip():
@@ -103,7 +104,7 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
         conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
     conversation = await context.loaders.conversations.load(conversation_id)
     if conversation is None:
-        # The conversation exists, so its opener's account has been deleted meanwhile.
+        # The conversation exists, so its opener's account has been removed meanwhile.
         raise AccountGone
     return conversation, created
 
@@ -122,6 +123,7 @@ async def read_messages(
     await context.refresh()
     conversation = await context.loaders.conversations.load(conversation_id) if conversation_id else None
     if conversation is None:
+        await signed_in_user(context)
         raise no_such_conversation()
     seq = conversation.last_seq
     if not whole:
@@ -146,7 +148,7 @@ async def participants_of(context: Context, conversation_id: UUID) -> Sequence[P
 
 
 async def other_participant(context: Context, conversation_id: UUID) -> User | None:
-    """Return the other participant in a conversation of two; None in a group."""
+    """Return the other participant in a conversation of two, even if removed; None in a group."""
     viewer = context.require_viewer()
     others = [
         each.user for each in await participants_of(context, conversation_id) if each.user.id != viewer.id

@@ -19,7 +19,7 @@ class Unauthenticated(Refusal):
 
 
 class AccountGone(Unauthenticated):
-    """The viewer's account was deleted while the request was running."""
+    """The viewer's account has been removed, and their token is cached, or the request was running."""
 
     def __init__(self) -> None:
         super().__init__("This account has been deleted.")

@@ -13,6 +13,7 @@ from resolvers.context import Context
 from resolvers.conversations import no_such_conversation
 from resolvers.errors import UserError, UserErrorCode
 from resolvers.loaders import present
+from resolvers.users import signed_in_user
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
@@ -42,12 +43,16 @@ def is_mine(context: Context, message: Message) -> bool:
 
 
 async def is_read_by_others(context: Context, message: Message) -> bool:
-    """Return whether all other participants have read the message; False unless the viewer sent it."""
+    """Return whether all other participants have read the message; False unless the viewer sent it.
+
+    Removed users, who will never read it, are left out.
+    """
     viewer = context.require_viewer()
     if message.author_id != viewer.id:
         return False
     participants = await context.loaders.participants.load(message.conversation_id)
-    return all(each.read_seq >= message.seq for each in participants if each.user.id != viewer.id)
+    others = [each for each in participants if each.user.id != viewer.id and each.user.removed_at is None]
+    return all(each.read_seq >= message.seq for each in others)
 
 
 async def idempotency_key(context: Context, message: Message) -> UUID | None:
@@ -69,6 +74,7 @@ async def create_message(
         UserError: the content cannot be stored, the viewer has no such conversation, or the key is not a UUID
             or was used for another message.
         RateLimited: the viewer has sent too many messages recently.
+        AccountGone: the viewer has just been removed.
     """
     viewer = context.require_viewer()
     text = check_content(content)
@@ -78,6 +84,7 @@ async def create_message(
         raise no_such_conversation()
     delivered = await context.deliver(Outgoing(conversation_id, viewer.id, text, key))
     if delivered is NotStored.NO_CONVERSATION:
+        await signed_in_user(context)
         raise no_such_conversation()
     if delivered is NotStored.KEY_USED:
         async with context.reading() as connection:

@@ -141,11 +141,12 @@ async def ended_among(database: Database, ids: Collection[UUID]) -> Set[UUID]:
 
 
 async def removed_among(database: Database, user_ids: Collection[UUID]) -> Set[UUID]:
-    """Return the IDs of the users that have been deleted, with a single statement."""
+    """Return the IDs of the users that have been removed, with a single statement."""
     if not user_ids:
         return set()
     async with database.connection() as connection:
-        return set(user_ids) - {user.id for user in await users.by_ids(connection, list(user_ids))}
+        found = await users.by_ids(connection, list(user_ids))
+    return set(user_ids) - {user.id for user in found if user.removed_at is None}
 
 
 async def drop_over(database: Database, keep: timedelta = timedelta(days=1), batch: int = 1000) -> int:

@@ -62,7 +62,7 @@ class Snapshot:
 
         Raises:
             Unavailable: the database does not respond.
-            AccountGone: the viewer has been deleted.
+            AccountGone: the viewer has been removed.
             CancelledError: the request has ended. The tasks of loaders may outlive it.
         """
         async with self._lock:
@@ -125,5 +125,5 @@ def rejecting_outages() -> Generator[None]:
     except DatabaseUnavailable as error:
         raise Unavailable from error
     except UserGone as error:
-        # A token of a deleted user remains cached for a few seconds.
+        # A token of a removed user remains cached for a few seconds.
         raise AccountGone from error

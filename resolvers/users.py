@@ -8,6 +8,7 @@ from uuid import UUID
 from db import users
 from db.records import User
 from db.users import UsernameTaken
+from realtime.hints import hints_of
 from resolvers.context import Context
 from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
@@ -24,18 +25,27 @@ async def viewer(context: Context) -> User | None:
 
     Raises:
         Unauthenticated: the request has an invalid token, which must not pass for an anonymous request; or
-            the account has just been deleted.
+            the account has just been removed.
     """
     if context.refused is None and context.viewer is None:
         return None
+    return await signed_in_user(context)
+
+
+async def signed_in_user(context: Context) -> User:
+    """Return the viewer with their current username.
+
+    Raises:
+        Unauthenticated: the request has no valid token, or the account has just been removed.
+    """
     user = await context.loaders.users.load(context.require_viewer().id)
-    if user is None:
+    if user is None or user.removed_at is not None:
         raise AccountGone
     return user
 
 
 async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[User]:
-    """Return the users with these IDs that exist, in any order."""
+    """Return the users with these IDs that exist, in any order. Removed users are among them."""
     context.require_viewer()
     return present(await context.loaders.users.load_many(ids))
 
@@ -77,17 +87,22 @@ async def update_profile(
 ) -> User:
     """Change the viewer's username unless it is None, and their picture unless `keep_avatar`.
 
+    Everyone who shares a conversation with the viewer is told, and hints are published. As that takes as
+    much as sending a message, it counts as one.
+
     Raises:
         UserError: the username is not allowed or is taken, or the picture is not an HTTPS URL.
+        RateLimited: the viewer has sent too many messages recently.
     """
     viewer = context.require_viewer()
     if username is not None:
         check_username(username)
     if not keep_avatar and avatar_url is not None:
         _check_avatar_url(avatar_url)
+    await context.count_message(viewer.id)
     try:
         async with context.connection() as connection:
-            changed = await users.set_profile(
+            changed, appended = await users.set_profile(
                 connection,
                 viewer.id,
                 username=username,
@@ -97,6 +112,8 @@ async def update_profile(
     except UsernameTaken as error:
         message = f"The username {username} is taken. Choose another one."
         raise UserError(UserErrorCode.TAKEN, message, "username") from error
+    if appended is not None:
+        context.broadcaster.publish(hints_of(appended))
     return changed
 
 

@@ -24,7 +24,7 @@ _READ_WITH_PAGE = frozenset(
     {
         *("edges", "cursor", "node", "id", "unreadCount", "hasUnreadMessages", "__typename"),
         *("pageInfo", "hasPreviousPage", "hasNextPage", "startCursor", "endCursor"),
-        *("otherParticipant", "username", "avatarUrl"),
+        *("otherParticipant", "username", "avatarUrl", "removedAt"),
         *("lastMessage", "content", "createdAt", "mine"),
         *("version", "editedAt", "deletedAt", "viewerCanEdit", "viewerCanDelete"),
     }
@@ -60,8 +60,8 @@ class Conversation(Node):
 
     @strawberry.field(
         graphql_type=User | None,
-        description="The other participant in a conversation of two; null in a group, or if that user has"
-        " been deleted.",
+        description="The other participant in a conversation of two; null in a group. If that user has been"
+        " removed, it has `removedAt`.",
     )
     def other_participant(self, info: Info) -> AwaitableOrValue[User | None]:
         if self.recent is None:

@@ -1,5 +1,6 @@
 """Users: finding them, and the viewer's profile."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -19,15 +20,25 @@ from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 class User(Node):
     username: str = strawberry.field(
         description="Unique (case-insensitive): a letter or digit, then up to 38 letters, digits, `.`, `_` or"
-        " `-`. The username can change; the ID cannot."
+        " `-`. The username can change; the ID cannot. A removed user has a placeholder that starts with `-`."
     )
     avatar_url: str | None = strawberry.field(
         description="HTTPS URL of the user's picture, or null if there is none."
     )
 
+    removed_at: datetime | None = strawberry.field(
+        description="When the account was removed; null if it exists. The messages of a removed user stay,"
+        " their username and picture do not."
+    )
+
     @classmethod
     def of(cls, row: records.User) -> "User":
-        return cls(id=NodeType.USER.encode(row.id), username=row.username, avatar_url=row.avatar_url)
+        return cls(
+            id=NodeType.USER.encode(row.id),
+            username=row.username,
+            avatar_url=row.avatar_url,
+            removed_at=row.removed_at,
+        )
 
     @classmethod
     def of_optional(cls, row: records.User | None) -> "User | None":
@@ -92,8 +103,8 @@ class UpdateProfilePayload:
 @strawberry.type
 class UserMutations:
     @strawberry.mutation(
-        description="Changes the viewer's username or picture. User errors: `BLANK`, `TOO_LONG`, `INVALID`,"
-        " `TAKEN`."
+        description="Changes the viewer's username or picture. A change counts as a sent message for the rate"
+        " limit. User errors: `BLANK`, `TOO_LONG`, `INVALID`, `TAKEN`."
     )
     async def update_profile(
         self,

@@ -19,7 +19,7 @@ from db.engine import Database, open_database
 from db.records import User
 from execution.api import Api
 from realtime.broadcaster import Broadcaster
-from resolvers import retention, sessions
+from resolvers import removals, retention, sessions
 from resolvers.users import is_username
 from server.config.loading import SettingsError, load_settings
 from server.config.mistyped import unknown_settings
@@ -189,6 +189,22 @@ def sign_out(
         typer.echo(f"{ended} sessions ended.")
 
     _with_database(end)
+
+
+@app.command()
+def remove_user(
+    username: Annotated[str, typer.Argument(help="Username of the user to remove (case-insensitive).")],
+) -> None:
+    """Remove a user for good: name, picture, sessions, identities and inbox. Their messages are kept."""
+
+    async def remove(settings: Settings, database: Database) -> None:
+        user = await _user_called(username, database)
+        # Without a relay: the servers find what has been appended when they next check inboxes.
+        if not await removals.remove_user(database, Broadcaster(), user.id):
+            raise CannotStart(f"there is no user named {username!r}")
+        typer.echo(f"{user.username} has been removed. Their messages are kept.")
+
+    _with_database(remove)
 
 
 async def _user_called(username: str, database: Database) -> User:

@@ -1,4 +1,4 @@
-"""Deleting expired inbox entries, sessions and rate counts while the server runs."""
+"""Deleting what is no longer needed while the server runs: old entries, sessions, rate counts."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ import structlog
 
 from db import rates
 from db.engine import Database, DatabaseUnavailable
-from resolvers import retention, sessions
+from resolvers import removals, retention, sessions
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -23,6 +23,7 @@ async def keep_trimming(database: Database, keep: timedelta) -> None:
         try:
             dropped = await retention.trim(database, keep)
             over = await sessions.drop_over(database)
+            await removals.finish(database)
             async with database.connection() as connection:
                 await rates.forget(connection)
         except DatabaseUnavailable as error:

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, NullPool, func, inspect, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
-from db import conversations, users
+from db import users
 from db.embedded import Cluster
 from db.engine import Database
+from db.ids import new_id
 from db.migrations import UnknownSchema, configuration, migrate
 from db.tables import inbox_epoch, metadata
 from db.urls import sqlalchemy_url
@@ -90,7 +91,13 @@ async def test_messages_can_be_sent_while_an_index_is_built_and_an_interrupted_b
     await migrate(empty_database, "0005")
     async with empty_database.transaction() as connection:
         ada, grace = [await users.create(connection, name) for name in ("ada", "grace")]
-        conversation, _ = await conversations.open_pair(connection, ada.id, grace.id)
+        conversation = new_id()
+        await connection.execute("INSERT INTO conversations (id) VALUES ($1)", conversation)
+        await connection.execute(
+            "INSERT INTO participants (conversation_id, user_id) SELECT $1, unnest($2::uuid[])",
+            conversation,
+            [ada.id, grace.id],
+        )
     message = version_before.Sent(conversation, ada.id, "sent meanwhile")
     async with empty_database.snapshot() as older:
         await older.execute("SELECT FROM messages")

@@ -1,6 +1,7 @@
-"""A user is removed by a database statement: their access ends, and other users are not affected."""
+"""Removing a user ends their access, and keeps the history of others whole."""
 
 from collections.abc import AsyncGenerator, Generator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,18 +11,22 @@ from sqlalchemy import delete, insert, literal, select
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.tables import conversations, participants, users
+from db.tables import conversations, messages, participants, users
 from schema.node import NodeType
 from tests.conftest import sign_in
 from tests.hostile.api import learned_from
 from tests.hostile.sending import codes
+from tests.support import removals
 from tests.support.clients import http_client
 from tests.support.people import MESSAGE_CREATED, Person
 from tests.support.serving import Server, running_server
 from tests.support.tables import tables
 
 # The calls that fail for a removed user. The others just find none of the user's data.
-NEEDS_AN_ACCOUNT = {"viewer", "inboxCursor", "createConversation", "updateProfile", "messageCreated"}
+NEEDS_AN_ACCOUNT = {
+    *("viewer", "inboxCursor", "messageCreated"),
+    *("createConversation", "createMessage", "readMessages", "updateProfile"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +46,34 @@ async def http(caching_server: Server) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def remove(database: Database, person: Person) -> None:
+    await removals.remove(database, person.username)
+
+
+async def delete_as_earlier_versions_did(database: Database, person: Person) -> None:
+    """Delete a user together with their messages, which leaves gaps in the numbers of messages."""
+    user_id = select(users.c.id).where(users.c.username == person.username).scalar_subquery()
     async with tables(database) as connection:
+        await connection.execute(delete(messages).where(messages.c.author_id == user_id))
+        await connection.execute(delete(participants).where(participants.c.user_id == user_id))
         await connection.execute(delete(users).where(users.c.username == person.username))
+
+
+OWN = """
+    query ($id: ID!, $message: ID!) {
+        conversations { edges { node { id } } }
+        conversation(id: $id) { id }
+        nodes(ids: [$id, $message]) { id }
+        sessions { id }
+    }
+"""
+CONTENTS = """
+    query ($id: ID!) { conversation(id: $id) { messages { edges { node { content } } } } }
+"""
+
+
+async def contents_of(person: Person, conversation: str) -> list[str]:
+    found = (await person.asks(CONTENTS, id=conversation))["conversation"]["messages"]["edges"]
+    return [edge["node"]["content"] for edge in found]
 
 
 async def test_a_removed_user_is_unauthenticated_although_their_token_is_cached(
@@ -81,6 +112,14 @@ async def test_a_removed_user_is_unauthenticated_although_their_token_is_cached(
         if found:
             refused.add(call.field)
     assert refused >= NEEDS_AN_ACCOUNT
+    assert await ada.asks(OWN, id=conversation, message=message) == {
+        "conversations": {"edges": []},
+        "conversation": None,
+        "nodes": [None, None],
+        "sessions": [],
+    }
+    # Nothing has been stored.
+    assert await contents_of(grace, conversation) == ["hello"]
     reserved = await http.put("/graphql/stream", headers=ada.headers)
     assert (reserved.status_code, codes(reserved)) == (401, {"UNAUTHENTICATED"})
 
@@ -120,7 +159,29 @@ async def page_of(person: Person, conversation: str, **page: Any) -> tuple[list[
     return [edge["node"]["content"] for edge in messages["edges"]], messages["pageInfo"]
 
 
-async def test_history_is_paged_past_deleted_messages_in_both_directions(
+async def test_history_stays_whole_and_is_paged_in_both_directions(
+    http: httpx.AsyncClient, database: Database
+):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    await grace.sends("first", to=conversation)
+    for number in range(2, 61):
+        await ada.sends(str(number), to=conversation)
+    await remove(database, ada)
+    contents, info = await page_of(grace, conversation, last=50)
+    assert contents == [str(number) for number in range(11, 61)]
+    assert (info["hasPreviousPage"], info["hasNextPage"]) == (True, False)
+    contents, info = await page_of(grace, conversation, last=50, before=info["startCursor"])
+    assert contents == ["first", *(str(number) for number in range(2, 11))]
+    assert (info["hasPreviousPage"], info["hasNextPage"]) == (False, True)
+    contents, info = await page_of(grace, conversation, first=50)
+    assert contents == ["first", *(str(number) for number in range(2, 51))]
+    contents, info = await page_of(grace, conversation, first=50, after=info["endCursor"])
+    assert contents == [str(number) for number in range(51, 61)]
+    assert (info["hasPreviousPage"], info["hasNextPage"]) == (True, False)
+
+
+async def test_history_is_paged_past_gaps_of_earlier_versions_in_both_directions(
     http: httpx.AsyncClient, database: Database
 ):
     ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
@@ -130,7 +191,7 @@ async def test_history_is_paged_past_deleted_messages_in_both_directions(
         await grace.sends(f"mine {number}", to=conversation)
     for _ in range(30):
         await ada.sends("theirs", to=conversation)
-    await remove(database, ada)
+    await delete_as_earlier_versions_did(database, ada)
     contents, info = await page_of(grace, conversation, last=2)
     assert contents == ["mine 2", "mine 3"]
     assert (info["hasPreviousPage"], info["hasNextPage"]) == (True, False)
@@ -167,17 +228,31 @@ async def unread(person: Person, conversation: str) -> int:
     return count
 
 
-async def test_deleted_messages_are_not_counted_as_unread(http: httpx.AsyncClient, database: Database):
+async def test_unread_messages_of_a_removed_user_can_be_read(http: httpx.AsyncClient, database: Database):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    for _ in range(2):
+        await ada.sends("not read yet", to=conversation)
+    last = (await ada.sends("not read yet", to=conversation))["id"]
+    await remove(database, ada)
+    assert await unread(grace, conversation) == 3
+    await grace.asks(READ_MESSAGES, input={"conversationId": conversation, "upToMessageId": last})
+    assert await unread(grace, conversation) == 0
+
+
+async def test_messages_that_earlier_versions_deleted_are_not_counted_as_unread(
+    http: httpx.AsyncClient, database: Database
+):
     ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
     conversation = await ada.opens_conversation_with(grace)
     for _ in range(3):
         await ada.sends("never read", to=conversation)
     assert await unread(grace, conversation) == 3
-    await remove(database, ada)
+    await delete_as_earlier_versions_did(database, ada)
     assert await unread(grace, conversation) == 0
 
 
-async def test_in_a_group_messages_of_the_others_stay_unread(http: httpx.AsyncClient, database: Database):
+async def test_in_a_group_other_messages_than_those_stay_unread(http: httpx.AsyncClient, database: Database):
     people = ada, grace, barbara = [await sign_in(http, name) for name in ("ada", "grace", "barbara")]
     group = uuid4()
     async with tables(database) as connection:
@@ -193,36 +268,81 @@ async def test_in_a_group_messages_of_the_others_stay_unread(http: httpx.AsyncCl
     last = (await barbara.sends("hello", to=conversation))["id"]
     await ada.sends("hello", to=conversation)
     assert await unread(grace, conversation) == 5
-    await remove(database, ada)
+    await delete_as_earlier_versions_did(database, ada)
     assert await unread(grace, conversation) == 2
     await grace.asks(READ_MESSAGES, input={"conversationId": conversation, "upToMessageId": last})
     assert await unread(grace, conversation) == 0
 
 
-async def test_other_participants_keep_the_conversation(http: httpx.AsyncClient, database: Database):
+ABOUT_OTHERS = """
+    query ($id: ID!) {
+        conversations {
+            edges { node { otherParticipant { ...Shown } lastMessage { content author { id } } } }
+        }
+        conversation(id: $id) {
+            participants { ...Shown }
+            otherParticipant { ...Shown }
+            messages { edges { node { content readByOthers author { ...Shown } } } }
+        }
+    }
+    fragment Shown on User { id username avatarUrl removedAt }
+"""
+
+
+async def test_a_removed_user_is_shown_without_name_and_picture(http: httpx.AsyncClient, database: Database):
     ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
     conversation = await ada.opens_conversation_with(grace)
     await grace.sends("mine", to=conversation)
     await ada.sends("theirs", to=conversation)
-    before = await grace.inbox_cursor()
+    await ada.asks(UPDATE_PROFILE, input={"avatarUrl": "https://pictures.example/ada.png"})
+    before = await grace.asks(ABOUT_OTHERS, id=conversation)
+    cursor = await grace.inbox_cursor()
     await remove(database, ada)
-    query = """
-        query ($id: ID!) {
-            conversations { edges { node { id otherParticipant { id } lastMessage { content } } } }
-            conversation(id: $id) {
-                unreadCount participants { username } otherParticipant { id } lastMessage { content }
-                messages { edges { node { content author { username } } } }
-            }
-        }
-    """
-    seen = await grace.asks(query, id=conversation)
+    seen = await grace.asks(ABOUT_OTHERS, id=conversation)
+    shown = seen["conversation"]["otherParticipant"]
+    was = before["conversation"]["otherParticipant"]
+    assert was["removedAt"] is None
+    assert shown["id"] == was["id"]
+    assert shown["username"].startswith("-removed-")
+    assert shown["avatarUrl"] is None
+    assert datetime.now(UTC) - datetime.fromisoformat(shown["removedAt"]) < timedelta(minutes=1)
     [listed] = seen["conversations"]["edges"]
-    assert listed["node"] == {"id": conversation, "otherParticipant": None, "lastMessage": None}
-    assert seen["conversation"]["participants"] == [{"username": grace.username}]
-    assert seen["conversation"]["otherParticipant"] is None
-    [left] = seen["conversation"]["messages"]["edges"]
-    assert left["node"] == {"content": "mine", "author": {"username": grace.username}}
-    async with grace.listening(after=before, include_mine=True) as stream:
+    assert listed["node"]["otherParticipant"] == shown
+    assert listed["node"]["lastMessage"] == {"content": "theirs", "author": {"id": shown["id"]}}
+    assert shown in seen["conversation"]["participants"]
+    mine, theirs = [edge["node"] for edge in seen["conversation"]["messages"]["edges"]]
+    assert (theirs["content"], theirs["author"]) == ("theirs", shown)
+    assert mine["author"]["username"] == grace.username
+    # Others write on, to themselves, and resume from before the removal.
+    async with grace.listening(after=cursor, include_mine=True) as stream:
         await grace.sends("alone", to=conversation)
         assert await stream.contents(1) == ["alone"]
-    assert (await grace.asks(query, id=conversation))["conversation"]["lastMessage"] == {"content": "alone"}
+    alone = (await grace.asks(ABOUT_OTHERS, id=conversation))["conversation"]["messages"]["edges"][-1]["node"]
+    assert (alone["content"], alone["readByOthers"]) == ("alone", True)
+
+
+FIND = """
+    query ($name: String!) { user(username: $name) { id } searchUsers(search: $name) { id removedAt } }
+"""
+UPDATE_PROFILE = """
+    mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { userErrors { code } } }
+"""
+
+
+async def test_the_name_of_a_removed_user_is_free_and_finds_only_its_new_owner(
+    http: httpx.AsyncClient, database: Database
+):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    await remove(database, ada)
+    assert await grace.asks(FIND, name=ada.username) == {"user": None, "searchUsers": []}
+    shown = (await grace.asks(ABOUT_OTHERS, id=conversation))["conversation"]["otherParticipant"]
+    assert await grace.asks(FIND, name=shown["username"]) == {"user": None, "searchUsers": []}
+    again = await http.post("/auth/dev/login", json={"username": ada.username})
+    http.cookies.clear()
+    new = Person(ada.username, again.json()["token"], http)
+    assert (await new.asks("{ conversations { edges { node { id } } } }"))["conversations"]["edges"] == []
+    found = await grace.asks(FIND, name=ada.username)
+    assert found["searchUsers"] == [{"id": found["user"]["id"], "removedAt": None}]
+    assert found["user"]["id"] != shown["id"]
+    assert await new.opens_conversation_with(grace) != conversation

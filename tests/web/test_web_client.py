@@ -15,6 +15,7 @@ from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
+from tests.support.removals import remove
 from tests.support.serving import eventually_async, running_server
 from tests.support.stand_ins import CLIENT_ID, CLIENT_SECRET, GitHubStandIn, served
 from tests.support.tables import tables
@@ -48,6 +49,19 @@ async def test_two_users_exchange_messages(browser: Browser, pair: Pair):
             assert window.asked_elsewhere == []
             assert window.complaints == []
         await expect(at_ada.page.get_by_role("log")).to_contain_text(f"{pair.grace.username}: How are you?")
+
+
+async def test_a_removed_user_is_shown_without_their_name(window: Window, pair: Pair, database: Database):
+    await pair.grace.sends("Hello Ada", to=pair.conversation)
+    await remove(database, pair.grace.username)
+    await window.signs_in(pair.ada.username)
+    await expect(window.row("Removed user")).to_contain_text("Hello Ada")
+    await window.opens("Removed user")
+    await window.sees("Hello Ada")
+    await window.is_titled("Removed user · Messenger")
+    await window.writes("Are you there?")
+    await window.sees("Hello Ada", "Are you there?")
+    assert window.complaints == []
 
 
 async def test_a_sent_message_appears_immediately(window: Window, pair: Pair):

@@ -16,16 +16,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey, RSAKey
-from sqlalchemy import delete
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.tables import users
 from tests.support.clients import http_client
 from tests.support.people import Person
+from tests.support.removals import remove
 from tests.support.serving import Server, running_server
 from tests.support.stand_ins import CLIENT_ID, Issuer, new_key, public_pem, served
-from tests.support.tables import tables
 
 VIEWER = {"query": "{ viewer { username avatarUrl } }"}
 
@@ -305,8 +303,7 @@ async def test_a_stream_ends_when_its_user_is_removed(
     ada = await person(http, issuer, lasts_seconds=300)
     grace = await person(http, issuer, lasts_seconds=300)
     async with ada.listening() as at_ada, grace.listening() as at_grace:
-        async with tables(database) as connection:
-            await connection.execute(delete(users).where(users.c.username == ada.username))
+        await remove(database, ada.username)
         assert (await at_ada.answer())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert (await at_ada.event()).event == "complete"
         # Streams of others continue.

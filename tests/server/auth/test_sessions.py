@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select, text
 
 from db.embedded import Cluster
 from db.engine import Database
-from db.tables import replaced_tokens, sessions, users
+from db.tables import replaced_tokens, sessions
 from tests.support.clients import http_client
 from tests.support.people import Person, StreamOver
+from tests.support.removals import remove
 from tests.support.serving import Server, eventually_async, running_server
 from tests.support.sessions import a_name, change, hash_of, is_signed_in, refreshed, signs_in, since_now
 from tests.support.tables import tables
@@ -220,8 +221,7 @@ async def test_a_new_username_is_shown_although_the_token_is_cached(http: httpx.
 async def test_a_removed_user_is_unauthenticated_immediately(http: httpx.AsyncClient, database: Database):
     ada = await signs_in(http, a_name())
     assert await is_signed_in(ada)
-    async with tables(database) as connection:
-        await connection.execute(delete(users).where(users.c.username == ada.username))
+    await remove(database, ada.username)
     assert not await is_signed_in(ada)
 
 

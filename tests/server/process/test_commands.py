@@ -14,7 +14,10 @@ from tests.support.people import Person
 from tests.support.serving import MESSENGER, environment_with, run_command, running_server
 
 
-@pytest.mark.parametrize("command", [["token", "john"], ["sign-out", "john"], ["renew-epoch"], ["trim"]])
+@pytest.mark.parametrize(
+    "command",
+    [["token", "john"], ["sign-out", "john"], ["remove-user", "john"], ["renew-epoch"], ["trim"]],
+)
 def test_a_command_in_a_folder_without_a_database_creates_none(tmp_path: Path, command: list[str]):
     done = run_command(tmp_path, *command)
     assert (done.returncode, done.stdout) == (1, "")
@@ -125,6 +128,25 @@ async def test_seeding_completes_what_exists_and_repeats_nothing(tmp_path: Path)
                 edge["node"]["lastMessage"]["content"] for edge in conversations["conversations"]["edges"]
             ]
             assert len(set(last)) == len(last) > 25
+
+
+async def test_removing_a_user_ends_their_access_at_the_running_server_and_keeps_their_messages(
+    tmp_path: Path,
+):
+    with running_server(tmp_path) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            john, jane = [await signed_in(http, name) for name in ("john", "jane")]
+            conversation = await john.opens_conversation_with(jane)
+            await john.sends("Hello Jane", to=conversation)
+            async with john.listening() as stream:
+                removed = await asyncio.to_thread(run_command, tmp_path, "remove-user", "John")
+                assert removed.stdout == "john has been removed. Their messages are kept.\n"
+                assert (removed.returncode, removed.stderr) == (0, "")
+                [error] = (await stream.answer())["errors"]
+                assert error["extensions"]["code"] == "UNAUTHENTICATED"
+            assert await contents(jane, conversation) == ["Hello Jane"]
+            again = await asyncio.to_thread(run_command, tmp_path, "remove-user", "john")
+            assert (again.returncode, again.stderr) == (1, "messenger: there is no user named 'john'\n")
 
 
 async def signed_in(http: httpx.AsyncClient, username: str) -> Person:

@@ -13,6 +13,7 @@ import { useUnread } from './pages/unread.ts';
 import { BrokenPage, ErrorBoundary } from './parts/ErrorBoundary.tsx';
 import { StorageLine } from './parts/StorageLine.tsx';
 import { useOnline, useSettled } from './parts/hooks.ts';
+import { nameOf } from './parts/names.ts';
 import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
 import { isolated } from './parts/text.ts';
 
@@ -95,7 +96,7 @@ function Announcements() {
     <div className="visually-hidden" role="log" aria-label="New messages">
       {heard.map(({ id, author, content }) => (
         <p key={id}>
-          <bdi>{author.username}</bdi>: <bdi>{content}</bdi>
+          <bdi>{nameOf(author)}</bdi>: <bdi>{content}</bdi>
         </p>
       ))}
     </div>
@@ -112,7 +113,8 @@ function useTitle(path: string): void {
     pause: open === undefined,
   });
   const conversation = data?.conversation?.id === open ? data?.conversation : undefined;
-  const name = conversation?.otherParticipant?.username ?? (path === '/profile' ? 'Profile' : undefined);
+  const other = conversation?.otherParticipant;
+  const name = other ? nameOf(other) : path === '/profile' ? 'Profile' : undefined;
   useEffect(() => {
     document.title = `${unread ? `(${unread}) ` : ''}${name ? `${isolated(name)} · ` : ''}Messenger`;
   }, [unread, name]);
@@ -136,7 +138,7 @@ function useNotifications(): void {
       session.listen(async ({ mine, deletedAt, author, content, conversation }) => {
         if (mine || deletedAt || !notifies() || (await isAnyTabAttended())) return;
         // A notification with the same tag, from another tab or for a newer message, replaces it.
-        const notification = notify(author.username, { body: content, tag: conversation.id });
+        const notification = notify(nameOf(author), { body: content, tag: conversation.id });
         if (!notification) return;
         shown.current.add(notification);
         notification.onclose = () => shown.current.delete(notification);

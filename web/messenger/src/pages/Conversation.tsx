@@ -8,6 +8,7 @@ import { useStore } from '../client/store.ts';
 import { ConversationDocument, type ConversationQuery } from '../generated/graphql.ts';
 import { Avatar } from '../parts/Avatar.tsx';
 import { hasKeyboard } from '../parts/hooks.ts';
+import { titleOf } from '../parts/names.ts';
 import { Link } from '../parts/router.tsx';
 import { Composer } from './Composer.tsx';
 import { Messages } from './Messages.tsx';
@@ -39,7 +40,7 @@ export function ConversationPage({ id }: { id: string }) {
 function Talk({ conversation }: { conversation: OpenConversation }) {
   const { outbox } = useSession();
   const other = conversation.otherParticipant;
-  const name = other?.username ?? 'Several people';
+  const name = titleOf(other);
   const nodes = conversation.messages.edges.map(({ node }) => node);
   const stored = new Set(nodes.map(({ id }) => id));
   const unconfirmed = useStore(outbox.items).filter(

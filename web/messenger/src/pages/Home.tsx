@@ -11,6 +11,7 @@ import {
 import { Avatar } from '../parts/Avatar.tsx';
 import { ErrorBoundary } from '../parts/ErrorBoundary.tsx';
 import { LoadMore } from '../parts/LoadMore.tsx';
+import { titleOf } from '../parts/names.ts';
 import { conversationPath, Link } from '../parts/router.tsx';
 import { isolated, previewOf } from '../parts/text.ts';
 import { ShortTime } from '../parts/time.tsx';
@@ -72,7 +73,7 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
     <Link className="conversation" href={conversationPath(id)} aria-current={current ? 'page' : undefined}>
       <Avatar user={otherParticipant} />
       <span className="name" dir="auto">
-        {otherParticipant?.username ?? 'Several people'}
+        {titleOf(otherParticipant)}
       </span>
       {lastMessage && <ShortTime at={lastMessage.createdAt} />}
       <span className="preview" dir="auto">

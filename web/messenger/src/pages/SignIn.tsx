@@ -55,7 +55,7 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
             {PEOPLE.map((name) => (
               <li key={name}>
                 <button type="button" disabled={busy} onClick={() => void enterAs(name)}>
-                  <Avatar user={{ id: name, username: name, avatarUrl: null }} />
+                  <Avatar user={{ id: name, username: name, avatarUrl: null, removedAt: null }} />
                   {name}
                 </button>
               </li>

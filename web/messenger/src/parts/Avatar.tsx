@@ -1,12 +1,13 @@
 import { type CSSProperties, useState } from 'react';
 
 import type { UserFieldsFragment } from '../generated/graphql.ts';
+import { nameOf } from './names.ts';
 import { firstCharacter } from './text.ts';
 
 /** A user's picture, or the first letter of their name on a colour. Their name must be shown next to it. */
 export function Avatar({ user }: { user: UserFieldsFragment | null }) {
   const [broken, setBroken] = useState<string>();
-  const name = user?.username ?? '?';
+  const name = user ? nameOf(user) : '?';
   if (user?.avatarUrl && user.avatarUrl !== broken)
     return (
       <img
