@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from asyncpg import LockNotAvailableError
 
 from db import conversations, edits, inboxes, messages
 from db.edits import LockedMessage
@@ -260,6 +261,19 @@ async def test_a_lock_waits_for_others_and_then_sees_what_they_have_changed(talk
     assert locked.message.version == 2
     assert (locked.message.deleted_at is None) == (first == "edited")
     assert locked.message.content == ("edited" if first == "edited" else "")
+
+
+@pytest.mark.parametrize("table", ["conversations", "messages"])
+async def test_a_locked_message_is_locked_with_its_conversation(talk: Talk, table: str):
+    """So that changes of several messages of a conversation do not wait for each other in a circle."""
+    sent = await talk.sends(talk.ada, "hello")
+    row_id = talk.id if table == "conversations" else sent.id
+    statement = f"SELECT FROM {table} WHERE id = $1 FOR NO KEY UPDATE NOWAIT"
+    async with talk.database.transaction() as connection, talk.database.connection() as other:
+        assert len(await other.fetch(statement, row_id)) == 1
+        assert await edits.lock(connection, talk.ada.id, sent.id)
+        with pytest.raises(LockNotAvailableError):
+            await other.fetch(statement, row_id)
 
 
 def entry_of(

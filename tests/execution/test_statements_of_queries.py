@@ -65,7 +65,12 @@ SHOWN_BY_A_LIST = """
         conversations {
             edges {
                 cursor
-                node { id unreadCount otherParticipant { username } lastMessage { content mine } }
+                node {
+                    id unreadCount otherParticipant { username }
+                    lastMessage {
+                        content mine version editedAt deletedAt viewerCanEdit viewerCanDelete
+                    }
+                }
             }
             pageInfo { hasNextPage endCursor }
         }

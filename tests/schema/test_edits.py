@@ -18,6 +18,7 @@ from realtime.broadcaster import Broadcaster
 from resolvers import edits
 from resolvers.context import Context, MessageLimit
 from resolvers.errors import RateLimited, UserError, UserErrorCode
+from resolvers.messages import by_ids as messages_by_ids
 from resolvers.rules import Rules
 from schema.node import NodeType
 from tests.conftest import SignIn
@@ -143,8 +144,7 @@ async def test_an_edited_message_has_its_new_text_and_a_higher_version(talk: Tal
 async def test_a_deleted_message_stays_in_its_place_without_content(talk: Talk):
     further = [await talk.ada.sends(str(number), to=talk.id) for number in range(4)]
     assert (await talk.deletes(further[1]["id"]))["userErrors"] == []
-    payload = await talk.deletes(further[3]["id"])
-    deleted = payload["message"]
+    deleted = (await talk.deletes(further[3]["id"]))["message"]
     assert (deleted["content"], deleted["version"], deleted["mine"]) == ("", 2, True)
     assert deleted["deletedAt"] >= deleted["createdAt"]
     assert (deleted["viewerCanEdit"], deleted["viewerCanDelete"]) == (False, False)
@@ -160,8 +160,7 @@ async def test_a_deleted_message_stays_in_its_place_without_content(talk: Talk):
 async def test_the_list_shows_a_deleted_message_as_the_last_one_and_its_place_stays(
     talk: Talk, signs_in: SignIn
 ):
-    other = await signs_in("other")
-    newer = await other.opens_conversation_with(talk.grace)
+    newer = await (other := await signs_in("other")).opens_conversation_with(talk.grace)
     await other.sends("newer", to=newer)
     await talk.deletes()
     listed = await talk.grace.asks(
@@ -169,7 +168,7 @@ async def test_the_list_shows_a_deleted_message_as_the_last_one_and_its_place_st
         " lastMessage { content deletedAt version } } } } }"
     )
     first, second = (edge["node"] for edge in listed["conversations"]["edges"])
-    assert (first["id"], first["unreadCount"]) == (newer, 1)
+    assert first["id"] == newer
     assert (second["id"], second["unreadCount"], second["hasUnreadMessages"]) == (talk.id, 0, False)
     assert (second["lastMessage"]["content"], second["lastMessage"]["version"]) == ("", 2)
     assert second["lastMessage"]["deletedAt"] is not None
@@ -180,8 +179,8 @@ async def test_deleting_a_read_message_changes_no_counts(talk: Talk):
         readMessages(input: $input) { conversation { unreadCount } } }"""
     await talk.ada.sends("unread", to=talk.id)
     given = {"conversationId": talk.id, "upToMessageId": talk.message}
-    marked = (await talk.grace.asks(read, input=given))["readMessages"]["conversation"]
-    assert marked["unreadCount"] == 1
+    marked = (await talk.grace.asks(read, input=given))["readMessages"]
+    assert marked["conversation"]["unreadCount"] == 1
     await talk.deletes()
     assert (await talk.seen_by(talk.grace))["unreadCount"] == 1
 
@@ -289,14 +288,14 @@ async def test_a_message_can_be_edited_for_as_long_as_the_server_says(talk: Talk
 
 
 async def test_editing_can_be_switched_off(talk: Talk):
-    viewer = await talk.viewer()
-    async with Context(talk.database, Broadcaster(), viewer=viewer, rules=Rules(edit_seconds=0)) as context:
+    # Also for a message from the future, as after the clock was set back.
+    await talk.ages(seconds=-60)
+    never = Rules(edit_seconds=0)
+    async with Context(talk.database, Broadcaster(), viewer=await talk.viewer(), rules=never) as context:
         with pytest.raises(UserError) as raised:
             await edits.update_message(context, talk.row_id, "changed", None)
         assert raised.value.code is UserErrorCode.TOO_LATE
-        [message] = [await context.loaders.messages.load(talk.row_id)]
-        assert message is not None
-        assert message.content == "hello"
+        [message] = await messages_by_ids(context, [talk.row_id])
         assert not edits.can_edit(context, message)
         assert edits.can_delete(context, message)
 
@@ -318,10 +317,10 @@ async def test_a_deletion_beats_edits_that_race_with_it_in_two_processes(talk: T
     """The server's and this one."""
     viewer = await talk.viewer()
 
-    async def edits_here(row_id: UUID, content: str) -> None:
+    async def edits_here(content: str) -> None:
         async with Context(database, Broadcaster(), viewer=viewer) as context:
             try:
-                await edits.update_message(context, row_id, content, None)
+                await edits.update_message(context, talk.row_id, content, None)
             except UserError as error:
                 assert error.code is UserErrorCode.NOT_ALLOWED
 
@@ -329,7 +328,7 @@ async def test_a_deletion_beats_edits_that_race_with_it_in_two_processes(talk: T
         talk.message = (await talk.ada.sends(f"number {number}", to=talk.id))["id"]
         async with asyncio.timeout(20):
             await asyncio.gather(
-                *(edits_here(talk.row_id, f"here {nth}") for nth in range(3)),
+                *(edits_here(f"here {nth}") for nth in range(3)),
                 *(talk.edits(f"there {nth}") for nth in range(3)),
                 talk.deletes(),
             )
@@ -398,16 +397,3 @@ async def test_a_message_that_was_deleted_before_it_was_delivered_arrives_withou
     await talk.ada.sends("next", to=talk.id)
     async with talk.grace.listening(after=cursor) as stream:
         assert await stream.contents(2) == ["", "next"]
-
-
-async def test_server_info_needs_no_sign_in(talk: Talk):
-    document = """{ serverInfo {
-        version limits { messageCharacters editSeconds readMarksMaxParticipants } } }"""
-    response = await talk.ada.http.post("/graphql", json={"query": document})
-    info = response.json()["data"]["serverInfo"]
-    assert info["version"].count(".") == 2
-    assert info["limits"] == {
-        "messageCharacters": 480,
-        "editSeconds": 3600,
-        "readMarksMaxParticipants": 32,
-    }
