@@ -23,6 +23,7 @@ from realtime.broadcaster import Broadcaster
 from resolvers.removals import finish, remove_user
 from resolvers.users import is_username
 from tests.support.counts import miscounted
+from tests.support.serving import eventually_async
 
 PersonMaker = Callable[[str], Awaitable[User]]
 TIME = SessionTime(timedelta(hours=1), timedelta(days=1))
@@ -292,6 +293,30 @@ async def test_the_entries_of_a_removed_user_are_deleted_in_batches_even_if_inte
         await finish(database)
         assert await entries_of(connection, ada) == 0
         assert await entries_of(connection, grace) == 2500
+
+
+async def test_a_removal_that_does_not_get_a_lock_in_time_is_tried_again(
+    database: Database, person: PersonMaker
+):
+    ada = await person("ada")
+    last_wait = """
+        SELECT max(query_start) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()
+    """
+    async with database.connection() as connection:
+        session = await sessions.create(connection, ada, uuid4().hex, TIME, None)
+        async with database.transaction() as other:
+            await other.execute("SELECT FROM sessions WHERE id = $1 FOR UPDATE", session.id)
+            removing = await blocked(database, remove_user(database, Broadcaster(), ada.id))
+            first = await connection.fetchval(last_wait)
+
+            async def is_second_attempt() -> bool:
+                assert not removing.done(), removing
+                now = await connection.fetchval(last_wait)
+                return now is not None and now > first
+
+            await eventually_async(is_second_attempt)
+        assert await removing is True
 
 
 async def test_removing_an_author_of_many_messages_delays_no_sender_for_long(
