@@ -10,6 +10,8 @@ _EPOCH_BYTES = 16
 _POSITION_BYTES = 8
 _TAG_BYTES = 3
 _CHECK_BYTES = 9
+# That of a bigint.
+_MAX_POSITION = 2**63 - 1
 _UNTAGGED = _EPOCH_BYTES + _POSITION_BYTES
 _TAGGED = _UNTAGGED + _TAG_BYTES
 
@@ -59,12 +61,10 @@ class InboxCursor:
             or urlsafe_b64encode(raw).decode() != cursor
         ):
             raise MalformedCursor
-        epoch, position, tag = place[:_EPOCH_BYTES], place[_EPOCH_BYTES:_UNTAGGED], place[_UNTAGGED:]
-        return cls(
-            UUID(bytes=epoch),
-            int.from_bytes(position, "big"),
-            int.from_bytes(tag, "big") if tag else None,
-        )
+        position, tag = int.from_bytes(place[_EPOCH_BYTES:_UNTAGGED], "big"), place[_UNTAGGED:]
+        if position > _MAX_POSITION:
+            raise MalformedCursor
+        return cls(UUID(bytes=place[:_EPOCH_BYTES]), position, int.from_bytes(tag, "big") if tag else None)
 
 
 def _check(place: bytes, user_id: UUID) -> bytes:

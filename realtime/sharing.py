@@ -127,6 +127,9 @@ class SharedRun:
     def _choose_leader(self, position: int) -> None:
         """Make the listener that is furthest behind the leader, so that no other listener misses an event."""
         leader = min(self.listeners, key=lambda listener: listener.position)
+        # All of them know this cursor, which may be past the run's. They may not know the run's, if its
+        # leader has left before it passed that on.
+        self.inbox.told = leader.position
         # Entries that are left out advance the run but not its listeners. Streams join at its position.
         leader.position = max(leader.position, position)
         self.inbox.position = leader.position

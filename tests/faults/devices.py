@@ -13,10 +13,17 @@ from httpx_sse import EventSource, ServerSentEvent
 from tests.faults.accounts import Account
 from tests.support.people import MESSAGE_CREATED
 
-# The first document is served from the hint; the other one queries the database for each message.
+# A device with `includeMine` queries the database for each message; the others are served from the hint. Of
+# these, some receive everything, and go on from where they have caught up.
 _BARE_MESSAGE_CREATED = """
     subscription ($includeMine: Boolean!) {
         messageCreated(includeMine: $includeMine) { cursor message { id content } }
+    }
+"""
+
+_EVERYTHING = """
+    subscription ($includeMine: Boolean!) {
+        inboxEvents(includeMine: $includeMine) { cursor ... on MessageCreated { message { id content } } }
     }
 """
 
@@ -38,6 +45,7 @@ class Device:
     dice: Random
     news: asyncio.Event
     include_mine: bool
+    asks_for_everything: bool = False
     keeps_cursor: bool = True
     received: list[Seen] = field(default_factory=list[Seen])
     wrong_errors: list[str] = field(default_factory=list[str])
@@ -59,8 +67,7 @@ class Device:
         headers = {"authorization": f"Bearer {self.account.token}", "accept": "text/event-stream"}
         if self._cursor:
             headers["last-event-id"] = self._cursor
-        document = MESSAGE_CREATED if self.include_mine else _BARE_MESSAGE_CREATED
-        body = {"query": document, "variables": {"includeMine": self.include_mine}}
+        body = {"query": self._document, "variables": {"includeMine": self.include_mine}}
         async with door.stream("POST", "/graphql", json=body, headers=headers) as response:
             if response.status_code == 503:
                 return False
@@ -75,13 +82,21 @@ class Device:
                     self._take(event)
         return False
 
+    @property
+    def _document(self) -> str:
+        if self.asks_for_everything:
+            return _EVERYTHING
+        return MESSAGE_CREATED if self.include_mine else _BARE_MESSAGE_CREATED
+
     def _take(self, event: ServerSentEvent) -> None:
         if event.event == "next":
             answer = json.loads(event.data)
             if "errors" in answer:
                 self.wrong_errors.append(event.data)
             else:
-                message = answer["data"]["messageCreated"]["message"]
-                self.received.append(Seen(message["id"], message["content"]))
+                [found] = answer["data"].values()
+                # CaughtUp has no message.
+                if message := found.get("message"):
+                    self.received.append(Seen(message["id"], message["content"]))
             self.news.set()
         self._cursor = event.id

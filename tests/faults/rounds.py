@@ -136,9 +136,10 @@ async def play(
             Random(dice.getrandbits(32)),
             news,
             include_mine=number % 2 == 0,
+            asks_for_everything=number % 2 == 1 and place % 2 == 1,
             keeps_cursor=conduct.devices_keep_cursors,
         )
-        for account in company.accounts
+        for place, account in enumerate(company.accounts)
         for number in range(conduct.devices_each)
     ]
     senders = [

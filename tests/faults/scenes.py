@@ -109,6 +109,7 @@ PLANTED: Sequence[Scene] = (
         _without(faults.TERMINATED, "know_few_errors"),
         {Breach.DIED},
     ),
+    Scene("last entry of a page merged away", _without(faults.CUT, "merge_away_the_last"), _MISSED),
     Scene("hint dropped with no check", _without(faults.DROPPED, checks=False), _MISSED),
 )
 

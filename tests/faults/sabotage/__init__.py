@@ -7,7 +7,17 @@ own process. The product does not know about it.
 import random
 from collections.abc import Iterable
 
-from tests.faults.sabotage import attaching, clocks, following, framing, hints, outages, streams, writing
+from tests.faults.sabotage import (
+    attaching,
+    clocks,
+    events,
+    following,
+    framing,
+    hints,
+    outages,
+    streams,
+    writing,
+)
 
 _BY_NAME = {
     break_it.__name__: break_it
@@ -15,6 +25,7 @@ _BY_NAME = {
         attaching.read_before_attach,
         clocks.set_clock,
         clocks.order_by_id,
+        events.merge_away_the_last,
         following.pass_every_hint,
         following.resume_one_early,
         framing.accept_upgrades,
