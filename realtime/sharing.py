@@ -92,13 +92,13 @@ class SharedRun:
             if not self.inbox.wants(entry):
                 return True
             chunk = self._executed_at_once(entry)
-        except Exception:  # the task that publishes the hint must not fail
-            log.exception("event execution failed")
+            if chunk is None:
+                return False
+            self.inbox.told = entry.position
+            self.hand_on(SharedEvent(entry.position, chunk))
+        except Exception:  # the task that publishes the hint, or tells all runs, must not fail
+            log.exception("event not delivered at once")
             return False
-        if chunk is None:
-            return False
-        self.inbox.told = entry.position
-        self.hand_on(SharedEvent(entry.position, chunk))
         return True
 
     def _executed_at_once(self, entry: InboxEntry) -> bytes | None:
