@@ -1,0 +1,70 @@
+"""Marking messages as read."""
+
+from uuid import UUID
+
+from db import read_marks
+from db.entries import InboxEntry
+from db.read_marks import NotMarked
+from db.records import Conversation, Participant
+from realtime.hints import hints_of
+from resolvers.context import Context
+from resolvers.conversations import no_such_conversation
+from resolvers.errors import UserError, UserErrorCode
+from resolvers.users import signed_in_user
+
+
+async def read_messages(
+    context: Context, conversation_id: UUID | None, up_to: UUID | None, *, whole: bool
+) -> Conversation:
+    """Mark the conversation as read up to the message, or with `whole` up to its last message.
+
+    Messages that were already read stay read. If the mark moves, hints are published to the viewer's other
+    devices, and to the other participants where read marks are shared. An ID that could not be decoded is
+    None.
+
+    Raises:
+        UserError: the viewer has no such conversation, or the conversation has no such message.
+        AccountGone: the viewer has just been removed.
+    """
+    viewer = context.require_viewer()
+    if conversation_id is None:
+        await signed_in_user(context)
+        raise no_such_conversation()
+    async with context.connection() as connection:
+        marked = await read_marks.mark_read(
+            connection,
+            conversation_id,
+            viewer.id,
+            up_to=up_to,
+            whole=whole,
+            most_participants=context.rules.read_marks_max_participants,
+        )
+    if marked is NotMarked.NO_CONVERSATION:
+        await signed_in_user(context)
+        raise no_such_conversation()
+    if marked is NotMarked.NO_MESSAGE:
+        raise UserError(
+            UserErrorCode.NOT_FOUND, "This conversation does not have that message.", "upToMessageId"
+        )
+    if marked.appended is not None:
+        context.broadcaster.publish(hints_of(marked.appended))
+    return marked.conversation
+
+
+async def conversation_of_event(context: Context, entry: InboxEntry) -> Conversation:
+    """Return the conversation of an event of a read mark, as the viewer sees it."""
+    conversation = None
+    if entry.conversation_id is not None:
+        conversation = await context.loaders.conversations.load(entry.conversation_id)
+    if conversation is None:
+        raise RuntimeError(f"the event at {entry.position} is in no conversation of the viewer's")
+    return conversation
+
+
+async def participant_of_event(context: Context, entry: InboxEntry) -> Participant:
+    """Return the participant whose mark has moved, as it is now."""
+    if entry.conversation_id is not None:
+        for participant in await context.loaders.participants.load(entry.conversation_id):
+            if participant.user.id == entry.subject_id:
+                return participant
+    raise RuntimeError(f"the event at {entry.position} is about nobody in its conversation")

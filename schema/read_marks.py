@@ -1,0 +1,47 @@
+"""Read marks: how far the participants of a conversation have read."""
+
+from datetime import datetime
+
+import strawberry
+
+from db import records
+from db.entries import InboxEntry
+from resolvers import read_marks
+from schema.conversations import Conversation
+from schema.inbox_events import CURSOR, InboxEvent
+from schema.info import Info
+from schema.users import User
+
+
+@strawberry.type(description="A user's part in a conversation.")
+class Participant:
+    user: User = strawberry.field(description="The user.")
+    joined_at: datetime = strawberry.field(description="When the user joined the conversation.")
+
+    @classmethod
+    def of(cls, row: records.Participant) -> "Participant":
+        return cls(user=User.of(row.user), joined_at=row.joined_at)
+
+
+@strawberry.type(
+    description="A participant, or the viewer on another device, has read further. Sending a message moves"
+    " its author's mark without an event of its own. Where read marks are not shared, only the viewer's are"
+    " events."
+)
+class ReadMarkMoved(InboxEvent):
+    cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written
+        description=CURSOR
+    )
+    entry: strawberry.Private[InboxEntry]
+
+    @classmethod
+    def of(cls, cursor: str, entry: InboxEntry) -> "ReadMarkMoved":
+        return cls(cursor=cursor, occurred_at=entry.created_at, entry=entry)
+
+    @strawberry.field(description="The conversation as it is now, with the viewer's unread count.")
+    async def conversation(self, info: Info) -> Conversation:
+        return Conversation.of(await read_marks.conversation_of_event(info.context, self.entry))
+
+    @strawberry.field(description="The participant who has read, as it is now.")
+    async def participant(self, info: Info) -> Participant:
+        return Participant.of(await read_marks.participant_of_event(info.context, self.entry))
