@@ -1,15 +1,18 @@
-"""Marking messages as read."""
+"""Marking messages as read, and who has read which."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from db import read_marks
 from db.entries import InboxEntry
+from db.messages import SeqRange
 from db.read_marks import NotMarked
-from db.records import Conversation, Participant
+from db.records import Conversation, Message, Participant, User
 from realtime.hints import hints_of
 from resolvers.context import Context
 from resolvers.conversations import no_such_conversation
 from resolvers.errors import UserError, UserErrorCode
+from resolvers.paging import check_page_size
 from resolvers.users import signed_in_user
 
 
@@ -68,3 +71,39 @@ async def participant_of_event(context: Context, entry: InboxEntry) -> Participa
             if participant.user.id == entry.subject_id:
                 return participant
     raise RuntimeError(f"the event at {entry.position} is about nobody in its conversation")
+
+
+async def read_by(context: Context, message: Message, first: int) -> Sequence[User]:
+    """Return the first participants, by when they joined, who have read the message, without its author.
+
+    Where read marks are not shared, there are none.
+
+    Raises:
+        BadUserInput: `first` is not 1 to 100.
+    """
+    check_page_size(first, "first")
+    participants = await context.loaders.participants.load(message.conversation_id)
+    if not _are_shared(context, participants):
+        return []
+    others = [each for each in participants if each.user.id != message.author_id]
+    return [each.user for each in others if each.read_seq >= message.seq][:first]
+
+
+async def last_read_message(context: Context, participant: Participant) -> Message | None:
+    """Return the last message that the participant has read; None if there is none.
+
+    The viewer sees their own mark, and those of others only where read marks are shared.
+    """
+    if participant.read_seq == 0:
+        return None
+    if participant.user.id != context.require_viewer().id:
+        participants = await context.loaders.participants.load(participant.conversation_id)
+        if not _are_shared(context, participants):
+            return None
+    last = SeqRange(participant.conversation_id, participant.read_seq, participant.read_seq)
+    return next(iter(await context.loaders.ranges.load(last)), None)
+
+
+def _are_shared(context: Context, participants: Sequence[Participant]) -> bool:
+    """Return whether these participants of a conversation see how far the others have read."""
+    return len(participants) <= context.rules.read_marks_max_participants

@@ -10,6 +10,7 @@ from resolvers import read_marks
 from schema.conversations import Conversation
 from schema.inbox_events import CURSOR, InboxEvent
 from schema.info import Info
+from schema.messages import Message
 from schema.users import User
 
 
@@ -18,9 +19,18 @@ class Participant:
     user: User = strawberry.field(description="The user.")
     joined_at: datetime = strawberry.field(description="When the user joined the conversation.")
 
+    row: strawberry.Private[records.Participant]
+
     @classmethod
     def of(cls, row: records.Participant) -> "Participant":
-        return cls(user=User.of(row.user), joined_at=row.joined_at)
+        return cls(user=User.of(row.user), joined_at=row.joined_at, row=row)
+
+    @strawberry.field(
+        description="The last message that the user has read; null if there is none, if it was deleted with"
+        " its author, or if read marks are not shared, unless the user is the viewer."
+    )
+    async def last_read_message(self, info: Info) -> Message | None:
+        return Message.of_optional(await read_marks.last_read_message(info.context, self.row))
 
 
 @strawberry.type(

@@ -16,8 +16,9 @@ from db.records import Message, User
 from realtime.broadcaster import Broadcaster
 from realtime.subscribers import Subscriber
 from resolvers.context import Context
+from resolvers.conversations import participants_of
 from resolvers.errors import UserError, UserErrorCode
-from resolvers.read_marks import read_messages
+from resolvers.read_marks import last_read_message, read_by, read_messages
 from resolvers.rules import Rules
 from tests.conftest import SignIn
 from tests.support.people import Person, Stream
@@ -31,7 +32,7 @@ READ_MESSAGES = """
 """
 MOVED = """
     cursor occurredAt ... on ReadMarkMoved {
-        conversation { id unreadCount } participant { user { username } joinedAt }
+        conversation { id unreadCount } participant { user { username } joinedAt lastReadMessage { content } }
     }
 """
 EVENTS = f"""
@@ -76,6 +77,7 @@ async def test_a_mark_that_moves_is_an_event_for_the_readers_devices_and_the_oth
         assert await reads(grace, conversation, sent[1]) == 1
         for stream, unread in ((own, 1), (hers, 0)):
             found = await event(stream)
+            assert found["participant"]["lastReadMessage"] == {"content": "two"}
             assert found["conversation"] == {"id": conversation, "unreadCount": unread}
             assert found["participant"]["user"]["username"] == grace.username
             assert found["participant"]["joinedAt"] <= found["occurredAt"]
@@ -94,6 +96,29 @@ async def test_a_mark_that_moves_is_an_event_for_the_readers_devices_and_the_oth
         await grace.sends("five", to=conversation)
         assert await reads(ada, conversation) == 0
         assert (await event(others))["participant"]["user"]["username"] == ada.username
+
+
+async def test_a_message_names_the_participants_who_have_read_it(signs_in: SignIn):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    one = (await ada.sends("one", to=conversation))["id"]
+    two = (await ada.sends("two", to=conversation))["id"]
+    document = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { %s } } }"
+
+    async def readers(person: Person, read_by: str = "readBy") -> list[list[str]]:
+        found = await person.asks(document % (read_by + " { username }"), ids=[one, two])
+        return [[user["username"] for user in each["readBy"]] for each in found["nodes"]]
+
+    assert await readers(ada) == [[], []]
+    await reads(grace, conversation, one)
+    for person in (ada, grace):
+        assert await readers(person) == [[grace.username], []]
+    # Sending moves the mark of the author.
+    await grace.sends("three", to=conversation)
+    assert await readers(ada, "readBy(first: 1)") == [[grace.username]] * 2
+    for first in (0, 101):
+        answer = await ada.answer(document % f"readBy(first: {first}) {{ id }}", ids=[one])
+        assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 @dataclass
@@ -165,3 +190,26 @@ async def test_marking_is_one_statement_and_publishes_nothing_if_the_mark_stays(
                 ["input", "upToMessageId"],
             )
     assert not (devices.own.is_woken or devices.hers.is_woken)
+
+
+@pytest.mark.parametrize(("most_participants", "shown"), [(2, True), (1, False), (0, False)])
+async def test_who_has_read_what_is_shown_up_to_the_setting(
+    devices: Devices, most_participants: int, shown: bool
+):
+    one, two = devices.sent
+    async with devices.of_grace(most_participants) as context:
+        assert [
+            await last_read_message(context, each) for each in await participants_of(context, devices.id)
+        ] == [
+            two if shown else None,
+            None,
+        ]
+        await read_messages(context, devices.id, one.id, whole=False)
+        readers = [user.id for user in await read_by(context, one, 10)]
+        assert readers == ([devices.grace.id] if shown else [])
+        assert list(await read_by(context, two, 10)) == []
+        # Her own mark is always shown to her.
+        marks = [
+            await last_read_message(context, each) for each in await participants_of(context, devices.id)
+        ]
+        assert marks == [two if shown else None, one]
