@@ -68,6 +68,7 @@ def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
     return [
         *(make.create_message(callers) for callers in scale.callers),
         make.update_message(),
+        make.read_messages(),
         *(make.page_of_conversations(length) for length in population.busy),
         *(make.page_of_messages(length) for length in population.talkative),
         make.deliveries_to_one("deliveries", documents.MESSAGE_CREATED, one_user),
@@ -138,6 +139,17 @@ class _Maker:
             return Calls(subject.address, subject.pids, requests, self._span)
 
         return Comparison(f"updateMessage, {len(self._population.edited)} callers", (MESSENGER,), job)
+
+    def read_messages(self) -> Comparison:
+        """Have each caller send a message and mark it as read, in turn. The peers have no equivalent."""
+        pairs = self._population.pairs[:16]
+
+        def job(_name: str, subject: Subject) -> Job:
+            graphql = _graphql(subject)
+            requests = [[graphql.write(pair, CONTENT), graphql.read(pair)] for pair in pairs]
+            return Calls(subject.address, subject.pids, requests, self._span)
+
+        return Comparison("createMessage and readMessages in turn, 16 callers", (MESSENGER,), job)
 
     def page_of_conversations(self, length: int) -> Comparison:
         """Read the first page of a list; the floor is the SQL that reads what the page shows."""

@@ -16,6 +16,14 @@ UPDATE_MESSAGE = """
         }
     }
 """
+READ_MESSAGES = """
+    mutation ($input: ReadMessagesInput!) {
+        readMessages(input: $input) {
+            conversation { id unreadCount lastMessage { id createdAt } }
+            userErrors { code message path }
+        }
+    }
+"""
 CONVERSATIONS = """
     query ($first: Int!) {
         conversations(first: $first) {

@@ -44,6 +44,11 @@ class GraphQL:
         given = {"messageId": NodeType.MESSAGE.encode(message_id), "content": content}
         return _post(author, documents.UPDATE_MESSAGE, {"input": given})
 
+    def read(self, pair: Pair) -> bytes:
+        """Return the request to mark everything as read, as the second user of the pair."""
+        given = {"conversationId": self._conversation(pair.conversation_id)}
+        return _post(pair.other, documents.READ_MESSAGES, {"input": given})
+
     def page_of_conversations(self, person: Person, size: int) -> bytes:
         """Return the request for a user's most recent conversations."""
         return _post(person, documents.CONVERSATIONS, {"first": size})

@@ -13,27 +13,35 @@ from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
 from db.users import USER, UserGone
 
-# Everything that sends, reads or deletes messages keeps the participant's count, except for the deletion of a
-# user together with their messages. While a pair is complete, this has not happened. Otherwise the messages
-# that remain are counted.
-_UNREAD_COUNT = """
-    CASE
-        WHEN conversations.last_seq = participants.read_seq THEN 0
-        WHEN conversations.pair_key IS NOT NULL AND EXISTS (
-            SELECT FROM participants AS other
-            WHERE other.conversation_id = conversations.id AND other.user_id <> participants.user_id
-        ) THEN participants.unread_count
-        ELSE (
-            SELECT count(*) FROM messages
-            WHERE messages.conversation_id = conversations.id AND messages.seq > participants.read_seq
-              AND messages.deleted_at IS NULL
-        )
-    END
-"""
+
+def unread_count(conversation: str, participant: str) -> str:
+    """Return the SQL of the number of messages that a participant has not read.
+
+    The arguments name tables or subqueries, with the columns of `conversations` and `participants`.
+    """
+    # Everything that sends, reads or deletes messages keeps the participant's count, except for the deletion
+    # of a user together with their messages. While a pair is complete, this has not happened. Otherwise the
+    # messages that remain are counted.
+    return f"""
+        CASE
+            WHEN {conversation}.last_seq = {participant}.read_seq THEN 0
+            WHEN {conversation}.pair_key IS NOT NULL AND EXISTS (
+                SELECT FROM participants AS other
+                WHERE other.conversation_id = {conversation}.id AND other.user_id <> {participant}.user_id
+            ) THEN {participant}.unread_count
+            ELSE (
+                SELECT count(*) FROM messages
+                WHERE messages.conversation_id = {conversation}.id
+                  AND messages.seq > {participant}.read_seq AND messages.deleted_at IS NULL
+            )
+        END
+    """
+
+
 # The columns of a conversation as one of its participants sees it.
 _AS_SEEN = f"""
     conversations.id, conversations.last_seq, participants.read_seq, participants.last_position,
-    {_UNREAD_COUNT} AS unread_count
+    {unread_count("conversations", "participants")} AS unread_count
 """
 # A removed user, whose token may be cached for a few seconds, sees none.
 _HAS_INBOX = "EXISTS (SELECT FROM inboxes WHERE inboxes.user_id = :viewer)"
@@ -177,24 +185,3 @@ async def participants_of(connection: Connection, ids: Sequence[UUID]) -> Sequen
     rows = await _PARTICIPANTS_OF.fetch(connection, ids=ids)
     user = USER.reader(rows)
     return [Participant(row["conversation_id"], user(row), row["read_seq"], row["joined_at"]) for row in rows]
-
-
-# The inbox is locked first, as by everything that appends to it (see `db.appending`): a trigger on
-# participants counts what is unread, and changes the inbox's totals. The setting asks it to.
-_MARK_READ = Statement(
-    text("""
-    WITH inbox AS (
-        SELECT user_id FROM inboxes
-        WHERE user_id = :user_id AND (SELECT set_config('messenger.counts', 'off', true)) = 'off'
-        FOR UPDATE
-    )
-    UPDATE participants SET read_seq = greatest(participants.read_seq, CAST(:seq AS bigint))
-    FROM inbox
-    WHERE participants.conversation_id = :conversation_id AND participants.user_id = inbox.user_id
-""")
-)
-
-
-async def mark_read(connection: Connection, conversation_id: UUID, user_id: UUID, seq: int) -> None:
-    """Record that the user has read up to message `seq`. The mark never moves back."""
-    await _MARK_READ.execute(connection, conversation_id=conversation_id, user_id=user_id, seq=seq)

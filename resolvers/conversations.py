@@ -1,4 +1,4 @@
-"""Opening and listing conversations, and marking them as read."""
+"""Opening and listing conversations."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
 from resolvers.page_cursors import decode_page_cursor
 from resolvers.paging import NumberedPage, check_page_size, numbered_page
-from resolvers.users import is_username, signed_in_user
+from resolvers.users import is_username
 
 MAX_PARTICIPANTS = 5
 """The most users in a conversation. Only conversations of two can be opened."""
@@ -107,39 +107,6 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
         # The conversation exists, so its opener's account has been removed meanwhile.
         raise AccountGone
     return conversation, created
-
-
-async def read_messages(
-    context: Context, conversation_id: UUID | None, up_to: UUID | None, *, whole: bool
-) -> Conversation:
-    """Mark the conversation as read up to the message, or with `whole` up to its last message.
-
-    Messages that were already read stay read. An ID that could not be decoded is None.
-
-    Raises:
-        UserError: the viewer has no such conversation, or the conversation has no such message.
-    """
-    context.require_viewer()
-    await context.refresh()
-    conversation = await context.loaders.conversations.load(conversation_id) if conversation_id else None
-    if conversation is None:
-        await signed_in_user(context)
-        raise no_such_conversation()
-    seq = conversation.last_seq
-    if not whole:
-        message = await context.loaders.messages.load(up_to) if up_to else None
-        if message is None or message.conversation_id != conversation.id:
-            raise UserError(
-                UserErrorCode.NOT_FOUND,
-                "This conversation does not have that message.",
-                "upToMessageId",
-            )
-        seq = message.seq
-    viewer = context.require_viewer()
-    async with context.connection() as connection:
-        await conversations.mark_read(connection, conversation.id, viewer.id, seq)
-    marked = await context.loaders.conversations.load(conversation.id)
-    return marked or conversation
 
 
 async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:

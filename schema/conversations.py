@@ -6,7 +6,7 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
-from resolvers import conversations
+from resolvers import conversations, read_marks
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
 from resolvers.page_cursors import encode_page_cursor
@@ -251,7 +251,7 @@ class ConversationMutations:
     ) -> ReadMessagesPayload:
         up_to = input.up_to_message_id
         try:
-            row = await conversations.read_messages(
+            row = await read_marks.read_messages(
                 info.context,
                 NodeType.CONVERSATION.decode(input.conversation_id),
                 None if up_to is None else NodeType.MESSAGE.decode(up_to),

@@ -17,6 +17,7 @@ from schema.inbox_events import CaughtUp, InboxEvent
 from schema.info import Info
 from schema.list_sizes import PAGED
 from schema.messages import MessageCreated, MessageDeleted, MessageUpdated
+from schema.read_marks import ReadMarkMoved
 from schema.users import UserUpdated
 
 
@@ -34,6 +35,7 @@ EVENTS: dict[int, type[EventType]] = {
     entries.MESSAGE_CREATED: MessageCreated,
     entries.MESSAGE_UPDATED: MessageUpdated,
     entries.MESSAGE_DELETED: MessageDeleted,
+    entries.READ_MARK_MOVED: ReadMarkMoved,
     entries.USER_UPDATED: UserUpdated,
 }
 
@@ -45,6 +47,7 @@ class InboxEventKind(Enum):
     MESSAGE_CREATED = strawberry.enum_value(entries.MESSAGE_CREATED, description="`MessageCreated`.")
     MESSAGE_UPDATED = strawberry.enum_value(entries.MESSAGE_UPDATED, description="`MessageUpdated`.")
     MESSAGE_DELETED = strawberry.enum_value(entries.MESSAGE_DELETED, description="`MessageDeleted`.")
+    READ_MARK_MOVED = strawberry.enum_value(entries.READ_MARK_MOVED, description="`ReadMarkMoved`.")
     USER_UPDATED = strawberry.enum_value(entries.USER_UPDATED, description="`UserUpdated`.")
 
 

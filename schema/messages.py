@@ -10,7 +10,7 @@ from strawberry.utils.await_maybe import AwaitableOrValue
 from db import records
 from db.entries import MESSAGE_CREATED, InboxEntry
 from realtime.wanted import Wanted
-from resolvers import conversations, edits, inbox, messages
+from resolvers import conversations, edits, inbox, messages, read_marks
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
 from schema.inbox_events import CURSOR, InboxEvent
@@ -92,6 +92,18 @@ class Message(Node):
     )
     async def read_by_others(self, info: Info) -> bool:
         return await messages.is_read_by_others(info.context, self.row)
+
+    @strawberry.field(
+        description="The participants who have read the message, without its author, ordered by join time."
+        " Empty in conversations with more than `serverInfo.limits.readMarksMaxParticipants` participants."
+        " A `first` out of range fails with `BAD_USER_INPUT`."
+    )
+    async def read_by(
+        self,
+        info: Info,
+        first: Annotated[int, strawberry.argument(description="Maximum number of users: 1 to 100.")] = 10,
+    ) -> list[User]:
+        return [User.of(row) for row in await read_marks.read_by(info.context, self.row, first)]
 
     @strawberry.field(
         description="The `idempotencyKey` that the viewer sent the message with, as a lower-case UUID, to"

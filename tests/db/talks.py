@@ -5,7 +5,7 @@ from itertools import combinations
 from random import Random
 from uuid import UUID, uuid4
 
-from db import conversations, inboxes
+from db import inboxes
 from db.engine import Database
 from db.ids import new_id
 from db.inboxes import Outgoing
@@ -13,6 +13,7 @@ from db.outages import LOCK_ERRORS
 from db.statements import Connection
 from tests.db import version_before
 from tests.db.version_before import Sent
+from tests.support.marks import read_up_to
 
 Step = Callable[[Connection], Awaitable[None]]
 PEOPLE = 5
@@ -91,7 +92,9 @@ class Talks:
         last: int = await connection.fetchval(
             "SELECT last_seq FROM conversations WHERE id = $1", place.conversation_id
         )
-        await conversations.mark_read(connection, place.conversation_id, place.author_id, last)
+        if last:
+            seq = self.dice.choice([last, self.dice.randint(1, last)])
+            await read_up_to(connection, place.conversation_id, place.author_id, seq)
 
     @property
     def of_before(self) -> Sequence[Step]:

@@ -17,6 +17,7 @@ from db.entries import MESSAGE_DELETED, MESSAGE_UPDATED, Appended
 from db.records import Message, User
 from db.statements import Connection
 from tests.support.counts import miscounted
+from tests.support.marks import read_up_to
 from tests.support.serving import eventually_async
 
 PersonMaker = Callable[[str], Awaitable[User]]
@@ -152,7 +153,7 @@ async def test_reading_past_a_deleted_message_leaves_exact_counts(talk: Talk):
     await talk.deletes(sent[1], sent[3])
     assert await talk.unread_counts() == (0, 3)
     async with talk.database.connection() as connection:
-        await conversations.mark_read(connection, talk.id, talk.grace.id, sent[2].seq)
+        await read_up_to(connection, talk.id, talk.grace.id, sent[2].seq)
     assert await talk.unread_counts() == (0, 1)
     await talk.deletes(sent[0])
     assert await talk.unread_counts() == (0, 1)
