@@ -5,7 +5,7 @@ All of these statements lock rows in one order, so that no two wait for each oth
 1. conversations, by ID
 2. messages: those that change, and idempotency keys in their order
 3. inboxes, by user ID
-4. participants, in any order, because whoever locks one holds the lock of its user's inbox
+4. participants, in any order, because a transaction that locks one already holds the lock on its user's inbox
 5. users: rows that change, and the locks that foreign keys take at the end of a statement
 
 Each step of a statement reads from the one before, which fixes their order. Inboxes stay locked until the

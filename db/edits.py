@@ -51,7 +51,7 @@ _LOCK = Statement(
 
 
 async def lock(connection: Connection, viewer: UUID, message_id: UUID) -> LockedMessage | None:
-    """Lock a message and its conversation until the transaction ends, and return it as it is now.
+    """Lock a message and its conversation until the transaction ends, and return it.
 
     None if the viewer does not participate in a conversation with this message.
     """

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from db.records import Message
 
-# The numbers are stored and sent between processes, so each keeps its meaning for ever. They are plain
+# The numbers are stored and sent between processes, so their meaning never changes. They are plain
 # numbers, because a process also meets those of a later version. The missing ones are reserved: 4 for
 # reactions, 6 and 7 for conversations that change and that the user leaves.
 CAUGHT_UP = 0

@@ -102,7 +102,7 @@ async def page(
 
     Entries of conversations in which the user does not participate are left out, and without `include_mine`,
     those of the user's own actions. Of several entries of one kind about the same subject, the page has only
-    the last one, because each shows the subject as it is now.
+    the last one, because each shows the current state of the subject.
 
     Raises:
         Trimmed: such entries after `after` have been deleted.

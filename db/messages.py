@@ -54,7 +54,7 @@ def digest_of(content: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SentBefore:
-    """A message as it is now, and whether it was first sent to the same conversation with the same text."""
+    """The message in its current state, and whether conversation and text are those first sent."""
 
     message: Message
     is_same: bool

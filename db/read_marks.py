@@ -23,9 +23,9 @@ _CONVERSATION = Columns(Conversation)
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A conversation as the reader sees it now, and the entry in the inboxes of those who are told.
+    """The conversation in its current state for the reader, and the entry as it was appended.
 
-    There is no entry if all of these messages had been read before.
+    No entry is appended if all of these messages were already marked as read.
     """
 
     conversation: Conversation
@@ -85,7 +85,7 @@ _MARK = Statement(
                ) END AS passed
         FROM seen WHERE seen.seq > seen.read_seq
     ),
-    -- One more than are told, to find out whether there are too many.
+    -- One more than are notified, to find out whether there are too many.
     readers AS MATERIALIZED (
         SELECT user_id FROM participants
         WHERE conversation_id = (SELECT conversation_id FROM mark)

@@ -1,4 +1,4 @@
-"""Removing users. What they have written stays, and so does their row, without their name and picture."""
+"""Removing users. Their messages stay, and so does their row, without name and picture."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -29,7 +29,7 @@ def can_delete(context: Context, message: Message) -> bool:
 async def update_message(
     context: Context, message_id: UUID | None, content: str, expected_version: int | None
 ) -> Message:
-    """Give the viewer's message another text, and publish hints to the users whose inboxes were told.
+    """Give the viewer's message another text, and publish hints to the users whose inboxes got an entry.
 
     If the message already has this text, nothing changes, so an edit can be repeated. An edit counts as a
     sent message. A message ID that could not be decoded is None.
@@ -59,7 +59,7 @@ async def update_message(
 
 
 async def delete_message(context: Context, message_id: UUID | None) -> Message:
-    """Delete the viewer's message, and publish hints to the users whose inboxes were told.
+    """Delete the viewer's message, and publish hints to the users whose inboxes got an entry.
 
     It stays in its place without content. If it has already been deleted, nothing changes. A message ID that
     could not be decoded is None.

@@ -94,7 +94,7 @@ class UserError(Exception):
     def __init__(
         self, code: UserErrorCode, message: str, field: str, *, message_row: Message | None = None
     ) -> None:
-        """Say what is wrong with which field. With `CONFLICT`, `message_row` is the message as it is now."""
+        """Say what is wrong with which field. With `CONFLICT`, `message_row` is the current message."""
         super().__init__(message)
         self.code = code
         self.message = message

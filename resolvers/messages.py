@@ -67,8 +67,8 @@ async def create_message(
 ) -> Message:
     """Store a message from the viewer, and publish hints to the users whose inboxes it was delivered to.
 
-    A repeated idempotency key returns the message that was first sent with it, as it is now, and publishes
-    nothing. A conversation ID that could not be decoded is None.
+    A repeated idempotency key returns the message that was first sent with it, in its current state, and
+    publishes nothing. A conversation ID that could not be decoded is None.
 
     Raises:
         UserError: the content cannot be stored, the viewer has no such conversation, or the key is not a UUID

@@ -1,4 +1,4 @@
-"""Marking messages as read, and who has read which."""
+"""Marking messages as read, and the users who have read them."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -64,12 +64,14 @@ async def conversation_of_event(context: Context, entry: InboxEntry) -> Conversa
 
 
 async def participant_of_event(context: Context, entry: InboxEntry) -> Participant:
-    """Return the participant whose mark has moved, as it is now."""
+    """Return the participant whose mark has moved, in its current state."""
     if entry.conversation_id is not None:
         for participant in await context.loaders.participants.load(entry.conversation_id):
             if participant.user.id == entry.subject_id:
                 return participant
-    raise RuntimeError(f"the event at {entry.position} is about nobody in its conversation")
+    raise RuntimeError(
+        f"the event at {entry.position} names a user who is not a participant of its conversation"
+    )
 
 
 async def read_by(context: Context, message: Message, first: int) -> Sequence[User]:

@@ -87,8 +87,8 @@ async def update_profile(
 ) -> User:
     """Change the viewer's username unless it is None, and their picture unless `keep_avatar`.
 
-    Everyone who shares a conversation with the viewer is told, and hints are published. As that takes as
-    much as sending a message, it counts as one.
+    Everyone who shares a conversation with the viewer gets an entry, and hints are published. That takes as
+    much as sending a message, and counts as one.
 
     Raises:
         UserError: the username is not allowed or is taken, or the picture is not an HTTPS URL.

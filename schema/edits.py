@@ -29,8 +29,8 @@ class UpdateMessageInput:
 @strawberry.type(description="The result of `updateMessage`.")
 class UpdateMessagePayload:
     message: Message | None = strawberry.field(
-        description="The edited message; with `CONFLICT`, the message as it is, to compare the texts. Null if"
-        " there are other `userErrors`."
+        description="The edited message; with `CONFLICT`, the current message, so that the texts can be"
+        " compared. Null if there are other `userErrors`."
     )
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 

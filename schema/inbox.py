@@ -66,7 +66,7 @@ def _kinds(kinds: list[InboxEventKind] | None) -> frozenset[int]:
 class InboxEventPage:
     events: list[InboxEvent] = strawberry.field(
         description="The events on this page. Of several events of one kind about the same object, it may"
-        " have only the last one, because each shows the object as it is now.",
+        " have only the last one, because each shows the current state of the object.",
         metadata=PAGED,
     )
     cursor: str = strawberry.field(
@@ -106,8 +106,8 @@ _Kinds = Annotated[
 class InboxQueries:
     @strawberry.field(
         description="The events after a cursor, for clients that ask for them instead of holding a stream"
-        " open: jobs, bots, and handlers of push notifications. If `after` is no longer available, it fails"
-        " with `CURSOR_EXPIRED`."
+        " open: jobs, bots, and handlers of push notifications. If events after `after` have"
+        " been deleted, it fails with `CURSOR_EXPIRED`."
     )
     async def inbox_events(
         self,
@@ -131,9 +131,9 @@ class InboxSubscriptions:
     @strawberry.subscription(
         description="Everything that reaches the viewer, in order, each exactly once. An event shows its"
         " object as it is when the event is delivered, so of several events that were missed, of one kind"
-        " about the same object, only the last one may be sent. If `after` is no longer available, it fails"
-        " with `CURSOR_EXPIRED`: fetch the conversations again, and subscribe from a new `inboxCursor`. When"
-        " the session ends, it fails with `UNAUTHENTICATED`."
+        " about the same object, only the last one may be sent. If events after `after` have"
+        " been deleted, it fails with `CURSOR_EXPIRED`: fetch the conversations again,"
+        " and subscribe from a new `inboxCursor`. When the session ends, it fails with `UNAUTHENTICATED`."
     )
     async def inbox_events(
         self,

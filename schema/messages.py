@@ -155,8 +155,8 @@ class CreateMessageInput:
     idempotency_key: strawberry.ID | None = strawberry.field(
         default=None,
         description="A UUID that the client generates for each message, so that it can retry if it gets no"
-        " response: sending a message again with the same key returns the stored message, as it is now,"
-        " instead of storing it twice. Using the key for a different message is `INVALID`.",
+        " response: sending a message again with the same key returns the stored message in its current"
+        " state, instead of storing it twice. Using the key for a different message is `INVALID`.",
     )
 
 
@@ -212,7 +212,7 @@ class MessageUpdated(InboxEvent):
     cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written
         description=CURSOR
     )
-    message: Message = strawberry.field(description="The message as it is now.")
+    message: Message = strawberry.field(description="The message in its current state.")
 
     @classmethod
     def of(cls, cursor: str, entry: InboxEntry) -> "MessageUpdated":
@@ -224,7 +224,7 @@ class MessageDeleted(InboxEvent):
     cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written
         description=CURSOR
     )
-    message: Message = strawberry.field(description="The message as it is now.")
+    message: Message = strawberry.field(description="The message in its current state.")
 
     @classmethod
     def of(cls, cursor: str, entry: InboxEntry) -> "MessageDeleted":

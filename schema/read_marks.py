@@ -48,10 +48,10 @@ class ReadMarkMoved(InboxEvent):
     def of(cls, cursor: str, entry: InboxEntry) -> "ReadMarkMoved":
         return cls(cursor=cursor, occurred_at=entry.created_at, entry=entry)
 
-    @strawberry.field(description="The conversation as it is now, with the viewer's unread count.")
+    @strawberry.field(description="The conversation in its current state, with the viewer's unread count.")
     async def conversation(self, info: Info) -> Conversation:
         return Conversation.of(await read_marks.conversation_of_event(info.context, self.entry))
 
-    @strawberry.field(description="The participant who has read, as it is now.")
+    @strawberry.field(description="The participant who read the messages, in its current state.")
     async def participant(self, info: Info) -> Participant:
         return Participant.of(await read_marks.participant_of_event(info.context, self.entry))

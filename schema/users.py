@@ -137,6 +137,6 @@ class UserUpdated(InboxEvent):
     def of(cls, cursor: str, entry: InboxEntry) -> "UserUpdated":
         return cls(cursor=cursor, occurred_at=entry.created_at, user_id=entry.subject_id)
 
-    @strawberry.field(description="The user as it is now.")
+    @strawberry.field(description="The user in its current state.")
     async def user(self, info: Info) -> User:
         return User.of(await users.of_event(info.context, self.user_id))

@@ -171,7 +171,7 @@ async def test_only_participants_mark_and_only_messages_of_the_conversation(
     for unknown in (elsewhere.message.id, uuid4(), None):
         assert await group.tries_to_mark(grace, unknown, whole=False) is NotMarked.NO_MESSAGE
     assert (await group.seen_by(grace)).unread_count == 1
-    # The others are told as if she had never been there.
+    # The remaining participants get the event as if she were not a participant.
     appended = (await group.marks(grace)).appended
     assert appended is not None
     assert set(appended.positions) == {ada, grace}

@@ -1,11 +1,10 @@
-"""Removed users keep what others need of them, and changes to users are told to who knows them."""
+"""Removing users, and notifying the users who share a conversation with a user who changes."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,8 +12,7 @@ from asyncpg import ForeignKeyViolationError
 
 from db import conversations, identities, inboxes, removals, reservations, sessions, users
 from db.engine import Database
-from db.entries import USER_UPDATED, Appended
-from db.ids import new_id
+from db.entries import USER_UPDATED
 from db.inboxes import NotStored, Outgoing
 from db.records import SessionTime, User
 from db.statements import Connection
@@ -22,6 +20,7 @@ from db.users import UserGone
 from realtime.broadcaster import Broadcaster
 from resolvers.removals import finish, remove_user
 from resolvers.users import is_username
+from tests.db.changed_users import blocked, picture, remove, rename, send, stored, talk, told
 from tests.support.counts import miscounted
 from tests.support.serving import eventually_async
 
@@ -29,79 +28,7 @@ PersonMaker = Callable[[str], Awaitable[User]]
 TIME = SessionTime(timedelta(hours=1), timedelta(days=1))
 
 
-async def talk(database: Database, *people: User) -> UUID:
-    """Return a new conversation of these users."""
-    conversation = new_id()
-    async with database.transaction() as connection:
-        await connection.execute("INSERT INTO conversations (id) VALUES ($1)", conversation)
-        await connection.execute(
-            "INSERT INTO participants (conversation_id, user_id) SELECT $1, unnest($2::uuid[])",
-            conversation,
-            [user.id for user in people],
-        )
-    return conversation
-
-
-async def send(database: Database, author: User, conversation: UUID, content: str = "hello") -> None:
-    async with database.connection() as connection:
-        assert await inboxes.deliver(connection, conversation, author.id, content)
-
-
-async def remove(database: Database, user: User) -> Appended:
-    async with database.transaction() as connection:
-        appended = await removals.remove(connection, user.id)
-    assert appended is not None
-    return appended
-
-
-async def rename(database: Database, user: User, username: str | None) -> tuple[User, Appended | None]:
-    async with database.connection() as connection:
-        return await users.set_profile(
-            connection, user.id, username=username, avatar_url=None, keep_avatar=True
-        )
-
-
-async def picture(database: Database, user: User, url: str | None) -> tuple[User, Appended | None]:
-    async with database.connection() as connection:
-        return await users.set_profile(connection, user.id, username=None, avatar_url=url, keep_avatar=False)
-
-
-async def told(database: Database, reader: User) -> list[tuple[int, UUID, UUID]]:
-    """Return the entries about users in an inbox: position, subject and actor."""
-    async with database.connection() as connection:
-        rows = await connection.fetch(
-            """
-            SELECT position, subject_id, actor_id FROM inbox_entries
-            WHERE user_id = $1 AND kind = $2 AND conversation_id IS NULL AND created_at IS NOT NULL
-            ORDER BY position
-            """,
-            reader.id,
-            USER_UPDATED,
-        )
-    return [tuple(row) for row in rows]
-
-
-async def stored(database: Database, user: User) -> User:
-    async with database.connection() as connection:
-        [found] = await users.by_ids(connection, [user.id])
-    return found
-
-
-async def blocked(database: Database, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Begin the work, and return its task once it waits for a lock."""
-    task = asyncio.create_task(work)
-    waiting = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE wait_event_type = 'Lock' AND datname = current_database()
-    """
-    async with asyncio.timeout(10), database.connection() as connection:
-        while await connection.fetchval(waiting) == 0:
-            assert not task.done(), task
-            await asyncio.sleep(0.01)
-    return task
-
-
-async def test_a_changed_user_is_told_once_to_all_who_share_a_conversation(
+async def test_everyone_who_shares_a_conversation_gets_one_entry_for_a_changed_user(
     database: Database, person: PersonMaker
 ):
     ada, grace, barbara, stranger = [await person(name) for name in ("ada", "grace", "barbara", "joan")]
@@ -124,7 +51,7 @@ async def test_a_changed_user_is_told_once_to_all_who_share_a_conversation(
         assert await miscounted(connection, [ada.id, grace.id, barbara.id, stranger.id]) == []
 
 
-async def test_a_profile_that_stays_the_same_is_told_to_nobody(database: Database, person: PersonMaker):
+async def test_an_unchanged_profile_appends_nothing(database: Database, person: PersonMaker):
     ada, grace = await person("ada"), await person("grace")
     await talk(database, ada, grace)
     url = "https://pictures.example/ada.png"
@@ -154,7 +81,7 @@ async def test_two_changes_of_a_profile_at_once_are_both_kept(database: Database
     assert await stored(database, ada) == ada._replace(username=newest)
 
 
-async def test_a_change_that_meets_a_removal_is_rejected_and_told_to_nobody(
+async def test_a_change_during_a_removal_is_rejected_and_appends_nothing(
     database: Database, person: PersonMaker
 ):
     ada, grace = await person("ada"), await person("grace")

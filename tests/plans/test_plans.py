@@ -241,7 +241,7 @@ def test_unsupported_documents_are_rejected_before_anything_is_executed():
             plan_operation(SCHEMA, node, operation)
 
 
-def test_the_least_recently_used_plan_for_skip_and_include_is_evicted():
+def test_at_most_sixteen_plans_for_skip_and_include_are_kept():
     names = [f"v{number}" for number in range(5)]
     fields = " ".join(f"{name}: __typename @skip(if: ${name})" for name in names)
     node = parse(f"query ({', '.join(f'${name}: Boolean!' for name in names)}) {{ {fields} }}")
