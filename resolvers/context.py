@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from db.engine import Database
+from db.entries import Place
 from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from db.statements import Connection
@@ -28,8 +29,8 @@ class EventStream(FollowingStream, Protocol):
         """Tell the client that the stream is live and delivers everything after `cursor`."""
         ...
 
-    def reach(self, position: int, cursor: str) -> None:
-        """Record the next event's position in the inbox. A client that has received it resumes here."""
+    def reach(self, place: Place, cursor: str) -> None:
+        """Record the next event's place in the inbox. A client that has received it resumes here."""
         ...
 
     @property

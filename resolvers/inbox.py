@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from db import inbox_log, inboxes
-from db.entries import InboxEntry
+from db.entries import InboxEntry, Place
 from db.records import UnreadTotals, User
 from db.users import UserGone
 from realtime.cursors import ExpiredCursor, InboxCursor, MalformedCursor
@@ -137,8 +137,9 @@ async def follow_inbox(
     Raises:
         CursorInvalid: `after` is not a cursor of the viewer.
         CursorExpired: `after` has another epoch, is past the end of the inbox or after another entry than
-            there is now, or wanted entries after it have been deleted. The generator also raises it if
-            entries are deleted before they have been read.
+            there is now, or wanted entries after it have been deleted. The generator also raises it when
+            the epoch changes, the database loses entries that have been delivered, or entries are deleted
+            before they have been read.
         AccountGone: the viewer has been deleted. The generator also raises it.
     """
     stream = context.require_stream()
@@ -192,10 +193,11 @@ async def _start(context: Context, asked: InboxCursor | None, wanted: Wanted) ->
             include_mine=wanted.include_mine,
         )
     if asked is None:
-        return InboxCursor(start.epoch, start.last_position, start.last_tag)
+        return InboxCursor(start.standing.epoch, start.standing.last_position, start.last_tag)
     _check(asked, start)
     # An earlier cursor without a tag gets it.
-    return InboxCursor(asked.epoch, asked.position, asked.tag if start.after_tag is None else start.after_tag)
+    tag = asked.tag if start.standing.tag is None else start.standing.tag
+    return InboxCursor(asked.epoch, asked.position, tag)
 
 
 def _check(asked: InboxCursor, start: inbox_log.InboxStart) -> None:
@@ -204,13 +206,7 @@ def _check(asked: InboxCursor, start: inbox_log.InboxStart) -> None:
     Raises:
         ExpiredCursor: they are not. If the tags differ, the database has been restored from a backup.
     """
-    tags = {asked.tag, start.after_tag} - {None}
-    if (
-        asked.epoch != start.epoch
-        or asked.position > start.last_position
-        or start.is_trimmed
-        or len(tags) > 1
-    ):
+    if start.is_trimmed or not start.standing.has(asked.epoch, Place(asked.position, asked.tag)):
         raise ExpiredCursor
 
 
@@ -221,7 +217,7 @@ async def _events(
     with _rejecting_cursors():
         async with aclosing(inbox.entries(stream)) as entries:
             async for cursor, entry in entries:
-                stream.reach(entry.position, cursor)
+                stream.reach(inbox.place, cursor)
                 yield event_of(cursor, entry)
 
 
