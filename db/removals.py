@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Table, bindparam, delete, text
 
-from db.acquaintances import telling, told
+from db.acquaintances import notified, notify, notifying
 from db.entries import Appended
 from db.statements import Connection, Statement
 from db.tables import identities, inbox_trims, inboxes, reservations, sessions, sign_in_codes
@@ -17,7 +17,7 @@ _CHANGE = """
     SELECT CAST(clock_timestamp() AS timestamptz(3)) AS created_at
     FROM users WHERE id = :user_id AND removed_at IS NULL
 """
-_TELL = Statement(text(f"WITH {telling(_CHANGE)} SELECT user_id, position, created_at FROM arrived"))
+_NOTIFY = Statement(text(f"WITH {notifying(_CHANGE)} SELECT user_id, position, created_at FROM arrived"))
 
 
 def _without_user(table: Table) -> Statement:
@@ -38,16 +38,16 @@ _DROP_INBOX = [_without_user(table) for table in (inbox_trims, inboxes)]
 
 
 async def remove(connection: Connection, user_id: UUID) -> Appended | None:
-    """Remove the user, and tell everyone who shares a conversation with them. None if there is no such user.
+    """Remove the user, and notify their acquaintances. None if there is no such user.
 
     The connection must be in a transaction. Until it ends, nothing is appended to these inboxes. Afterwards,
     the user has no sessions, no ways to sign in, and no inbox, so that nothing is appended to it, and their
     username is free. The entries of their inbox are left to `forget_entries`.
     """
-    arrived = await _TELL.fetch(connection, user_id=user_id)
+    arrived = await notify(connection, _NOTIFY, user_id)
     if not arrived:
         return None
-    appended = told(user_id, arrived)
+    appended = notified(user_id, arrived)
     for sign_out in _SIGN_OUT:
         await sign_out.execute(connection, user_id=user_id)
     # Users are locked after inboxes, and after what refers to them.

@@ -103,7 +103,7 @@ replaced_tokens = Table(
     Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
-# Unlogged, because counts last only about a minute.
+# Unlogged, because counts last an hour at most.
 rate_counts = Table(
     "rate_counts",
     metadata,
@@ -133,6 +133,8 @@ participants = Table(
     _moment("joined_at", made_now=True),
     # The messages of others after `read_seq` that have not been deleted. The inbox has the sums.
     Column("unread_count", Integer, nullable=False, server_default=text("0")),
+    # Whether the user has opened the conversation, and may see it before it has messages.
+    Column("has_opened", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("conversation_id", "user_id"),
     # The conversation list is one range of this index.
     Index("participants_user_id_last_position_idx", "user_id", "last_position"),

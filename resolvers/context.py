@@ -50,22 +50,48 @@ def _ignore_ended_sessions(ids: Collection[UUID], /) -> None:
     """Do nothing, because this process serves no streams."""
 
 
-class MessageLimit(Protocol):
-    """Counts the messages that users send."""
+class UserLimits(Protocol):
+    """Counts what users do that others are notified of, or that takes space."""
 
-    async def __call__(self, user_id: UUID, /) -> None:
-        """Count a message.
+    async def count_message(self, user_id: UUID) -> None:
+        """Count a message, or an edit of one.
 
         Raises:
             RateLimited: the user has sent too many messages in the last minute.
         """
         ...
 
+    async def count_conversation(self, user_id: UUID) -> None:
+        """Count a new conversation.
 
-async def _no_limit(user_id: UUID, /) -> None:
-    """Accept any number of messages."""
+        Raises:
+            RateLimited: the user has opened too many conversations in the last minute.
+        """
+        ...
+
+    async def count_profile_change(self, user_id: UUID) -> None:
+        """Count a changed name or picture.
+
+        Raises:
+            RateLimited: the user has changed their profile too often in the last hour.
+        """
+        ...
 
 
+class Unlimited:
+    """Accepts everything."""
+
+    async def count_message(self, user_id: UUID) -> None:
+        """Do nothing."""
+
+    async def count_conversation(self, user_id: UUID) -> None:
+        """Do nothing."""
+
+    async def count_profile_change(self, user_id: UUID) -> None:
+        """Do nothing."""
+
+
+_UNLIMITED = Unlimited()
 _WITHOUT_TAGS = CursorForm()
 
 
@@ -95,7 +121,7 @@ class Context:
     session_id: UUID | None = None
     """The request's session, if any."""
     sessions_ended: SessionsEnded = _ignore_ended_sessions
-    count_message: MessageLimit = _no_limit
+    limits: UserLimits = _UNLIMITED
     count_statement: Callable[[], None] = _count_nothing
     """Called before each statement of the database."""
     rules: Rules = DEFAULT_RULES

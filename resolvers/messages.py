@@ -78,7 +78,7 @@ async def create_message(
     """
     viewer = context.require_viewer()
     text = check_content(content)
-    await context.count_message(viewer.id)
+    await context.limits.count_message(viewer.id)
     key = _key_of(idempotency_key)
     if conversation_id is None:
         raise no_such_conversation()

@@ -15,7 +15,7 @@ _ATTEMPTS = 5
 
 
 async def remove_user(database: Database, broadcaster: Broadcaster, user_id: UUID) -> bool:
-    """Remove a user, and publish hints to everyone who shares a conversation with them.
+    """Remove a user, and publish hints to everyone who has a conversation with them.
 
     Their username is free at once. Their messages stay, and so do the conversations. Calls with a token that
     a process has cached are rejected, or find nothing. Return False if there is no such user, or no longer.
