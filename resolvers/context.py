@@ -99,6 +99,10 @@ def _count_nothing() -> None:
     """Do not count the statements."""
 
 
+def _charge_nothing(work: float, /) -> None:
+    """Do not charge the work."""
+
+
 @dataclass(slots=True)
 class Context:
     """The state of a request, which is used with `async with`.
@@ -124,6 +128,8 @@ class Context:
     limits: UserLimits = _UNLIMITED
     count_statement: Callable[[], None] = _count_nothing
     """Called before each statement of the database."""
+    charge: Callable[[float], None] = _charge_nothing
+    """Charges a part of the work, in fields. It raises `RateLimited` if nothing is left for it."""
     rules: Rules = DEFAULT_RULES
     cursor_form: CursorForm = _WITHOUT_TAGS
     """The form in which cursors are issued."""

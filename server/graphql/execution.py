@@ -50,6 +50,7 @@ class Execution:
             rules=self.rules,
             cursor_form=self.cursor_form,
             count_statement=partial(graphql_request.budget.charge, WORK_PER_STATEMENT),
+            charge=partial(_charge, graphql_request.budget),
         ) as context:
             answer = await self.api.execute(graphql_request.operation, context, graphql_request.budget)
         if graphql_request.tells_cost:
@@ -100,6 +101,11 @@ class Execution:
         if answer is not None:
             _count(live.root_fields, answer)
         return answer
+
+
+def _charge(budget: Budget, work: float) -> None:
+    budget.check()
+    budget.charge(work)
 
 
 def _count(root_fields: Collection[str], answer: Answer) -> None:
