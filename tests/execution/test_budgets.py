@@ -15,8 +15,8 @@ from server.config.loading import load_settings
 from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
 from tests.support.clients import http_client
-from tests.support.people import Person
 from tests.support.limits import BEHIND_A_PROXY, an_address, is_refused
+from tests.support.people import Person
 from tests.support.serving import Server, running_server
 
 
