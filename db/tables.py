@@ -53,6 +53,8 @@ users = Table(
     _moment("created_at", made_now=True),
     # Removed users keep their row, for what they have written, but neither their name nor their picture.
     _moment("removed_at", nullable=True),
+    # Whether the messages of a removed user are still to be deleted.
+    Column("deletes_messages", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("username_key"),
 )
 
