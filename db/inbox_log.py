@@ -59,37 +59,46 @@ _PAGE = Statement(
         SELECT (SELECT epoch FROM inbox_epoch) AS epoch, inboxes.last_position, {_IS_TRIMMED}, {_AFTER}
         FROM inboxes {_JOIN_AFTER} WHERE inboxes.user_id = :user_id
     ),
-    -- The next entries, whether or not they were asked for, with their messages.
+    -- The next entries, whether or not they were asked for.
     span AS (
+        SELECT * FROM inbox_entries WHERE user_id = :user_id AND position > :after
+        ORDER BY position LIMIT :limit
+    ),
+    -- Those of the kinds that were asked for, with their messages.
+    of_kinds AS (
         SELECT entry.position, entry.kind, {_MESSAGE.sql("messages")},
                coalesce(entry.conversation_id, messages.conversation_id) AS conversation_id,
                coalesce(entry.message_id, entry.subject_id) AS subject_id,
                coalesce(entry.actor_id, messages.author_id) AS actor_id,
                coalesce(entry.created_at, messages.created_at) AS created_at
-        FROM (
-            SELECT * FROM inbox_entries WHERE user_id = :user_id AND position > :after
-            ORDER BY position LIMIT :limit
-        ) AS entry
+        FROM span AS entry
         LEFT JOIN messages ON messages.id = coalesce(entry.message_id, entry.subject_id)
+        WHERE entry.kind = ANY(CAST(:kinds AS bigint[]))
     ),
-    -- Those that were asked for, that the user may see, and whose message exists.
+    -- Those that the user may see, and whose message exists.
     wanted AS (
-        SELECT span.*, lead(span.position) OVER (
-            PARTITION BY span.kind, span.subject_id, span.conversation_id ORDER BY span.position
+        SELECT of_kinds.*, lead(of_kinds.position) OVER (
+            PARTITION BY of_kinds.kind, of_kinds.subject_id, of_kinds.conversation_id
+            ORDER BY of_kinds.position
         ) IS NOT NULL AS is_superseded
-        FROM span
-        LEFT JOIN participants ON participants.conversation_id = span.conversation_id
+        FROM of_kinds
+        LEFT JOIN participants ON participants.conversation_id = of_kinds.conversation_id
                               AND participants.user_id = :user_id
-        WHERE span.kind = ANY(CAST(:kinds AS bigint[]))
-          AND (span.message_id IS NOT NULL OR span.kind <> ALL(CAST(:of_messages AS bigint[])))
-          AND (span.conversation_id IS NULL OR participants.user_id IS NOT NULL)
-          AND (:include_mine OR span.actor_id IS DISTINCT FROM :user_id)
+        WHERE (of_kinds.message_id IS NOT NULL OR of_kinds.kind <> ALL(CAST(:of_messages AS bigint[])))
+          AND (of_kinds.conversation_id IS NULL OR participants.user_id IS NOT NULL)
+          AND (:include_mine OR of_kinds.actor_id IS DISTINCT FROM :user_id)
+    ),
+    tail AS (
+        SELECT entry.position, coalesce(entry.message_id, entry.subject_id) AS subject_id,
+               coalesce(entry.created_at, messages.created_at) AS created_at
+        FROM (SELECT * FROM span ORDER BY position DESC LIMIT 1) AS entry
+        LEFT JOIN messages ON messages.id = entry.message_id
     )
     SELECT inbox.*, (SELECT count(*) FROM span) AS looked_at,
            tail.position AS tail_position, tail.subject_id AS tail_subject_id,
            tail.created_at AS tail_created_at, wanted.*
     FROM inbox
-    LEFT JOIN (SELECT * FROM span ORDER BY position DESC LIMIT 1) AS tail ON true
+    LEFT JOIN tail ON true
     LEFT JOIN wanted ON NOT wanted.is_superseded
     ORDER BY wanted.position
 """)

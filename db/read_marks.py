@@ -1,6 +1,7 @@
 """The statement that marks messages as read."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum, auto
 from uuid import UUID
@@ -160,7 +161,8 @@ async def mark_read(
         marked = await _attempt(connection, reader, values)
         if marked is not None:
             return marked
-    async with connection.transaction():
+    # Behind a pooler, the connection is already in a transaction.
+    async with nullcontext() if connection.is_in_transaction() else connection.transaction():
         await _LOCK.fetch(
             connection, conversation_id=conversation_id, reader=reader, most_participants=most_participants
         )

@@ -19,9 +19,15 @@ from resolvers.paging import check_page_size
 _Event = TypeVar("_Event")
 
 _MAX_KINDS = 100
-# How much of the inbox a page of events looks through at most, in order to find any.
+# How much of the inbox a page of events looks through at most, in order to find any. Each read is larger than
+# the one before, because few of the entries seem to be of the requested kinds.
 _ENTRIES_AT_A_TIME = 1000
+_GROWTH = 4
 _READS = 10
+_ENTRIES_PER_FIELD = 10
+
+MAX_SEARCH_COST = _READS * _ENTRIES_AT_A_TIME // _ENTRIES_PER_FIELD
+"""The cost of looking through as many entries as a page does at most, in fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,13 @@ async def page(context: Context, after: str, *, first: int, kinds: frozenset[int
     """Return the next events after the cursor, at most `first`.
 
     Where few of the entries are of these kinds, the page may have less, or none, and still have more after
-    it: a request reads a limited part of the inbox.
+    it: a request reads a limited part of the inbox, and is charged for it.
 
     Raises:
         BadUserInput: `first` is not 1 to 100.
         CursorInvalid: `after` is not a cursor of the viewer.
         CursorExpired: as for `follow_inbox`.
+        RateLimited: the viewer's budget was used up while the inbox was read.
     """
     viewer = context.require_viewer()
     check_page_size(first, "first")
@@ -107,9 +114,10 @@ async def _page(context: Context, wanted: Wanted, after: InboxCursor, first: int
                 limit=limit,
             )
         entries += found.entries
+        context.charge(found.looked_at / _ENTRIES_PER_FIELD + len(found.entries))
         if found.up_to > position:
             position, tag = found.up_to, found.tag
-        is_end, limit = found.is_end, _ENTRIES_AT_A_TIME
+        is_end, limit = found.is_end, min(limit * _GROWTH, _ENTRIES_AT_A_TIME)
         if is_end or len(entries) >= first:
             break
     if len(entries) > first:

@@ -224,6 +224,18 @@ async def test_a_mark_that_has_been_overtaken_often_locks_the_inboxes_first(grou
     await group.check()
 
 
+async def test_behind_a_pooler_it_does_so_in_the_transaction_that_every_statement_has(group: Group):
+    ada, grace, _ = group.people
+    await group.sends(ada)
+    async with group.database.transaction() as connection:
+        marked = await read_marks.mark_read(
+            connection, group.id, grace, up_to=None, whole=True, most_participants=32, attempts=0
+        )
+    assert isinstance(marked, Marked)
+    assert marked.conversation.read_seq == 1
+    await group.check()
+
+
 @pytest.mark.parametrize("attempts", [read_marks.ATTEMPTS, 1, 0])
 async def test_marks_that_cross_with_everything_else_never_move_back_and_leave_exact_counts(
     group: Group, attempts: int

@@ -176,6 +176,8 @@ RESTARTED_WITH_RATES = Fault(
         "rate_limits": "on",
         "rate_limit_store": "database",
         "messages_per_minute_per_user": "1000000",
+        "conversations_per_minute_per_user": "1000000",
+        "profile_changes_per_hour_per_user": "1000000",
         "requests_per_minute_per_user": "1000000",
         "requests_per_minute_per_address": "1000000",
     },
