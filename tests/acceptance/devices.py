@@ -1,10 +1,13 @@
 """Devices of users: a cache, and an inbox that is followed by a stream or in pages."""
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
+from db.engine import Database
 from realtime.cursors import InboxCursor
 from schema.node import NodeType
 from tests.acceptance.cache import Cache, differences
@@ -17,6 +20,11 @@ MESSAGES = 8
 MOST_CONVERSATIONS = 10
 MOST_MESSAGES = 40
 
+_ENTRIES = """
+    SELECT position, kind, conversation_id, coalesce(message_id, subject_id) AS subject_id
+    FROM inbox_entries WHERE user_id = $1 AND position > $2 ORDER BY position
+"""
+
 
 @dataclass
 class Device:
@@ -25,6 +33,10 @@ class Device:
     name: str
     person: Person
     cache: Cache
+    start: str
+    """The cursor of what was fetched first."""
+    heard: list[int] = field(default_factory=list[int])
+    """The positions of the entries whose events were received, in order."""
     stream: Stream | None = None
     _connection: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -34,11 +46,11 @@ class Device:
     ) -> "Device":
         """Return a device that has fetched what it shows, with these sizes of pages."""
         fetched = await person.asks(SNAPSHOT, first=conversations, last=messages)
-        return cls(name, person, Cache.of(fetched))
+        return cls(name, person, Cache.of(fetched), fetched["inboxCursor"])
 
     def like_this(self, name: str) -> "Device":
         """Return another device that has fetched the same."""
-        return replace(self, name=name, cache=deepcopy(self.cache), _connection=AsyncExitStack())
+        return replace(self, name=name, cache=deepcopy(self.cache), heard=[], _connection=AsyncExitStack())
 
     async def opens(self, conversation: str) -> None:
         """Fetch a conversation that is not in the list, and show it."""
@@ -61,7 +73,7 @@ class Device:
         assert self.stream is not None
         heard = 0
         while self._position(self.cache.cursor) < end and heard != at_most:
-            self.cache.apply(_event(await self.stream.answer()))
+            self._apply(_event(await self.stream.answer()))
             assert self.cache.cursor == self.stream.last_event_id
             heard += 1
 
@@ -71,8 +83,26 @@ class Device:
         while has_more:
             page = (await self.person.asks(PAGE, after=self.cache.cursor, first=first))["inboxEvents"]
             for event in page["events"]:
-                self.cache.apply(event)
+                self._apply(event)
             self.cache.cursor, has_more = page["cursor"], page["hasMore"]
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        before = self._position(self.cache.cursor)
+        self.cache.apply(event)
+        position = self._position(self.cache.cursor)
+        if event["__typename"] == "CaughtUp":
+            assert position >= before
+        else:
+            assert position > before
+            self.heard.append(position)
+
+    async def missed(self, database: Database) -> list[dict[str, Any]]:
+        """Return the entries since the start that were neither received nor merged into a later one."""
+        async with database.connection() as connection:
+            found = await connection.fetch(_ENTRIES, self._user_id, self._position(self.start))
+        rows = [dict(row) for row in found]
+        last_heard = {_subject(row): row["position"] for row in rows if row["position"] in set(self.heard)}
+        return [row for row in rows if last_heard.get(_subject(row), 0) < row["position"]]
 
     async def fetched(self) -> Cache:
         """Return what the user would fetch now, with everything that the device shows."""
@@ -92,10 +122,19 @@ class Device:
         assert found is not None
         return found
 
-    def _position(self, cursor: str) -> int:
+    @property
+    def _user_id(self) -> UUID:
         user_id = NodeType.USER.decode(self.cache.viewer)
         assert user_id is not None
-        return InboxCursor.decode(cursor, user_id).position
+        return user_id
+
+    def _position(self, cursor: str) -> int:
+        return InboxCursor.decode(cursor, self._user_id).position
+
+
+def _subject(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what an entry is about. Entries about the same may be merged into the last one."""
+    return row["kind"], row["conversation_id"], row["subject_id"]
 
 
 def _event(answer: dict[str, Any]) -> dict[str, Any]:

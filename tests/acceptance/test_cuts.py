@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 import httpx
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from db.engine import Database
 from tests.acceptance.acts import ACTS, Rejected
 from tests.acceptance.devices import Device
+from tests.acceptance.examples import bounded
 from tests.acceptance.scene import Scene
 
 # Messages are sent and changed more often than all else.
@@ -61,18 +62,19 @@ async def move(device: Device, what: str) -> None:
         await device.hears(1 if what == "hear one" else None)
 
 
-async def check(devices: Sequence[Device]) -> None:
+async def check(scene: Scene, devices: Sequence[Device]) -> None:
     """Let the devices catch up, and compare what they show with what their users fetch."""
     for device in devices:
         await device.connects()
         await device.hears()
         fresh = await device.fetched()
         assert device.differences_from(fresh) == []
+        assert await device.missed(scene.database) == []
         if device.cache.has_all:
             assert device.cache.badge() == fresh.totals
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@bounded(25)
 @given(st.lists(_ACT | _MOVE, min_size=10, max_size=30))
 async def test_devices_show_what_would_be_fetched_wherever_they_are_cut(
     http: httpx.AsyncClient, database: Database, steps: list[tuple[str, int, int, int] | tuple[str, int]]
@@ -86,13 +88,13 @@ async def test_devices_show_what_would_be_fetched_wherever_they_are_cut(
                 await act(scene, *step)
             else:
                 await move(devices[step[1]], step[0])
-        await check(devices)
+        await check(scene, devices)
     finally:
         for device in devices:
             await device.disconnects()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@bounded(15)
 @given(st.lists(st.lists(_ACT, min_size=2, max_size=5), min_size=1, max_size=4))
 async def test_devices_show_what_would_be_fetched_after_mutations_that_cross(
     http: httpx.AsyncClient, database: Database, rounds: list[list[tuple[str, int, int, int]]]
@@ -105,7 +107,7 @@ async def test_devices_show_what_would_be_fetched_after_mutations_that_cross(
             await device.connects()
         for acts in rounds:
             await asyncio.gather(*(act_unless_rejected(scene, *each) for each in acts))
-        await check(devices)
+        await check(scene, devices)
     finally:
         for device in devices:
             await device.disconnects()

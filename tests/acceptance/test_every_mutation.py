@@ -115,6 +115,7 @@ async def test_applying_events_equals_fetching_again(
             fresh = await way.live.fetched()
             found = [line for device in way.devices for line in device.differences_from(fresh)]
             assert found == []
+            assert [await device.missed(database) for device in way.devices] == [[]] * len(way.devices)
             assert {device.cache.cursor for device in way.devices} == {fresh.cursor}
             assert way.live.cache.badge() == fresh.totals
         if mutation in NO_EVENTS:
