@@ -31,14 +31,14 @@ class Device:
     """A client of a user. It asks for nothing but events after it has been started."""
 
     name: str
-    person: Person
-    cache: Cache
-    start: str
+    person: Person = field(repr=False)
+    cache: Cache = field(repr=False)
+    start: str = field(repr=False)
     """The cursor of what was fetched first."""
-    heard: list[int] = field(default_factory=list[int])
+    heard: list[int] = field(default_factory=list[int], repr=False)
     """The positions of the entries whose events were received, in order."""
-    stream: Stream | None = None
-    _connection: AsyncExitStack = field(default_factory=AsyncExitStack)
+    stream: Stream | None = field(default=None, repr=False)
+    _connection: AsyncExitStack = field(default_factory=AsyncExitStack, repr=False)
 
     @classmethod
     async def started(
@@ -99,7 +99,7 @@ class Device:
     async def missed(self, database: Database) -> list[dict[str, Any]]:
         """Return the entries since the start that were neither received nor merged into a later one."""
         async with database.connection() as connection:
-            found = await connection.fetch(_ENTRIES, self._user_id, self._position(self.start))
+            found = await connection.fetch(_ENTRIES, self.user_id, self._position(self.start))
         rows = [dict(row) for row in found]
         last_heard = {_subject(row): row["position"] for row in rows if row["position"] in set(self.heard)}
         return [row for row in rows if last_heard.get(_subject(row), 0) < row["position"]]
@@ -123,13 +123,14 @@ class Device:
         return found
 
     @property
-    def _user_id(self) -> UUID:
+    def user_id(self) -> UUID:
+        """The user, in the database."""
         user_id = NodeType.USER.decode(self.cache.viewer)
         assert user_id is not None
         return user_id
 
     def _position(self, cursor: str) -> int:
-        return InboxCursor.decode(cursor, self._user_id).position
+        return InboxCursor.decode(cursor, self.user_id).position
 
 
 def _subject(row: Mapping[str, Any]) -> tuple[object, ...]:

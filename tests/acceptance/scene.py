@@ -1,5 +1,6 @@
 """Users with conversations, and what they have done."""
 
+import asyncio
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -59,7 +60,8 @@ class Scene:
     @classmethod
     async def set(cls, http: httpx.AsyncClient, database: Database) -> "Scene":
         """Sign the users in, and open the conversations."""
-        ada, grace, joan, hal = [await sign_in(http, name) for name in ("ada", "grace", "joan", "hal")]
+        names = ("ada", "grace", "joan", "hal")
+        ada, grace, joan, hal = await asyncio.gather(*(sign_in(http, name) for name in names))
         pair = Talk(await ada.opens_conversation_with(grace), [ada, grace])
         other_pair = Talk(await ada.opens_conversation_with(joan), [ada, joan])
         empty = Talk(await ada.opens_conversation_with(hal), [ada, hal])
@@ -85,10 +87,10 @@ class Scene:
     def talks(self) -> list[Talk]:
         return [self.pair, self.other_pair, self.group, self.empty, self.empty_for_both]
 
-    async def begin(self) -> None:
-        """Send some messages, part of which are read."""
+    async def begin(self, rounds: int = 1) -> None:
+        """Have everyone send a message to each of their conversations, in turn, this many times."""
         for talk in (self.other_pair, self.group, self.pair):
-            for author in talk.people * 2:
+            for author in talk.people * rounds:
                 await talk.send(author)
 
     async def signs_in_again(self, person: Person) -> str:

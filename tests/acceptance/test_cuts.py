@@ -27,8 +27,10 @@ _MOVE = st.tuples(st.sampled_from(["connect", "cut", "hear", "hear one", "page"]
 async def started_devices(scene: Scene) -> Sequence[Device]:
     """Return two devices of Ada's, of which one shows less, and one of each other user."""
     everyone = [("ada", scene.ada), ("grace", scene.grace), ("joan", scene.joan), ("hal", scene.hal)]
-    devices = [await Device.started(name, person) for name, person in everyone]
-    devices.append(await Device.started("ada's watch", scene.ada, conversations=1, messages=2))
+    devices = await asyncio.gather(
+        *(Device.started(name, person) for name, person in everyone),
+        Device.started("ada's watch", scene.ada, conversations=1, messages=2),
+    )
     for device in devices:
         for conversation in scene.opened_by(device.person):
             await device.opens(conversation)
@@ -64,17 +66,20 @@ async def move(device: Device, what: str) -> None:
 
 async def check(scene: Scene, devices: Sequence[Device]) -> None:
     """Let the devices catch up, and compare what they show with what their users fetch."""
-    for device in devices:
-        await device.connects()
-        await device.hears()
-        fresh = await device.fetched()
-        assert device.differences_from(fresh) == []
-        assert await device.missed(scene.database) == []
-        if device.cache.has_all:
-            assert device.cache.badge() == fresh.totals
+    await asyncio.gather(*(_check(scene, device) for device in devices))
 
 
-@bounded(25)
+async def _check(scene: Scene, device: Device) -> None:
+    await device.connects()
+    await device.hears()
+    fresh = await device.fetched()
+    assert device.differences_from(fresh) == []
+    assert await device.missed(scene.database) == []
+    if device.cache.has_all:
+        assert device.cache.badge() == fresh.totals
+
+
+@bounded(16)
 @given(st.lists(_ACT | _MOVE, min_size=10, max_size=30))
 async def test_devices_show_what_would_be_fetched_wherever_they_are_cut(
     http: httpx.AsyncClient, database: Database, steps: list[tuple[str, int, int, int] | tuple[str, int]]
@@ -94,7 +99,7 @@ async def test_devices_show_what_would_be_fetched_wherever_they_are_cut(
             await device.disconnects()
 
 
-@bounded(15)
+@bounded(10)
 @given(st.lists(st.lists(_ACT, min_size=2, max_size=5), min_size=1, max_size=4))
 async def test_devices_show_what_would_be_fetched_after_mutations_that_cross(
     http: httpx.AsyncClient, database: Database, rounds: list[list[tuple[str, int, int, int]]]

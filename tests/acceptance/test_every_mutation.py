@@ -17,6 +17,7 @@ from tests.acceptance.cases import CASES, NO_EVENTS, REMOVALS, Case
 from tests.acceptance.devices import Device
 from tests.acceptance.documents import SCHEMA, SNAPSHOT
 from tests.acceptance.scene import Scene
+from tests.support.counts import miscounted
 from tests.support.people import Person
 
 # What a client does not keep up to date by events.
@@ -104,8 +105,8 @@ async def test_applying_events_equals_fetching_again(
     http: httpx.AsyncClient, database: Database, mutation: str, case: Case
 ):
     scene = await Scene.set(http, database)
-    await scene.begin()
-    ways = [await Way.of(person, scene) for person in scene.people]
+    await scene.begin(2)
+    ways = await asyncio.gather(*(Way.of(person, scene) for person in scene.people))
     before = [way.live.cache.cursor for way in ways]
     await case(scene)
     try:
@@ -118,6 +119,8 @@ async def test_applying_events_equals_fetching_again(
             assert [await device.missed(database) for device in way.devices] == [[]] * len(way.devices)
             assert {device.cache.cursor for device in way.devices} == {fresh.cursor}
             assert way.live.cache.badge() == fresh.totals
+        async with database.connection() as connection:
+            assert await miscounted(connection, [way.live.user_id for way in remaining]) == []
         if mutation in NO_EVENTS:
             assert [way.live.cache.cursor for way in ways] == before
     finally:
