@@ -1,6 +1,9 @@
 """Random statements of the version before and of this one, for a few users who all talk to each other."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import combinations
 from random import Random
 from uuid import UUID, uuid4
@@ -103,6 +106,26 @@ class Talks:
     @property
     def of_both(self) -> Sequence[Step]:
         return [*self.of_before, self.sends_now, self.sends_now, self.sends_all_now, self.marks_now]
+
+    @asynccontextmanager
+    async def acting(self, database: Database, steps: Sequence[Step]) -> AsyncGenerator[list[float]]:
+        """Execute such steps on three connections. Yield the seconds that each has taken."""
+        took: list[float] = []
+        is_over = asyncio.Event()
+
+        async def act_on() -> None:
+            async with database.connection() as connection:
+                while not is_over.is_set():
+                    begun = time.monotonic()
+                    await self.act(connection, steps)
+                    took.append(time.monotonic() - begun)
+
+        tasks = [asyncio.create_task(act_on()) for _ in range(3)]
+        try:
+            yield took
+        finally:
+            is_over.set()
+            await asyncio.gather(*tasks)
 
     async def act(self, connection: Connection, steps: Sequence[Step]) -> None:
         """Execute one of the steps; again if it did not get its locks, as a process does."""

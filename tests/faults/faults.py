@@ -1,14 +1,18 @@
 """The faults. A blow breaks something when its context is entered, and repairs it when it exits."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from random import Random
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from db.engine import DatabaseUnavailable
+from db.inboxes import deliver
+from db.tables import inboxes
 from tests.faults.world import Carrier, World
 from tests.support.tables import tables
 
@@ -102,6 +106,64 @@ async def _crash_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
         await world.postgres.start()
 
 
+@asynccontextmanager
+async def _put_back_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
+    """Restore a copy of the data, while no server runs, and write other messages in place of those lost."""
+    with _reserving(world, len(world.servers)) as victims:
+        await world.postgres.stop()
+        await world.postgres.copy()
+        await world.postgres.start()
+        reached = await _grown(world, await _positions(world))
+        await asyncio.gather(*(world.servers[number].kill() for number in victims))
+        await world.postgres.stop()
+        try:
+            yield
+        finally:
+            await world.postgres.restore()
+            await world.postgres.start()
+            await _write_up_to(world, reached)
+            world.losses.append(time.monotonic())
+            await asyncio.gather(*(world.start_server(number) for number in victims))
+
+
+_Positions = Mapping[UUID, int]
+_GROWTH_SECONDS = 10
+
+
+async def _positions(world: World) -> _Positions:
+    """Return how far each inbox reaches."""
+    async with tables(world.database) as connection:
+        rows = await connection.execute(select(inboxes.c.user_id, inboxes.c.last_position))
+        return {row.user_id: row.last_position for row in rows}
+
+
+async def _grown(world: World, before: _Positions) -> _Positions:
+    """Wait until each inbox has several more entries, and return how far they reach."""
+    async with asyncio.timeout(_GROWTH_SECONDS):
+        while True:
+            now = await _positions(world)
+            if all(now[user_id] >= before[user_id] + 5 for user_id in now):
+                return now
+            await asyncio.sleep(0.05)
+
+
+async def _write_up_to(world: World, reached: _Positions) -> None:
+    """Send messages to everyone until each inbox reaches at least as far."""
+    async with tables(world.database) as connection:
+        rows = await connection.execute(_LARGEST_TALK)
+        talk_id, author_id = rows.one()
+    now = await _positions(world)
+    for _ in range(max(reached[user_id] - now[user_id] for user_id in reached)):
+        async with world.database.connection() as connection:
+            await deliver(connection, talk_id, author_id, "written after the loss")
+
+
+_LARGEST_TALK = text("""
+    SELECT participants.conversation_id, max(CAST(participants.user_id AS text))::uuid
+    FROM participants JOIN inboxes ON inboxes.user_id = participants.user_id
+    GROUP BY participants.conversation_id ORDER BY count(*) DESC LIMIT 1
+""")
+
 _TERMINATE = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -181,7 +243,8 @@ RESTARTED_WITH_RATES = Fault(
     },
 )
 CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
-STOPPING_POSTGRES = (RESTARTED, RESTARTED_WITH_RATES, CRASHED)
+PUT_BACK = Fault("PostgreSQL put back", _put_back_postgres, breaks_postgres=True)
+STOPPING_POSTGRES = (RESTARTED, RESTARTED_WITH_RATES, CRASHED, PUT_BACK)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
 NATS_PARTED = Fault("NATS nodes parted", _partition_nats_nodes, carrier="nats")
@@ -199,6 +262,7 @@ FAULTS: Sequence[Fault] = (
     RESTARTED,
     RESTARTED_WITH_RATES,
     CRASHED,
+    PUT_BACK,
     TERMINATED,
     NATS_KILLED,
     NATS_PARTED,
