@@ -74,7 +74,7 @@ _MARK = Statement(
           AND participants.user_id = CAST(:reader AS uuid)
     ),
     -- No row if the mark does not move, so that nothing is locked or written. A reader passes each message
-    -- once, so all their marks together count no more messages than were sent. The time is taken once, for all
+    -- once, so all their marks together count no more messages than were sent. The time is taken once for all
     -- recipients, because hints have only one, and the tags of cursors are made of it.
     mark AS MATERIALIZED (
         SELECT seen.id AS conversation_id, seen.seq,

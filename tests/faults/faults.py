@@ -6,13 +6,11 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mappi
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from random import Random
-from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from db.engine import DatabaseUnavailable
-from db.inboxes import deliver
-from db.tables import inboxes
+from tests.faults import losses
 from tests.faults.world import Carrier, World
 from tests.support.tables import tables
 
@@ -113,7 +111,7 @@ async def _put_back_postgres(world: World, dice: Random) -> AsyncGenerator[None]
         await world.postgres.stop()
         await world.postgres.copy()
         await world.postgres.start()
-        reached = await _grown(world, await _positions(world))
+        reached = await losses.grown(world.database)
         await asyncio.gather(*(world.servers[number].kill() for number in victims))
         await world.postgres.stop()
         try:
@@ -121,48 +119,10 @@ async def _put_back_postgres(world: World, dice: Random) -> AsyncGenerator[None]
         finally:
             await world.postgres.restore()
             await world.postgres.start()
-            await _write_up_to(world, reached)
+            await losses.write_up_to(world.database, reached)
             world.losses.append(time.monotonic())
             await asyncio.gather(*(world.start_server(number) for number in victims))
 
-
-_Positions = Mapping[UUID, int]
-_GROWTH_SECONDS = 10
-
-
-async def _positions(world: World) -> _Positions:
-    """Return how far each inbox reaches."""
-    async with tables(world.database) as connection:
-        rows = await connection.execute(select(inboxes.c.user_id, inboxes.c.last_position))
-        return {row.user_id: row.last_position for row in rows}
-
-
-async def _grown(world: World, before: _Positions) -> _Positions:
-    """Wait until each inbox has several more entries, and return how far they reach."""
-    async with asyncio.timeout(_GROWTH_SECONDS):
-        while True:
-            now = await _positions(world)
-            if all(now[user_id] >= before[user_id] + 5 for user_id in now):
-                return now
-            await asyncio.sleep(0.05)
-
-
-async def _write_up_to(world: World, reached: _Positions) -> None:
-    """Send messages to everyone until each inbox reaches at least as far."""
-    async with tables(world.database) as connection:
-        rows = await connection.execute(_LARGEST_TALK)
-        talk_id, author_id = rows.one()
-    now = await _positions(world)
-    for _ in range(max(reached[user_id] - now[user_id] for user_id in reached)):
-        async with world.database.connection() as connection:
-            await deliver(connection, talk_id, author_id, "written after the loss")
-
-
-_LARGEST_TALK = text("""
-    SELECT participants.conversation_id, max(CAST(participants.user_id AS text))::uuid
-    FROM participants JOIN inboxes ON inboxes.user_id = participants.user_id
-    GROUP BY participants.conversation_id ORDER BY count(*) DESC LIMIT 1
-""")
 
 _TERMINATE = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
