@@ -31,7 +31,7 @@ class Talks:
         self.dice = Random(11)
 
     @classmethod
-    async def begin(cls, database: Database) -> "Talks":
+    async def begin(cls, database: Database, size: int = PEOPLE) -> "Talks":
         """Create the users, a conversation of each two of them, and one of all."""
         async with database.transaction() as connection:
             people = [
@@ -40,7 +40,7 @@ class Talks:
                     new_id(),
                     f"u-{uuid4().hex}",
                 )
-                for _ in range(PEOPLE)
+                for _ in range(size)
             ]
             await connection.execute("INSERT INTO inboxes (user_id) SELECT unnest($1::uuid[])", people)
             groups = [*combinations(people, 2), tuple(people)]
