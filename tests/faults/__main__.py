@@ -26,7 +26,7 @@ from tests.faults.scenes import SCENES
 from tests.faults.world import Carrier
 
 _CARRIERS: Sequence[Carrier] = get_args(Carrier)
-_LONG = Conduct(blows=4, people=5, patience_seconds=30)
+_LONG = Conduct(blows=4, people=5, work=5, patience_seconds=30)
 
 
 @dataclass

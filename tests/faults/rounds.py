@@ -33,6 +33,8 @@ class Conduct:
 
     blows: int = 2
     people: int = 4
+    work: int = 1
+    """How many operations of each sender there are between two blows, on average."""
     patience_seconds: float = 20
     """How long after the last news a device is waited for."""
     apart: bool = False
@@ -79,7 +81,7 @@ async def play(
     history = History(company, world.losses)
     devices = _devices(world, history, dice, conduct)
     senders = _senders(world, history, dice, conduct)
-    strikes = Strikes(world, faults, dice, senders, history)
+    strikes = Strikes(world, faults, dice, senders, history, work=conduct.work)
     stuck: list[Violation] = []
     async with _listening(devices):
         try:

@@ -27,8 +27,11 @@ class Strikes:
         dice: Random,
         senders: Sequence[Sender],
         history: History,
+        *,
+        work: int = 1,
     ) -> None:
-        """Prepare the blows of these faults."""
+        """Prepare the blows of these faults. Between them, each sender does `work` operations on average."""
+        self._work = work
         self._history = history
         self._world = world
         self._faults = faults
@@ -78,9 +81,10 @@ class Strikes:
                 await self._acknowledged(2 * len(self._senders))
 
     async def _work_goes_on(self) -> None:
-        """Wait until everything works again."""
-        async with asyncio.timeout(RECOVERY_SECONDS):
-            await self._acknowledged(len(self._senders))
+        """Wait until everything works again, and some work has been done."""
+        for _ in range(self._work):
+            async with asyncio.timeout(RECOVERY_SECONDS):
+                await self._acknowledged(len(self._senders))
 
     async def _acknowledged(self, more: int) -> None:
         """Wait until this many more operations have been acknowledged."""
