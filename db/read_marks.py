@@ -75,9 +75,11 @@ _MARK = Statement(
           AND participants.user_id = CAST(:reader AS uuid)
     ),
     -- No row if the mark does not move, so that nothing is locked or written. A reader passes each message
-    -- once, so all their marks together count no more messages than were sent.
+    -- once, so all their marks together count no more messages than were sent. The time is taken once for all
+    -- recipients, because hints have only one, and the tags of cursors are made of it.
     mark AS MATERIALIZED (
         SELECT seen.id AS conversation_id, seen.seq,
+               CAST(clock_timestamp() AS timestamptz(3)) AS created_at,
                CASE WHEN seen.seq >= seen.last_seq OR seen.unread_count = 0 THEN seen.unread_count ELSE (
                    SELECT CAST(count(*) AS integer) FROM messages
                    WHERE messages.conversation_id = seen.id
@@ -93,8 +95,7 @@ _MARK = Statement(
         LIMIT CAST(:most_participants AS integer) + 1
     ),
     arriving AS (
-        SELECT told.user_id, 1 AS nth, mark.conversation_id,
-               CAST(clock_timestamp() AS timestamptz(3)) AS created_at
+        SELECT told.user_id, 1 AS nth, mark.conversation_id, mark.created_at
         FROM mark CROSS JOIN (
             SELECT user_id FROM readers
             WHERE (SELECT count(*) FROM readers) <= CAST(:most_participants AS integer)
