@@ -94,8 +94,9 @@ class RateLimits:
         Raises:
             RateLimited: the user has reached their limit.
         """
-        done = f"You have sent {self._messages.amount} messages in the last minute"
-        await self._count_of_user(self._messages, "messages", user_id, done)
+        await self._count_of_user(
+            self._messages, "messages", user_id, "You have sent {} messages in the last minute"
+        )
 
     async def count_conversation(self, user_id: UUID) -> None:
         """Count a new conversation of a user.
@@ -103,8 +104,12 @@ class RateLimits:
         Raises:
             RateLimited: the user has reached their limit.
         """
-        done = f"You have opened {self._conversations.amount} new conversations in the last minute"
-        await self._count_of_user(self._conversations, "conversations", user_id, done)
+        await self._count_of_user(
+            self._conversations,
+            "conversations",
+            user_id,
+            "You have opened {} new conversations in the last minute",
+        )
 
     async def count_profile_change(self, user_id: UUID) -> None:
         """Count a change of a user's name or picture.
@@ -112,13 +117,17 @@ class RateLimits:
         Raises:
             RateLimited: the user has reached their limit.
         """
-        done = f"You have changed your profile {self._profile_changes.amount} times in the last hour"
-        await self._count_of_user(self._profile_changes, "profile changes", user_id, done)
+        await self._count_of_user(
+            self._profile_changes,
+            "profile changes",
+            user_id,
+            "You have changed your profile {} times in the last hour",
+        )
 
     async def _count_of_user(self, item: RateLimitItem, what: str, user_id: UUID, done: str) -> None:
         retry_after = await self._count(self._shared, item, what, str(user_id))
         if retry_after:
-            raise RateLimited(f"{done}. Try again in {_shown(retry_after)}.", retry_after)
+            raise RateLimited(f"{done.format(item.amount)}. Try again in {_shown(retry_after)}.", retry_after)
 
     async def _count(
         self, limiter: FixedWindowRateLimiter, item: RateLimitItem, what: str, whose: str
