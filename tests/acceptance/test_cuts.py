@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import httpx
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from db.engine import Database
@@ -101,8 +101,6 @@ async def test_devices_show_what_would_be_fetched_wherever_they_are_cut(
 
 @bounded(10)
 @given(st.lists(st.lists(_ACT, min_size=2, max_size=5), min_size=1, max_size=4))
-# Messages and answers, which are stored together.
-@example([[("createMessage", 0, who, 1) for who in (0, 1, 0, 1, 1, 0, 1, 0)]] * 3)
 async def test_devices_show_what_would_be_fetched_after_mutations_that_cross(
     http: httpx.AsyncClient, database: Database, rounds: list[list[tuple[str, int, int, int]]]
 ):
