@@ -161,7 +161,7 @@ def test_badges_equal_fresh_counts_after_every_step(server: Server, cluster: Clu
         try:
             run_state_machine_as_test(
                 MachineOfThisServer,
-                settings=bounded(12, steps=20),
+                settings=bounded(10, steps=18),
             )
         finally:
             runner.run(stack.aclose())
