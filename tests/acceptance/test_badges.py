@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import httpx
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,6 +24,9 @@ from tests.acceptance.examples import bounded
 from tests.acceptance.scene import Scene
 from tests.support.clients import http_client
 from tests.support.serving import Server
+
+# Examples are many requests, which take their time while other tests run.
+pytestmark = pytest.mark.timeout(300)
 
 _COUNTED = ["createMessage", "readMessages", "deleteMessage"]
 """The mutations that change counts are used more often."""
@@ -157,7 +161,7 @@ def test_badges_equal_fresh_counts_after_every_step(server: Server, cluster: Clu
         try:
             run_state_machine_as_test(
                 MachineOfThisServer,
-                settings=bounded(12, steps=20),
+                settings=bounded(10, steps=18),
             )
         finally:
             runner.run(stack.aclose())

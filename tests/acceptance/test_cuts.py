@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,9 @@ from tests.acceptance.acts import ACTS, Rejected
 from tests.acceptance.devices import Device
 from tests.acceptance.examples import bounded
 from tests.acceptance.scene import Scene
+
+# Examples are many requests, which take their time while other tests run.
+pytestmark = pytest.mark.timeout(300)
 
 # Messages are sent and changed more often than all else.
 _OFTEN = ["createMessage", "createMessage", "readMessages", "updateMessage", "deleteMessage"]
