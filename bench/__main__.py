@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from bench import messenger
-from bench.comparisons import Scale, comparisons, growth, warm_up
+from bench.comparisons import Scale, before_and_after, comparisons, growth, warm_up
 from bench.cores import Cores, pin
 from bench.databases import Databases
 from bench.measuring import Span
@@ -29,6 +29,8 @@ from bench.rounds import measure_in_turns
 from bench.subjects import PeersMissing, Stage
 from db import embedded
 
+# By one caller. Deleting a message again would be faster.
+_MOST_DELETIONS_PER_SECOND = 400
 RESULTS = Path(__file__).parent / "results"
 
 _QUICK = Scale(
@@ -48,6 +50,16 @@ def main(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: does everything work?")] = False,
     grow: Annotated[bool, typer.Option("--growth", help="How does each grow with what is stored?")] = False,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkout of the version before, to compare with nothing else.",
+            exists=True,
+            file_okay=False,
+            resolve_path=True,
+            show_default=False,
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each subject is measured.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.2, help="How long each time.")] = 0.7,
     only: Annotated[str, typer.Option(help="Only comparisons with this in their name.")] = "",
@@ -58,8 +70,9 @@ def main(
     begun, made_at = time.monotonic(), datetime.now(UTC)
     scale = _QUICK if quick else Scale(Span(0.25, seconds))
     cores = Cores.of_this_machine()
-    with _stage(cores, _sizes(scale, grow=grow, quick=quick)) as (stage, population):
-        chosen = [each for each in (growth if grow else comparisons)(population, scale) if only in each.name]
+    choose = before_and_after if before else growth if grow else comparisons
+    with _stage(cores, _sizes(scale, grow=grow, quick=quick), before) as (stage, population):
+        chosen = [each for each in choose(population, scale) if only in each.name]
         if not chosen:
             raise typer.BadParameter(f"no comparison has {only!r} in its name", param_hint="--only")
         warming = partial(warm_up, population, scale)
@@ -86,15 +99,17 @@ def main(
 def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:
     """Return how much data is stored."""
     pairs = max(scale.users, *scale.idle, *scale.callers) // 2
+    seconds = scale.span.warm_up_seconds + scale.span.seconds
+    deletions = round(_MOST_DELETIONS_PER_SECOND * seconds)
     if quick:
-        return Sizes(pairs, [100], [100])
+        return Sizes(pairs, [100], [100], deletions, replayed=250)
     if grow:
-        return Sizes(pairs, [25, 1_000, 10_000], [25, 1_000, 100_000])
-    return Sizes(pairs, [1_000], [1_000])
+        return Sizes(pairs, [25, 1_000, 10_000], [25, 1_000, 100_000], deletions, replayed=250)
+    return Sizes(pairs, [1_000], [1_000], deletions, replayed=10_000)
 
 
 @contextmanager
-def _stage(cores: Cores, sizes: Sizes) -> Generator[tuple[Stage, Population]]:
+def _stage(cores: Cores, sizes: Sizes, before: Path | None) -> Generator[tuple[Stage, Population]]:
     """Start what all subjects share, and end it when the block ends, whatever the reason."""
     # PostgreSQL inherits this from us. This process only waits during a measurement.
     pin(cores.database)
@@ -111,8 +126,10 @@ def _stage(cores: Cores, sizes: Sizes) -> Generator[tuple[Stage, Population]]:
         template = databases.make_template()
         messenger.migrate(template.url)
         population = asyncio.run(settle(template.url, sizes))
+        if before is not None:
+            messenger.downgrade(databases.copy_template().url, before)
         load = stack.enter_context(worker(cores.load))
-        yield Stage(folder, cores, databases, cluster.process.pid, load), population
+        yield Stage(folder, cores, databases, cluster.process.pid, load, before), population
 
 
 def _show_progress(what: str) -> None:

@@ -1,7 +1,7 @@
 """The comparisons: subjects that are given the same work."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import documents
 from bench.floors import ConversationsSql, DeliverSql, MessagesSql
@@ -9,11 +9,13 @@ from bench.idle import IdleStreams
 from bench.load import SENT_AT, Calls, Deliveries, Latency
 from bench.measuring import Job, Span
 from bench.population import CONTENT, Pair, Population
+from bench.replay import Replay
 from bench.resuming import Resuming
 from bench.speech import GraphQL
 from bench.subjects import (
     BARE_ASGI,
     BARE_SOCKETS,
+    BEFORE,
     MERCURIUS,
     MESSENGER,
     NOWHERE,
@@ -68,7 +70,10 @@ def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
     return [
         *(make.create_message(callers) for callers in scale.callers),
         make.update_message(),
+        make.delete_message(),
         make.read_messages(),
+        *(make.update_profile(length) for length in population.busy),
+        *(make.replay(what) for what in population.replayed),
         *(make.page_of_conversations(length) for length in population.busy),
         *(make.page_of_messages(length) for length in population.talkative),
         make.deliveries_to_one("deliveries", documents.MESSAGE_CREATED, one_user),
@@ -79,6 +84,21 @@ def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
         make.idle_streams(f"{max(scale.idle):,} idle streams, then all cut at once"),
         *make.two_workers(),
     ]
+
+
+def before_and_after(population: Population, scale: Scale) -> Sequence[Comparison]:
+    """Return what the version before can do as well: messages, their delivery, and reading them."""
+    make = _Maker(population, scale)
+    one_user, users = scale.streams_of_one, scale.users
+    chosen = [
+        *(make.create_message(callers) for callers in scale.callers),
+        make.read_messages(),
+        *(make.page_of_conversations(length) for length in population.busy),
+        make.deliveries_to_one("deliveries", documents.MESSAGE_CREATED, one_user),
+        make.deliveries_to_many(f"createMessage and delivery, {users:,} users"),
+        make.latency_to_many(f"send to receive, {users:,} users"),
+    ]
+    return [replace(each, subjects=(MESSENGER, BEFORE)) for each in chosen]
 
 
 def warm_up(population: Population, scale: Scale, subject: Subject) -> Sequence[Job]:
@@ -139,6 +159,50 @@ class _Maker:
             return Calls(subject.address, subject.pids, requests, self._span)
 
         return Comparison(f"updateMessage, {len(self._population.edited)} callers", (MESSENGER,), job)
+
+    def delete_message(self) -> Comparison:
+        """Have each caller delete messages of its own, one after another. The peers have no equivalent."""
+
+        def job(_name: str, subject: Subject) -> Job:
+            requests = [
+                [_graphql(subject).delete(pair.one, message_id) for message_id in message_ids]
+                for pair, message_ids in self._population.deleted
+            ]
+            return Calls(subject.address, subject.pids, requests, self._span)
+
+        return Comparison(f"deleteMessage, {len(self._population.deleted)} callers", (MESSENGER,), job)
+
+    def update_profile(self, length: int) -> Comparison:
+        """Have a user with this many conversations change pictures. The peers have no equivalent."""
+        person = self._population.busy[length]
+
+        def job(_name: str, subject: Subject) -> Job:
+            urls = [f"https://example.com/{name}.png" for name in ("one", "other")]
+            requests = [[_graphql(subject).picture(person, url) for url in urls]]
+            return Calls(subject.address, subject.pids, requests, self._span)
+
+        return Comparison(f"updateProfile, {length:,} conversations", (MESSENGER,), job)
+
+    def replay(self, what: str) -> Comparison:
+        """Receive everything in an inbox. The peers have no equivalent."""
+        reader, events = self._population.replayed[what]
+        entries = self._population.replayed_entries
+
+        def job(_name: str, subject: Subject) -> Job:
+            opening = subject.speech.listen(reader, documents.INBOX_EVENTS)
+            return Replay(
+                subject.address,
+                subject.pids,
+                opening,
+                reader,
+                entries,
+                events,
+                self._span,
+                subject.database_url,
+                subject.database_log_path,
+            )
+
+        return Comparison(f"replay of {entries:,} entries: {what}", (MESSENGER,), job)
 
     def read_messages(self) -> Comparison:
         """Have each caller send a message and mark it as read, in turn. The peers have no equivalent."""

@@ -11,6 +11,10 @@ from urllib.parse import urlencode
 import asyncpg
 
 TEMPLATE = "population"
+BEFORE_TEMPLATE = "population_before"
+# The triggers count what is unread for statements of the previous version. They would slow the other servers
+# down. A copy of a database does not have the settings of its template.
+_WITHOUT_TRIGGERS = "SET messenger.counts = 'on'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,20 @@ class Databases:
         self._execute(f"CREATE DATABASE {TEMPLATE}")
         return Address(self.socket_dir, TEMPLATE)
 
+    def copy_template(self) -> Address:
+        """Copy the template, for another version of the messenger to use the copy as its template."""
+        self._execute(f"CREATE DATABASE {BEFORE_TEMPLATE} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+        return Address(self.socket_dir, BEFORE_TEMPLATE)
+
     @contextmanager
-    def fresh(self) -> Generator[Address]:
+    def fresh(self, template: str = TEMPLATE) -> Generator[Address]:
         """Yield the address of a fresh copy, flushed to disk, and drop it when the block ends."""
         name = f"run_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy", "CHECKPOINT")
+        self._execute(
+            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy",
+            f"ALTER DATABASE {name} {_WITHOUT_TRIGGERS}",
+            "CHECKPOINT",
+        )
         try:
             yield Address(self.socket_dir, name)
         finally:

@@ -16,6 +16,22 @@ UPDATE_MESSAGE = """
         }
     }
 """
+DELETE_MESSAGE = """
+    mutation ($input: DeleteMessageInput!) {
+        deleteMessage(input: $input) {
+            message { id content createdAt version deletedAt }
+            userErrors { code message path }
+        }
+    }
+"""
+UPDATE_PROFILE = """
+    mutation ($input: UpdateProfileInput!) {
+        updateProfile(input: $input) {
+            user { id username avatarUrl }
+            userErrors { code message path }
+        }
+    }
+"""
 READ_MESSAGES = """
     mutation ($input: ReadMessagesInput!) {
         readMessages(input: $input) {
@@ -64,6 +80,16 @@ MESSAGE_WITH_UNREAD = """
                 author { id username avatarUrl }
                 conversation { id unreadCount }
             }
+        }
+    }
+"""
+INBOX_EVENTS = """
+    subscription {
+        inboxEvents {
+            __typename
+            cursor
+            ... on MessageCreated { message { id content createdAt mine } }
+            ... on MessageUpdated { message { id content createdAt version editedAt } }
         }
     }
 """

@@ -104,8 +104,9 @@ class Caller(asyncio.Protocol):
             self._received = received
             return
         self._received = b""
-        # Every answer that is measured contains creation times.
-        good = length is not None and received.startswith(b"HTTP/1.1 200 ") and b'"createdAt"' in received
+        # Every answer that is measured contains a creation time, or a picture if it is about a user alone.
+        good = length is not None and received.startswith(b"HTTP/1.1 200 ")
+        good = good and (b'"createdAt"' in received or b'"avatarUrl"' in received)
         if not good or b'"errors"' in received:
             self._trouble.report(Unexpected(received.decode()))
             return

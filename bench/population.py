@@ -11,6 +11,8 @@ from uuid import UUID
 import asyncpg
 from uuid_utils.compat import uuid7
 
+from db.entries import MESSAGE_UPDATED
+
 # The last character occurs nowhere else in what a server sends, so a search for it finds each message once.
 MARK = b"~"
 CONTENT = "The build is green again. I had to pin one dependency, the one we never wanted to ~"
@@ -39,11 +41,17 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The number of pairs, of conversations of the busy users, and of messages of the talkative pairs."""
+    """The size of each part of a population.
+
+    These are the number of pairs, of conversations of the busy users, of messages of the talkative pairs, of
+    messages that each author can delete, and of entries in the inboxes that are replayed.
+    """
 
     pairs: int
     conversations: Sequence[int]
     messages: Sequence[int]
+    deletions: int
+    replayed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +59,21 @@ class Population:
     """Pairs without messages, users by their number of conversations, and pairs by their number of messages.
 
     For a talkative pair, the inbox of the second user is as long as the conversation. There are also pairs
-    with a message that its author edits.
+    with a message that its author edits, pairs with messages that their author deletes, and readers whose
+    inbox has entries of messages, or of edits of one message, with the least number of
+    events that a replay of it has.
     """
 
     pairs: Sequence[Pair]
     busy: Mapping[int, Person]
     talkative: Mapping[int, Pair]
     edited: Sequence[tuple[Pair, UUID]]
+    deleted: Sequence[tuple[Pair, Sequence[UUID]]]
+    replayed: Mapping[str, tuple[Person, int]]
+    replayed_entries: int
 
 
 _EDITORS = 16
-
-
-# The triggers that count for statements of the previous version would slow the other servers down.
-_WITHOUT_TRIGGERS = """
-    DO $$ BEGIN
-        EXECUTE format('ALTER DATABASE %I SET messenger.counts = ''on''', current_database());
-    END $$
-"""
 
 
 async def settle(url: str, sizes: Sizes) -> Population:
@@ -82,6 +87,14 @@ async def settle(url: str, sizes: Sizes) -> Population:
     busy: dict[int, Person] = {}
     editors = [rows.pair(f"edits-{number}") for number in range(_EDITORS)]
     edited = [(pair, message_id) for pair in editors for message_id in rows.messages(pair, 1)]
+    deleters = [rows.pair(f"deletes-{number}") for number in range(_EDITORS)]
+    deleted = [(pair, rows.messages(pair, sizes.deletions)) for pair in deleters]
+    receives, follows = rows.pair("receives"), rows.pair("follows")
+    rows.messages(receives, sizes.replayed)
+    [message_id] = rows.messages(follows, 1)
+    rows.edits(follows, message_id, sizes.replayed - 1)
+    # The message and its last edit.
+    replayed = {"messages": (receives.other, sizes.replayed), "edits of one message": (follows.other, 2)}
     friends = [friend for pair in pairs for friend in (pair.one, pair.other)]
     friends += [rows.person(f"friend-{number}") for number in range(len(friends), max(sizes.conversations))]
     for length in sizes.conversations:
@@ -91,12 +104,11 @@ async def settle(url: str, sizes: Sizes) -> Population:
     connection = await asyncpg.connect(url)
     try:
         await rows.write(connection)
-        await connection.execute(_WITHOUT_TRIGGERS)
         # Keeps plans the same during a run.
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
-    return Population(pairs, busy, talkative, edited)
+    return Population(pairs, busy, talkative, edited, deleted, replayed, sizes.replayed)
 
 
 @dataclass(slots=True)
@@ -111,6 +123,7 @@ class _Rows:
     )
     stored: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     entries: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    later_entries: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     positions: dict[UUID, int] = field(default_factory=dict[UUID, int])
 
     def person(self, name: str) -> Person:
@@ -152,6 +165,24 @@ class _Rows:
         self.participants[pair.conversation_id, pair.other.user_id][2] += count
         return ids
 
+    def edits(self, pair: Pair, message_id: UUID, count: int) -> None:
+        """Add the entries of edits of a message by the first user of the pair."""
+        now = datetime.now(UTC)
+        for _ in range(count):
+            for person in (pair.one, pair.other):
+                position = self.positions[person.user_id] = self.positions[person.user_id] + 1
+                self.later_entries.append(
+                    (
+                        person.user_id,
+                        position,
+                        MESSAGE_UPDATED,
+                        pair.conversation_id,
+                        message_id,
+                        pair.one.user_id,
+                        now,
+                    )
+                )
+
     def inboxes(self) -> Sequence[tuple[Any, ...]]:
         """Return a row for each user: the last position, and the sums of what is unread."""
         unread: dict[UUID, list[int]] = {user_id: [] for user_id in self.positions}
@@ -181,6 +212,11 @@ class _Rows:
             ),
             ("messages", "id conversation_id seq author_id content", self.stored),
             ("inbox_entries", "user_id position message_id", self.entries),
+            (
+                "inbox_entries",
+                "user_id position kind conversation_id subject_id actor_id created_at",
+                self.later_entries,
+            ),
         ]
         for table, columns, rows in tables:
             await connection.copy_records_to_table(table, columns=columns.split(), records=rows)

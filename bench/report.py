@@ -60,9 +60,9 @@ def targets(run: Run) -> str:
     """Return the targets and whether they were met as a Markdown table; empty if no target was measured."""
     compared_by_name = {compared.name: compared for compared in run.compared}
     rows = [
-        _target_row(target, compared_by_name[target.comparison], run.cores)
+        _target_row(target, compared, run.cores)
         for target in TARGETS
-        if target.comparison in compared_by_name
+        if (compared := compared_by_name.get(target.comparison)) and target.against in compared.rounds
     ]
     return _table(_TARGETS_HEAD, rows) if rows else ""
 

@@ -44,6 +44,16 @@ class GraphQL:
         given = {"messageId": NodeType.MESSAGE.encode(message_id), "content": content}
         return _post(author, documents.UPDATE_MESSAGE, {"input": given})
 
+    def delete(self, author: Person, message_id: UUID) -> bytes:
+        """Return the request to delete a message; the peers have no equivalent."""
+        return _post(
+            author, documents.DELETE_MESSAGE, {"input": {"messageId": NodeType.MESSAGE.encode(message_id)}}
+        )
+
+    def picture(self, person: Person, url: str) -> bytes:
+        """Return the request to change a user's picture; the peers have no equivalent."""
+        return _post(person, documents.UPDATE_PROFILE, {"input": {"avatarUrl": url}})
+
     def read(self, pair: Pair) -> bytes:
         """Return the request to mark everything as read, as the second user of the pair."""
         given = {"conversationId": self._conversation(pair.conversation_id)}

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from bench import messenger
 from bench.cores import Cores
+from bench.databases import BEFORE_TEMPLATE, TEMPLATE, Databases
 from bench.databases import Address as DatabaseAddress
-from bench.databases import Databases
 from bench.http import Address
 from bench.processes import CHECKOUT, Worker, serving, worker
 from bench.speech import Bare, GraphQL, Speech
 
 MESSENGER = "messenger"
 TWO_WORKERS = "messenger, two workers"
+BEFORE = "messenger, the version before"
 YOGA = "graphql-yoga"
 YOGA_ONE_STATEMENT = "graphql-yoga, one statement"
 MERCURIUS = "Mercurius"
@@ -57,6 +58,7 @@ class Subject:
     database_url: str
     address: Address = NOWHERE
     speech: Speech = _MESSENGER_SPEECH
+    database_log_path: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +70,41 @@ class Stage:
     databases: Databases
     database_pid: int
     load: Worker
+    before: Path | None = None
+    """The checkout of the version before, if it is measured."""
+
+    @property
+    def database_log_path(self) -> Path:
+        """The log of PostgreSQL."""
+        return self.folder / "data" / "postgres.log"
 
     @contextmanager
     def running(self, name: str) -> Generator[Subject]:
         """Start a subject on fresh data; end it when the block ends."""
-        with self.databases.fresh() as database:
+        with self.databases.fresh(BEFORE_TEMPLATE if name == BEFORE else TEMPLATE) as database:
             if name == SQL:
                 with worker(self.cores.subject) as sql:
                     yield Subject(sql, {"subject": sql.pid, "PostgreSQL": self.database_pid}, database.url)
                 return
-            command, environment, speech = _how(name, database)
+            command, environment, speech = self._how(name, database)
             cores = self.cores.two if name == TWO_WORKERS else self.cores.subject
             log_path = self.folder / f"{name}.log"
             with serving(
                 command, cores, log_path, environment=environment, folder=_folder_of(name, self.folder)
             ) as (pid, address):
                 pids = {"subject": pid, "load": self.load.pid, "PostgreSQL": self.database_pid}
-                yield Subject(self.load, pids, database.url, address, speech)
+                yield Subject(self.load, pids, database.url, address, speech, self.database_log_path)
+
+    def _how(self, name: str, database: DatabaseAddress) -> tuple[Sequence[str], Mapping[str, str], Speech]:
+        if name != BEFORE:
+            return _how(name, database)
+        assert self.before is not None
+        return messenger.command(1), messenger.environment_of(self.before, database.url), _MESSENGER_SPEECH
 
 
 def _folder_of(name: str, scratch: Path) -> Path:
     # The messenger creates its files in the current directory.
-    return scratch if name in {MESSENGER, TWO_WORKERS} else CHECKOUT
+    return scratch if name in {MESSENGER, TWO_WORKERS, BEFORE} else CHECKOUT
 
 
 def _how(name: str, database: DatabaseAddress) -> tuple[Sequence[str], Mapping[str, str], Speech]:

@@ -166,7 +166,11 @@ async def test_the_generated_python_client_follows_every_kind_of_event(
 ):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation_id = await grace.opens_conversation_with(ada)
-    async with proxy_before(server.port) as proxy, client_of(ada, proxy.url, messenger) as its:
+    async with (
+        proxy_before(server.port) as proxy,
+        client_of(ada, proxy.url, messenger) as its,
+        client_of(ada, server.url, messenger) as other_device,
+    ):
         inbox = await its.inbox(first=25)
         hello = messenger.CreateMessageInput(conversation_id=conversation_id, content="hello")
         sent = (await its.send_message(hello)).create_message.message
@@ -175,7 +179,7 @@ async def test_the_generated_python_client_follows_every_kind_of_event(
 
         edit = messenger.UpdateMessageInput(message_id=sent.id, content="hello again", expected_version=1)
         proxy.cut_within(b'"MessageUpdated"')
-        edited = (await its.update_message(edit)).update_message.message
+        edited = (await other_device.update_message(edit)).update_message.message
         assert (edited.content, edited.version, edited.viewer_can_edit) == ("hello again", 2, True)
         shown = (await next_event(events, "MessageUpdated")).message
         assert (shown.content, shown.version, shown.edited_at) == ("hello again", 2, edited.edited_at)

@@ -170,8 +170,10 @@ class Talk:
         async with self.proxy.outage():
             await self.grace_edits(edited, "before 1a")
             await self.grace_deletes(deleted)
-            [_, edited, _] = await self.grace_writes("missed 1", "missed 2", "missed 3")
+            [_, edited] = await self.grace_writes("missed 1", "missed 2")
             await self.grace_edits(edited, "missed 2a")
+            # This edit is not shown again, so a message after it says when it has arrived.
+            await self.grace_writes("missed 3")
         await self.shows_of_grace("before 1a (edited)", "(deleted)")
         await self.shows_of_grace("missed 1", "missed 2a (edited)", "missed 3")
 
