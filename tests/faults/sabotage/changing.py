@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -13,11 +14,9 @@ from sqlalchemy import text
 from db import edits, read_marks, removals
 from db.appending import Counting, appending, entries_of
 from db.edits import delete
-from db.engine import Database
 from db.entries import READ_MARK_MOVED, USER_UPDATED, Appended
 from db.read_marks import Marked, NotMarked
 from db.statements import Connection, Statement
-from resolvers import removals as rules
 
 _WINDOW_SECONDS = 1
 
@@ -151,16 +150,17 @@ _TAKE_BACK = Statement(
 
 def announce_removals(number: int) -> None:
     """Append the removal of a user to the inboxes in one transaction, and remove the user in the next one."""
+    remove = removals.remove
 
-    async def announce_and_remove(database: Database, user_id: UUID) -> Appended | None:
-        async with database.transaction() as connection:
-            await _ANNOUNCE.fetch(connection, user_id=user_id)
+    async def announce_and_remove(connection: Connection, user_id: UUID, **how: Any) -> Appended | None:
+        await _ANNOUNCE.fetch(connection, user_id=user_id)
+        await connection.execute("COMMIT")
         await asyncio.sleep(_WINDOW_SECONDS)
-        async with database.transaction() as connection:
-            appended = await removals.remove(connection, user_id)
-            if appended is not None:
-                for recipient, position in appended.positions.items():
-                    await _TAKE_BACK.execute(connection, recipient=recipient, position=position)
+        await connection.execute("BEGIN")
+        appended = await remove(connection, user_id, **how)
+        if appended is not None:
+            for recipient, position in appended.positions.items():
+                await _TAKE_BACK.execute(connection, recipient=recipient, position=position)
         return appended
 
-    rules._remove = announce_and_remove
+    removals.remove = announce_and_remove
