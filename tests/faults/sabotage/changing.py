@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -151,13 +152,12 @@ def announce_removals(number: int) -> None:
     """Append the removal of a user to the inboxes in one transaction, and remove the user in the next one."""
     remove = removals.remove
 
-    async def announce_and_remove(
-        connection: Connection, user_id: UUID, *, delete_messages: bool = False
-    ) -> Appended | None:
+    async def announce_and_remove(connection: Connection, user_id: UUID, **how: Any) -> Appended | None:
         await _ANNOUNCE.fetch(connection, user_id=user_id)
-        await connection.execute("COMMIT; BEGIN")
+        await connection.execute("COMMIT")
         await asyncio.sleep(_WINDOW_SECONDS)
-        appended = await remove(connection, user_id, delete_messages=delete_messages)
+        await connection.execute("BEGIN")
+        appended = await remove(connection, user_id, **how)
         if appended is not None:
             for recipient, position in appended.positions.items():
                 await _TAKE_BACK.execute(connection, recipient=recipient, position=position)
