@@ -325,22 +325,23 @@ class LastPositions:
     by_user: Mapping[UUID, int]
 
 
-# One row at least, even without users.
+# One row: reading many takes twice as long.
 _LAST_POSITIONS = Statement(
     select(
         func.pg_postmaster_start_time().label("server_started_at"),
-        inbox_epoch.c.epoch,
-        inboxes.c.user_id,
-        inboxes.c.last_position,
-    ).select_from(inbox_epoch.outerjoin(inboxes, inboxes.c.user_id == func.any(uuids("user_ids"))))
+        select(inbox_epoch.c.epoch).scalar_subquery().label("epoch"),
+        func.array_agg(inboxes.c.user_id).label("user_ids"),
+        func.array_agg(inboxes.c.last_position).label("positions"),
+    ).where(inboxes.c.user_id == func.any(uuids("user_ids")))
 )
 
 
 async def last_positions(connection: Connection, user_ids: Sequence[UUID]) -> LastPositions:
     """Return the last position of each of the inboxes."""
-    rows = await _LAST_POSITIONS.fetch(connection, user_ids=user_ids)
-    by_user = {row["user_id"]: row["last_position"] for row in rows if row["user_id"] is not None}
-    return LastPositions(rows[0]["server_started_at"], rows[0]["epoch"], by_user)
+    [row] = await _LAST_POSITIONS.fetch(connection, user_ids=user_ids)
+    found: Sequence[UUID] = row["user_ids"] or ()
+    positions: Sequence[int] = row["positions"] or ()
+    return LastPositions(row["server_started_at"], row["epoch"], dict(zip(found, positions, strict=True)))
 
 
 _RENEW_EPOCH = Statement(update(inbox_epoch).values(epoch=func.gen_random_uuid()))

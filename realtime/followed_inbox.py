@@ -117,11 +117,12 @@ class FollowedInbox:
 
     def event(self, entry: InboxEntry) -> tuple[str, object]:
         """Return a wanted entry's cursor and event."""
-        cursor = self._cursor_of(entry)
+        cursor = self.cursor(self.place_of(entry))
         return cursor, self._event_of(cursor, entry)
 
-    def _cursor_of(self, entry: InboxEntry) -> str:
-        return self.cursor(self.place if entry.kind == CAUGHT_UP else entry.place)
+    def place_of(self, entry: InboxEntry) -> Place:
+        """Return the place after a wanted entry; that of a CAUGHT_UP is where the inbox is."""
+        return self.place if entry.kind == CAUGHT_UP else entry.place
 
     def owed(self) -> InboxEntry | None:
         """Return the CAUGHT_UP of this place, if it is wanted and streams do not know its cursor."""
@@ -168,7 +169,7 @@ class FollowedInbox:
             async with aclosing(entries):
                 async for entry in entries:
                     self.reported = entry.position
-                    yield self._cursor_of(entry), entry
+                    yield self.cursor(self.place_of(entry)), entry
         finally:
             # While this stream was waiting for its client, another one may have taken over.
             if self.owner is stream:

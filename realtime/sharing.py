@@ -95,8 +95,7 @@ class SharedRun:
             if chunk is None:
                 return False
             self.inbox.reported = entry.position
-            place = self.inbox.place if entry.kind == CAUGHT_UP else entry.place
-            self.hand_on(SharedEvent(place, chunk))
+            self.hand_on(SharedEvent(self.inbox.place_of(entry), chunk))
         except Exception:  # the task that publishes the hint, or reports to all runs, must not fail
             log.exception("event not delivered at once")
             return False

@@ -86,9 +86,9 @@ class Subscriber:
         self.is_lost = True
         self.look_at_log()
 
-    def forget_hints(self) -> None:
-        """Make the reader read the log instead of the hints that wait, if there are any."""
-        if self._hints:
+    def doubt(self) -> None:
+        """Make the reader read the log next, unless it waits: what it has read may have been lost."""
+        if self.place is not None and self.waiting is None and self._awaited is None:
             self.look_at_log()
 
     def look_at_log(self) -> None:
@@ -223,7 +223,7 @@ class Subscribers:
         self.doubts += 1
         self.is_in_doubt = True
         for subscriber in self:
-            subscriber.forget_hints()
+            subscriber.doubt()
         self.suspect()
 
     def places(self) -> Sequence[tuple[Subscriber, Place]]:

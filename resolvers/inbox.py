@@ -225,7 +225,7 @@ async def _events(
     with _rejecting_cursors():
         async with aclosing(inbox.entries(stream)) as entries:
             async for cursor, entry in entries:
-                stream.reach(inbox.place, cursor)
+                stream.reach(inbox.place_of(entry), cursor)
                 yield event_of(cursor, entry)
 
 

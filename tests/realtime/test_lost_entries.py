@@ -1,15 +1,18 @@
 """The database goes back to an earlier state under open streams: each ends, or has missed nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from db.entries import InboxEntry
 from realtime.sharing import Role
+from tests.support.entries import EPOCH
 from tests.support.simulated_streams import READER, SENDER, SimulatedStream, Simulation
 
 
@@ -122,3 +125,154 @@ class InboxOfALosingDatabase(Simulation, RuleBasedStateMachine):
 
 InboxOfALosingDatabase.TestCase.settings = settings(max_examples=500, stateful_step_count=40, deadline=None)
 TestInboxOfALosingDatabase = InboxOfALosingDatabase.TestCase
+
+
+@asynccontextmanager
+async def simulated(*, messages: int) -> AsyncGenerator[Simulation]:
+    """An inbox with messages of the sender, and without streams."""
+    simulation = Simulation(asyncio.get_running_loop())
+    for _ in range(messages):
+        simulation.store(SENDER)
+    yield simulation
+    for stream in simulation.streams:
+        stream.task.cancel()
+    await asyncio.wait([stream.task for stream in simulation.streams])
+
+
+async def opens(simulation: Simulation, after: int) -> SimulatedStream:
+    """Open a stream, which then catches up."""
+    stream = SimulatedStream(simulation, after)
+    simulation.streams.append(stream)
+    await simulation.turns(20)
+    return stream
+
+
+async def sends(simulation: Simulation, *numbers: int, author: UUID = SENDER) -> None:
+    for number in numbers:
+        simulation.broadcaster.publish([simulation.store(author, number)])
+    await simulation.turns(20)
+
+
+def verify(simulation: Simulation) -> int:
+    subscribers = simulation.broadcaster.subscribers
+    places = subscribers.places()
+    found = [(each, place, simulation.standing(place.position)) for each, place in places]
+    return subscribers.settle(subscribers.doubts, found)
+
+
+async def test_a_stream_whose_last_entry_was_replaced_without_a_hint_is_found_when_places_are_verified():
+    async with simulated(messages=2) as simulation:
+        lost, kept = await opens(simulation, 0), await opens(simulation, 0)
+        del simulation.log[-1]
+        simulation.broadcaster.subscribers.doubt()
+        simulation.store(SENDER, 12)
+        assert verify(simulation) == 1
+        await sends(simulation, 13)
+        assert (lost.is_expired, lost.received) == (kept.is_expired, kept.received) == (True, [1, 2])
+
+
+async def test_places_that_the_database_still_has_are_trusted_again():
+    async with simulated(messages=2) as simulation:
+        stream = await opens(simulation, 0)
+        simulation.broadcaster.subscribers.doubt()
+        assert verify(simulation) == 0
+        reads = simulation.log_reads
+        await sends(simulation, 3)
+        assert (stream.received, simulation.log_reads) == ([1, 2, 3], reads)
+
+
+async def test_a_doubt_that_comes_during_a_verification_remains():
+    async with simulated(messages=1) as simulation:
+        await opens(simulation, 0)
+        subscribers = simulation.broadcaster.subscribers
+        subscribers.doubt()
+        doubts = subscribers.doubts
+        subscribers.doubt()
+        subscribers.settle(doubts, [])
+        assert subscribers.is_in_doubt
+
+
+async def test_a_new_epoch_ends_streams_when_inboxes_are_compared():
+    async with simulated(messages=1) as simulation:
+        stream = await opens(simulation, 0)
+        simulation.broadcaster.subscribers.compare(EPOCH, {READER: 1})
+        await simulation.turns(20)
+        assert not stream.is_expired
+        simulation.epoch = UUID(int=5)
+        simulation.broadcaster.subscribers.compare(simulation.epoch, {READER: 1})
+        await simulation.turns(20)
+        assert stream.is_expired
+
+
+async def test_an_inbox_that_has_become_shorter_ends_streams_when_inboxes_are_compared():
+    async with simulated(messages=2) as simulation:
+        stream = await opens(simulation, 0)
+        del simulation.log[-1]
+        simulation.broadcaster.subscribers.compare(EPOCH, {READER: 1})
+        await simulation.turns(20)
+        assert stream.is_expired
+
+
+@pytest.mark.parametrize("have_been_read", [False, True])
+async def test_entries_that_wait_for_a_slow_client_are_read_again_when_there_is_doubt(have_been_read: bool):
+    async with simulated(messages=0) as simulation:
+        stream = await opens(simulation, 0)
+        stream.reads = False
+        if have_been_read:
+            await sends(simulation, 1, 2)
+        else:
+            await sends(simulation, 1)
+            await sends(simulation, 2)
+        assert stream.role is Role.ALONE
+        del simulation.log[-1]
+        simulation.broadcaster.subscribers.doubt()
+        simulation.store(SENDER, 12)
+        assert verify(simulation) == 0
+        stream.reads = True
+        await simulation.turns(20)
+        await sends(simulation, 13)
+        if have_been_read:
+            assert (stream.is_expired, stream.received) == (True, [1, 2])
+        else:
+            assert (stream.is_expired, stream.received) == (False, [1, 12, 13])
+
+
+async def test_a_hint_that_contradicts_what_a_slow_client_has_received_ends_its_stream():
+    async with simulated(messages=0) as simulation:
+        stream = await opens(simulation, 0)
+        stream.reads = False
+        await sends(simulation, 1)
+        assert stream.role is Role.ALONE
+        simulation.log.clear()
+        await sends(simulation, 11, 12)
+        stream.reads = True
+        await simulation.turns(20)
+        assert (stream.is_expired, stream.received) == (True, [1])
+
+
+async def test_the_place_of_a_stream_that_is_ahead_of_those_it_shares_with_is_verified():
+    async with simulated(messages=1) as simulation:
+        behind = await opens(simulation, 1)
+        for _ in range(2):
+            simulation.store(SENDER)
+        ahead = await opens(simulation, 1)
+        assert (ahead.role, behind.place.position, ahead.received) == (Role.LISTENING, 1, [2, 3])
+        del simulation.log[-2:]
+        simulation.broadcaster.subscribers.doubt()
+        verify(simulation)
+        await sends(simulation, 12)
+        await sends(simulation, 13, author=READER)
+        await sends(simulation, 14)
+        assert (ahead.is_expired, ahead.received) == (True, [2, 3])
+
+
+async def test_a_stream_that_is_ahead_ends_if_another_event_comes_in_the_place_of_its_last():
+    async with simulated(messages=1) as simulation:
+        behind = await opens(simulation, 1)
+        simulation.store(SENDER)
+        ahead = await opens(simulation, 1)
+        assert (ahead.role, ahead.received) == (Role.LISTENING, [2])
+        del simulation.log[-1]
+        await sends(simulation, 12, 13)
+        assert (behind.is_expired, behind.received) == (False, [12, 13])
+        assert (ahead.is_expired, ahead.received) == (True, [2])

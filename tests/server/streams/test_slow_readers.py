@@ -134,10 +134,8 @@ async def test_a_message_that_is_edited_while_its_event_waits_for_a_slow_client_
     ada, grace = await signs_in("ada"), await signs_in("grace")
     conversation = await ada.opens_conversation_with(grace)
     async with stream(server, grace) as connection:
-        for number in range(MESSAGES - 1):
-            await ada.sends(str(number).ljust(480, "."), to=conversation)
-        last = await ada.sends("last", to=conversation)
-        edited = {"messageId": last["id"], "content": "edited"}
+        sent = [await ada.sends(str(number).ljust(480, "."), to=conversation) for number in range(MESSAGES)]
+        edited = {"messageId": sent[-1]["id"], "content": "edited"}
         assert (await ada.asks(UPDATE_MESSAGE, input=edited))["updateMessage"]["userErrors"] == []
         # An event shows its message as it was at most this long before.
         await asyncio.sleep(FRESH_SECONDS)
