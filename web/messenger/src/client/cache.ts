@@ -1,9 +1,9 @@
-/** The normalised cache: how pages are merged into one list, and where live messages are inserted. */
+/** The normalised cache: how pages are merged into one list, and what events change beyond the objects they contain. */
 import type { Exchange } from '@urql/core';
 import { type Cache, cacheExchange, type Resolver } from '@urql/exchange-graphcache';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
 
-import type { MessageCreatedSubscription } from '../generated/graphql.ts';
+import { type InboxEventsSubscription, ReadMarkFragmentDoc, ReadMarksDocument } from '../generated/graphql.ts';
 
 /**
  * Live messages are kept in lists of their own, so that a page that was requested before an event and arrives after it
@@ -14,25 +14,69 @@ const ARRIVED = 'arrived';
 /** Messages of a conversation that arrived when pages of it had been loaded, so they come after these pages. */
 const ARRIVED_AFTER_PAGES = 'arrivedAfterPages';
 
+/** Types without an ID, which are stored in the object that contains them. */
+const KEYLESS = [
+  'CaughtUp',
+  'MessageCreated',
+  'MessageUpdated',
+  'MessageDeleted',
+  'ReadMarkMoved',
+  'UserUpdated',
+  'Participant',
+  'UnreadTotals',
+];
+
 export function makeCache(): Exchange {
   return cacheExchange({
+    keys: Object.fromEntries(KEYLESS.map((type) => [type, () => null])),
+    // To match fragments. A type of a newer server matches none of them.
+    possibleTypes: { Node: ['Conversation', 'Message', 'Session', 'User'] },
     resolvers: {
       Query: { conversations: pagesAnd('ConversationEdge', latestFirst) },
       Conversation: { messages: pagesAnd('MessageEdge', thenArrived) },
     },
     updates: {
       Subscription: {
-        messageCreated({ messageCreated }: MessageCreatedSubscription, _args, cache) {
-          const { message } = messageCreated;
-          const conversation = `Conversation:${message.conversation.id}`;
-          const hasPages = cache.inspectFields(conversation).some(({ fieldName }) => fieldName === 'messages');
-          arrive(cache, conversation, ARRIVED, `Message:${message.id}`);
-          if (hasPages) arrive(cache, conversation, ARRIVED_AFTER_PAGES, `Message:${message.id}`);
-          arrive(cache, 'Query', ARRIVED, conversation);
-        },
+        inboxEvents: ({ inboxEvents }: InboxEventsSubscription, _args, cache) => apply(inboxEvents, cache),
       },
     },
   });
+}
+
+/** Applies an event whose objects have been written to the cache. Doing so again changes nothing. */
+function apply(event: InboxEventsSubscription['inboxEvents'], cache: Cache): void {
+  if (event.__typename === 'MessageCreated') {
+    const { message } = event;
+    const conversation = `Conversation:${message.conversation.id}`;
+    const hasPages = cache.inspectFields(conversation).some(({ fieldName }) => fieldName === 'messages');
+    arrive(cache, conversation, ARRIVED, `Message:${message.id}`);
+    if (hasPages) arrive(cache, conversation, ARRIVED_AFTER_PAGES, `Message:${message.id}`);
+    arrive(cache, 'Query', ARRIVED, conversation);
+    // The author has read the messages before; there is no other event of it.
+    markRead(cache, message.conversation, message.author.id, message.id);
+  } else if (event.__typename === 'ReadMarkMoved') {
+    const { conversation, participant } = event;
+    if (participant.lastReadMessage) markRead(cache, conversation, participant.user.id, participant.lastReadMessage.id);
+  }
+}
+
+interface OfTwo {
+  id: string;
+  otherParticipant: { id: string } | null;
+}
+
+/**
+ * Marks the viewer's loaded messages as read up to this one, if the reader is the only other participant. In a group, a
+ * message is read when all have read it, which one mark does not tell.
+ */
+function markRead(cache: Cache, { id, otherParticipant }: OfTwo, reader: string, upTo: string): void {
+  if (otherParticipant?.id !== reader) return;
+  const loaded = cache.readQuery({ query: ReadMarksDocument, variables: { id } });
+  const messages = loaded?.conversation?.messages.edges.map(({ node }) => node) ?? [];
+  const end = messages.findLastIndex((message) => message.id === upTo);
+  for (const message of messages.slice(0, end + 1))
+    if (message.mine && !message.readByOthers)
+      cache.writeFragment(ReadMarkFragmentDoc, { ...message, readByOthers: true });
 }
 
 /** Moves the item to the end of the list, or appends it. */

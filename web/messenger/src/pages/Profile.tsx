@@ -209,7 +209,7 @@ function Sessions() {
 }
 
 function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
-  const { outbox, drafts } = useSession();
+  const { outbox, changes, drafts } = useSession();
   const unsent = useStore(outbox.items).filter(({ state }) => state !== 'sent').length;
   const [asks, setAsks] = useState(false);
   const [problem, setProblem] = useState<string>();
@@ -219,6 +219,7 @@ function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
     setProblem(failure);
     if (failure) return;
     outbox.clear();
+    changes.clear();
     drafts.clear();
     onSignedOut();
   }

@@ -1,4 +1,4 @@
-import { type RefObject, useEffect, useRef, useState } from 'react';
+import { type PointerEvent, type RefObject, useEffect, useRef, useState } from 'react';
 
 /** Returns a ref for an element; `reached` is called when it is scrolled near the visible part of its container. */
 export function useReached<E extends Element>(reached: () => void, margin = '400px'): RefObject<E | null> {
@@ -66,3 +66,29 @@ export function useOnline(): boolean {
 
 /** Whether the device has a mouse, and so a keyboard: focusing a field then does not open an on-screen keyboard. */
 export const hasKeyboard = () => matchMedia('(pointer: fine)').matches;
+
+const LONG_PRESS_MS = 500;
+/** A finger that moves further than this scrolls, in pixels. */
+const STILL = 10;
+
+/** Handlers for an element that is pressed and held on a touchscreen. Some browsers report this only to scripts. */
+export function useLongPress(held: (at: { x: number; y: number }) => void) {
+  const press = useRef<{ x: number; y: number; timer: ReturnType<typeof setTimeout> }>(undefined);
+  const end = () => {
+    clearTimeout(press.current?.timer);
+    press.current = undefined;
+  };
+  useEffect(() => end, []);
+  return {
+    onPointerDown({ pointerType, isPrimary, clientX: x, clientY: y }: PointerEvent) {
+      end();
+      if (pointerType === 'touch' && isPrimary) press.current = { x, y, timer: setTimeout(() => held({ x, y }), LONG_PRESS_MS) };
+    },
+    onPointerMove({ clientX, clientY }: PointerEvent) {
+      const start = press.current;
+      if (start && Math.hypot(clientX - start.x, clientY - start.y) > STILL) end();
+    },
+    onPointerUp: end,
+    onPointerCancel: end,
+  };
+}
