@@ -14,6 +14,7 @@ from sqlalchemy import update
 from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
+from tests.support import other_devices
 from tests.support.checkout import ROOT
 from tests.support.chromium import needs_chromium
 from tests.support.serving import eventually_async
@@ -80,7 +81,7 @@ async def test_axe_finds_nothing_on_any_page(
     browser: Browser, pair: Pair, scheme: str, viewport: dict[str, int]
 ):
     await pair.grace.sends("Look: https://example.com/here", to=pair.conversation)
-    await pair.ada.sends("🎉", to=pair.conversation)
+    party = await pair.ada.sends("🎉", to=pair.conversation)
     axe = AXE.read_text()
     async with window_of(browser, pair.origin, color_scheme=scheme, viewport=viewport) as window:
 
@@ -105,6 +106,27 @@ async def test_axe_finds_nothing_on_any_page(
         await window.field.fill("long" * 130)
         await expect(window.message("on its way")).to_contain_text("Sending…")
         await passes("conversation")
+        await window.message("🎉").hover()
+        await window.actions("🎉").click()
+        await expect(window.page.get_by_role("menuitem", name="Edit")).to_be_focused()
+        await passes("menu of a message")
+        await window.page.get_by_role("menuitem", name="Edit").click()
+        await expect(window.page.get_by_role("button", name="Save")).to_be_visible()
+        await passes("editing")
+        await window.field.press("Escape")
+        held = await held_back(window, "EditMessage")
+        await window.edits("🎉", to="🎉 edited")
+        await other_devices.edits(pair.ada, party["id"], "edited elsewhere")
+        await window.sees("Look: https://example.com/here", "edited elsewhere", "on its way")
+        held()
+        await expect(window.page.get_by_role("alert").filter(has_text="Not saved")).to_be_visible()
+        await window.chooses("Delete", of="edited elsewhere")
+        await expect(window.page.get_by_role("alertdialog")).to_be_visible()
+        await passes("question before a deletion")
+        await window.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+        await expect(window.page.get_by_text("Deleting…")).to_have_count(0)
+        await window.sees("Look: https://example.com/here", "Message deleted", "on its way")
+        await passes("deleted message and rejected edit")
         await window.goes_to("/profile")
         await expect(window.page.get_by_text("(this session)")).to_be_visible()
         await passes("profile")

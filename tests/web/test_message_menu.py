@@ -39,6 +39,7 @@ async def test_only_the_viewers_own_messages_have_a_menu(opened: Window):
     await expect(opened.page.get_by_role("button", name="Actions for your message")).to_have_count(2)
     # For the mouse, the button of a message appears when it is over the message.
     opacity = "each => getComputedStyle(each).opacity"
+    await opened.message("hers").hover()
     assert await opened.actions("first").evaluate(opacity) == "0"
     await opened.message("first").hover()
     assert await opened.actions("first").evaluate(opacity) == "1"
@@ -136,7 +137,8 @@ async def test_links_and_selected_text_keep_the_menu_of_the_browser(opened: Wind
 async def test_a_long_press_opens_the_menu_on_a_phone(browser: Browser, pair: Pair):
     await pair.ada.sends("press me", to=pair.conversation)
     async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
-        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await window.signs_in(pair.ada.username)
+        await window.opens(pair.grace.username)
         box = await window.message("press me").locator(".bubble").bounding_box()
         assert box is not None
         point = {"x": box["x"] + 20, "y": box["y"] + 15}
@@ -150,6 +152,7 @@ async def test_a_long_press_opens_the_menu_on_a_phone(browser: Browser, pair: Pa
         await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         await send_to(debugger, "Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
         await expect(item(window, "Delete")).to_be_visible()
+        # Lifting the finger does not press the item that is now under it.
         await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         # It is as wide as the phone, at the bottom, with large items.
         place = await window.page.locator("dialog").bounding_box()

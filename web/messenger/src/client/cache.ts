@@ -1,9 +1,9 @@
 /** The normalised cache: how pages are merged into one list, and what events change beyond the objects they contain. */
 import type { Exchange } from '@urql/core';
-import { type Cache, cacheExchange, type Resolver } from '@urql/exchange-graphcache';
+import { type Cache, cacheExchange, type ResolveInfo, type Resolver } from '@urql/exchange-graphcache';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
 
-import { type InboxEventsSubscription, ReadMarkFragmentDoc, ReadMarksDocument } from '../generated/graphql.ts';
+import { type InboxEventsSubscription, ReadMarkFragmentDoc } from '../generated/graphql.ts';
 
 /**
  * Live messages are kept in lists of their own, so that a page that was requested before an event and arrives after it
@@ -32,19 +32,19 @@ export function makeCache(): Exchange {
     // To match fragments. A type of a newer server matches none of them.
     possibleTypes: { Node: ['Conversation', 'Message', 'Session', 'User'] },
     resolvers: {
-      Query: { conversations: pagesAnd('ConversationEdge', latestFirst) },
-      Conversation: { messages: pagesAnd('MessageEdge', thenArrived) },
+      Query: { conversations: asResolver(conversationsInOrder, 'ConversationEdge') },
+      Conversation: { messages: asResolver(messagesInOrder, 'MessageEdge') },
     },
     updates: {
       Subscription: {
-        inboxEvents: ({ inboxEvents }: InboxEventsSubscription, _args, cache) => apply(inboxEvents, cache),
+        inboxEvents: ({ inboxEvents }: InboxEventsSubscription, _args, cache, info) => apply(inboxEvents, cache, info),
       },
     },
   });
 }
 
 /** Applies an event whose objects have been written to the cache. Doing so again changes nothing. */
-function apply(event: InboxEventsSubscription['inboxEvents'], cache: Cache): void {
+function apply(event: InboxEventsSubscription['inboxEvents'], cache: Cache, info: ResolveInfo): void {
   if (event.__typename === 'MessageCreated') {
     const { message } = event;
     const conversation = `Conversation:${message.conversation.id}`;
@@ -53,12 +53,16 @@ function apply(event: InboxEventsSubscription['inboxEvents'], cache: Cache): voi
     if (hasPages) arrive(cache, conversation, ARRIVED_AFTER_PAGES, `Message:${message.id}`);
     arrive(cache, 'Query', ARRIVED, conversation);
     // The author has read the messages before; there is no other event of it.
-    markRead(cache, message.conversation, message.author.id, message.id);
+    markRead(cache, info, message.conversation, message.author.id, message.id);
   } else if (event.__typename === 'ReadMarkMoved') {
     const { conversation, participant } = event;
-    if (participant.lastReadMessage) markRead(cache, conversation, participant.user.id, participant.lastReadMessage.id);
+    const { user, lastReadMessage } = participant;
+    if (lastReadMessage) markRead(cache, info, conversation, user.id, lastReadMessage.id);
   }
 }
+
+/** The arguments of the newest page in the query `Conversation`. */
+const ONE_PAGE = { last: 50 };
 
 interface OfTwo {
   id: string;
@@ -69,14 +73,19 @@ interface OfTwo {
  * Marks the viewer's loaded messages as read up to this one, if the reader is the only other participant. In a group, a
  * message is read when all have read it, which one mark does not tell.
  */
-function markRead(cache: Cache, { id, otherParticipant }: OfTwo, reader: string, upTo: string): void {
+function markRead(
+  cache: Cache,
+  info: ResolveInfo,
+  { id, otherParticipant }: OfTwo,
+  reader: string,
+  upTo: string,
+): void {
   if (otherParticipant?.id !== reader) return;
-  const loaded = cache.readQuery({ query: ReadMarksDocument, variables: { id } });
-  const messages = loaded?.conversation?.messages.edges.map(({ node }) => node) ?? [];
-  const end = messages.findLastIndex((message) => message.id === upTo);
-  for (const message of messages.slice(0, end + 1))
-    if (message.mine && !message.readByOthers)
-      cache.writeFragment(ReadMarkFragmentDoc, { ...message, readByOthers: true });
+  const field = { ...info, parentKey: `Conversation:${id}`, fieldName: 'messages' };
+  const messages = messagesInOrder({}, ONE_PAGE, cache, field)?.nodes ?? [];
+  for (const key of messages.slice(0, messages.indexOf(`Message:${upTo}`) + 1))
+    if (cache.resolve(key, 'mine') === true && cache.resolve(key, 'readByOthers') === false)
+      cache.writeFragment(ReadMarkFragmentDoc, { id: key.slice('Message:'.length), readByOthers: true });
 }
 
 /** Moves the item to the end of the list, or appends it. */
@@ -92,13 +101,32 @@ function arrivedIn(cache: Cache, owner: string, list = ARRIVED): string[] {
 /** Merges the nodes of pages with the arrived ones into one list. */
 type Order = (fetched: string[], arrived: string[], cache: Cache, owner: string) => string[];
 
-function pagesAnd(edgeType: string, inOrder: Order): Resolver {
+interface Merged {
+  page: object;
+  /** The keys of the nodes, in order. */
+  nodes: string[];
+  /** The keys of the edges of those that were fetched. */
+  edges: ReadonlyMap<string, string>;
+}
+
+type Merging = (...field: Parameters<Resolver>) => Merged | undefined;
+
+function merging(inOrder: Order): Merging {
   const pages = relayPagination();
   return (parent, args, cache, info) => {
     const page = pages(parent, args, cache, info) as { edges: string[] } | null | undefined;
-    if (!page) return page;
+    if (!page) return undefined;
     const edges = new Map(page.edges.map((edge) => [cache.resolve(edge, 'node') as string, edge]));
     const nodes = inOrder([...edges.keys()], arrivedIn(cache, info.parentKey), cache, info.parentKey);
+    return { page, nodes, edges };
+  };
+}
+
+function asResolver(merge: Merging, edgeType: string): Resolver {
+  return (...field) => {
+    const merged = merge(...field);
+    if (!merged) return undefined;
+    const { page, nodes, edges } = merged;
     return { ...page, edges: nodes.map((node) => edges.get(node) ?? { __typename: edgeType, node }) };
   };
 }
@@ -121,3 +149,6 @@ const thenArrived: Order = (fetched, arrived, cache, conversation) => {
   const createdAt = (key: string) => cache.resolve(key, 'createdAt') as string;
   return [...fetched, ...arrived.filter((key) => certain.has(key) || createdAt(key) >= createdAt(first))];
 };
+
+const conversationsInOrder = merging(latestFirst);
+const messagesInOrder = merging(thenArrived);

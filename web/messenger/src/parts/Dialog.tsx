@@ -23,17 +23,20 @@ export function Dialog({ onClose, place, first, children, ...rest }: Props) {
     return () => element.close();
   }, []);
 
-  // The content covers the whole dialog, so other presses are outside.
+  // The content covers the whole dialog, so other presses are outside. The long press that opens a menu ends when it is
+  // already there, and does not count.
+  const isPressed = useRef(false);
   function onPress(event: MouseEvent) {
     if (event.target !== dialog.current) return;
     event.preventDefault();
-    dialog.current?.close();
+    if (isPressed.current) dialog.current?.close();
   }
 
   return (
     <dialog
       ref={dialog}
       {...rest}
+      onPointerDown={({ target }) => void (isPressed.current = target === dialog.current)}
       onClick={onPress}
       onContextMenu={onPress}
       // In development, React opens it twice.

@@ -1,4 +1,4 @@
-import { type PointerEvent, type RefObject, useEffect, useRef, useState } from 'react';
+import { type PointerEvent, type RefObject, type TouchEvent, useEffect, useRef, useState } from 'react';
 
 /** Returns a ref for an element; `reached` is called when it is scrolled near the visible part of its container. */
 export function useReached<E extends Element>(reached: () => void, margin = '400px'): RefObject<E | null> {
@@ -74,6 +74,7 @@ const STILL = 10;
 /** Handlers for an element that is pressed and held on a touchscreen. Some browsers report this only to scripts. */
 export function useLongPress(held: (at: { x: number; y: number }) => void) {
   const press = useRef<{ x: number; y: number; timer: ReturnType<typeof setTimeout> }>(undefined);
+  const isHeld = useRef(false);
   const end = () => {
     clearTimeout(press.current?.timer);
     press.current = undefined;
@@ -82,7 +83,13 @@ export function useLongPress(held: (at: { x: number; y: number }) => void) {
   return {
     onPointerDown({ pointerType, isPrimary, clientX: x, clientY: y }: PointerEvent) {
       end();
-      if (pointerType === 'touch' && isPrimary) press.current = { x, y, timer: setTimeout(() => held({ x, y }), LONG_PRESS_MS) };
+      isHeld.current = false;
+      if (pointerType !== 'touch' || !isPrimary) return;
+      const hold = () => {
+        isHeld.current = true;
+        held({ x, y });
+      };
+      press.current = { x, y, timer: setTimeout(hold, LONG_PRESS_MS) };
     },
     onPointerMove({ clientX, clientY }: PointerEvent) {
       const start = press.current;
@@ -90,5 +97,7 @@ export function useLongPress(held: (at: { x: number; y: number }) => void) {
     },
     onPointerUp: end,
     onPointerCancel: end,
+    // Otherwise lifting the finger may click on what has appeared under it.
+    onTouchEnd: (event: TouchEvent) => isHeld.current && event.preventDefault(),
   };
 }
