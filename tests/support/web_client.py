@@ -116,7 +116,7 @@ class Window:
 
     def actions(self, text: str) -> Locator:
         """Return the button that opens the menu of a message."""
-        return self.page.get_by_role("button", name=f"Actions for your message: {text}", exact=True)
+        return self.message(text).get_by_role("button", name="Actions for your message")
 
     async def chooses(self, item: str, of: str) -> None:
         """Choose an item in the menu of a message."""
@@ -186,7 +186,7 @@ async def held_back(window: Window, operation: str) -> Callable[[], None]:
 
 
 def requests_of(window: Window, text: str = "") -> list[str]:
-    """Return a list to which the bodies of the window's GraphQL requests that contain the text will be added."""
+    """Return a list that receives the bodies of the window's GraphQL requests that contain the text."""
     bodies: list[str] = []
 
     def note(request: Request) -> None:

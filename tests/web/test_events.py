@@ -1,10 +1,9 @@
-"""Edits, deletions, read marks and names in the web client: they arrive as events, in every tab, and without polls."""
+"""Edits, deletions, read marks and names arrive in the web client as events, in every tab and without polls."""
 
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-import pytest
 from playwright.async_api import Browser, Request, Route, expect
 
 from tests.support import other_devices
@@ -207,7 +206,7 @@ async def test_an_idle_page_sends_no_requests(browser: Browser, pair: Pair):
         pending = pending_requests(window)
 
         async def settles() -> None:
-            """Let time pass until the page waits for nothing. A running request would time out and be repeated."""
+            """Let time pass until the page waits for nothing. Running requests would time out."""
             before = -1
             while before != len(others(asked)):
                 before = len(others(asked))
@@ -223,7 +222,7 @@ async def test_an_idle_page_sends_no_requests(browser: Browser, pair: Pair):
         asked.clear()
         await window.page.clock.run_for(10 * 60_000)
         assert others(asked) == []
-        # An event makes it ask for the number in the title, before and after it has marked the message as read.
+        # It marks the message as read, and asks for the number in the title before or after that, or both.
         await pair.grace.sends("one more", to=pair.conversation)
         await expect(window.messages.last).to_have_text("one more")
         await settles()
