@@ -83,9 +83,13 @@ function markRead(
   if (otherParticipant?.id !== reader) return;
   const field = { ...info, parentKey: `Conversation:${id}`, fieldName: 'messages' };
   const messages = messagesInOrder({}, ONE_PAGE, cache, field)?.nodes ?? [];
-  for (const key of messages.slice(0, messages.indexOf(`Message:${upTo}`) + 1))
-    if (cache.resolve(key, 'mine') === true && cache.resolve(key, 'readByOthers') === false)
-      cache.writeFragment(ReadMarkFragmentDoc, { id: key.slice('Message:'.length), readByOthers: true });
+  // Before a message that has been read, all have been.
+  for (let place = messages.indexOf(`Message:${upTo}`); place >= 0; place--) {
+    const key = messages[place] as string;
+    if (cache.resolve(key, 'mine') !== true) continue;
+    if (cache.resolve(key, 'readByOthers') === true) break;
+    cache.writeFragment(ReadMarkFragmentDoc, { id: key.slice('Message:'.length), readByOthers: true });
+  }
 }
 
 /** Moves the item to the end of the list, or appends it. */

@@ -210,7 +210,8 @@ function Sessions() {
 
 function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
   const { outbox, changes, drafts } = useSession();
-  const unsent = useStore(outbox.items).filter(({ state }) => state !== 'sent').length;
+  const edited = useStore(changes.items).size;
+  const unsent = useStore(outbox.items).filter(({ state }) => state !== 'sent').length + edited;
   const [asks, setAsks] = useState(false);
   const [problem, setProblem] = useState<string>();
   async function leave() {
