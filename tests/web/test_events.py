@@ -3,13 +3,15 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from playwright.async_api import Browser, Request, Route, expect
 
+from db.embedded import Cluster
 from tests.support import other_devices
 from tests.support.chromium import needs_chromium
 from tests.support.proxy import proxy_before
-from tests.support.serving import Server, eventually
+from tests.support.serving import Server, eventually, running_server
 from tests.support.web_client import (
     Pair,
     Window,
@@ -56,6 +58,20 @@ async def test_read_marks_move_live(browser: Browser, pair: Pair):
         await expect(window.message("three")).to_contain_text("Read")
         await expect(window.message("two")).not_to_contain_text("Read")
         assert [body for body in asked if "query ReadMarks" in body or "query Conversation" in body] == []
+
+
+async def test_a_server_without_read_marks_shows_none(
+    browser: Browser, cluster: Cluster, pair: Pair, tmp_path: Path
+):
+    settings = {"database_url": cluster.url(), "dev_login": "on", "read_marks_max_participants": "0"}
+    with running_server(tmp_path, **settings) as server:
+        async with window_of(browser, f"http://localhost:{server.port}") as window:
+            await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+            await window.writes("one")
+            await expect(window.message("one")).not_to_contain_text("Sending…")
+            await pair.grace.sends("two", to=pair.conversation)
+            await window.sees("one", "two")
+            await expect(window.message("one")).not_to_contain_text("Read")
 
 
 async def test_a_new_name_and_picture_appear_everywhere(browser: Browser, pair: Pair):

@@ -24,6 +24,8 @@ const KEYLESS = [
   'UserUpdated',
   'Participant',
   'UnreadTotals',
+  'ServerInfo',
+  'ServerLimits',
 ];
 
 export function makeCache(): Exchange {
@@ -80,7 +82,7 @@ function markRead(
   reader: string,
   upTo: string,
 ): void {
-  if (otherParticipant?.id !== reader) return;
+  if (otherParticipant?.id !== reader || !showsReadMarks(cache)) return;
   const field = { ...info, parentKey: `Conversation:${id}`, fieldName: 'messages' };
   const messages = messagesInOrder({}, ONE_PAGE, cache, field)?.nodes ?? [];
   // Before a message that has been read, all have been.
@@ -90,6 +92,12 @@ function markRead(
     if (cache.resolve(key, 'readByOthers') === true) break;
     cache.writeFragment(ReadMarkFragmentDoc, { id: key.slice('Message:'.length), readByOthers: true });
   }
+}
+
+/** Whether the server shows read marks in conversations of two. */
+function showsReadMarks(cache: Cache): boolean {
+  const limits = cache.resolve(cache.resolve('Query', 'serverInfo') as string, 'limits') as string;
+  return (cache.resolve(limits, 'readMarksMaxParticipants') as number) >= 2;
 }
 
 /** Moves the item to the end of the list, or appends it. */
