@@ -24,7 +24,8 @@ help:
 	@echo "make setup    install the dependencies and build the web pages"
 	@echo "make prepare  install what the tests need, to run single ones with pytest"
 	@echo "make coverage run the tests and print which lines they do not execute"
-	@echo "make faults   inject random faults for ten minutes; for longer: make faults MINUTES=60"
+	@echo "make faults   inject random faults for ten minutes; for longer: make faults MINUTES=60,"
+	@echo "              or OPERATIONS=100000. Then migrate a million messages while others send"
 	@echo "make bench    compare the speed with other servers; for a short run: ARGS=--quick make bench"
 	@echo "make check    run only the checks"
 	@echo "make format   format the Python code"
@@ -165,7 +166,8 @@ coverage: prepare programs
 
 MINUTES ?= 10
 faults: .venv/dev .venv/project
-	$(BIN)/python -m tests.faults --minutes $(MINUTES)
+	$(BIN)/python -m tests.faults $(if $(OPERATIONS),--operations $(OPERATIONS),--minutes $(MINUTES))
+	$(BIN)/python -m tests.faults.upgrading
 
 # The servers to compare with.
 PEERS := bench/peers/node_modules/.package-lock.json

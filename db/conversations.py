@@ -59,8 +59,8 @@ _OF_PAIR = Statement(select(conversations.c.id).where(conversations.c.pair_key =
 # The users cannot be removed before the transaction ends.
 _JOIN = Statement(
     text("""
-        INSERT INTO participants (conversation_id, user_id)
-        SELECT CAST(:conversation_id AS uuid), id FROM (
+        INSERT INTO participants (conversation_id, user_id, has_opened)
+        SELECT CAST(:conversation_id AS uuid), id, id = :opener FROM (
             SELECT id FROM users WHERE id = ANY(CAST(:user_ids AS uuid[])) AND removed_at IS NULL
             ORDER BY id FOR KEY SHARE
         ) AS kept
@@ -68,19 +68,53 @@ _JOIN = Statement(
 )
 
 
-async def open_pair(connection: Connection, one: UUID, other: UUID) -> tuple[UUID, bool]:
+# The conversation of a pair, unless the viewer does not know of it yet.
+_KNOWN_PAIR = Statement(
+    text(f"""
+    SELECT conversations.id
+    FROM conversations JOIN participants ON participants.conversation_id = conversations.id
+    WHERE conversations.pair_key = :pair_key AND participants.user_id = :viewer
+      AND (participants.last_position > 0 OR participants.has_opened) AND {_HAS_INBOX}
+""")
+)
+# No other row is locked afterwards, so nobody waits for this transaction while it waits for them.
+_OPEN = Statement(
+    text("""
+    UPDATE participants SET has_opened = true
+    WHERE conversation_id = :conversation_id AND user_id = :opener AND NOT has_opened
+""")
+)
+
+
+def _pair_key(one: UUID, other: UUID) -> str:
+    return ":".join(sorted((str(one), str(other))))
+
+
+async def known_pair(connection: Connection, viewer: UUID, other: UUID) -> UUID | None:
+    """Return the conversation of the two users.
+
+    None if there is none, or if the viewer has not opened it and it has no messages, so that they do not know
+    of it.
+    """
+    return await _KNOWN_PAIR.fetchval(connection, viewer=viewer, pair_key=_pair_key(viewer, other))
+
+
+async def open_pair(connection: Connection, opener: UUID, other: UUID) -> tuple[UUID, bool]:
     """Return the conversation of the two users, and whether it has just been created.
 
-    Simultaneous calls, in either order of the users, return the same one.
+    The opener sees it before it has messages, and is notified if the other user changes. Simultaneous calls,
+    in either order of the users, return the same one.
 
     Raises:
         UserGone: one of the users has been removed. The transaction must be rolled back.
     """
-    pair_key = ":".join(sorted((str(one), str(other))))
+    pair_key = _pair_key(opener, other)
     made: UUID | None = await _MAKE_PAIR.fetchval(connection, id=new_id(), pair_key=pair_key)
     if made is None:
-        return await _OF_PAIR.fetchval(connection, pair_key=pair_key), False
-    if await _JOIN.execute(connection, conversation_id=made, user_ids=[one, other]) < 2:
+        found: UUID = await _OF_PAIR.fetchval(connection, pair_key=pair_key)
+        await _OPEN.execute(connection, conversation_id=found, opener=opener)
+        return found, False
+    if await _JOIN.execute(connection, conversation_id=made, opener=opener, user_ids=[opener, other]) < 2:
         raise UserGone(pair_key)
     return made, True
 

@@ -11,6 +11,7 @@ import asyncpg
 
 from db.deliveries import Deliveries
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
+from db.server_watch import ServerWatch
 from db.shares import REQUEST_CONNECTIONS, STREAM_CONNECTIONS, Shares
 from db.statements import Connection
 from db.urls import libpq_url
@@ -46,9 +47,13 @@ _EVERYTHING = nullcontext()
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
-    def __init__(self, url: str, pool: "asyncpg.Pool[asyncpg.Record]", *, behind_pooler: bool) -> None:
+    def __init__(
+        self, url: str, pool: "asyncpg.Pool[asyncpg.Record]", server: ServerWatch, *, behind_pooler: bool
+    ) -> None:
         """Use the pool of connections to `url`."""
         self.url = url
+        self.server = server
+        """Learns of each new connection which server it reaches. A pooler's may change later."""
         self.behind_pooler = behind_pooler
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
@@ -259,10 +264,15 @@ async def open_database(
     mode). Connections then keep no state between transactions, and the time limits of the database role apply
     instead.
     """
+    server = ServerWatch()
     on_connection: dict[str, Any] = (
         {"statement_cache_size": 0}
         if behind_pooler
-        else {"server_settings": dict(SERVER_SETTINGS), "max_cached_statement_lifetime": 0}
+        else {
+            "server_settings": dict(SERVER_SETTINGS),
+            "max_cached_statement_lifetime": 0,
+            "init": server.greet,
+        }
     )
     pool = asyncpg.create_pool(
         libpq_url(url),
@@ -275,7 +285,7 @@ async def open_database(
         **on_connection,
     )
     await pool
-    database = Database(url, pool, behind_pooler=behind_pooler)
+    database = Database(url, pool, server, behind_pooler=behind_pooler)
     try:
         async with database.deliveries.running():
             yield database

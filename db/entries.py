@@ -26,6 +26,24 @@ _MILLISECOND = timedelta(milliseconds=1)
 _TAG_BITS = 0xFFFFFF
 
 
+class Place(NamedTuple):
+    """A place in an inbox: after the entry at `position`, or at its start, which is 0."""
+
+    position: int
+    tag: int | None = None
+    """The tag of the entry; None if it is not known, or there is none."""
+
+    def is_same_as(self, other: "Place") -> bool:
+        """Return whether both have the same position, and not different entries there."""
+        return self.position == other.position and (
+            self.tag == other.tag or self.tag is None or other.tag is None
+        )
+
+    def is_contradicted_by(self, entry: "InboxEntry") -> bool:
+        """Return whether the entry has this position, and is another one than was there before."""
+        return entry.position == self.position and self.tag is not None and entry.tag != self.tag
+
+
 class InboxEntry(NamedTuple):
     """An entry in a user's inbox. Positions are numbered 1, 2, 3, ... without gaps.
 
@@ -60,6 +78,29 @@ class InboxEntry(NamedTuple):
         """24 bits that tell this entry from another one at its position, after a restore from a backup."""
         return tag_of(self.subject_id, self.created_at)
 
+    @property
+    def place(self) -> Place:
+        """The place after this entry."""
+        return Place(self.position, self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An inbox as it is now, at a place: shows whether entries up to there have been lost or replaced."""
+
+    epoch: UUID
+    last_position: int
+    tag: int | None
+    """The tag of the entry at the place; None if there is none."""
+
+    def has(self, epoch: UUID, place: Place) -> bool:
+        """Return whether the inbox still has the entries up to the place that was reached in that epoch."""
+        return (
+            epoch == self.epoch
+            and place.position <= self.last_position
+            and (place.tag is None or self.tag is None or place.tag == self.tag)
+        )
+
 
 class InboxPage(NamedTuple):
     """The requested entries of a range of an inbox, in order.
@@ -77,6 +118,8 @@ class InboxPage(NamedTuple):
     """Whether there are no entries after `up_to`."""
     looked_at: int
     """How many entries the range has, including those that were left out."""
+    standing: Standing | None = None
+    """That of the place after which the page was read."""
 
 
 @dataclass(frozen=True, slots=True)

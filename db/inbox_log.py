@@ -1,16 +1,17 @@
 """Reading inboxes: a page of entries, of the kinds that were asked for."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from asyncpg import Record as Row
 from sqlalchemy import text
 
 from db.columns import Columns
-from db.entries import OF_MESSAGES, InboxEntry, InboxPage, tag_of
+from db.entries import OF_MESSAGES, InboxEntry, InboxPage, Place, Standing, tag_of
 from db.records import Message
-from db.statements import Connection, Statement
+from db.statements import Connection, Statement, uuids
 from db.users import UserGone
 
 
@@ -20,20 +21,26 @@ class Trimmed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InboxStart:
-    """What decides whether an inbox can be read from a position on.
+    """What decides whether an inbox can be read from a position on."""
 
-    The tags are those of the entry at that position, and of the last one; None if there is no such entry.
-    """
-
-    epoch: UUID
-    last_position: int
+    standing: Standing
+    """The inbox at that position."""
     last_tag: int | None
-    after_tag: int | None
+    """The tag of the last entry; None if there is none."""
     is_trimmed: bool
     """Whether requested entries after the position have been deleted."""
 
 
 _MESSAGE = Columns(Message, "message_")
+# The entry at `after`, whose time is that of its message if it was stored before entries had their own.
+_AFTER = """
+    coalesce(entry.message_id, entry.subject_id) AS after_subject_id,
+    coalesce(entry.created_at, entry_message.created_at) AS after_created_at
+"""
+_JOIN_AFTER = """
+    LEFT JOIN inbox_entries AS entry ON entry.user_id = inboxes.user_id AND entry.position = :after
+    LEFT JOIN messages AS entry_message ON entry.created_at IS NULL AND entry_message.id = entry.message_id
+"""
 # Whether an entry after `after` that was asked for has been deleted. Most inboxes were trimmed before `after`
 # only, and then the second condition is not executed. Kind 0 stands for all kinds.
 _IS_TRIMMED = """
@@ -49,39 +56,49 @@ _PAGE = Statement(
     text(f"""
     WITH
     inbox AS (
-        SELECT last_position, {_IS_TRIMMED} FROM inboxes WHERE user_id = :user_id
+        SELECT (SELECT epoch FROM inbox_epoch) AS epoch, inboxes.last_position, {_IS_TRIMMED}, {_AFTER}
+        FROM inboxes {_JOIN_AFTER} WHERE inboxes.user_id = :user_id
     ),
-    -- The next entries, whether or not they were asked for, with their messages.
+    -- The next entries, whether or not they were asked for.
     span AS (
+        SELECT * FROM inbox_entries WHERE user_id = :user_id AND position > :after
+        ORDER BY position LIMIT :limit
+    ),
+    -- Those of the kinds that were asked for, with their messages.
+    of_kinds AS (
         SELECT entry.position, entry.kind, {_MESSAGE.sql("messages")},
                coalesce(entry.conversation_id, messages.conversation_id) AS conversation_id,
                coalesce(entry.message_id, entry.subject_id) AS subject_id,
                coalesce(entry.actor_id, messages.author_id) AS actor_id,
                coalesce(entry.created_at, messages.created_at) AS created_at
-        FROM (
-            SELECT * FROM inbox_entries WHERE user_id = :user_id AND position > :after
-            ORDER BY position LIMIT :limit
-        ) AS entry
+        FROM span AS entry
         LEFT JOIN messages ON messages.id = coalesce(entry.message_id, entry.subject_id)
+        WHERE entry.kind = ANY(CAST(:kinds AS bigint[]))
     ),
-    -- Those that were asked for, that the user may see, and whose message exists.
+    -- Those that the user may see, and whose message exists.
     wanted AS (
-        SELECT span.*, lead(span.position) OVER (
-            PARTITION BY span.kind, span.subject_id, span.conversation_id ORDER BY span.position
+        SELECT of_kinds.*, lead(of_kinds.position) OVER (
+            PARTITION BY of_kinds.kind, of_kinds.subject_id, of_kinds.conversation_id
+            ORDER BY of_kinds.position
         ) IS NOT NULL AS is_superseded
-        FROM span
-        LEFT JOIN participants ON participants.conversation_id = span.conversation_id
+        FROM of_kinds
+        LEFT JOIN participants ON participants.conversation_id = of_kinds.conversation_id
                               AND participants.user_id = :user_id
-        WHERE span.kind = ANY(CAST(:kinds AS bigint[]))
-          AND (span.message_id IS NOT NULL OR span.kind <> ALL(CAST(:of_messages AS bigint[])))
-          AND (span.conversation_id IS NULL OR participants.user_id IS NOT NULL)
-          AND (:include_mine OR span.actor_id IS DISTINCT FROM :user_id)
+        WHERE (of_kinds.message_id IS NOT NULL OR of_kinds.kind <> ALL(CAST(:of_messages AS bigint[])))
+          AND (of_kinds.conversation_id IS NULL OR participants.user_id IS NOT NULL)
+          AND (:include_mine OR of_kinds.actor_id IS DISTINCT FROM :user_id)
+    ),
+    tail AS (
+        SELECT entry.position, coalesce(entry.message_id, entry.subject_id) AS subject_id,
+               coalesce(entry.created_at, messages.created_at) AS created_at
+        FROM (SELECT * FROM span ORDER BY position DESC LIMIT 1) AS entry
+        LEFT JOIN messages ON messages.id = entry.message_id
     )
-    SELECT inbox.last_position, inbox.is_trimmed, (SELECT count(*) FROM span) AS looked_at,
+    SELECT inbox.*, (SELECT count(*) FROM span) AS looked_at,
            tail.position AS tail_position, tail.subject_id AS tail_subject_id,
            tail.created_at AS tail_created_at, wanted.*
     FROM inbox
-    LEFT JOIN (SELECT * FROM span ORDER BY position DESC LIMIT 1) AS tail ON true
+    LEFT JOIN tail ON true
     LEFT JOIN wanted ON NOT wanted.is_superseded
     ORDER BY wanted.position
 """)
@@ -136,28 +153,27 @@ async def page(
         for row in rows
         if row["position"] is not None
     ]
+    standing = _standing(first)
     looked_at: int = first["looked_at"]
-    up_to = after if first["tail_position"] is None else first["tail_position"]
-    tag = _tag(first["tail_subject_id"], first["tail_created_at"])
+    up_to, tag = after, standing.tag
+    if looked_at:
+        up_to, tag = first["tail_position"], _tag(first["tail_subject_id"], first["tail_created_at"])
     if looked_at < limit and first["last_position"] > up_to:
         # The last entries have been deleted.
         up_to, tag = first["last_position"], None
-    return InboxPage(entries, up_to, tag, looked_at < limit, looked_at)
+    return InboxPage(entries, up_to, tag, looked_at < limit, looked_at, standing)
 
 
 _START = Statement(
     text(f"""
     SELECT (SELECT epoch FROM inbox_epoch) AS epoch, inboxes.last_position, {_IS_TRIMMED},
            coalesce(last.message_id, last.subject_id) AS last_subject_id,
-           coalesce(last.created_at, last_message.created_at) AS last_created_at,
-           coalesce(entry.message_id, entry.subject_id) AS after_subject_id,
-           coalesce(entry.created_at, entry_message.created_at) AS after_created_at
+           coalesce(last.created_at, last_message.created_at) AS last_created_at, {_AFTER}
     FROM inboxes
     LEFT JOIN inbox_entries AS last ON last.user_id = inboxes.user_id
                                    AND last.position = inboxes.last_position
     LEFT JOIN messages AS last_message ON last_message.id = last.message_id
-    LEFT JOIN inbox_entries AS entry ON entry.user_id = inboxes.user_id AND entry.position = :after
-    LEFT JOIN messages AS entry_message ON entry_message.id = entry.message_id
+    {_JOIN_AFTER}
     WHERE inboxes.user_id = :user_id
 """)
 )
@@ -176,13 +192,38 @@ async def start(
     )
     if row is None:
         raise UserGone(str(user_id))
-    return InboxStart(
-        row["epoch"],
-        row["last_position"],
-        _tag(row["last_subject_id"], row["last_created_at"]),
-        _tag(row["after_subject_id"], row["after_created_at"]),
-        row["is_trimmed"],
+    return InboxStart(_standing(row), _tag(row["last_subject_id"], row["last_created_at"]), row["is_trimmed"])
+
+
+_STANDINGS = Statement(
+    text("""
+    SELECT (SELECT epoch FROM inbox_epoch) AS epoch, inboxes.last_position,
+           coalesce(entry.message_id, entry.subject_id) AS after_subject_id,
+           coalesce(entry.created_at, messages.created_at) AS after_created_at
+    FROM unnest(:user_ids, CAST(:positions AS bigint[])) WITH ORDINALITY AS asked (user_id, position, nth)
+    LEFT JOIN inboxes ON inboxes.user_id = asked.user_id
+    LEFT JOIN inbox_entries AS entry ON entry.user_id = asked.user_id AND entry.position = asked.position
+    LEFT JOIN messages ON entry.created_at IS NULL AND messages.id = entry.message_id
+    ORDER BY nth
+""").bindparams(uuids("user_ids"))
+)
+
+
+async def standings(
+    connection: Connection, places: Sequence[tuple[UUID, Place]]
+) -> Sequence[Standing | None]:
+    """Return how each of the users' inboxes stands at a place; None if the user has no inbox."""
+    rows = await _STANDINGS.fetch(
+        connection,
+        user_ids=[user_id for user_id, _ in places],
+        positions=[place.position for _, place in places],
     )
+    return [None if row["last_position"] is None else _standing(row) for row in rows]
+
+
+def _standing(row: Row) -> Standing:
+    tag = _tag(row["after_subject_id"], row["after_created_at"])
+    return Standing(row["epoch"], row["last_position"], tag)
 
 
 def _tag(subject_id: UUID | None, created_at: datetime | None) -> int | None:

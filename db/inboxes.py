@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
@@ -315,15 +316,31 @@ async def state(connection: Connection, user_id: UUID) -> InboxState:
     return InboxState(row["epoch"], row["last_position"], row["trimmed_to"], tag, unread)
 
 
+@dataclass(frozen=True, slots=True)
+class LastPositions:
+    """The last position of inboxes, by user ID, and of which server and epoch they are."""
+
+    server_started_at: datetime
+    epoch: UUID
+    by_user: Mapping[UUID, int]
+
+
+# One row at least, even without users.
 _LAST_POSITIONS = Statement(
-    select(inboxes.c.user_id, inboxes.c.last_position).where(inboxes.c.user_id == func.any(uuids("user_ids")))
+    select(
+        func.pg_postmaster_start_time().label("server_started_at"),
+        inbox_epoch.c.epoch,
+        inboxes.c.user_id,
+        inboxes.c.last_position,
+    ).select_from(inbox_epoch.outerjoin(inboxes, inboxes.c.user_id == func.any(uuids("user_ids"))))
 )
 
 
-async def last_positions(connection: Connection, user_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-    """Return the last position of each of the inboxes, by user ID."""
+async def last_positions(connection: Connection, user_ids: Sequence[UUID]) -> LastPositions:
+    """Return the last position of each of the inboxes."""
     rows = await _LAST_POSITIONS.fetch(connection, user_ids=user_ids)
-    return {row["user_id"]: row["last_position"] for row in rows}
+    by_user = {row["user_id"]: row["last_position"] for row in rows if row["user_id"] is not None}
+    return LastPositions(rows[0]["server_started_at"], rows[0]["epoch"], by_user)
 
 
 _RENEW_EPOCH = Statement(update(inbox_epoch).values(epoch=func.gen_random_uuid()))

@@ -1,6 +1,7 @@
 """The statement that marks messages as read."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum, auto
 from uuid import UUID
@@ -74,9 +75,11 @@ _MARK = Statement(
           AND participants.user_id = CAST(:reader AS uuid)
     ),
     -- No row if the mark does not move, so that nothing is locked or written. A reader passes each message
-    -- once, so all their marks together count no more messages than were sent.
+    -- once, so all their marks together count no more messages than were sent. The time is taken once for all
+    -- recipients, because hints have only one, and the tags of cursors are made of it.
     mark AS MATERIALIZED (
         SELECT seen.id AS conversation_id, seen.seq,
+               CAST(clock_timestamp() AS timestamptz(3)) AS created_at,
                CASE WHEN seen.seq >= seen.last_seq OR seen.unread_count = 0 THEN seen.unread_count ELSE (
                    SELECT CAST(count(*) AS integer) FROM messages
                    WHERE messages.conversation_id = seen.id
@@ -92,8 +95,7 @@ _MARK = Statement(
         LIMIT CAST(:most_participants AS integer) + 1
     ),
     arriving AS (
-        SELECT told.user_id, 1 AS nth, mark.conversation_id,
-               CAST(clock_timestamp() AS timestamptz(3)) AS created_at
+        SELECT told.user_id, 1 AS nth, mark.conversation_id, mark.created_at
         FROM mark CROSS JOIN (
             SELECT user_id FROM readers
             WHERE (SELECT count(*) FROM readers) <= CAST(:most_participants AS integer)
@@ -160,7 +162,8 @@ async def mark_read(
         marked = await _attempt(connection, reader, values)
         if marked is not None:
             return marked
-    async with connection.transaction():
+    # Behind a pooler, the connection is already in a transaction.
+    async with nullcontext() if connection.is_in_transaction() else connection.transaction():
         await _LOCK.fetch(
             connection, conversation_id=conversation_id, reader=reader, most_participants=most_participants
         )

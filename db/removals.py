@@ -1,4 +1,4 @@
-"""Removing users. Their messages stay, and so does their row, without name and picture."""
+"""Removing users. Their row stays, without name and picture, and so do their messages by default."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Table, bindparam, delete, text
 
-from db.acquaintances import telling, told
+from db.acquaintances import notified, notify, notifying
 from db.entries import Appended
 from db.statements import Connection, Statement
 from db.tables import identities, inbox_trims, inboxes, reservations, sessions, sign_in_codes
@@ -17,7 +17,7 @@ _CHANGE = """
     SELECT CAST(clock_timestamp() AS timestamptz(3)) AS created_at
     FROM users WHERE id = :user_id AND removed_at IS NULL
 """
-_TELL = Statement(text(f"WITH {telling(_CHANGE)} SELECT user_id, position, created_at FROM arrived"))
+_NOTIFY = Statement(text(f"WITH {notifying(_CHANGE)} SELECT user_id, position, created_at FROM arrived"))
 
 
 def _without_user(table: Table) -> Statement:
@@ -30,28 +30,31 @@ _CLEAR_PROFILE = Statement(
     text("""
     UPDATE users
     SET username = '-removed-' || right(replace(CAST(id AS text), '-', ''), 30), avatar_url = NULL,
-        removed_at = :removed_at
+        removed_at = :removed_at, deletes_messages = :delete_messages
     WHERE id = :user_id
 """)
 )
 _DROP_INBOX = [_without_user(table) for table in (inbox_trims, inboxes)]
 
 
-async def remove(connection: Connection, user_id: UUID) -> Appended | None:
-    """Remove the user, and tell everyone who shares a conversation with them. None if there is no such user.
+async def remove(connection: Connection, user_id: UUID, *, delete_messages: bool = False) -> Appended | None:
+    """Remove the user, and notify their acquaintances. None if there is no such user.
 
     The connection must be in a transaction. Until it ends, nothing is appended to these inboxes. Afterwards,
     the user has no sessions, no ways to sign in, and no inbox, so that nothing is appended to it, and their
-    username is free. The entries of their inbox are left to `forget_entries`.
+    username is free. The entries of their inbox are left to `forget_entries`. With `delete_messages`, it is
+    noted that their messages are still to be deleted.
     """
-    arrived = await _TELL.fetch(connection, user_id=user_id)
+    arrived = await notify(connection, _NOTIFY, user_id)
     if not arrived:
         return None
-    appended = told(user_id, arrived)
+    appended = notified(user_id, arrived)
     for sign_out in _SIGN_OUT:
         await sign_out.execute(connection, user_id=user_id)
     # Users are locked after inboxes, and after what refers to them.
-    await _CLEAR_PROFILE.execute(connection, user_id=user_id, removed_at=appended.created_at)
+    await _CLEAR_PROFILE.execute(
+        connection, user_id=user_id, removed_at=appended.created_at, delete_messages=delete_messages
+    )
     for drop in _DROP_INBOX:
         await drop.execute(connection, user_id=user_id)
     return replace(appended, positions={key: at for key, at in appended.positions.items() if key != user_id})
@@ -75,14 +78,28 @@ async def forget_entries(connection: Connection, user_id: UUID) -> bool:
     return await _FORGET_ENTRIES.execute(connection, user_id=user_id, limit=_ENTRIES) == _ENTRIES
 
 
+_MESSAGES_DELETED = Statement(text("UPDATE users SET deletes_messages = false WHERE id = :user_id"))
+
+
+async def note_messages_deleted(connection: Connection, user_id: UUID) -> None:
+    """Note that all messages of a removed user have been deleted."""
+    await _MESSAGES_DELETED.execute(connection, user_id=user_id)
+
+
+# Each removed user is looked up in the inboxes: OFFSET keeps the planner from reading all entries instead.
 _UNFINISHED = Statement(
     text("""
-    SELECT id FROM users
-    WHERE removed_at IS NOT NULL AND EXISTS (SELECT FROM inbox_entries WHERE user_id = users.id)
+    SELECT id, deletes_messages FROM users
+    WHERE removed_at IS NOT NULL AND (deletes_messages OR EXISTS (
+        SELECT FROM inbox_entries WHERE user_id = users.id OFFSET 0
+    ))
 """)
 )
 
 
-async def unfinished(connection: Connection) -> Sequence[UUID]:
-    """Return the removed users who still have entries. The statement reads all users."""
-    return [row["id"] for row in await _UNFINISHED.fetch(connection)]
+async def unfinished(connection: Connection) -> Sequence[tuple[UUID, bool]]:
+    """Return the removed users who still have entries or messages to delete, and whether they have messages.
+
+    The statement reads all users.
+    """
+    return [(row["id"], row["deletes_messages"]) for row in await _UNFINISHED.fetch(connection)]

@@ -53,6 +53,8 @@ users = Table(
     _moment("created_at", made_now=True),
     # Removed users keep their row, for what they have written, but neither their name nor their picture.
     _moment("removed_at", nullable=True),
+    # Whether the messages of a removed user are still to be deleted.
+    Column("deletes_messages", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("username_key"),
 )
 
@@ -103,7 +105,7 @@ replaced_tokens = Table(
     Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
-# Unlogged, because counts last only about a minute.
+# Unlogged, because counts last an hour at most.
 rate_counts = Table(
     "rate_counts",
     metadata,
@@ -133,6 +135,8 @@ participants = Table(
     _moment("joined_at", made_now=True),
     # The messages of others after `read_seq` that have not been deleted. The inbox has the sums.
     Column("unread_count", Integer, nullable=False, server_default=text("0")),
+    # Whether the user has opened the conversation, and may see it before it has messages.
+    Column("has_opened", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("conversation_id", "user_id"),
     # The conversation list is one range of this index.
     Index("participants_user_id_last_position_idx", "user_id", "last_position"),

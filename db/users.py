@@ -6,7 +6,7 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 from sqlalchemy import Integer, bindparam, func, insert, select, text
 
-from db.acquaintances import telling, told
+from db.acquaintances import notified, notify, notifying
 from db.columns import Columns
 from db.entries import Appended
 from db.ids import new_id
@@ -38,13 +38,13 @@ async def by_ids(connection: Connection, ids: Sequence[UUID]) -> Sequence[User]:
 
 _BY_USERNAME = select(*USER.of(users)).where(users.c.username_key == bindparam("key"))
 _SEE_BY_USERNAME = Statement(_BY_USERNAME)
-_KEEP_BY_USERNAME = Statement(_BY_USERNAME.with_for_update(read=True, key_share=True))
+_KEEP_BY_USERNAME = Statement(_BY_USERNAME.with_for_update(read=True))
 
 
 async def by_username(connection: Connection, username: str, *, keep: bool = False) -> User | None:
     """Return the user with that name (case-insensitive).
 
-    With `keep`, the user cannot be removed before the transaction ends.
+    With `keep`, the user can neither be removed nor change before the transaction ends.
     """
     statement = _KEEP_BY_USERNAME if keep else _SEE_BY_USERNAME
     row = await statement.fetchrow(connection, key=username.lower())
@@ -106,7 +106,7 @@ _CHANGE = """
 _SET_PROFILE = Statement(
     text(f"""
     WITH
-    {telling(_CHANGE)},
+    {notifying(_CHANGE)},
     -- Users are locked last.
     changed AS (
         UPDATE users
@@ -131,17 +131,20 @@ async def set_profile(
 ) -> tuple[User, Appended | None]:
     """Change a user's name if one is given, and their picture unless `keep_avatar`.
 
-    Return the user, and what was appended to the inboxes of the user and of everyone who shares a
-    conversation with them: nothing if the user already had this name and picture.
+    Return the user, and what was appended to the inboxes of the user and their acquaintances: nothing if the
+    user already had this name and picture.
+
+    The connection must be in a transaction.
 
     Raises:
-        UsernameTaken: nothing has changed, and a transaction has failed.
+        UsernameTaken: the transaction has failed.
         UserGone: the user does not exist, or has been removed.
     """
     try:
-        rows = await _SET_PROFILE.fetch(
+        rows = await notify(
             connection,
-            user_id=user_id,
+            _SET_PROFILE,
+            user_id,
             username=username,
             avatar_url=avatar_url,
             keep_avatar=keep_avatar,
@@ -151,7 +154,7 @@ async def set_profile(
             raise UsernameTaken(username) from error
         raise
     if rows:
-        return USER.read(rows[0]), told(user_id, rows)
+        return USER.read(rows[0]), notified(user_id, rows)
     for unchanged in await by_ids(connection, [user_id]):
         if unchanged.removed_at is None:
             return unchanged, None

@@ -1,4 +1,7 @@
-"""The cost of an operation: the number of fields in its answer if every page and list in it is full."""
+"""The cost of an operation: the number of fields in its answer if every page and list in it is full.
+
+A field that searches through much costs more than its answer.
+"""
 
 # graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -31,7 +34,7 @@ from graphql import (
 )
 
 from resolvers.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from schema.list_sizes import IntrospectionSizes, is_paged, max_items
+from schema.list_sizes import IntrospectionSizes, is_paged, max_items, search_cost
 
 
 class _Given(NamedTuple):
@@ -152,7 +155,7 @@ class _Answer:
         return self._in_fragments[name, place]
 
     def _in_field(self, field: GraphQLField, node: FieldNode, parent: str, place: _Place) -> _Count:
-        """Return the maximum number of fields that the selection adds to the answer, itself included."""
+        """Return the maximum cost of the selection: of what it adds to the answer, and of searching."""
         named = _named_type(field)
         if not is_composite_type(named):
             return 1
@@ -163,7 +166,8 @@ class _Answer:
             items = self._list_size(field, node, parent, place)
         elif is_object_type(named) and any(_is_paged(name, each) for name, each in named.fields.items()):
             page = self._page_size(field, node)
-        return 1 + items * self.fields(node.selection_set, named.name, _Place(page, exhaustive))
+        nested = self.fields(node.selection_set, named.name, _Place(page, exhaustive))
+        return 1 + search_cost(field) + items * nested
 
     def _list_size(self, field: GraphQLField, node: FieldNode, parent: str, place: _Place) -> _Count:
         """Return the maximum length of a list."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from db import inbox_log
 from db.engine import Database, DatabaseUnavailable
-from db.entries import CAUGHT_UP, InboxEntry, InboxPage
+from db.entries import CAUGHT_UP, InboxEntry, InboxPage, Place
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from realtime.cursor_form import CursorForm
@@ -42,12 +42,10 @@ class FollowedInbox:
         "_event_of",
         "_form",
         "_is_new",
-        "_tag",
-        "_tagged",
         "_wanted",
         "owner",
+        "reported",
         "subscriber",
-        "told",
     )
 
     def __init__(
@@ -66,46 +64,55 @@ class FollowedInbox:
         self._database = database
         self._broadcaster = broadcaster
         self.subscriber = subscriber
-        self._epoch = start.epoch
-        self.position = start.position
-        # The tag of the last entry that was seen, wanted or not, and its position.
-        self._tagged, self._tag = start.position, start.tag
+        self._epoch = subscriber.epoch = start.epoch
+        self.place = Place(start.position, start.tag)
         self._wanted = wanted
         self._event_of = event_of
         self._form = form
         self._is_new = True
-        self.told = start.position
+        self.reported = start.position
         """The position of the last cursor that the streams have been sent."""
         self.owner = owner
         """Responsible for calling `leave`: the stream that follows the inbox, or the run that shares it."""
 
     @property
-    def position(self) -> int:
-        """The position up to which entries have been taken."""
-        position = self.subscriber.position
-        assert position is not None
-        return position
+    def place(self) -> Place:
+        """The place up to which entries have been taken."""
+        place = self.subscriber.place
+        assert place is not None
+        return place
 
-    @position.setter
-    def position(self, position: int) -> None:
-        self.subscriber.position = position
+    @place.setter
+    def place(self, place: Place) -> None:
+        self.subscriber.place = place
+
+    def note_ahead(self, place: Place) -> None:
+        """Note that a stream which shares the inbox has taken more entries, up to this place."""
+        ahead = self.subscriber.ahead
+        if ahead is None or ahead.position < place.position:
+            self.subscriber.ahead = place
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it must be verified that the database still has the entries that were taken."""
+        return self._broadcaster.subscribers.is_in_doubt
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the log no longer has all entries up to the place."""
+        return self.subscriber.is_lost
 
     def leave(self) -> None:
         """Detach the subscriber."""
         self._broadcaster.detach(self.subscriber)
 
-    def cursor(self, position: int) -> str:
-        """Return the cursor of a position, with the tag if it is that of the last entry."""
-        return self._cursor(position, self._tag if position == self._tagged else None)
-
-    def _cursor(self, position: int, tag: int | None) -> str:
-        cursor = InboxCursor(self._epoch, position, tag if self._form.tags else None)
+    def cursor(self, place: Place) -> str:
+        """Return the cursor of a place."""
+        cursor = InboxCursor(self._epoch, place.position, place.tag if self._form.tags else None)
         return cursor.encode(self.subscriber.user_id)
 
     def wants(self, entry: InboxEntry) -> bool:
         """Return whether the entry is wanted, which is the next one or a CAUGHT_UP."""
-        if entry.kind != CAUGHT_UP:
-            self._tagged, self._tag = entry.position, entry.tag
         return self._wanted.has(entry)
 
     def event(self, entry: InboxEntry) -> tuple[str, object]:
@@ -114,13 +121,12 @@ class FollowedInbox:
         return cursor, self._event_of(cursor, entry)
 
     def _cursor_of(self, entry: InboxEntry) -> str:
-        if entry.kind == CAUGHT_UP:
-            return self.cursor(entry.position)
-        return self._cursor(entry.position, entry.tag)
+        return self.cursor(self.place if entry.kind == CAUGHT_UP else entry.place)
 
     def owed(self) -> InboxEntry | None:
-        """Return the CAUGHT_UP of this position, if it is wanted and streams do not know its cursor."""
-        return self._caught_up_at(self.position) if self.position > self.told else None
+        """Return the CAUGHT_UP of this place, if it is wanted and streams do not know its cursor."""
+        position = self.place.position
+        return self._caught_up_at(position) if position > self.reported else None
 
     def _caught_up_at(self, position: int) -> InboxEntry | None:
         if CAUGHT_UP not in self._wanted.kinds:
@@ -129,14 +135,15 @@ class FollowedInbox:
         return InboxEntry(position, CAUGHT_UP, None, viewer_id, None, datetime.now(UTC))
 
     async def entries(self, stream: FollowingStream) -> AsyncGenerator[tuple[str, InboxEntry]]:
-        """Follow the inbox for a stream, from its position on: yield wanted entries with their cursors.
+        """Follow the inbox for a stream, from its place on: yield wanted entries with their cursors.
 
         If the stream asks for it, a CAUGHT_UP comes when it has caught up for the first time, and again when
         it has passed others than wanted entries. Database outages are retried. The generator ends when
         `stream.caught_up` returns True (see `realtime.follower`).
 
         Raises:
-            ExpiredCursor: wanted entries after the stream's position have been deleted.
+            ExpiredCursor: wanted entries after the stream's place have been deleted, or the database has lost
+                entries that were taken.
         """
 
         def owes(position: int) -> InboxEntry | None:
@@ -149,9 +156,9 @@ class FollowedInbox:
         # Entries that were stored before the subscriber was attached are only in the log.
         from_log, self._is_new = self._is_new, False
         entries = follow(
-            self._read,
+            self.read,
             self.subscriber,
-            after=self.position,
+            after=self.place.position,
             from_log=from_log,
             wants=self.wants,
             owes=owes,
@@ -160,25 +167,28 @@ class FollowedInbox:
         try:
             async with aclosing(entries):
                 async for entry in entries:
-                    self.told = entry.position
+                    self.reported = entry.position
                     yield self._cursor_of(entry), entry
         finally:
             # While this stream was waiting for its client, another one may have taken over.
             if self.owner is stream:
                 self.leave()
 
-    async def _read(self, *, after: int, limit: int) -> InboxPage:
-        page = await self.read(after=after, limit=limit)
-        if page.looked_at:
-            self._tagged, self._tag = page.up_to, page.tag
-        return page
-
     async def read(self, *, after: int, limit: int) -> InboxPage:
         """Read at most `limit` entries after position `after`, and return those that are wanted, in order.
 
         Raises:
-            ExpiredCursor: wanted entries after `after` have been deleted.
+            ExpiredCursor: as for `entries`.
         """
+        if not self.is_lost:
+            place = self.place if self.place.position == after else Place(after)
+            page = await self._page(after, limit)
+            if page.standing is None or page.standing.has(self._epoch, place):
+                return page
+            self.subscriber.lose()
+        raise ExpiredCursor
+
+    async def _page(self, after: int, limit: int) -> InboxPage:
         user_id, backoff = self.subscriber.user_id, Backoff()
         while True:
             try:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from time import monotonic
 from typing import Protocol
 
-from db.entries import InboxEntry, InboxPage
+from db.entries import InboxEntry, InboxPage, Place
 from realtime.hints import Hint
 from realtime.metrics import LOG_READS
 from realtime.subscribers import Subscriber
@@ -90,8 +90,9 @@ async def follow(
 
     The subscriber must have been attached before this is called. Otherwise, entries that are committed
     between reading the log and attaching would be missed. The log is read in pages of about `page_size`: at
-    the start, when the subscriber requests it, when a hint shows that another one was lost, and for entries
-    that are wanted and whose hints do not have their message, or have had it for longer than `FRESH_SECONDS`.
+    the start, when the subscriber requests it, when a hint shows that another one was lost or that the last
+    entry has been replaced, and for entries that are wanted and whose hints do not have their message, or
+    have had it for longer than `FRESH_SECONDS`.
     With `from_log=False`, it is not read at the start, because the subscriber has been attached since
     position `after`. `read` leaves out what is not wanted; `wants` decides about hints.
 
@@ -99,36 +100,38 @@ async def follow(
     `caught_up` is called with the position. If it returns True, the generator ends, and the caller is
     responsible for the following entries.
     """
-    position = subscriber.position = after
+    place = subscriber.place
+    if place is None or place.position != after:
+        place = subscriber.place = Place(after)
     size = _PageSize(page_size)
     is_behind = from_log
     while True:
         while is_behind:
-            page = await read(after=position, limit=size.limit)
+            page = await read(after=place.position, limit=size.limit)
             LOG_READS.inc()
             for entry in _while_fresh(page, clock):
-                position = subscriber.position = entry.position
+                place = subscriber.place = entry.place
                 yield entry
-            size.took(page, position)
-            if not page.entries or position == page.entries[-1].position:
+            size.took(page, place.position)
+            if not page.entries or place.position == page.entries[-1].position:
                 # Skips entries that were left out. Otherwise, the subscriber would be woken for them again
                 # and again.
-                position = subscriber.position = page.up_to
+                place = subscriber.place = Place(page.up_to, page.tag)
                 is_behind = not page.is_end
         if not subscriber.is_woken:
-            owed = owes(position)
+            owed = owes(place.position)
             if owed is not None:
                 yield owed
                 continue
-            if caught_up(position):
+            if caught_up(place.position):
                 return
         hint = await subscriber.next()
-        if hint is None or hint.entry.position > position + 1:
+        if hint is None or hint.entry.position > place.position + 1 or place.is_contradicted_by(hint.entry):
             is_behind = True
-        elif hint.entry.position == position + 1:
+        elif hint.entry.position == place.position + 1:
             is_wanted = wants(hint.entry)
             is_behind = is_wanted and not _has_fresh_message(hint, clock)
             if not is_behind:
-                position = subscriber.position = hint.entry.position
+                place = subscriber.place = hint.entry.place
                 if is_wanted:
                     yield hint.entry

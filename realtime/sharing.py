@@ -13,12 +13,12 @@ executed without waiting. Otherwise, a listener leads until it has caught up.
 | event | from | to | what happens |
 |---|---|---|---|
 | `caught_up`, and no run exists | ALONE | LISTENING | it creates a run, which takes its inbox and waits |
-| `caught_up` or `rejoin`, at the run's position or past it | ALONE | LISTENING | it joins the run |
-| `caught_up` or `rejoin`, behind the run | ALONE | ALONE | it continues to follow |
+| `caught_up` at the run's place or past it, or `rejoin` at it | ALONE | LISTENING | it joins the run |
+| `caught_up` or `rejoin` otherwise | ALONE | ALONE | it continues to follow |
 | `caught_up` | LEADING | LISTENING | the run waits |
 | the waiting run cannot tell that it has caught up at once | LISTENING | LEADING | as if it were woken |
 | the waiting run is woken | LISTENING | LEADING | the listener that is furthest behind leads |
-| its client cannot take an event at once | LISTENING | ALONE | it is evicted, and starts at its cursor |
+| it cannot take an event at once, or has another at its place | LISTENING | ALONE | it starts at its cursor |
 | `yield_lead`, and others listen | LEADING | ALONE | as above, and a listener leads |
 | `yield_lead`, and no other listens | LEADING | ALONE | the run ends, and the stream owns the inbox |
 | `leave`, and others listen | LEADING | ALONE | a listener leads, and reads the remaining entries |
@@ -34,7 +34,7 @@ from enum import Enum
 
 import structlog
 
-from db.entries import CAUGHT_UP, InboxEntry
+from db.entries import CAUGHT_UP, InboxEntry, Place
 from realtime.followed_inbox import FollowedInbox
 
 log = structlog.stdlib.get_logger(__name__)
@@ -42,9 +42,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SharedEvent:
-    """An event as it is written to every stream: its position in the inbox, and its chunk of the response."""
+    """An event as it is written to every stream: its place in the inbox, and its chunk of the response."""
 
-    position: int
+    place: Place
     chunk: bytes
 
 
@@ -77,9 +77,9 @@ class SharedRun:
         self._waiting_kinds: set[int] = set()
 
     @property
-    def position(self) -> int:
-        """The position up to which the listeners have all events."""
-        return self.inbox.position if self.leader is None else self.leader.position
+    def place(self) -> Place:
+        """The place up to which the listeners have all events."""
+        return self.inbox.place if self.leader is None else self.leader.place
 
     def wait(self) -> None:
         """Let no stream lead until an entry requires it."""
@@ -94,9 +94,10 @@ class SharedRun:
             chunk = self._executed_at_once(entry)
             if chunk is None:
                 return False
-            self.inbox.told = entry.position
-            self.hand_on(SharedEvent(entry.position, chunk))
-        except Exception:  # the task that publishes the hint, or tells all runs, must not fail
+            self.inbox.reported = entry.position
+            place = self.inbox.place if entry.kind == CAUGHT_UP else entry.place
+            self.hand_on(SharedEvent(place, chunk))
+        except Exception:  # the task that publishes the hint, or reports to all runs, must not fail
             log.exception("event not delivered at once")
             return False
         return True
@@ -109,8 +110,8 @@ class SharedRun:
             self._waiting_kinds.add(entry.kind)
         return chunk
 
-    def tell_caught_up(self) -> None:
-        """While the run waits, tell its streams the cursor that it has reached, if they do not know it."""
+    def report_place(self) -> None:
+        """While the run waits, send its streams the cursor that it has reached, if they do not know it."""
         if self.leader is not None or not self.listeners:
             return
         entry = self.inbox.owed()
@@ -122,25 +123,26 @@ class SharedRun:
     def wake(self) -> None:
         """Make a listener lead, because there are entries to read."""
         assert self.leader is None
-        self._choose_leader(self.position)
+        self._choose_leader(self.place)
 
-    def _choose_leader(self, position: int) -> None:
+    def _choose_leader(self, place: Place) -> None:
         """Make the listener that is furthest behind the leader, so that no other listener misses an event."""
         leader = min(self.listeners, key=lambda listener: listener.position)
         # All of them know this cursor, which may be past the run's. They may not know the run's, if its
         # leader has left before it passed that on.
-        self.inbox.told = leader.position
-        # Entries that are left out advance the run but not its listeners. Streams join at its position.
-        leader.position = max(leader.position, position)
-        self.inbox.position = leader.position
+        self.inbox.reported = leader.position
+        # Entries that are left out advance the run but not its listeners. Streams join at its place.
+        if leader.position < place.position:
+            leader.place = place
+        self.inbox.place = leader.place
         self.listeners.remove(leader)
         self.leader = leader
         leader.lead()
 
     def hand_on(self, event: SharedEvent) -> None:
-        """Pass an event to the listeners, and evict those whose clients cannot take it."""
-        slow = [listener for listener in self.listeners if not listener.take(event)]
-        for listener in slow:
+        """Pass an event to the listeners, and evict those that cannot take it."""
+        evicted = [listener for listener in self.listeners if not listener.take(event)]
+        for listener in evicted:
             self.remove(listener)
             listener.begin_again(self.inbox)
 
@@ -155,7 +157,7 @@ class SharedRun:
         elif self.leader is stream:
             # It may have taken entries that it has not passed on.
             self.inbox.subscriber.look_at_log()
-            self._choose_leader(stream.position)
+            self._choose_leader(stream.place)
 
     def end(self) -> None:
         """Accept no further streams, and give up the inbox."""
@@ -175,7 +177,7 @@ class SharedEvents:
 class SharingStream(ABC):
     """A stream that shares its events with others of the same key."""
 
-    __slots__ = ("_key", "_run", "_runs", "_turn", "knows_caught_up", "position", "role")
+    __slots__ = ("_key", "_run", "_runs", "_turn", "knows_caught_up", "place", "role")
 
     def __init__(self, shared: SharedEvents, key: Hashable) -> None:
         """Start alone."""
@@ -185,8 +187,8 @@ class SharingStream(ABC):
         # Set when this stream must execute events again: as the leader (None), or alone from a cursor.
         self._turn: asyncio.Future[str | None] | None = None
         self.role = Role.ALONE
-        self.position = 0
-        """The position up to which the client has been sent all events."""
+        self.place = Place(0)
+        """The place up to which the client has been sent all events."""
         self.knows_caught_up = False
         """Whether the client has been told that it has caught up, or does not ask for it."""
 
@@ -197,6 +199,11 @@ class SharingStream(ABC):
     @abstractmethod
     def execute_at_once(self, cursor: str, event: object) -> bytes | None:
         """Return the event's chunk of the response; None if it cannot be executed without waiting."""
+
+    @property
+    def position(self) -> int:
+        """The position of the place."""
+        return self.place.position
 
     # Called by the stream's own task.
 
@@ -211,14 +218,14 @@ class SharingStream(ABC):
         return self._turn is not None
 
     def caught_up(self, inbox: FollowedInbox) -> bool:
-        """Listen from the inbox's position on. Return False, to continue following, if the run is past it."""
+        """Listen from the inbox's place on. Return False, to continue following, if the run is past it."""
         assert self.role is not Role.LISTENING
-        self.position = inbox.position
+        self.place = inbox.place
         run = self._run
         if run is None and self._key not in self._runs:
             run = SharedRun(self._runs, self._key, inbox)
         if run is None:
-            return self._join()
+            return self._join(may_be_ahead=not inbox.is_in_doubt)
         self._listen(run)
         run.wait()
         return True
@@ -229,12 +236,12 @@ class SharingStream(ABC):
         This is also the case if the stream has been evicted and must start again.
         """
         if self.role is Role.ALONE and self.knows_caught_up:
-            self._join()
+            self._join(may_be_ahead=False)
         return self.must_listen
 
     def hand_on(self, event: SharedEvent) -> None:
         """Record that an event is sent to this client. If the stream leads, pass it to the others."""
-        self.position = event.position
+        self.place = event.place
         if self._run is not None and self.role is Role.LEADING:
             self._run.hand_on(event)
 
@@ -267,9 +274,15 @@ class SharingStream(ABC):
         if run is not None:
             run.remove(self)
 
-    def _join(self) -> bool:
+    def _join(self, *, may_be_ahead: bool) -> bool:
         run = self._runs.get(self._key)
-        if run is None or self.position < run.position:
+        if run is None or run.inbox.is_lost:
+            return False
+        if self.position > run.place.position:
+            if not may_be_ahead:
+                return False
+            run.inbox.note_ahead(self.place)
+        elif not self.place.is_same_as(run.place):
             return False
         self._listen(run)
         return True
@@ -282,12 +295,16 @@ class SharingStream(ABC):
     # Called by the run.
 
     def take(self, event: SharedEvent) -> bool:
-        """Write an event unless the client has it already. Return False if the client cannot take it."""
-        if event.position > self.position:
+        """Write an event unless the client has it already.
+
+        Return False if the client cannot take it, or has been sent another event in its place.
+        """
+        if event.place.position > self.position:
             if not self.write_at_once(event.chunk):
                 return False
-            self.position = event.position
-        return True
+            self.place = event.place
+            return True
+        return event.place.position < self.position or event.place.is_same_as(self.place)
 
     def lead(self) -> None:
         """Lead the run from this stream's position on."""
@@ -296,9 +313,9 @@ class SharingStream(ABC):
         self._begin(None)
 
     def begin_again(self, inbox: FollowedInbox) -> None:
-        """Follow an inbox alone, from this stream's position in the given one."""
+        """Follow an inbox alone, from this stream's place in the given one."""
         self._run, self.role = None, Role.ALONE
-        self._begin(inbox.cursor(self.position))
+        self._begin(inbox.cursor(self.place))
 
     def _begin(self, cursor: str | None) -> None:
         if self._turn is None:

@@ -1,12 +1,12 @@
 """The subscribers of this process, each with a bounded buffer of hints."""
 
 import asyncio
-from collections.abc import Generator, Iterator, Mapping, Set
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Protocol
 from uuid import UUID
 
-from db.entries import InboxEntry
+from db.entries import InboxEntry, Place, Standing
 from realtime.hints import Hint
 
 
@@ -30,7 +30,18 @@ class Subscriber:
     """
 
     # There are many subscribers, most of them idle, so their size matters.
-    __slots__ = ("_awaited", "_backlog", "_hints", "_look_at_log", "position", "user_id", "waiting")
+    __slots__ = (
+        "_awaited",
+        "_backlog",
+        "_hints",
+        "_look_at_log",
+        "ahead",
+        "epoch",
+        "is_lost",
+        "place",
+        "user_id",
+        "waiting",
+    )
 
     def __init__(self, user_id: UUID, backlog: int = 100) -> None:
         self.user_id = user_id
@@ -38,8 +49,14 @@ class Subscriber:
         self._hints: list[Hint] = []
         self._look_at_log = False
         self._awaited: asyncio.Future[None] | None = None
-        self.position: int | None = None
-        """The last position in the inbox that the reader has taken; None before it has started."""
+        self.place: Place | None = None
+        """The place in the inbox up to which the reader has taken entries; None before it has started."""
+        self.ahead: Place | None = None
+        """The place up to which one that shares the reader's entries has taken more of them."""
+        self.epoch: UUID | None = None
+        """The epoch in which it has reached the place; None if it is not known."""
+        self.is_lost = False
+        """Whether the log no longer has all entries up to the place, so that the reader cannot go on."""
         self.waiting: Waiting | None = None
         """Takes entries when they arrive; None while a task reads."""
 
@@ -54,11 +71,25 @@ class Subscriber:
         self._wake()
 
     def _is_taken(self, entry: InboxEntry) -> bool:
-        if self.waiting is None or self.position is None:
+        place = self.place
+        if self.waiting is None or place is None:
             return False
-        if entry.position == self.position + 1 and self.waiting.take(entry):
-            self.position = entry.position
-        return entry.position <= self.position
+        if entry.position == place.position + 1:
+            if not self.waiting.take(entry):
+                return False
+            self.place = entry.place
+            return True
+        return entry.position <= place.position and not place.is_contradicted_by(entry)
+
+    def lose(self) -> None:
+        """Make the reader stop, because the log no longer has all entries up to its place."""
+        self.is_lost = True
+        self.look_at_log()
+
+    def forget_hints(self) -> None:
+        """Make the reader read the log instead of the hints that wait, if there are any."""
+        if self._hints:
+            self.look_at_log()
 
     def look_at_log(self) -> None:
         """Make the reader read the log, because hints may have been lost."""
@@ -66,12 +97,22 @@ class Subscriber:
         self._look_at_log = True
         self._wake()
 
-    def compare(self, last_position: int) -> None:
-        """Make the reader read the log if it has neither taken nor received hints of all entries."""
-        if self.position is None:
+    @property
+    def furthest(self) -> Place | None:
+        """The furthest place up to which entries have been taken, by the reader or another."""
+        place, ahead = self.place, self.ahead
+        return ahead if place and ahead and ahead.position > place.position else place
+
+    def compare(self, epoch: UUID, last_position: int) -> None:
+        """Make the reader read the log if that may have other entries than the reader knows of.
+
+        It knows of those that it has taken, and of those whose hints wait.
+        """
+        if self.place is None or self._look_at_log:
             return
-        known = max(self.position, self._hints[-1].entry.position) if self._hints else self.position
-        if not self._look_at_log and known < last_position:
+        taken = self.place.position
+        known = max(taken, self._hints[-1].entry.position) if self._hints else taken
+        if known < last_position or last_position < taken or self.epoch not in (None, epoch):
             self.look_at_log()
 
     async def next(self) -> Hint | None:
@@ -108,6 +149,10 @@ class Subscribers:
         self._backlog = backlog
         self.suspicion = asyncio.Event()
         """Set when hints may have been lost, so that inboxes are compared immediately."""
+        self.doubts = 0
+        """How often there has been doubt whether the database still has all entries that were taken."""
+        self.is_in_doubt = False
+        """Whether places must be verified."""
         # Tuples, because a subscriber may be detached while hints are offered.
         self._attached: dict[UUID, tuple[Subscriber, ...]] = {}
 
@@ -148,6 +193,10 @@ class Subscribers:
 
     def offer(self, hint: Hint) -> None:
         """Offer a hint to the subscribers of its user."""
+        if self.is_in_doubt:
+            # Its position may be another one than that in the log that they have read so far.
+            self.wake(hint.user_id)
+            return
         for subscriber in self._attached.get(hint.user_id, ()):
             subscriber.offer(hint)
 
@@ -160,8 +209,37 @@ class Subscribers:
         """Request a comparison of all inboxes with the database, because hints may have been lost."""
         self.suspicion.set()
 
-    def compare(self, last_positions: Mapping[UUID, int]) -> None:
-        """Wake the subscribers whose inboxes have new entries."""
+    def compare(self, epoch: UUID, last_positions: Mapping[UUID, int]) -> None:
+        """Wake the subscribers whose inboxes may have other entries than they know of."""
         for user_id, last_position in last_positions.items():
             for subscriber in self._attached.get(user_id, ()):
-                subscriber.compare(last_position)
+                subscriber.compare(epoch, last_position)
+
+    def doubt(self) -> None:
+        """Request that all places are verified, because another database server responds.
+
+        Until `settle`, hints only make subscribers read the log, where each place is verified too.
+        """
+        self.doubts += 1
+        self.is_in_doubt = True
+        for subscriber in self:
+            subscriber.forget_hints()
+        self.suspect()
+
+    def places(self) -> Sequence[tuple[Subscriber, Place]]:
+        """Return the subscribers that have a place in an inbox, each with the furthest one."""
+        return [(each, place) for each in self if (place := each.furthest) is not None]
+
+    def settle(self, doubts: int, verified: Iterable[tuple[Subscriber, Place, Standing | None]]) -> int:
+        """Trust hints again, if no doubt has come after that many.
+
+        The subscribers whose inbox does not have their place lose it. Return how many these are.
+        """
+        lost = 0
+        for subscriber, place, standing in verified:
+            if standing is not None and not standing.has(subscriber.epoch or standing.epoch, place):
+                subscriber.lose()
+                lost += 1
+        if self.doubts == doubts:
+            self.is_in_doubt = False
+        return lost

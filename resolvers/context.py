@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from db.engine import Database
+from db.entries import Place
 from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from db.statements import Connection
@@ -28,8 +29,8 @@ class EventStream(FollowingStream, Protocol):
         """Tell the client that the stream is live and delivers everything after `cursor`."""
         ...
 
-    def reach(self, position: int, cursor: str) -> None:
-        """Record the next event's position in the inbox. A client that has received it resumes here."""
+    def reach(self, place: Place, cursor: str) -> None:
+        """Record the next event's place in the inbox. A client that has received it resumes here."""
         ...
 
     @property
@@ -50,27 +51,57 @@ def _ignore_ended_sessions(ids: Collection[UUID], /) -> None:
     """Do nothing, because this process serves no streams."""
 
 
-class MessageLimit(Protocol):
-    """Counts the messages that users send."""
+class UserLimits(Protocol):
+    """Counts what users do that others are notified of, or that takes space."""
 
-    async def __call__(self, user_id: UUID, /) -> None:
-        """Count a message.
+    async def count_message(self, user_id: UUID) -> None:
+        """Count a message, or an edit of one.
 
         Raises:
             RateLimited: the user has sent too many messages in the last minute.
         """
         ...
 
+    async def count_conversation(self, user_id: UUID) -> None:
+        """Count a new conversation.
 
-async def _no_limit(user_id: UUID, /) -> None:
-    """Accept any number of messages."""
+        Raises:
+            RateLimited: the user has opened too many conversations in the last minute.
+        """
+        ...
+
+    async def count_profile_change(self, user_id: UUID) -> None:
+        """Count a changed name or picture.
+
+        Raises:
+            RateLimited: the user has changed their profile too often in the last hour.
+        """
+        ...
 
 
+class Unlimited:
+    """Accepts everything."""
+
+    async def count_message(self, user_id: UUID) -> None:
+        """Do nothing."""
+
+    async def count_conversation(self, user_id: UUID) -> None:
+        """Do nothing."""
+
+    async def count_profile_change(self, user_id: UUID) -> None:
+        """Do nothing."""
+
+
+_UNLIMITED = Unlimited()
 _WITHOUT_TAGS = CursorForm()
 
 
 def _count_nothing() -> None:
     """Do not count the statements."""
+
+
+def _charge_nothing(work: float, /) -> None:
+    """Do not charge the work."""
 
 
 @dataclass(slots=True)
@@ -95,9 +126,11 @@ class Context:
     session_id: UUID | None = None
     """The request's session, if any."""
     sessions_ended: SessionsEnded = _ignore_ended_sessions
-    count_message: MessageLimit = _no_limit
+    limits: UserLimits = _UNLIMITED
     count_statement: Callable[[], None] = _count_nothing
     """Called before each statement of the database."""
+    charge: Callable[[float], None] = _charge_nothing
+    """Charges a part of the work, in fields. It raises `RateLimited` if nothing is left for it."""
     rules: Rules = DEFAULT_RULES
     cursor_form: CursorForm = _WITHOUT_TAGS
     """The form in which cursors are issued."""

@@ -7,6 +7,7 @@ from uuid import UUID
 from db import conversations, messages, users
 from db.messages import SeqRange
 from db.records import Conversation, Message, Participant, RecentConversation, User
+from db.statements import Connection
 from resolvers.context import Context
 from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
@@ -86,27 +87,43 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
 
     Raises:
         UserError: no user has this username, or it is the viewer's own.
+        RateLimited: the viewer has opened too many new conversations recently.
         AccountGone: the viewer has just been removed.
     """
     viewer = context.require_viewer()
     if not username.strip():
         raise UserError(UserErrorCode.BLANK, "Enter a username.", "username")
-    async with context.writing() as connection:
-        other = await users.by_username(connection, username, keep=True) if is_username(username) else None
-        if other is None:
-            raise UserError(
-                UserErrorCode.NOT_FOUND, "No user has this username. Check the spelling.", "username"
-            )
-        if other.id == viewer.id:
-            raise UserError(
-                UserErrorCode.SELF, "This is your own username. Enter another user's.", "username"
-            )
-        conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
+    await context.refresh()
+    async with context.reading() as connection:
+        other = await _other_user(connection, viewer, username)
+        conversation_id = await conversations.known_pair(connection, viewer.id, other.id)
+    created = False
+    if conversation_id is None:
+        await context.refresh()
+        await context.limits.count_conversation(viewer.id)
+        async with context.writing() as connection:
+            # The name may have become another user's.
+            other = await _other_user(connection, viewer, username, keep=True)
+            conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
     conversation = await context.loaders.conversations.load(conversation_id)
     if conversation is None:
         # The conversation exists, so its opener's account has been removed meanwhile.
         raise AccountGone
     return conversation, created
+
+
+async def _other_user(connection: Connection, viewer: User, username: str, *, keep: bool = False) -> User:
+    """Return the user with whom the viewer wants a conversation.
+
+    Raises:
+        UserError: no user has this username, or it is the viewer's own.
+    """
+    other = await users.by_username(connection, username, keep=keep) if is_username(username) else None
+    if other is None:
+        raise UserError(UserErrorCode.NOT_FOUND, "No user has this username. Check the spelling.", "username")
+    if other.id == viewer.id:
+        raise UserError(UserErrorCode.SELF, "This is your own username. Enter another user's.", "username")
+    return other
 
 
 async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:

@@ -41,7 +41,7 @@ async def update_message(
     """
     viewer = context.require_viewer()
     text = check_content(content)
-    await context.count_message(viewer.id)
+    await context.limits.count_message(viewer.id)
     if message_id is None:
         raise _no_such_message()
     async with context.writing() as connection:

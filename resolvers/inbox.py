@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from db import inbox_log, inboxes
-from db.entries import InboxEntry
+from db.entries import InboxEntry, Place
 from db.records import UnreadTotals, User
 from db.users import UserGone
 from realtime.cursors import ExpiredCursor, InboxCursor, MalformedCursor
@@ -19,9 +19,15 @@ from resolvers.paging import check_page_size
 _Event = TypeVar("_Event")
 
 _MAX_KINDS = 100
-# How much of the inbox a page of events looks through at most, in order to find any.
+# How much of the inbox a page of events looks through at most, in order to find any. Each read is larger than
+# the one before, because few of the entries seem to be of the requested kinds.
 _ENTRIES_AT_A_TIME = 1000
+_GROWTH = 4
 _READS = 10
+_ENTRIES_PER_FIELD = 10
+
+MAX_SEARCH_COST = _READS * _ENTRIES_AT_A_TIME // _ENTRIES_PER_FIELD
+"""The cost of looking through as many entries as a page does at most, in fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,13 @@ async def page(context: Context, after: str, *, first: int, kinds: frozenset[int
     """Return the next events after the cursor, at most `first`.
 
     Where few of the entries are of these kinds, the page may have less, or none, and still have more after
-    it: a request reads a limited part of the inbox.
+    it: a request reads a limited part of the inbox, and is charged for it.
 
     Raises:
         BadUserInput: `first` is not 1 to 100.
         CursorInvalid: `after` is not a cursor of the viewer.
         CursorExpired: as for `follow_inbox`.
+        RateLimited: the viewer's budget was used up while the inbox was read.
     """
     viewer = context.require_viewer()
     check_page_size(first, "first")
@@ -107,9 +114,10 @@ async def _page(context: Context, wanted: Wanted, after: InboxCursor, first: int
                 limit=limit,
             )
         entries += found.entries
+        context.charge(found.looked_at / _ENTRIES_PER_FIELD + len(found.entries))
         if found.up_to > position:
             position, tag = found.up_to, found.tag
-        is_end, limit = found.is_end, _ENTRIES_AT_A_TIME
+        is_end, limit = found.is_end, min(limit * _GROWTH, _ENTRIES_AT_A_TIME)
         if is_end or len(entries) >= first:
             break
     if len(entries) > first:
@@ -137,8 +145,9 @@ async def follow_inbox(
     Raises:
         CursorInvalid: `after` is not a cursor of the viewer.
         CursorExpired: `after` has another epoch, is past the end of the inbox or after another entry than
-            there is now, or wanted entries after it have been deleted. The generator also raises it if
-            entries are deleted before they have been read.
+            there is now, or wanted entries after it have been deleted. The generator also raises it when
+            the epoch changes, the database loses entries that have been delivered, or entries are deleted
+            before they have been read.
         AccountGone: the viewer has been deleted. The generator also raises it.
     """
     stream = context.require_stream()
@@ -192,10 +201,11 @@ async def _start(context: Context, asked: InboxCursor | None, wanted: Wanted) ->
             include_mine=wanted.include_mine,
         )
     if asked is None:
-        return InboxCursor(start.epoch, start.last_position, start.last_tag)
+        return InboxCursor(start.standing.epoch, start.standing.last_position, start.last_tag)
     _check(asked, start)
     # An earlier cursor without a tag gets it.
-    return InboxCursor(asked.epoch, asked.position, asked.tag if start.after_tag is None else start.after_tag)
+    tag = asked.tag if start.standing.tag is None else start.standing.tag
+    return InboxCursor(asked.epoch, asked.position, tag)
 
 
 def _check(asked: InboxCursor, start: inbox_log.InboxStart) -> None:
@@ -204,13 +214,7 @@ def _check(asked: InboxCursor, start: inbox_log.InboxStart) -> None:
     Raises:
         ExpiredCursor: they are not. If the tags differ, the database has been restored from a backup.
     """
-    tags = {asked.tag, start.after_tag} - {None}
-    if (
-        asked.epoch != start.epoch
-        or asked.position > start.last_position
-        or start.is_trimmed
-        or len(tags) > 1
-    ):
+    if start.is_trimmed or not start.standing.has(asked.epoch, Place(asked.position, asked.tag)):
         raise ExpiredCursor
 
 
@@ -221,7 +225,7 @@ async def _events(
     with _rejecting_cursors():
         async with aclosing(inbox.entries(stream)) as entries:
             async for cursor, entry in entries:
-                stream.reach(entry.position, cursor)
+                stream.reach(inbox.place, cursor)
                 yield event_of(cursor, entry)
 
 

@@ -42,19 +42,6 @@ def is_mine(context: Context, message: Message) -> bool:
     return message.author_id == context.require_viewer().id
 
 
-async def is_read_by_others(context: Context, message: Message) -> bool:
-    """Return whether all other participants have read the message; False unless the viewer sent it.
-
-    Removed users, who will never read it, are left out.
-    """
-    viewer = context.require_viewer()
-    if message.author_id != viewer.id:
-        return False
-    participants = await context.loaders.participants.load(message.conversation_id)
-    others = [each for each in participants if each.user.id != viewer.id and each.user.removed_at is None]
-    return all(each.read_seq >= message.seq for each in others)
-
-
 async def idempotency_key(context: Context, message: Message) -> UUID | None:
     """Return the key that the viewer sent the message with; None for other users' messages."""
     if not is_mine(context, message):
@@ -78,7 +65,7 @@ async def create_message(
     """
     viewer = context.require_viewer()
     text = check_content(content)
-    await context.count_message(viewer.id)
+    await context.limits.count_message(viewer.id)
     key = _key_of(idempotency_key)
     if conversation_id is None:
         raise no_such_conversation()

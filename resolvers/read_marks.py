@@ -90,6 +90,20 @@ async def read_by(context: Context, message: Message, first: int) -> Sequence[Us
     return [each.user for each in others if each.read_seq >= message.seq][:first]
 
 
+async def is_read_by_others(context: Context, message: Message) -> bool:
+    """Return whether all other participants have read the message.
+
+    False unless the viewer sent it and read marks are shared. Removed users, who will never read it, are left
+    out.
+    """
+    viewer = context.require_viewer()
+    if message.author_id != viewer.id:
+        return False
+    participants = await context.loaders.participants.load(message.conversation_id)
+    others = [each for each in participants if each.user.id != viewer.id and each.user.removed_at is None]
+    return _are_shared(context, participants) and all(each.read_seq >= message.seq for each in others)
+
+
 async def last_read_message(context: Context, participant: Participant) -> Message | None:
     """Return the last message that the participant has read; None if there is none.
 

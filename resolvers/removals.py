@@ -1,52 +1,88 @@
 """Removing users, which the operator does."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
+from typing import TypeVar
 from uuid import UUID
 
-from db import removals
+from db import erasures, removals
 from db.engine import Database
-from db.entries import Appended
 from db.outages import LOCK_ERRORS, DatabaseUnavailable
+from db.statements import Connection
 from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from realtime.hints import hints_of
 
 _ATTEMPTS = 5
 
+_T = TypeVar("_T")
 
-async def remove_user(database: Database, broadcaster: Broadcaster, user_id: UUID) -> bool:
-    """Remove a user, and publish hints to everyone who shares a conversation with them.
 
-    Their username is free at once. Their messages stay, and so do the conversations. Calls with a token that
-    a process has cached are rejected, or find nothing. Return False if there is no such user, or no longer.
+async def remove_user(
+    database: Database, broadcaster: Broadcaster, user_id: UUID, *, delete_messages: bool = False
+) -> bool:
+    """Remove a user, and publish hints to everyone who has a conversation with them.
+
+    Their username is free at once. The conversations stay, and so do their messages unless `delete_messages`.
+    Calls with a token that a process has cached are rejected, or find nothing. Return False if there is no
+    such user, or no longer.
 
     Raises:
         DatabaseUnavailable: the database does not respond. If the user has been removed nevertheless,
             `finish` does the rest.
     """
-    appended = await _remove(database, user_id)
+    if delete_messages:
+        # Most of them are deleted before, so that an interrupted call can be repeated with the same name.
+        await _delete_messages(database, user_id)
+    remove = partial(removals.remove, user_id=user_id, delete_messages=delete_messages)
+    appended = await _in_transaction(database, remove)
     if appended is None:
         return False
     broadcaster.publish(hints_of(appended))
-    await _forget_entries(database, user_id)
+    await _finish(database, user_id, delete_messages=delete_messages)
     return True
 
 
 async def finish(database: Database) -> None:
-    """Finish the removals that were interrupted: delete the entries of removed users, in small batches."""
+    """Finish the removals that were interrupted: delete messages and entries of removed users in batches."""
     async with database.connection() as connection:
         unfinished = await removals.unfinished(connection)
-    for user_id in unfinished:
-        await _forget_entries(database, user_id)
+    for user_id, delete_messages in unfinished:
+        await _finish(database, user_id, delete_messages=delete_messages)
 
 
-async def _remove(database: Database, user_id: UUID) -> Appended | None:
-    """Remove the user; again if it did not get its locks."""
+async def _finish(database: Database, user_id: UUID, *, delete_messages: bool) -> None:
+    if delete_messages:
+        # Those that the user has sent in the meantime. There will be no others.
+        await _delete_messages(database, user_id)
+        async with database.connection() as connection:
+            await removals.note_messages_deleted(connection, user_id)
+    await _forget_entries(database, user_id)
+
+
+async def _delete_messages(database: Database, user_id: UUID) -> None:
+    """Delete all messages of the user, 100 at a time. Streams deliver it when they next check inboxes."""
+    async with database.connection() as connection:
+        talks = await erasures.talks(connection, user_id)
+    for talk in talks:
+        after = 0
+        while after < talk.last_seq:
+            async with database.connection() as connection:
+                found = await erasures.messages_of(connection, talk.id, user_id, after=after)
+            if found.ids:
+                delete = partial(erasures.delete, talk=talk.id, user_id=user_id, ids=found.ids)
+                await _in_transaction(database, delete)
+            after = found.up_to
+
+
+async def _in_transaction(database: Database, work: Callable[[Connection], Awaitable[_T]]) -> _T:
+    """Do the work in a transaction; again if it did not get its locks."""
     backoff = Backoff()
     for attempt in count(1):
         try:
             async with database.transaction() as connection:
-                return await removals.remove(connection, user_id)
+                return await work(connection)
         except DatabaseUnavailable as error:
             if attempt == _ATTEMPTS or not isinstance(error.__cause__, LOCK_ERRORS):
                 raise

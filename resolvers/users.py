@@ -87,21 +87,29 @@ async def update_profile(
 ) -> User:
     """Change the viewer's username unless it is None, and their picture unless `keep_avatar`.
 
-    Everyone who shares a conversation with the viewer gets an entry, and hints are published. That takes as
-    much as sending a message, and counts as one.
+    The viewer's acquaintances get an entry, and hints are published. Each change locks the inboxes of all of
+    them, so changes are limited. Requests that change nothing are not counted.
 
     Raises:
         UserError: the username is not allowed or is taken, or the picture is not an HTTPS URL.
-        RateLimited: the viewer has sent too many messages recently.
+        RateLimited: the viewer has changed their profile too often recently.
+        AccountGone: the viewer has just been removed.
     """
     viewer = context.require_viewer()
     if username is not None:
         check_username(username)
     if not keep_avatar and avatar_url is not None:
         _check_avatar_url(avatar_url)
-    await context.count_message(viewer.id)
+    await context.refresh()
+    current = await signed_in_user(context)
+    if username in (None, current.username) and (keep_avatar or avatar_url == current.avatar_url):
+        return current
+    if username is not None:
+        await _check_is_free(context, username)
+    await context.refresh()
+    await context.limits.count_profile_change(viewer.id)
     try:
-        async with context.connection() as connection:
+        async with context.writing() as connection:
             changed, appended = await users.set_profile(
                 connection,
                 viewer.id,
@@ -110,11 +118,27 @@ async def update_profile(
                 keep_avatar=keep_avatar,
             )
     except UsernameTaken as error:
-        message = f"The username {username} is taken. Choose another one."
-        raise UserError(UserErrorCode.TAKEN, message, "username") from error
+        raise _taken(str(error)) from error
     if appended is not None:
         context.broadcaster.publish(hints_of(appended))
     return changed
+
+
+async def _check_is_free(context: Context, username: str) -> None:
+    """Check that no other user has this name, before the change is counted and locks anything.
+
+    Raises:
+        UserError: another user has it.
+    """
+    async with context.reading() as connection:
+        found = await users.by_username(connection, username)
+    if found is not None and found.id != context.require_viewer().id:
+        raise _taken(username)
+
+
+def _taken(username: str) -> UserError:
+    message = f"The username {username} is taken. Choose another one."
+    return UserError(UserErrorCode.TAKEN, message, "username")
 
 
 def is_username(text: str) -> bool:

@@ -222,7 +222,8 @@ class ReadMessagesPayload:
 class ConversationMutations:
     @strawberry.mutation(
         description="Opens a conversation with a user, or returns the existing one. It appears in"
-        " `conversations` after its first message. User errors: `BLANK`, `NOT_FOUND`, `SELF`."
+        " `conversations` after its first message. New conversations have a rate limit of their own. User"
+        " errors: `BLANK`, `NOT_FOUND`, `SELF`."
     )
     async def create_conversation(
         self,

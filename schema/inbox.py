@@ -15,7 +15,7 @@ from realtime.wanted import Wanted
 from resolvers import inbox
 from schema.inbox_events import CaughtUp, InboxEvent
 from schema.info import Info
-from schema.list_sizes import PAGED
+from schema.list_sizes import PAGED, searching
 from schema.messages import MessageCreated, MessageDeleted, MessageUpdated
 from schema.read_marks import ReadMarkMoved
 from schema.users import UserUpdated
@@ -107,7 +107,8 @@ class InboxQueries:
     @strawberry.field(
         description="The events after a cursor, for clients that ask for them instead of holding a stream"
         " open: jobs, bots, and handlers of push notifications. If events after `after` have"
-        " been deleted, it fails with `CURSOR_EXPIRED`."
+        " been deleted, it fails with `CURSOR_EXPIRED`.",
+        metadata=searching(inbox.MAX_SEARCH_COST),
     )
     async def inbox_events(
         self,

@@ -1,7 +1,8 @@
-"""The maximum length of lists that have no paging arguments, for estimating the cost of an operation.
+"""What fields declare for estimating the cost of an operation: mostly, how long a list can be.
 
     participants = strawberry.field(..., metadata=at_most(5))
     events = strawberry.field(..., metadata=PAGED)
+    inbox_events = strawberry.field(..., metadata=searching(1000))
 
 The fields of introspection carry no such metadata: the lengths of their lists follow from the schema.
 """
@@ -23,6 +24,7 @@ from strawberry.types.field import StrawberryField
 
 _MAX_ITEMS = "max_items"
 _IS_PAGED = "is_paged"
+_SEARCH = "search"
 _SCHEMA_LISTS = {"types", "directives"}
 # Lists whose items belong to a single type, field or directive. Other fields can reach the same type several
 # times.
@@ -40,6 +42,11 @@ PAGED: Mapping[str, bool] = {_IS_PAGED: True}
 """The metadata of a field whose list is the page that the arguments of its parent's field select."""
 
 
+def searching(cost: int) -> Mapping[str, int]:
+    """Return the metadata of a field that may search through much, which costs up to that many fields."""
+    return {_SEARCH: cost}
+
+
 def max_items(field: GraphQLField) -> int | None:
     """Return the maximum length of the field's list; None if the field does not declare one."""
     return _metadata(field).get(_MAX_ITEMS)
@@ -48,6 +55,11 @@ def max_items(field: GraphQLField) -> int | None:
 def is_paged(field: GraphQLField) -> bool:
     """Return whether the arguments of the parent's field determine the length of the field's list."""
     return _metadata(field).get(_IS_PAGED, False)
+
+
+def search_cost(field: GraphQLField) -> int:
+    """Return the maximum cost of a field in addition to its answer."""
+    return _metadata(field).get(_SEARCH, 0)
 
 
 def _metadata(field: GraphQLField) -> Mapping[Any, Any]:

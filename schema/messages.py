@@ -87,11 +87,12 @@ class Message(Node):
         return edits.can_delete(info.context, self.row)
 
     @strawberry.field(
-        description="Whether all other participants have read the viewer's message; false on other users'"
-        " messages."
+        description="Whether all other participants have read the viewer's message. False on other users'"
+        " messages, and in conversations with more than `serverInfo.limits.readMarksMaxParticipants`"
+        " participants."
     )
     async def read_by_others(self, info: Info) -> bool:
-        return await messages.is_read_by_others(info.context, self.row)
+        return await read_marks.is_read_by_others(info.context, self.row)
 
     @strawberry.field(
         description="The participants who have read the message, without its author, ordered by join time."

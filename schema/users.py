@@ -103,8 +103,9 @@ class UpdateProfilePayload:
 @strawberry.type
 class UserMutations:
     @strawberry.mutation(
-        description="Changes the viewer's username or picture. A change counts as a sent message for the rate"
-        " limit. User errors: `BLANK`, `TOO_LONG`, `INVALID`, `TAKEN`."
+        description="Changes the viewer's username or picture. Everyone who has a conversation with the"
+        " viewer is notified, so changes have a rate limit of their own. User errors: `BLANK`, `TOO_LONG`,"
+        " `INVALID`, `TAKEN`."
     )
     async def update_profile(
         self,
@@ -124,7 +125,7 @@ class UserMutations:
 
 
 @strawberry.type(
-    description="The name or picture of the viewer, or of a user with whom the viewer shares a conversation,"
+    description="The name or picture of the viewer, or of a user with whom the viewer has a conversation,"
     " has changed, or the account was removed."
 )
 class UserUpdated(InboxEvent):

@@ -6,71 +6,15 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 
-import { GraphQLError, GraphQLNonNull, GraphQLObjectType, GraphQLSchema, GraphQLString } from 'graphql';
 import type { ExecutionResult } from 'graphql-sse';
 import { createHandler } from 'graphql-sse/lib/use/http';
 
+import { Inbox, type Said, schemaOf } from './inbox-of-texts.ts';
 import { createResumingClient, hasCode, type ResumingClient, type ResumingOptions } from './resuming.ts';
 
 const query = 'subscription ($after: String) { said(after: $after) { cursor text } }';
-
-interface Said {
-  cursor: string;
-  text: string;
-}
-
-/** An inbox of texts, in which a cursor is the number of texts before it. */
-class Inbox {
-  private readonly texts: string[] = [];
-  private readonly waiting = new Set<() => void>();
-  trimmedTo = 0;
-  /** The number of further subscriptions to reject with RATE_LIMITED. */
-  limited = 0;
-
-  get cursor(): string {
-    return String(this.texts.length);
-  }
-
-  add(...texts: string[]): void {
-    this.texts.push(...texts);
-    for (const wake of this.waiting) wake();
-    this.waiting.clear();
-  }
-
-  follow(after: string): AsyncGenerator<Said> {
-    if (this.limited-- > 0)
-      throw new GraphQLError('Try again.', { extensions: { code: 'RATE_LIMITED', retryAfter: 1 } });
-    if (Number(after) < this.trimmedTo)
-      throw new GraphQLError('Fetch again.', { extensions: { code: 'CURSOR_EXPIRED' } });
-    return this.since(Number(after));
-  }
-
-  private async *since(position: number): AsyncGenerator<Said> {
-    for (;;) {
-      for (; position < this.texts.length; position++)
-        yield { cursor: String(position + 1), text: this.texts[position] ?? '' };
-      await new Promise<void>((wake) => this.waiting.add(wake));
-    }
-  }
-}
-
-function schemaOf(inbox: Inbox): GraphQLSchema {
-  const text = { type: new GraphQLNonNull(GraphQLString) };
-  return new GraphQLSchema({
-    query: new GraphQLObjectType({ name: 'Query', fields: { text } }),
-    subscription: new GraphQLObjectType({
-      name: 'Subscription',
-      fields: {
-        said: {
-          type: new GraphQLObjectType({ name: 'Said', fields: { cursor: text, text } }),
-          args: { after: { type: GraphQLString } },
-          subscribe: (_, { after }: { after: string }) => inbox.follow(after),
-          resolve: (said: Said) => said,
-        },
-      },
-    }),
-  });
-}
+const queryOfAllTypes =
+  'subscription ($after: String) { said: events(after: $after) { __typename cursor ... on Said { text } } }';
 
 /** Records the results that a subscriber gets, and how the subscription ends. */
 class Heard {
@@ -82,6 +26,10 @@ class Heard {
 
   get texts(): (string | undefined)[] {
     return this.results.map(({ data }) => data?.said.text);
+  }
+
+  get codes(): unknown[] {
+    return this.results.flatMap(({ errors = [] }) => errors.map(({ extensions }) => extensions?.['code']));
   }
 }
 
@@ -261,6 +209,88 @@ for (const singleConnection of [false, true]) {
       await until(() => heard.texts.length === 2);
       assert.deepEqual(heard.texts, ['seen', 'since then']);
       assert.deepEqual(heard.ends, []);
+    });
+
+    it('resumes from the cursor of an event of any type', async () => {
+      connect().subscribe({ query: queryOfAllTypes, variables: { after: inbox.cursor } }, heard);
+      inbox.add('seen');
+      inbox.moveOn();
+      await until(() => heard.results.length === 2);
+      inbox.trimmedTo = 2;
+      server.closeAllConnections();
+      inbox.add('after the cut');
+      await until(() => heard.results.length === 3);
+      assert.deepEqual(heard.texts, ['seen', undefined, 'after the cut']);
+      assert.deepEqual(heard.codes, []);
+    });
+
+    it('calls refetch when its cursor is invalid, and again after later events', async () => {
+      const rejected = new Set<string>();
+      inbox.isValid = (cursor) => !rejected.has(cursor);
+      let refetches = 0;
+      async function refetch(): Promise<string> {
+        refetches++;
+        inbox.moveOn();
+        return inbox.cursor;
+      }
+      listen(connect({ refetch }));
+      for (let round = 1; round <= 2; round++) {
+        inbox.add(`before downgrade ${round}`);
+        await until(() => heard.texts.length === 2 * round - 1);
+        rejected.add(inbox.cursor);
+        server.closeAllConnections();
+        await until(() => refetches === round);
+        inbox.add(`after downgrade ${round}`);
+        await until(() => heard.texts.length === 2 * round);
+      }
+      assert.deepEqual(
+        heard.texts,
+        [1, 2].flatMap((round) => [`before downgrade ${round}`, `after downgrade ${round}`]),
+      );
+      assert.deepEqual([heard.codes, heard.ends], [[], []]);
+    });
+
+    it('reports an invalid cursor that refetch returned', async () => {
+      inbox.isValid = () => false;
+      let refetches = 0;
+      listen(connect({ refetch: async () => String(refetches++) }));
+      await until(() => heard.ends.length === 1);
+      assert.deepEqual(heard.codes, ['CURSOR_INVALID']);
+      assert.deepEqual([refetches, heard.ends], [1, ['complete']]);
+    });
+
+    it('waits before it calls refetch again if there was no event since', async () => {
+      const waits: [failures: number, refetches: number][] = [];
+      let refetches = 0;
+      inbox.trimmedTo = 10;
+      async function refetch(): Promise<string> {
+        if (++refetches === 4) inbox.trimmedTo = 0;
+        return inbox.cursor;
+      }
+      listen(connect({ refetch, wait: async (failures) => void waits.push([failures, refetches]) }));
+      inbox.add('at last');
+      await until(() => refetches === 4);
+      inbox.add('heard');
+      await until(() => heard.texts.length === 1);
+      // The first call is made at once.
+      assert.deepEqual(waits, [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+      ]);
+    });
+
+    it('does not call refetch when unsubscribed during the wait for it', async () => {
+      let goOn: (() => void) | undefined;
+      let refetches = 0;
+      inbox.trimmedTo = 10;
+      const refetch = async () => String(refetches++);
+      const stop = listen(connect({ refetch, wait: () => new Promise((resolve) => (goOn = resolve)) }));
+      await until(() => goOn !== undefined);
+      stop();
+      goOn?.();
+      await setImmediate();
+      assert.deepEqual([refetches, heard.ends], [1, ['complete']]);
     });
 
     it('does not modify the headers', async () => {

@@ -21,8 +21,9 @@ export interface ResumingOptions {
   /** Runs all subscriptions over one connection, for browsers that connect to the server over HTTP/1. */
   singleConnection?: boolean;
   /**
-   * Called when the cursor has expired. Fetch the displayed data again and return the `inboxCursor` that comes with
-   * it; the subscription continues from there. Without this option, CURSOR_EXPIRED is passed on like other errors.
+   * Called when the cursor has expired, or once if the server rejects it as invalid, as an older version does after a
+   * downgrade. Fetch the displayed data again and return the `inboxCursor` that comes with it; the subscription
+   * continues from there. Without this option, CURSOR_EXPIRED and CURSOR_INVALID are passed on like other errors.
    */
   refetch?: () => Promise<string>;
   /** Silence after which a connection counts as lost. The server sends something at least every 15 s. */
@@ -35,8 +36,10 @@ export interface ResumingOptions {
 export type ResumingClient = Pick<Client, 'subscribe' | 'dispose'>;
 
 /**
- * Creates a client for subscriptions that select `cursor` and take it as the variable `after`. Pass an `after` from
- * `inboxCursor` to the first subscription too: without it, messages sent before the first event can be missed.
+ * Creates a client for subscriptions that select `cursor` and take it as the variable `after`, such as `inboxEvents`
+ * and `messageCreated`. Select `cursor` outside of fragments, so that every type of event has one, `CaughtUp` included.
+ * Pass an `after` from `inboxCursor` to the first subscription too: without it, what happens before the first event
+ * can be missed.
  *
  * A result with errors is passed on and ends the subscription. So is a 4xx response with GraphQL errors in its
  * body. The client reconnects silently after lost connections, and after streams that the server ends with
@@ -61,6 +64,8 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
   ): () => void {
     const variables = { ...request.variables };
     let failures = 0;
+    /** Whether there has been no event since the last call of `refetch`. */
+    let refetched = false;
     let over = false;
     let unsubscribe = () => {};
 
@@ -76,7 +81,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
 
     function attempt(): void {
       const since = Date.now();
-      let expired = false;
+      let stale = false;
       let limited = false;
 
       async function reconnect(): Promise<void> {
@@ -86,9 +91,17 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
         if (!over) attempt();
       }
 
-      async function restart(refetched: Promise<string>): Promise<void> {
-        variables['after'] = await refetched;
+      async function restart(fetchAgain: () => Promise<string>): Promise<void> {
+        if (refetched) await wait(++failures);
+        if (over) return;
+        refetched = true;
+        variables['after'] = await fetchAgain();
         if (!over) attempt();
+      }
+
+      /** An expired cursor can expire again. One that is invalid again after a refetch is a fault of the program. */
+      function needsRefetch(result: Pick<ExecutionResult, 'errors'>): boolean {
+        return hasCode(result, 'CURSOR_EXPIRED') || (hasCode(result, 'CURSOR_INVALID') && !refetched);
       }
 
       unsubscribe = client.subscribe<Data, Extensions>(
@@ -99,15 +112,17 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
             // The last result of a stream that has exhausted its budget. The event has yet to be delivered.
             limited = result.data === undefined && hasCode(result, 'RATE_LIMITED');
             if (limited) return;
+            stale = refetch !== undefined && needsRefetch(result);
+            if (stale) return;
             failures = 0;
+            refetched = false;
             variables['after'] = cursorOf(result) ?? variables['after'];
-            expired = refetch !== undefined && hasCode(result, 'CURSOR_EXPIRED');
-            if (!expired) sink.next(result);
+            sink.next(result);
           },
           complete() {
             if (over) return;
             if (limited) reconnect().catch(fail);
-            else if (expired && refetch) restart(refetch()).catch(fail);
+            else if (stale && refetch) restart(refetch).catch(fail);
             else stop();
           },
           error(reason) {

@@ -6,7 +6,7 @@ The generator copies this file into its package.
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +23,10 @@ class GraphQLErrors(Exception):
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__("; ".join(error["message"] for error in errors))
         self.errors = errors
+
+    def has_code(self, code: str) -> bool:
+        """Return whether an error has this code in its extensions."""
+        return any(error.get("extensions", {}).get("code") == code for error in self.errors)
 
 
 class SseClient:
@@ -56,19 +60,32 @@ class SseClient:
         return _data(response.content)
 
     async def execute_ws(
-        self, query: str, operation_name: str, variables: dict[str, Any], **kwargs: Any
+        self,
+        query: str,
+        operation_name: str,
+        variables: dict[str, Any],
+        *,
+        refetch: Callable[[], Awaitable[str]] | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield each event of a subscription once, over SSE. (The generator requires this method's name.)
 
         Resumes from the last event when the connection is lost. Pass `after` from the start, so that no event
         is missed before the first one.
 
+        `refetch` is called when the cursor has expired, or once if the server rejects it as invalid, as an
+        older version does after a downgrade. Fetch again what you show, and return the `inboxCursor` that
+        comes with it; the subscription continues from there.
+
         Raises:
             GraphQLErrors: the server ended the subscription with errors.
         """
-        body = _body(query, operation_name, variables)
+        # A copy, because the cursor in it changes.
+        variables = dict(variables)
         headers: dict[str, str] = {}
+        refetched = False
         while True:
+            body = _body(query, operation_name, variables)
             try:
                 connection = aconnect_sse(
                     self.http_client, "POST", self.url, json=body, headers=headers, **kwargs
@@ -78,10 +95,19 @@ class SseClient:
                         _data(await source.response.aread())
                     async for event in source.aiter_sse():
                         if event.event == "next":
-                            yield _data(event.data)
+                            data = _data(event.data)
                             headers["last-event-id"] = event.id
+                            refetched = False
+                            yield data
             except httpx.TransportError:
                 pass
+            except GraphQLErrors as errors:
+                invalid = errors.has_code("CURSOR_INVALID") and not refetched
+                if refetch is None or not (invalid or errors.has_code("CURSOR_EXPIRED")):
+                    raise
+                variables["after"] = await refetch()
+                headers.pop("last-event-id", None)
+                refetched = True
             await asyncio.sleep(random.uniform(0, 1))
 
 

@@ -21,7 +21,7 @@ import { createResumingClient } from '../client/resuming.ts';
 import {
   ConversationDocument,
   InboxDocument,
-  MessageCreatedDocument,
+  InboxEventsDocument,
   type MessageFieldsFragment,
   OpenConversationDocument,
   SendMessageDocument,
@@ -51,7 +51,7 @@ const retryLink = new RetryLink({
 const resumeLink = new ApolloLink((operation, forward) =>
   forward(operation).pipe(
     tap(({ data }) => {
-      const after: unknown = data?.['messageCreated']?.cursor;
+      const after: unknown = data?.['inboxEvents']?.cursor;
       if (after) operation.variables = { ...operation.variables, after };
     }),
   ),
@@ -102,9 +102,11 @@ function add(message: MessageFieldsFragment, conversationId: string, cache = cli
   });
 }
 
-client.subscribe({ query: MessageCreatedDocument, variables: { after: inboxCursor } }).subscribe({
+// The cache applies most events by itself, because they have the IDs and types of the objects that have changed.
+client.subscribe({ query: InboxEventsDocument, variables: { after: inboxCursor, includeMine: false } }).subscribe({
   next({ data, error }) {
-    if (data) add(data.messageCreated.message, data.messageCreated.message.conversation.id);
+    if (data?.inboxEvents.__typename === 'MessageCreated')
+      add(data.inboxEvents.message, data.inboxEvents.message.conversation.id);
     if (CombinedGraphQLErrors.is(error)) error.errors.forEach(complain);
   },
   // Completes only after an error: the session has ended.
@@ -130,6 +132,8 @@ for await (const content of typed()) {
           deletedAt: null,
           mine: true,
           readByOthers: false,
+          viewerCanEdit: false,
+          viewerCanDelete: false,
           author: viewer,
           conversation,
         },

@@ -6,20 +6,22 @@ import { retryingFetch } from '../client/retrying.ts';
 import {
   ConversationDocument,
   InboxDocument,
+  type InboxEventsSubscription,
   type MessageFieldsFragment,
   OpenConversationDocument,
   SendMessageDocument,
 } from '../generated/graphql.ts';
 import { complain, endpoint, pendingId, show, type ShownMessage } from './terminal.ts';
 
+type Message = Pick<MessageFieldsFragment, keyof ShownMessage | 'version'>;
 type GraphQLErrors = readonly { message: string; extensions?: { code?: unknown } }[];
 
 export class Chat {
-  private messages: ShownMessage[] = [];
+  private messages: Message[] = [];
 
   private constructor(
     private readonly headers: { authorization: string },
-    private readonly viewer: { username: string },
+    private readonly viewer: Message['author'],
     private readonly conversationId: string,
     /** The position in the viewer's inbox from before the messages were loaded. */
     readonly inboxCursor: string,
@@ -36,16 +38,37 @@ export class Chat {
     return chat;
   }
 
-  /** Adds a message from the subscription unless it is already shown. */
-  add(message: MessageFieldsFragment, conversationId: string): void {
-    if (conversationId !== this.conversationId || this.messages.some(({ id }) => id === message.id)) return;
-    this.update([...this.messages, message]);
+  /** Applies an event, which has its message or user as they are now. Events of other types change nothing here. */
+  apply(event: InboxEventsSubscription['inboxEvents']): void {
+    switch (event.__typename) {
+      case 'MessageCreated': {
+        const { message } = event;
+        if (message.conversation.id !== this.conversationId) return;
+        if (this.messages.some(({ id }) => id === message.id)) this.replace(message);
+        else this.update([...this.messages, message]);
+        return;
+      }
+      case 'MessageUpdated':
+      case 'MessageDeleted':
+        return this.replace(event.message);
+      case 'UserUpdated': {
+        const { user } = event;
+        this.update(this.messages.map((each) => (each.author.id === user.id ? { ...each, author: user } : each)));
+      }
+    }
   }
 
   /** Shows the message as pending, then replaces it with the stored one, or removes it if sending failed. */
   async send(content: string): Promise<void> {
     const idempotencyKey = crypto.randomUUID();
-    const pending = { id: pendingId(idempotencyKey), content, author: this.viewer };
+    const pending = {
+      id: pendingId(idempotencyKey),
+      content,
+      version: 1,
+      editedAt: null,
+      deletedAt: null,
+      author: this.viewer,
+    };
     this.update([...this.messages, pending]);
     const input = { conversationId: this.conversationId, content, idempotencyKey };
     const { createMessage } = await execute(this.headers, SendMessageDocument, { input });
@@ -65,7 +88,14 @@ export class Chat {
     show(this.messages);
   }
 
-  private update(messages: ShownMessage[]): void {
+  /** Replaces the message if it is shown, unless what is shown is newer. */
+  private replace(message: Message): void {
+    this.update(
+      this.messages.map((each) => (each.id === message.id && each.version <= message.version ? message : each)),
+    );
+  }
+
+  private update(messages: Message[]): void {
     this.messages = messages;
     show(messages);
   }

@@ -3,7 +3,7 @@ import { EventSource } from 'eventsource';
 import { print } from 'graphql';
 import type { ExecutionResult } from 'graphql-sse';
 
-import { MessageCreatedDocument, type MessageCreatedSubscription } from '../generated/graphql.ts';
+import { InboxEventsDocument, type InboxEventsSubscription } from '../generated/graphql.ts';
 import { Chat } from './chat.ts';
 import { complain, endpoint, peer, signIn, typed } from './terminal.ts';
 
@@ -11,18 +11,19 @@ const headers = await signIn();
 const chat = await Chat.open(headers, peer);
 
 function listen(after: string): void {
-  const parameters = { query: print(MessageCreatedDocument), variables: JSON.stringify({ after }) };
+  const variables = JSON.stringify({ after, includeMine: false });
+  const parameters = { query: print(InboxEventsDocument), variables };
   const source = new EventSource(`${endpoint}?${new URLSearchParams(parameters)}`, {
     // EventSource in browsers cannot send headers. The session cookie authenticates it there.
     fetch: (url, init) => fetch(url, { ...init, headers: { ...init.headers, ...headers } }),
   });
   let last = after;
   source.addEventListener('next', (event) => {
-    const { data, errors } = JSON.parse(event.data) as ExecutionResult<MessageCreatedSubscription>;
+    const { data, errors } = JSON.parse(event.data) as ExecutionResult<InboxEventsSubscription>;
     errors?.forEach(complain);
     if (!data) return;
     last = event.lastEventId;
-    chat.add(data.messageCreated.message, data.messageCreated.message.conversation.id);
+    chat.apply(data.inboxEvents);
   });
   // Completes only after an error: the session has ended.
   source.addEventListener('complete', () => process.exit());

@@ -2,7 +2,7 @@
 import { print } from 'graphql';
 import { createClient } from 'graphql-sse';
 
-import { MessageCreatedDocument, type MessageCreatedSubscription } from '../generated/graphql.ts';
+import { InboxEventsDocument, type InboxEventsSubscription } from '../generated/graphql.ts';
 import { Chat } from './chat.ts';
 import { complain, endpoint, peer, signIn, typed } from './terminal.ts';
 
@@ -10,18 +10,17 @@ const headers = await signIn();
 const chat = await Chat.open(headers, peer);
 
 // The client serialises these variables for every attempt, so a reconnect resumes from the last cursor.
-const variables = { after: chat.inboxCursor };
+const variables = { after: chat.inboxCursor, includeMine: false };
 
 const client = createClient({ url: endpoint, headers, retryAttempts: Infinity });
-client.subscribe<MessageCreatedSubscription>(
-  { query: print(MessageCreatedDocument), variables },
+client.subscribe<InboxEventsSubscription>(
+  { query: print(InboxEventsDocument), variables },
   {
     next({ data, errors }) {
       errors?.forEach(complain);
       if (!data) return;
-      const { cursor, message } = data.messageCreated;
-      variables.after = cursor;
-      chat.add(message, message.conversation.id);
+      variables.after = data.inboxEvents.cursor;
+      chat.apply(data.inboxEvents);
     },
     error(reason) {
       console.error(reason);

@@ -22,7 +22,9 @@ export async function signIn(): Promise<{ authorization: string }> {
 export interface ShownMessage {
   id: string;
   content: string;
-  author: { username: string };
+  editedAt?: string | null | undefined;
+  deletedAt?: string | null | undefined;
+  author: { username: string; removedAt?: string | null | undefined };
 }
 
 /** The ID of a pending message, until the server assigns one. */
@@ -43,12 +45,16 @@ let shown: string[] = [];
 
 /** Shows the conversation: prints the lines that are new or changed since the last call. */
 export function show(messages: readonly ShownMessage[]): void {
-  const lines = messages.map(
-    ({ id, author, content }) =>
-      `${author.username}: ${content}${id.startsWith(pendingId('')) ? ' (sending)' : ''}`,
-  );
+  const lines = messages.map(lineOf);
   lines.forEach((line, index) => line === shown[index] || console.log(printable(line)));
   shown = lines;
+}
+
+function lineOf({ id, author, content, editedAt, deletedAt }: ShownMessage): string {
+  const name = author.removedAt ? '(removed user)' : author.username;
+  if (deletedAt) return `${name}: (deleted)`;
+  if (id.startsWith(pendingId(''))) return `${name}: ${content} (sending)`;
+  return `${name}: ${content}${editedAt ? ' (edited)' : ''}`;
 }
 
 /** Prints a user error of a payload, or a GraphQL error with its code in extensions. */

@@ -2,6 +2,8 @@
  * urql with its normalised cache. Subscriptions use graphql-sse, or with `own-reader` as the last argument urql's own
  * reader of event streams, `fetchSubscriptions`.
  */
+import { readFile } from 'node:fs/promises';
+
 import {
   type AnyVariables,
   Client,
@@ -15,6 +17,7 @@ import {
 import { type Cache, cacheExchange } from '@urql/exchange-graphcache';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
 import { retryExchange } from '@urql/exchange-retry';
+import { buildSchema, introspectionFromSchema } from 'graphql';
 
 import { createResumingClient } from '../client/resuming.ts';
 import {
@@ -22,8 +25,8 @@ import {
   ConversationFieldsFragmentDoc,
   type CreateMessageInput,
   InboxDocument,
-  MessageCreatedDocument,
-  type MessageCreatedSubscription,
+  InboxEventsDocument,
+  type InboxEventsSubscription,
   type MessageFieldsFragment,
   OpenConversationDocument,
   SendMessageDocument,
@@ -44,7 +47,13 @@ function add(cache: Cache, message: MessageFieldsFragment, conversationId: strin
   });
 }
 
+// The cache needs the schema to choose the fragment that fits an event. A web page would import the introspection as
+// JSON that @urql/introspection has reduced.
+const schema = buildSchema(await readFile(new URL('../schema.graphql', import.meta.url), 'utf8'));
 const cache = cacheExchange({
+  schema: introspectionFromSchema(schema),
+  // A participant has no ID; it is stored with the event that contains it.
+  keys: { Participant: () => null },
   resolvers: {
     Query: { conversations: relayPagination() },
     Conversation: { messages: relayPagination() },
@@ -64,6 +73,8 @@ const cache = cacheExchange({
           deletedAt: null,
           mine: true,
           readByOthers: false,
+          viewerCanEdit: false,
+          viewerCanDelete: false,
           author: cache.readQuery({ query: InboxDocument })?.viewer,
           conversation: cache.readFragment(ConversationFieldsFragmentDoc, {
             __typename: 'Conversation',
@@ -82,8 +93,9 @@ const cache = cacheExchange({
       },
     },
     Subscription: {
-      messageCreated({ messageCreated: { message } }: MessageCreatedSubscription, _args, cache) {
-        add(cache, message, message.conversation.id);
+      // The cache applies other events by itself, because they have the IDs and types of the objects that have changed.
+      inboxEvents({ inboxEvents: event }: InboxEventsSubscription, _args, cache) {
+        if (event.__typename === 'MessageCreated') add(cache, event.message, event.message.conversation.id);
       },
     },
   },
@@ -103,8 +115,8 @@ function resumeExchange(): Exchange {
       if (result.operation.kind !== 'subscription' || result.error?.graphQLErrors.length) return result;
       if (!result.hasNext)
         return { ...result, error: new CombinedError({ networkError: new Error('The stream has ended.') }) };
-      const { messageCreated } = result.data as MessageCreatedSubscription;
-      cursors.set(result.operation.key, messageCreated.cursor);
+      const { inboxEvents } = result.data as InboxEventsSubscription;
+      cursors.set(result.operation.key, inboxEvents.cursor);
       return result;
     },
   });
@@ -149,7 +161,8 @@ client.query(ConversationDocument, { id: conversation.id }).subscribe(({ data })
   show(data?.conversation?.messages.edges.map(({ node }) => node) ?? []);
 });
 
-client.subscription(MessageCreatedDocument, { after: inbox.inboxCursor }).subscribe(({ error }) => {
+const variables = { after: inbox.inboxCursor, includeMine: false };
+client.subscription(InboxEventsDocument, variables).subscribe(({ error }) => {
   if (!error) return;
   error.graphQLErrors.forEach((each) => complain(each));
   process.exit();

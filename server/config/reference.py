@@ -87,6 +87,8 @@ SECTIONS = {
         "cost_per_minute_per_user",
         "cost_per_minute_per_address",
         "messages_per_minute_per_user",
+        "conversations_per_minute_per_user",
+        "profile_changes_per_hour_per_user",
         "sign_ins_per_minute_per_address",
         "trusted_proxies",
     ),

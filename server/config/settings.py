@@ -208,8 +208,8 @@ class Settings(BaseSettings):
     )
     rate_limit_store: RateLimitStore | None = Field(
         None,
-        description="Where sign-ins and messages are counted: in each process, or in the database for all"
-        " processes together. Default: process for one worker, database for several.",
+        description="Where sign-ins, messages and the like are counted: in each process, or in the database"
+        " for all processes together. Default: process for one worker, database for several.",
     )
     requests_per_minute_per_user: int = Field(
         1200, ge=1, description="Maximum number of requests per minute by one user, counted in each process."
@@ -234,6 +234,15 @@ class Settings(BaseSettings):
     )
     messages_per_minute_per_user: int = Field(
         300, ge=1, description="Maximum number of messages that a user can send per minute."
+    )
+    conversations_per_minute_per_user: int = Field(
+        60, ge=1, description="Maximum number of new conversations that a user can open per minute."
+    )
+    profile_changes_per_hour_per_user: int = Field(
+        20,
+        ge=1,
+        description="Maximum number of times that a user can change their name or picture per hour. Everyone"
+        " who has a conversation with them is notified of each.",
     )
     sign_ins_per_minute_per_address: int = Field(
         300, ge=1, description="Maximum number of sign-in attempts from one address per minute."

@@ -46,7 +46,7 @@ from server.http.responses import json_response
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import address_of
 from server.streams.accepted import AcceptedSubscription
-from server.streams.open_streams import OpenStreams
+from server.streams.open_streams import OpenStreams, end_with_ended_sessions
 from server.streams.reserved import ReservedStream
 from server.streams.response import ResponseStream
 
@@ -154,14 +154,18 @@ class SingleConnections:
                     if now - alive_since > reservations.GONE.total_seconds():
                         await reservations.sweep(connection)
                         alive_since = now
+                missing = [each for each in served if each not in existing]
+                if missing:
+                    # A removed user's reservations are deleted too, and their clients must not reconnect.
+                    await end_with_ended_sessions(self._streams, self._database)
             except DatabaseUnavailable as error:
                 log.warning("reserved streams not maintained", error=str(error))
             else:
                 last_round = now
                 for reservation_id in waiting:
                     self._broadcaster.subscribers.wake(reservation_id)
-                for reservation_id in served:
-                    if reservation_id not in existing and reservation_id in self._served:
+                for reservation_id in missing:
+                    if reservation_id in self._served:
                         self._served[reservation_id].end()
             await asyncio.sleep(every_seconds)
 

@@ -12,7 +12,7 @@ from execution.api import Api, LiveOperation, Operation
 from execution.budgets import WORK_PER_STATEMENT, Budget
 from realtime.broadcaster import Broadcaster
 from realtime.cursor_form import CursorForm
-from resolvers.context import Context, EventStream, MessageLimit, SessionsEnded
+from resolvers.context import Context, EventStream, SessionsEnded, UserLimits
 from resolvers.rules import Rules
 from server.auth.authentication import Identity
 from server.graphql.request import GraphQLRequest
@@ -29,7 +29,7 @@ class Execution:
     broadcaster: Broadcaster
     trusted: TrustedDocuments
     sessions_ended: SessionsEnded
-    count_message: MessageLimit
+    limits: UserLimits
     rules: Rules
     cursor_form: CursorForm
 
@@ -46,10 +46,11 @@ class Execution:
             refused=identity.refused,
             session_id=identity.session.id if identity.session else None,
             sessions_ended=self.sessions_ended,
-            count_message=self.count_message,
+            limits=self.limits,
             rules=self.rules,
             cursor_form=self.cursor_form,
             count_statement=partial(graphql_request.budget.charge, WORK_PER_STATEMENT),
+            charge=partial(_charge, graphql_request.budget),
         ) as context:
             answer = await self.api.execute(graphql_request.operation, context, graphql_request.budget)
         if graphql_request.tells_cost:
@@ -100,6 +101,11 @@ class Execution:
         if answer is not None:
             _count(live.root_fields, answer)
         return answer
+
+
+def _charge(budget: Budget, work: float) -> None:
+    budget.check()
+    budget.charge(work)
 
 
 def _count(root_fields: Collection[str], answer: Answer) -> None:

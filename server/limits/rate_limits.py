@@ -1,7 +1,7 @@
 """Rate limits for each user and each address.
 
-Each process counts requests by itself, because they cost that process. Sign-ins and messages cost the whole
-installation, so several processes count them together.
+Each process counts requests by itself, because they cost that process. Sign-ins, messages, new conversations
+and changed profiles cost the whole installation, so several processes count them together.
 """
 
 import time
@@ -12,7 +12,7 @@ from math import ceil
 from uuid import UUID
 
 import structlog
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.requests import HTTPConnection
@@ -53,6 +53,8 @@ class RateLimits:
         self._of_user = RateLimitItemPerMinute(settings.requests_per_minute_per_user)
         self._sign_ins = RateLimitItemPerMinute(settings.sign_ins_per_minute_per_address)
         self._messages = RateLimitItemPerMinute(settings.messages_per_minute_per_user)
+        self._conversations = RateLimitItemPerMinute(settings.conversations_per_minute_per_user)
+        self._profile_changes = RateLimitItemPerHour(settings.profile_changes_per_hour_per_user)
 
     async def count_request_from(self, address: str | None) -> None:
         """Count a request from an address.
@@ -92,13 +94,40 @@ class RateLimits:
         Raises:
             RateLimited: the user has reached their limit.
         """
-        retry_after = await self._count(self._shared, self._messages, "messages", str(user_id))
+        await self._count_of_user(
+            self._messages, "messages", user_id, "You have sent {} messages in the last minute"
+        )
+
+    async def count_conversation(self, user_id: UUID) -> None:
+        """Count a new conversation of a user.
+
+        Raises:
+            RateLimited: the user has reached their limit.
+        """
+        await self._count_of_user(
+            self._conversations,
+            "conversations",
+            user_id,
+            "You have opened {} new conversations in the last minute",
+        )
+
+    async def count_profile_change(self, user_id: UUID) -> None:
+        """Count a change of a user's name or picture.
+
+        Raises:
+            RateLimited: the user has reached their limit.
+        """
+        await self._count_of_user(
+            self._profile_changes,
+            "profile changes",
+            user_id,
+            "You have changed your profile {} times in the last hour",
+        )
+
+    async def _count_of_user(self, item: RateLimitItem, what: str, user_id: UUID, done: str) -> None:
+        retry_after = await self._count(self._shared, item, what, str(user_id))
         if retry_after:
-            raise RateLimited(
-                f"You have sent {self._messages.amount} messages in the last minute. Try again in"
-                f" {retry_after} seconds.",
-                retry_after,
-            )
+            raise RateLimited(f"{done.format(item.amount)}. Try again in {_shown(retry_after)}.", retry_after)
 
     async def _count(
         self, limiter: FixedWindowRateLimiter, item: RateLimitItem, what: str, whose: str
@@ -179,6 +208,10 @@ def _counted_address(host: str) -> str | None:
             return str(address.ipv4_mapped)
         return f"{int(address) >> (128 - _IPV6_NETWORK_BITS):x}::/{_IPV6_NETWORK_BITS}"
     return str(address)
+
+
+def _shown(seconds: int) -> str:
+    return f"{seconds} seconds" if seconds <= 120 else f"{ceil(seconds / 60)} minutes"
 
 
 def _too_many_from_address(what: str, retry_after: int) -> HttpRefusal:

@@ -55,7 +55,7 @@ SLOW_CLIENTS_DISCONNECTED = Counter(
 )
 RATES_NOT_COUNTED = Counter(
     "messenger_rates_not_counted_total",
-    "Messages and sign-ins that were allowed without counting because the database did not answer.",
+    "Messages, sign-ins and the like that were allowed without counting because the database did not answer.",
 )
 _TASKS = _gauge("messenger_tasks", "Tasks of the event loop: one for each open stream and each request.")
 _CONNECTIONS = _gauge("messenger_database_connections", "Open connections to the database.")

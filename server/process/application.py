@@ -131,7 +131,7 @@ def _graphql(
         broadcaster,
         _trusted_documents(shared.settings),
         shared.sessions_ended,
-        shared.limits.count_message,
+        shared.limits,
         Rules(shared.settings.edit_seconds, shared.settings.read_marks_max_participants),
         shared.cursor_form,
     )

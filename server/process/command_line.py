@@ -194,15 +194,19 @@ def sign_out(
 @app.command()
 def remove_user(
     username: Annotated[str, typer.Argument(help="Username of the user to remove (case-insensitive).")],
+    delete_messages: Annotated[
+        bool, typer.Option("--delete-messages", help="Delete all messages of the user as well.")
+    ] = False,
 ) -> None:
-    """Remove a user for good: name, picture, sessions, identities and inbox. Their messages are kept."""
+    """Remove a user for good: name, picture, sessions, identities and inbox. Messages are kept by default."""
 
     async def remove(settings: Settings, database: Database) -> None:
         user = await _user_called(username, database)
         # Without a relay: the servers find what has been appended when they next check inboxes.
-        if not await removals.remove_user(database, Broadcaster(), user.id):
+        if not await removals.remove_user(database, Broadcaster(), user.id, delete_messages=delete_messages):
             raise CannotStart(f"there is no user named {username!r}")
-        typer.echo(f"{user.username} has been removed. Their messages are kept.")
+        kept = "deleted" if delete_messages else "kept"
+        typer.echo(f"{user.username} has been removed. Their messages are {kept}.")
 
     _with_database(remove)
 

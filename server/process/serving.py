@@ -14,7 +14,7 @@ import uvicorn
 
 from db.engine import Database, open_database
 from realtime.broadcaster import Broadcaster
-from realtime.caught_up import keep_telling
+from realtime.caught_up import keep_reporting
 from realtime.cursor_form import watch_releases
 from realtime.inbox_check import check_inboxes
 from server.config.settings import Settings
@@ -89,7 +89,7 @@ def _background(
         application.single_connections.keep(),
         application.streams.heartbeats.keep(),
         end_with_their_sessions(application.streams, database, _SESSION_CHECK_SECONDS),
-        keep_telling(application.streams.shared),
+        keep_reporting(application.streams.shared),
         watch_releases(application.cursor_form, database),
         check_inboxes(broadcaster.subscribers, database, settings.inbox_check_seconds),
         keep_trimming(database, timedelta(days=settings.inbox_retention_days)),

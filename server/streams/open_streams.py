@@ -218,15 +218,23 @@ async def end_with_their_sessions(streams: OpenStreams, database: Database, ever
     while True:
         await asyncio.sleep(every_seconds)
         streams.end_expired()
-        watched, vouched_for = streams.session_ids(), streams.user_ids()
-        if not watched and not vouched_for:
-            continue
         try:
-            ended = await sessions.ended_among(database, watched)
-            removed = await sessions.removed_among(database, vouched_for)
+            await end_with_ended_sessions(streams, database)
         except DatabaseUnavailable as error:
             # An outage of the database must not sign users out. The next round tries again.
             log.warning("ended sessions could not be read", error=str(error))
-            continue
-        streams.end_sessions(ended)
-        streams.end_users(removed)
+
+
+async def end_with_ended_sessions(streams: OpenStreams, database: Database) -> None:
+    """End the streams whose session has ended, or whose user has been removed, on any process.
+
+    Raises:
+        DatabaseUnavailable: none has been ended.
+    """
+    watched, vouched_for = streams.session_ids(), streams.user_ids()
+    if not watched and not vouched_for:
+        return
+    ended = await sessions.ended_among(database, watched)
+    removed = await sessions.removed_among(database, vouched_for)
+    streams.end_sessions(ended)
+    streams.end_users(removed)

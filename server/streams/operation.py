@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from contextlib import aclosing
 
 from db.engine import DatabaseUnavailable
+from db.entries import Place
 from execution.answers import Answer
 from execution.api import Operation
 from execution.budgets import Budget
@@ -16,7 +17,7 @@ from server.graphql.execution import Execution, is_unavailable
 class OperationStream(SharingStream):
     """Executes an operation, sends its events, and shares them with the viewer's other streams."""
 
-    __slots__ = ("_budget", "_execution", "_identity", "_live", "_operation", "_place")
+    __slots__ = ("_budget", "_execution", "_identity", "_live", "_operation", "_reached")
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class OperationStream(SharingStream):
         self._budget = budget
         self._identity = identity
         self._operation = operation
-        self._place: tuple[int, str] | None = None
+        self._reached: tuple[Place, str] | None = None
 
     @abstractmethod
     async def begin(self, cursor: str) -> None:
@@ -88,18 +89,18 @@ class OperationStream(SharingStream):
         An answer without `data` gets no cursor, because the client has not received the entry's event and
         must not resume after it.
         """
-        place = self._place if "data" in answer else None
-        self._place = None
-        chunk = self.encode(answer, place[1] if place else None)
-        if place is not None:
-            self.hand_on(SharedEvent(place[0], chunk))
+        reached = self._reached if "data" in answer else None
+        self._reached = None
+        chunk = self.encode(answer, reached[1] if reached else None)
+        if reached is not None:
+            self.hand_on(SharedEvent(reached[0], chunk))
         if not self.write_at_once(chunk):
             self.yield_lead()
             await self.write_in_time(chunk)
 
-    def reach(self, position: int, cursor: str) -> None:
+    def reach(self, place: Place, cursor: str) -> None:
         """Note the next event's place in the inbox."""
-        self._place = (position, cursor)
+        self._reached = (place, cursor)
 
     def execute_at_once(self, cursor: str, event: object) -> bytes | None:
         """Return an event's chunk, if it can be executed without waiting for anything."""

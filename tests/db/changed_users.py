@@ -38,14 +38,14 @@ async def remove(database: Database, user: User) -> Appended:
 
 
 async def rename(database: Database, user: User, username: str | None) -> tuple[User, Appended | None]:
-    async with database.connection() as connection:
+    async with database.transaction() as connection:
         return await users.set_profile(
             connection, user.id, username=username, avatar_url=None, keep_avatar=True
         )
 
 
 async def picture(database: Database, user: User, url: str | None) -> tuple[User, Appended | None]:
-    async with database.connection() as connection:
+    async with database.transaction() as connection:
         return await users.set_profile(connection, user.id, username=None, avatar_url=url, keep_avatar=False)
 
 

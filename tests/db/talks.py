@@ -1,6 +1,9 @@
 """Random statements of the version before and of this one, for a few users who all talk to each other."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import combinations
 from random import Random
 from uuid import UUID, uuid4
@@ -28,7 +31,7 @@ class Talks:
         self.dice = Random(11)
 
     @classmethod
-    async def begin(cls, database: Database) -> "Talks":
+    async def begin(cls, database: Database, size: int = PEOPLE) -> "Talks":
         """Create the users, a conversation of each two of them, and one of all."""
         async with database.transaction() as connection:
             people = [
@@ -37,7 +40,7 @@ class Talks:
                     new_id(),
                     f"u-{uuid4().hex}",
                 )
-                for _ in range(PEOPLE)
+                for _ in range(size)
             ]
             await connection.execute("INSERT INTO inboxes (user_id) SELECT unnest($1::uuid[])", people)
             groups = [*combinations(people, 2), tuple(people)]
@@ -103,6 +106,26 @@ class Talks:
     @property
     def of_both(self) -> Sequence[Step]:
         return [*self.of_before, self.sends_now, self.sends_now, self.sends_all_now, self.marks_now]
+
+    @asynccontextmanager
+    async def acting(self, database: Database, steps: Sequence[Step]) -> AsyncGenerator[list[float]]:
+        """Execute such steps on three connections. Yield the seconds that each has taken."""
+        took: list[float] = []
+        is_over = asyncio.Event()
+
+        async def act_on() -> None:
+            async with database.connection() as connection:
+                while not is_over.is_set():
+                    begun = time.monotonic()
+                    await self.act(connection, steps)
+                    took.append(time.monotonic() - begun)
+
+        tasks = [asyncio.create_task(act_on()) for _ in range(3)]
+        try:
+            yield took
+        finally:
+            is_over.set()
+            await asyncio.gather(*tasks)
 
     async def act(self, connection: Connection, steps: Sequence[Step]) -> None:
         """Execute one of the steps; again if it did not get its locks, as a process does."""

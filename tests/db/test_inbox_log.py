@@ -198,15 +198,15 @@ async def test_a_start_has_the_tags_of_its_entry_and_of_the_end(database: Databa
     ada, grace = await person("ada"), await person("grace")
     conversation = await talk(database, ada, grace)
     empty = await start(database, grace.id, after=0)
-    assert (empty.last_position, empty.last_tag, empty.after_tag) == (0, None, None)
+    assert (empty.standing.last_position, empty.last_tag, empty.standing.tag) == (0, None, None)
     message = await sends(database, ada, conversation, "hello")
     await edits(database, message, "Hello")
     created, updated = (await page(database, grace.id)).entries
     found = await start(database, grace.id, after=1)
-    assert (found.last_position, found.last_tag, found.after_tag) == (2, updated.tag, created.tag)
+    assert (found.standing.last_position, found.last_tag, found.standing.tag) == (2, updated.tag, created.tag)
     async with database.connection() as connection:
         state = await inboxes.state(connection, grace.id)
-    assert (state.epoch, state.last_position, state.tag) == (found.epoch, 2, updated.tag)
+    assert (state.epoch, state.last_position, state.tag) == (found.standing.epoch, 2, updated.tag)
 
 
 async def trim(database: Database, before: datetime) -> None:
@@ -246,7 +246,7 @@ async def test_what_is_trimmed_is_noted_by_kind_and_by_whose_action_it_was(empty
             assert found.is_trimmed
             return True
         assert not found.is_trimmed
-        assert (read.entries, read.up_to, read.tag) == ([], found.last_position, None)
+        assert (read.entries, read.up_to, read.tag) == ([], found.standing.last_position, None)
         return False
 
     assert await is_trimmed(ada, 0, {MESSAGE_CREATED})

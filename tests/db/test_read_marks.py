@@ -124,6 +124,33 @@ async def test_a_mark_that_moves_is_an_entry_for_all_participants(group: Group):
     await group.check()
 
 
+async def test_the_entries_of_a_mark_have_the_same_time_in_all_inboxes(group: Group):
+    """Hints have one time for all recipients, and the tags of cursors are made of it."""
+    message = await group.sends(group.people[0])
+    slow = f"slow_{uuid4().hex}"
+    async with group.database.transaction() as connection:
+        await connection.execute(f"""
+            CREATE SCHEMA {slow};
+            CREATE FUNCTION {slow}.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+                SELECT pg_catalog.clock_timestamp() FROM pg_sleep(0.002)
+            $$;
+            SET LOCAL search_path = {slow}, pg_catalog, public;
+        """)
+        marked = await read_marks.mark_read(
+            connection, group.id, group.people[1], up_to=message.id, whole=False, most_participants=32
+        )
+        rows = await connection.fetch(
+            "SELECT user_id, created_at FROM inbox_entries WHERE kind = $1 AND conversation_id = $2",
+            READ_MARK_MOVED,
+            group.id,
+        )
+        await connection.execute(f"DROP SCHEMA {slow} CASCADE")
+    assert isinstance(marked, Marked)
+    assert marked.appended is not None
+    assert {row["user_id"] for row in rows} == set(group.people)
+    assert {row["created_at"] for row in rows} == {marked.appended.created_at}
+
+
 async def test_a_mark_never_moves_back_and_a_mark_that_does_not_move_is_no_entry(group: Group):
     ada, grace, _ = group.people
     sent = [await group.sends(ada) for _ in range(3)]
@@ -221,6 +248,18 @@ async def test_a_mark_that_has_been_overtaken_often_locks_the_inboxes_first(grou
     alone = await group.marks(grace, most_participants=2, attempts=0)
     assert alone.appended is not None
     assert set(alone.appended.positions) == {grace}
+    await group.check()
+
+
+async def test_behind_a_pooler_it_does_so_in_the_transaction_that_every_statement_has(group: Group):
+    ada, grace, _ = group.people
+    await group.sends(ada)
+    async with group.database.transaction() as connection:
+        marked = await read_marks.mark_read(
+            connection, group.id, grace, up_to=None, whole=True, most_participants=32, attempts=0
+        )
+    assert isinstance(marked, Marked)
+    assert marked.conversation.read_seq == 1
     await group.check()
 
 

@@ -1,4 +1,4 @@
-"""Removing users, and notifying the users who share a conversation with a user who changes."""
+"""Removing users, and notifying the users who have a conversation with a user who changes."""
 
 import asyncio
 import time
@@ -313,7 +313,8 @@ async def test_removals_profiles_and_senders_never_deadlock(database: Database, 
                             keep_avatar=True,
                         )
                         try:
-                            await changed
+                            async with connection.transaction():
+                                await changed
                         except UserGone:
                             assert removed
                     case _:

@@ -1,8 +1,7 @@
 """The version before serves while its database is migrated, and all counts are exact afterwards."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,7 +16,7 @@ from db.outages import DatabaseUnavailable
 from db.patience import alter_patiently
 from db.urls import sqlalchemy_url
 from tests.db import version_before
-from tests.db.talks import Step, Talks
+from tests.db.talks import Talks
 from tests.db.version_before import Sent
 from tests.support.counts import miscounted
 
@@ -41,27 +40,6 @@ async def test_a_database_of_the_first_version_gets_exact_counts(empty_database:
         assert [tuple(row) for row in trims] == [(talks.people[0], 0, False, 3)]
 
 
-@asynccontextmanager
-async def _acting(talks: Talks, database: Database, steps: Sequence[Step]) -> AsyncGenerator[list[float]]:
-    """Execute such steps on three connections. Yield the seconds that each has taken."""
-    took: list[float] = []
-    is_over = asyncio.Event()
-
-    async def act_on() -> None:
-        async with database.connection() as connection:
-            while not is_over.is_set():
-                begun = time.monotonic()
-                await talks.act(connection, steps)
-                took.append(time.monotonic() - begun)
-
-    tasks = [asyncio.create_task(act_on()) for _ in range(3)]
-    try:
-        yield took
-    finally:
-        is_over.set()
-        await asyncio.gather(*tasks)
-
-
 async def test_senders_go_on_while_a_database_with_many_messages_is_migrated(empty_database: Database):
     await migrate(empty_database, BEFORE)
     talks = await Talks.begin(empty_database)
@@ -69,7 +47,7 @@ async def test_senders_go_on_while_a_database_with_many_messages_is_migrated(emp
         for _ in range(200):
             batch = [talks.one() for _ in range(50)]
             assert len(await version_before.send_all(connection, batch)) == 50
-    async with _acting(talks, empty_database, [talks.sends, talks.sends_all]) as took:
+    async with talks.acting(empty_database, [talks.sends, talks.sends_all]) as took:
         await migrate(empty_database)
     assert len(took) > 10
     assert max(took) < LONGEST_SECONDS
@@ -80,7 +58,7 @@ async def test_senders_go_on_while_a_database_with_many_messages_is_migrated(emp
 async def test_marks_that_cross_a_migration_are_counted(empty_database: Database):
     await migrate(empty_database, BEFORE)
     talks = await Talks.begin(empty_database)
-    async with _acting(talks, empty_database, talks.of_before):
+    async with talks.acting(empty_database, talks.of_before):
         await migrate(empty_database)
     async with empty_database.connection() as connection:
         assert await miscounted(connection) == []
@@ -90,7 +68,7 @@ async def test_senders_go_on_while_a_long_transaction_delays_the_migration(empty
     """A backup, for example, has read all tables and holds its locks for long."""
     await migrate(empty_database, BEFORE)
     talks = await Talks.begin(empty_database)
-    async with _acting(talks, empty_database, [talks.sends, talks.sends_all]) as took:
+    async with talks.acting(empty_database, [talks.sends, talks.sends_all]) as took:
         async with empty_database.snapshot() as backup:
             await backup.fetch("SELECT FROM participants, inboxes LIMIT 1")
             migrating = asyncio.create_task(migrate(empty_database))

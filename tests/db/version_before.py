@@ -266,6 +266,22 @@ async def note_alive(connection: Connection, process_id: UUID) -> None:
     await connection.execute(_NOTE_ALIVE, process_id)
 
 
+def encode(user_id: UUID, position: int, message: tuple[UUID, UUID, int, UUID, str, datetime]) -> str:
+    """Return the line of a hint: of a new message, which was the only kind."""
+    message_id, conversation_id, seq, author_id, content, created_at = message
+    values = (
+        user_id.hex,
+        position,
+        message_id.hex,
+        conversation_id.hex,
+        seq,
+        author_id.hex,
+        content,
+        (created_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+    )
+    return orjson.dumps(values).decode()
+
+
 def decode(line: str) -> tuple[UUID, int, tuple[Any, ...]]:
     """Decode a hint: the user, the position and the fields of the message.
 

@@ -16,6 +16,7 @@ from server.limits.budgets import Budgets, TokenBucket
 from tests.conftest import sign_in
 from tests.support.clients import http_client
 from tests.support.limits import BEHIND_A_PROXY, an_address, is_refused
+from tests.support.people import Person
 from tests.support.serving import Server, running_server
 
 
@@ -157,6 +158,45 @@ async def test_statements_of_the_database_are_charged(http: httpx.AsyncClient):
     )
     await ada.asks(f"{{ {searches} }}")
     assert is_refused(await ada.posts("{ viewer { id } }"))
+
+
+PAGE = 'inboxEvents(after: "AFTER", kinds: [USER_UPDATED]) { cursor hasMore }'
+
+
+async def full_inbox(person: Person, database: Database) -> str:
+    """Fill the user's inbox with 10,000 entries, and return the cursor before them."""
+    after = await person.inbox_cursor()
+    async with database.connection() as connection:
+        user_id = await connection.fetchval("SELECT id FROM users WHERE username = $1", person.username)
+        await connection.execute(
+            """
+            INSERT INTO inbox_entries (user_id, position, kind, subject_id, created_at)
+            SELECT $1, position, 5, $1, now() FROM generate_series(1, 10000) AS position
+            """,
+            user_id,
+        )
+        await connection.execute("UPDATE inboxes SET last_position = 10000 WHERE user_id = $1", user_id)
+    return after
+
+
+async def test_looking_through_an_inbox_is_charged(http: httpx.AsyncClient, database: Database):
+    """A page without events costs as much as the entries that it has looked at."""
+    ada = await sign_in(http, "ada")
+    page = PAGE.replace("AFTER", await full_inbox(ada, database))
+    found = [is_refused(await ada.posts(f"{{ {page} }}")) for _ in range(4)]
+    assert found[0] is False
+    assert True in found
+
+
+async def test_looking_through_an_inbox_ends_when_the_budget_is_used_up(
+    http: httpx.AsyncClient, database: Database
+):
+    """The reserved maximum does not include the statements."""
+    ada = await sign_in(http, "ada")
+    page = PAGE.replace("AFTER", await full_inbox(ada, database))
+    pages = " ".join(f"a{number}: {page}" for number in range(3))
+    answer = await ada.answer(f"{{ {pages} }}")
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {"RATE_LIMITED"}
 
 
 async def test_new_documents_are_charged_to_the_address_and_known_ones_are_not(http: httpx.AsyncClient):

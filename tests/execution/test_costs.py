@@ -18,6 +18,7 @@ from graphql import (
 from strawberry.schema import Schema
 
 from execution.api import Api
+from resolvers.inbox import MAX_SEARCH_COST
 from schema.list_sizes import is_paged, max_items
 from tests.conftest import SignIn
 
@@ -47,13 +48,15 @@ def test_every_list_of_objects_has_a_size_or_is_paged():
                 )
 
 
-async def test_events_of_a_page_cost_as_many_as_are_requested(http: httpx.AsyncClient, signs_in: SignIn):
+async def test_events_of_a_page_cost_as_many_as_are_requested_and_the_search_for_them(
+    http: httpx.AsyncClient, signs_in: SignIn
+):
     ada = await signs_in("ada")
     cursor = await ada.inbox_cursor()
     for first, events in ((", first: 7", 7), ("", 100)):
         document = f'{{ inboxEvents(after: "{cursor}"{first}) {{ cursor events {{ cursor occurredAt }} }} }}'
         cost, _ = await reported_cost(http, document, **ada.headers)
-        assert cost == 1 + 1 + 1 + events * 2
+        assert cost == MAX_SEARCH_COST + 1 + 1 + 1 + events * 2
 
 
 async def reported_cost(http: httpx.AsyncClient, document: str, **headers: str) -> tuple[int, int]:

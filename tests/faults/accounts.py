@@ -1,7 +1,7 @@
 """The users of a round, created directly in the database, so that faults cannot break the set-up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import combinations
 from uuid import UUID, uuid4
@@ -21,13 +21,18 @@ from tests.support.tables import tables
 A_DAY = SessionTime(timedelta(days=1), timedelta(days=1))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Account:
     """A user who is signed in, and the cursor of their empty inbox."""
 
     user_id: UUID
+    username: str
     token: str
     start: str
+    can_rename: bool
+    """Whether the user changes their name. The others keep theirs, so they can be found by it."""
+    is_leaving: bool = False
+    """Whether the user is being removed, or has been."""
 
 
 @dataclass(frozen=True)
@@ -36,39 +41,48 @@ class Talk:
 
     id: UUID
     participants: frozenset[UUID]
+    opened_at: float = 0
+    """When it was opened, by the clock of `History`; 0 if that was before the round."""
 
 
 @dataclass(frozen=True)
 class Company:
-    """Users who all know each other, with a conversation for each pair and one for all."""
+    """Users who all share a conversation, which has a message. Pairs open further ones with each other."""
 
     accounts: Sequence[Account]
-    talks: Sequence[Talk]
+    talks: dict[frozenset[UUID], Talk] = field(default_factory=dict[frozenset[UUID], Talk])
+    """The conversations that are known to be open, by their participants."""
 
     def talks_of(self, user_id: UUID) -> list[Talk]:
-        return [talk for talk in self.talks if user_id in talk.participants]
+        return [talk for participants, talk in self.talks.items() if user_id in participants]
 
 
 async def gather_company(database: Database, size: int) -> Company:
-    """Create new users."""
+    """Create new users, and the conversations of all of them and of every second pair."""
     accounts: list[Account] = []
-    for _ in range(size):
+    for number in range(size):
         async with database.transaction() as connection:
             user = await users.create(connection, f"p-{uuid4().hex[:16]}")
             state = await inboxes.state(connection, user.id)
         signed_in = await open_session(database, user, A_DAY)
         start = InboxCursor(state.epoch, 0).encode(user.id)
-        accounts.append(Account(user.id, signed_in.token, start))
-    talks: list[Talk] = []
+        accounts.append(
+            Account(user.id, user.username, signed_in.token, start, can_rename=number % 2 == size % 2)
+        )
+    company = Company(accounts)
     async with database.transaction() as connection:
-        for one, other in combinations(accounts, 2):
+        for one, other in list(combinations(accounts, 2))[::2]:
             opened, _ = await conversations.open_pair(connection, one.user_id, other.user_id)
-            talks.append(Talk(opened, frozenset({one.user_id, other.user_id})))
+            pair = frozenset({one.user_id, other.user_id})
+            company.talks[pair] = Talk(opened, pair)
     # The API only opens conversations of two users; the tables also hold larger ones.
+    everyone = frozenset(account.user_id for account in accounts)
+    all_talk = Talk(new_id(), everyone)
     async with tables(database) as connection:
-        all_talk = Talk(new_id(), frozenset(account.user_id for account in accounts))
         await connection.execute(insert(conversations_table).values(id=all_talk.id))
-        members = [{"conversation_id": all_talk.id, "user_id": user_id} for user_id in all_talk.participants]
+        members = [{"conversation_id": all_talk.id, "user_id": user_id} for user_id in everyone]
         await connection.execute(insert(participants), members)
-        talks.append(all_talk)
-    return Company(accounts, talks)
+    company.talks[everyone] = all_talk
+    async with database.connection() as connection:
+        await inboxes.deliver(connection, all_talk.id, accounts[0].user_id, "the first message")
+    return company

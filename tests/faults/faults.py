@@ -1,6 +1,7 @@
 """The faults. A blow breaks something when its context is entered, and repairs it when it exits."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from random import Random
 from sqlalchemy import text
 
 from db.engine import DatabaseUnavailable
+from tests.faults import losses
 from tests.faults.world import Carrier, World
 from tests.support.tables import tables
 
@@ -102,6 +104,26 @@ async def _crash_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
         await world.postgres.start()
 
 
+@asynccontextmanager
+async def _put_back_postgres(world: World, dice: Random) -> AsyncGenerator[None]:
+    """Restore a copy of the data, while no server runs, and write other messages in place of those lost."""
+    with _reserving(world, len(world.servers)) as victims:
+        await world.postgres.stop()
+        await world.postgres.copy()
+        await world.postgres.start()
+        reached = await losses.grown(world.database)
+        await asyncio.gather(*(world.servers[number].kill() for number in victims))
+        await world.postgres.stop()
+        try:
+            yield
+        finally:
+            await world.postgres.restore()
+            await world.postgres.start()
+            await losses.write_up_to(world.database, reached)
+            world.losses.append(time.monotonic())
+            await asyncio.gather(*(world.start_server(number) for number in victims))
+
+
 _TERMINATE = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -176,12 +198,15 @@ RESTARTED_WITH_RATES = Fault(
         "rate_limits": "on",
         "rate_limit_store": "database",
         "messages_per_minute_per_user": "1000000",
+        "conversations_per_minute_per_user": "1000000",
+        "profile_changes_per_hour_per_user": "1000000",
         "requests_per_minute_per_user": "1000000",
         "requests_per_minute_per_address": "1000000",
     },
 )
 CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
-STOPPING_POSTGRES = (RESTARTED, RESTARTED_WITH_RATES, CRASHED)
+PUT_BACK = Fault("PostgreSQL put back", _put_back_postgres, breaks_postgres=True)
+STOPPING_POSTGRES = (RESTARTED, RESTARTED_WITH_RATES, CRASHED, PUT_BACK)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
 NATS_PARTED = Fault("NATS nodes parted", _partition_nats_nodes, carrier="nats")
@@ -199,6 +224,7 @@ FAULTS: Sequence[Fault] = (
     RESTARTED,
     RESTARTED_WITH_RATES,
     CRASHED,
+    PUT_BACK,
     TERMINATED,
     NATS_KILLED,
     NATS_PARTED,

@@ -1,8 +1,8 @@
 """The parent of all servers: it has already imported the product, so each server starts fast.
 
 As a program, `python -m tests.faults.parent SOCKET`, it listens on a Unix socket. A client that connects and
-sends an `Order` gets a new process that runs `messenger serve` with the given sabotage. The connection is
-that process's standard output, and closes when the process ends.
+sends an `Order` gets a new process that runs a command of the messenger, `serve` or another one, with the
+given sabotage. The connection is that process's standard output, and closes when the process ends.
 """
 
 import ctypes
@@ -23,17 +23,25 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Order:
-    """The server to start. It logs to `server.log` in its folder."""
+    """The command to run. It logs to `server.log` in its folder."""
 
     folder: Path
     settings: Mapping[str, str]
     sabotage: Sequence[str]
     number: int
     seed: int
+    command: Sequence[str] = ("serve", "--port=0")
 
     def encode(self) -> bytes:
         """Return the order as one line."""
-        values = [str(self.folder), dict(self.settings), list(self.sabotage), self.number, self.seed]
+        values = [
+            str(self.folder),
+            dict(self.settings),
+            list(self.sabotage),
+            self.number,
+            self.seed,
+            list(self.command),
+        ]
         return json.dumps(values).encode() + b"\n"
 
     @classmethod
@@ -42,16 +50,16 @@ class Order:
         return cls(Path(folder), *others)
 
     def execute(self) -> None:
-        """Run the server in this process."""
+        """Run the command in this process."""
         os.chdir(self.folder)
         os.environ.update({f"MESSENGER_{name.upper()}": value for name, value in self.settings.items()})
         log = os.open("server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, sys.stderr.fileno())
         sabotage(self.sabotage, number=self.number, seed=self.seed)
-        app(["serve", "--port=0"])
+        app(list(self.command))
 
 
-class _ForkedServer(socketserver.StreamRequestHandler):
+class _ForkedProcess(socketserver.StreamRequestHandler):
     """Runs in a process of its own, forked for the connection."""
 
     def handle(self) -> None:
@@ -85,7 +93,7 @@ def main() -> None:
         del os.environ[name]
     # Tests send more requests than the limits allow.
     os.environ["MESSENGER_RATE_LIMITS"] = "off"
-    with _Parent(sys.argv[1], _ForkedServer) as parent:
+    with _Parent(sys.argv[1], _ForkedProcess) as parent:
         print("ready", flush=True)
         parent.serve_forever(poll_interval=0.1)
 

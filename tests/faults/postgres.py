@@ -6,6 +6,7 @@ the server ends with the thread that started it, which is the only one of this p
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -55,6 +56,25 @@ class Postgres:
         await self._program.wait()
         self._program = None
 
+    @property
+    def _copy(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-copy")
+
+    async def copy(self) -> None:
+        """Copy the data, while the server is stopped."""
+        await _copy_folder(self.folder, self._copy)
+
+    async def restore(self) -> None:
+        """Put the copy in the place of the data, while the server is stopped."""
+        await asyncio.to_thread(shutil.rmtree, self.folder)
+        self._copy.rename(self.folder)
+
+
+async def _copy_folder(source: Path, target: Path) -> None:
+    # Keeps owners and modes, which PostgreSQL checks.
+    copying = await asyncio.create_subprocess_exec("cp", "-a", str(source), str(target))
+    assert await copying.wait() == 0
+
 
 @asynccontextmanager
 async def running_postgres(
@@ -62,9 +82,7 @@ async def running_postgres(
 ) -> AsyncGenerator[Postgres]:
     """Run a server until the block ends, on a copy of the data in the folder `like` if given."""
     if like is not None:
-        # Keeps owners and modes, which PostgreSQL checks.
-        copying = await asyncio.create_subprocess_exec("cp", "-a", str(like), str(folder))
-        assert await copying.wait() == 0
+        await _copy_folder(like, folder)
     postgres = Postgres(folder, binaries)
     await postgres.start()
     try:

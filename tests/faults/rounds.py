@@ -1,22 +1,30 @@
-"""A round: users send messages during faults; then everything is repaired, and the invariant must hold."""
+"""A round: users do many things during faults; then all is repaired, and the invariant must hold."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from random import Random
 
-from tests.faults.accounts import gather_company
-from tests.faults.devices import Device
+from tests.faults.accounts import Company, gather_company
+from tests.faults.devices import EVERYTHING, NEW_MESSAGES, NEW_MESSAGES_OF_OTHERS, OF_OTHERS, Device
 from tests.faults.faults import Fault
-from tests.faults.invariant import Breach, Violation, read_truth, violations
-from tests.faults.senders import Sender
+from tests.faults.history import History
+from tests.faults.invariant import Breach, View, Violation, violations
+from tests.faults.operations import Operation
+from tests.faults.senders import ALL_KINDS, Sender
+from tests.faults.strikes import RECOVERY_SECONDS, Strikes
+from tests.faults.truth import read_truth
 from tests.faults.world import World
 
-# The maximum duration of a blow that stops everything, approximately.
-_HOLD_SECONDS = 1
-_RECOVERY_SECONDS = 30
+# What the devices of a user subscribe to; of those with two possibilities, every second user has the other.
+_SUBSCRIPTIONS = (
+    (EVERYTHING, EVERYTHING),
+    (NEW_MESSAGES_OF_OTHERS, OF_OTHERS),
+    (NEW_MESSAGES, EVERYTHING),
+)
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,16 @@ class Conduct:
 
     blows: int = 2
     people: int = 4
-    devices_each: int = 3
+    work: int = 1
+    """How many operations of each sender there are between two blows, on average."""
     patience_seconds: float = 20
     """How long after the last news a device is waited for."""
     apart: bool = False
     """Whether everything is sent to the first server and heard from the others: each hint has to cross."""
     devices_keep_cursors: bool = True
     senders_have_keys: bool = True
+    mix: Mapping[type[Operation], int] = field(default_factory=lambda: ALL_KINDS)
+    """How often each kind of operation is chosen."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +50,13 @@ class Outcome:
     """The results of a round."""
 
     violations: Sequence[Violation]
-    messages: int
+    operations: Mapping[str, int]
+    """How many of each mutation have been tried."""
     deliveries: int
     reconnections: int
     seconds: float
     catch_up_seconds: float
-    """From the moment when everything was mended to the last device's last message."""
+    """From the moment when everything was mended to the last device's last event."""
 
     @property
     def breaches(self) -> set[Breach]:
@@ -52,73 +64,11 @@ class Outcome:
 
     def __str__(self) -> str:
         figures = (
-            f"{self.messages} messages, {self.deliveries} deliveries, {self.reconnections} reconnections,"
-            f" {self.seconds:.1f} s, caught up after {self.catch_up_seconds:.2f} s"
+            f"{sum(self.operations.values())} operations, {self.deliveries} deliveries,"
+            f" {self.reconnections} reconnections, {self.seconds:.1f} s,"
+            f" caught up after {self.catch_up_seconds:.2f} s"
         )
         return "\n".join([figures, *map(str, self.violations[:20])])
-
-
-class _Strikes:
-    """Delivers the blows of a round, and stops the senders during the last one, when everything is broken."""
-
-    def __init__(
-        self,
-        world: World,
-        faults: Sequence[Fault],
-        dice: Random,
-        senders: Sequence[Sender],
-        news: asyncio.Event,
-    ) -> None:
-        self._news = news
-        self._world = world
-        self._faults = faults
-        self._dice = dice
-        self._senders = senders
-        self.mended = 0.0
-        """When the last of the faults had been mended."""
-
-    async def deal(self, blows: int, enough: asyncio.Event) -> None:
-        """Have each fault strike this many times, the last time all together."""
-        async with asyncio.TaskGroup() as tasks:
-            for fault in self._faults:
-                tasks.create_task(self._deal_alone(fault, blows - 1))
-        await self._work_goes_on()
-        all_broken = asyncio.Barrier(len(self._faults))
-        async with asyncio.TaskGroup() as tasks:
-            for fault in self._faults:
-                tasks.create_task(self._deal_last(fault, all_broken, enough))
-        self.mended = time.monotonic()
-
-    async def _deal_alone(self, fault: Fault, blows: int) -> None:
-        for _ in range(blows):
-            await self._work_goes_on()
-            async with fault.blow(self._world, self._dice):
-                await self._hold()
-
-    async def _deal_last(self, fault: Fault, all_broken: asyncio.Barrier, enough: asyncio.Event) -> None:
-        async with fault.blow(self._world, self._dice):
-            await self._hold()
-            await all_broken.wait()
-            enough.set()
-
-    async def _hold(self) -> None:
-        """Keep it broken for a while; if messages still get through, until some have."""
-        await asyncio.sleep(self._dice.uniform(0.2, 0.5))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_HOLD_SECONDS):
-                await self._acknowledged(2 * len(self._senders))
-
-    async def _work_goes_on(self) -> None:
-        """Wait until everything works again."""
-        async with asyncio.timeout(_RECOVERY_SECONDS):
-            await self._acknowledged(len(self._senders))
-
-    async def _acknowledged(self, more: int) -> None:
-        """Wait until this many more messages have been acknowledged."""
-        wanted = sum(sender.acknowledged for sender in self._senders) + more
-        while sum(sender.acknowledged for sender in self._senders) < wanted:
-            self._news.clear()
-            await self._news.wait()
 
 
 async def play(
@@ -128,69 +78,89 @@ async def play(
     conduct = conduct or Conduct()
     started = time.monotonic()
     company = await gather_company(world.database, conduct.people)
-    news, enough = asyncio.Event(), asyncio.Event()
-    devices = [
-        Device(
-            account,
-            world.doors[1:] if conduct.apart else world.doors,
-            Random(dice.getrandbits(32)),
-            news,
-            include_mine=number % 2 == 0,
-            asks_for_everything=number % 2 == 1 and place % 2 == 1,
-            keeps_cursor=conduct.devices_keep_cursors,
-        )
-        for place, account in enumerate(company.accounts)
-        for number in range(conduct.devices_each)
-    ]
-    senders = [
-        Sender(
-            f"sender {number}",
-            account,
-            company.talks_of(account.user_id),
-            world.doors[:1] if conduct.apart else world.doors,
-            Random(dice.getrandbits(32)),
-            enough,
-            news,
-            has_keys=conduct.senders_have_keys,
-        )
-        for number, account in enumerate([*company.accounts, *company.accounts])
-    ]
-    strikes = _Strikes(world, faults, dice, senders, news)
+    history = History(company, world.losses)
+    devices = _devices(world, history, dice, conduct)
+    senders = _senders(world, history, dice, conduct)
+    strikes = Strikes(world, faults, dice, senders, history, work=conduct.work)
     stuck: list[Violation] = []
     async with _listening(devices):
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = [tasks.create_task(sender.send()) for sender in senders]
-                await strikes.deal(conduct.blows, enough)
-                async with asyncio.timeout(_RECOVERY_SECONDS):
+                await strikes.deal(conduct.blows, lambda: _remove_one(world, company))
+                async with asyncio.timeout(RECOVERY_SECONDS):
                     await asyncio.wait(sending)
         except* TimeoutError:
             stuck = [Violation(Breach.STUCK, f"after {fault.name}") for fault in faults]
         found: list[Violation] = []
         caught_up = time.monotonic()
         while time.monotonic() < caught_up + conduct.patience_seconds:
-            news.clear()
-            # Read the devices first, then the truth, which must contain everything that they have seen so
-            # far.
-            seen = {device: list(device.received) for device in devices}
+            history.news.clear()
+            # Look at the devices first, then read the truth, which must contain everything that they have
+            # seen so far.
+            remaining = [device for device in devices if not device.account.is_leaving]
+            views = [View.of(device) for device in remaining]
+            is_settled = all(device.knows_losses for device in remaining)
             truth = await read_truth(world.database, company)
-            found = [*stuck, *violations(truth, company, senders, seen)]
-            found += [
-                Violation(Breach.DIED, server.log()[-2000:]) for server in world.servers if server.has_ended()
-            ]
-            # Missing messages may still arrive; all other violations are final.
-            if {violation.breach for violation in found} != {Breach.MISSED}:
+            found = [*stuck, *violations(truth, history, views), *_of_answers(world, senders, devices)]
+            # Missing events may still arrive; all other violations are final.
+            if is_settled and {violation.breach for violation in found} != {Breach.MISSED}:
                 break
-            if await _within(0.2, news):
+            if await _within(0.2, history.news):
                 caught_up = time.monotonic()
     return Outcome(
         found,
-        messages=sum(len(sender.sent) for sender in senders),
-        deliveries=sum(len(device.received) for device in devices),
+        operations=Counter(operation.name for operation in history.operations),
+        deliveries=sum(device.deliveries for device in devices),
         reconnections=sum(device.connections - 1 for device in devices),
         seconds=time.monotonic() - started,
         catch_up_seconds=max(0, caught_up - (strikes.mended or caught_up)),
     )
+
+
+def _devices(world: World, history: History, dice: Random, conduct: Conduct) -> list[Device]:
+    return [
+        Device(
+            account,
+            history,
+            world.doors[1:] if conduct.apart else world.doors,
+            Random(dice.getrandbits(32)),
+            possible[place % 2],
+            keeps_cursor=conduct.devices_keep_cursors,
+        )
+        for place, account in enumerate(history.company.accounts)
+        for possible in _SUBSCRIPTIONS
+    ]
+
+
+def _senders(world: World, history: History, dice: Random, conduct: Conduct) -> list[Sender]:
+    return [
+        Sender(
+            f"sender {number}",
+            account,
+            history,
+            world.doors[:1] if conduct.apart else world.doors,
+            Random(dice.getrandbits(32)),
+            conduct.mix,
+            has_keys=conduct.senders_have_keys,
+        )
+        for number, account in enumerate([*history.company.accounts, *history.company.accounts])
+    ]
+
+
+async def _remove_one(world: World, company: Company) -> None:
+    """Remove the last user, who keeps their name; again, until they have been removed."""
+    account = company.accounts[-1]
+    account.is_leaving = True
+    while (await read_truth(world.database, company)).names[account.user_id] is not None:
+        await world.remove(account.username)
+
+
+def _of_answers(world: World, senders: Sequence[Sender], devices: Sequence[Device]) -> list[Violation]:
+    return [
+        *(Violation(Breach.WRONG_ERROR, error) for one in (*senders, *devices) for error in one.wrong_errors),
+        *(Violation(Breach.DIED, server.log()[-2000:]) for server in world.servers if server.has_ended()),
+    ]
 
 
 @asynccontextmanager

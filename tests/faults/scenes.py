@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from tests.faults import faults
 from tests.faults.faults import NO_CHECKS, Fault
 from tests.faults.invariant import Breach
+from tests.faults.operations import Deleted, Edited, Read, Sent
 from tests.faults.rounds import Conduct, Outcome
 
 # If nothing announces a message, a device waits forever, so the test need not wait long.
@@ -36,6 +37,11 @@ def _without(fault: Fault, *sabotage: str, checks: bool = True) -> Fault:
 
 _NO_CURSORS = replace(_IMPATIENT, devices_keep_cursors=False)
 _NO_KEYS = replace(_IMPATIENT, senders_have_keys=False)
+_MESSAGES_ONLY = replace(_IMPATIENT, mix={Sent: 1})
+# What the planted bug is in happens often.
+_EDITING = replace(_IMPATIENT, blows=4, mix={Sent: 2, Edited: 1})
+_DELETING = replace(_IMPATIENT, blows=4, mix={Sent: 2, Deleted: 1})
+_READING = replace(_IMPATIENT, blows=4, mix={Sent: 2, Read: 1})
 _PATIENT = replace(_IMPATIENT, patience_seconds=5)
 # Only one blow, because after it the servers may have found each other by another route.
 _APART = replace(_PATIENT, apart=True, blows=1)
@@ -91,6 +97,12 @@ TWINS: Sequence[Scene] = (
         "clocks apart, inboxes in the order of ids",
         _without(faults.CLOCKS, "order_by_id"),
         {Breach.DISORDER, Breach.REPEATED, Breach.MISSED},
+        _MESSAGES_ONLY,
+    ),
+    Scene(
+        "PostgreSQL put back, cursors not compared",
+        _without(faults.PUT_BACK, "compare_no_tags"),
+        {Breach.MISSED, Breach.PHANTOM},
     ),
 )
 
@@ -110,6 +122,27 @@ PLANTED: Sequence[Scene] = (
         {Breach.DIED},
     ),
     Scene("last entry of a page merged away", _without(faults.CUT, "merge_away_the_last"), _MISSED),
+    Scene(
+        "message appended after it was acknowledged",
+        _without(faults.CALM, "append_late"),
+        {Breach.EDIT_FIRST},
+        _EDITING,
+    ),
+    Scene("event with the old text", _without(faults.CALM, "keep_messages"), {Breach.OLD_STATE}, _EDITING),
+    Scene(
+        "read mark that moves back", _without(faults.CALM, "move_marks_back"), {Breach.MOVED_BACK}, _READING
+    ),
+    Scene(
+        "deletion that does not count",
+        _without(faults.CALM, "delete_without_counting"),
+        {Breach.MISCOUNTED},
+        _DELETING,
+    ),
+    Scene(
+        "removal announced in a transaction before",
+        _without(faults.CALM, "announce_removals"),
+        {Breach.DIFFERENT},
+    ),
     Scene("hint dropped with no check", _without(faults.DROPPED, checks=False), _MISSED),
 )
 

@@ -1,94 +1,149 @@
-"""Senders number their messages, and retry until each one is acknowledged."""
+"""Senders do one thing after the other, and repeat each until it is acknowledged."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-from uuid import uuid4
 
 import httpx
 
-from schema.node import NodeType
 from tests.faults.accounts import Account, Talk
-from tests.support.people import CREATE_MESSAGE
+from tests.faults.history import History
+from tests.faults.operations import Deleted, Edited, Opened, Operation, Read, Renamed, Sent
 
-
-@dataclass
-class Sent:
-    """A message that a sender tried to send, and its ID once it has been acknowledged."""
-
-    sender: str
-    number: int
-    talk: Talk
-    account: Account
-    acknowledged: str | None = None
-
-    @property
-    def content(self) -> str:
-        return f"{self.sender} {self.number}"
+ALL_KINDS: Mapping[type[Operation], int] = {Sent: 50, Edited: 16, Deleted: 8, Read: 18, Renamed: 4, Opened: 4}
+"""How often each kind of operation is chosen, of those that are possible."""
 
 
 @dataclass
 class Sender:
-    """Sends messages in some conversations of an account, one after the other."""
+    """Uses an account on one device, and changes only the messages that it has sent itself."""
 
     name: str
     account: Account
-    talks: Sequence[Talk]
+    history: History
     doors: Sequence[httpx.AsyncClient]
     dice: Random
-    stop: asyncio.Event
-    news: asyncio.Event
+    mix: Mapping[type[Operation], int]
     has_keys: bool = True
     pause_seconds: float = 0.06
     sent: list[Sent] = field(default_factory=list[Sent])
     acknowledged: int = 0
     wrong_errors: list[str] = field(default_factory=list[str])
+    _count: int = 0
 
     async def send(self) -> None:
-        """Send until stopped; by then the last message is acknowledged or abandoned."""
-        while not self.stop.is_set():
-            message = Sent(self.name, len(self.sent) + 1, self.dice.choice(self.talks), self.account)
-            self.sent.append(message)
-            key = str(uuid4()) if self.has_keys else None
-            # Sometimes the sender gives up: the message is then stored once or not at all.
+        """Go on until stopped; by then the last operation is acknowledged or abandoned."""
+        while not self.history.enough.is_set() and not self.account.is_leaving:
+            operation = self._choose()
+            self.history.operations.append(operation)
+            # Sometimes the sender gives up: the operation then takes effect once or not at all.
             gives_up = self.dice.random() < 0.1
-            while message.acknowledged is None:
-                message.acknowledged = await self._try(message, key)
-                if gives_up:
+            while not await self._try(operation):
+                if gives_up or self.account.is_leaving:
                     break
-                if message.acknowledged is None:
-                    await asyncio.sleep(self.dice.uniform(0, 0.1))
-            self.acknowledged += message.acknowledged is not None
-            self.news.set()
+                await asyncio.sleep(self.dice.uniform(0, 0.1))
+            self.acknowledged += operation.acknowledged_at is not None
+            self.history.news.set()
             await asyncio.sleep(self.dice.uniform(0, 2 * self.pause_seconds))
 
-    async def _try(self, message: Sent, key: str | None) -> str | None:
-        """Return the message's ID, or None if it has to be retried."""
-        given = {
-            "conversationId": NodeType.CONVERSATION.encode(message.talk.id),
-            "content": message.content,
-            "idempotencyKey": key,
+    def _choose(self) -> Operation:
+        self._count += 1
+        choices: Mapping[type[Operation], Callable[[], Operation | None]] = {
+            Sent: self._send,
+            Edited: self._edit,
+            Deleted: self._delete,
+            Read: self._read,
+            Renamed: self._rename,
+            Opened: self._open,
         }
+        [kind] = self.dice.choices(list(self.mix), list(self.mix.values()))
+        return choices[kind]() or self._send()
+
+    def _send(self) -> Sent:
+        talk = self.dice.choice(self.history.company.talks_of(self.account.user_id))
+        sent = Sent(self.account, self.name, self._count, talk, self.has_keys)
+        self.sent.append(sent)
+        return sent
+
+    def _edit(self) -> Edited | None:
+        sent = self._own_message()
+        return sent and Edited(self.account, sent, f"{sent.content}, edit {self._count}")
+
+    def _delete(self) -> Deleted | None:
+        sent = self._own_message()
+        return sent and Deleted(self.account, sent)
+
+    def _own_message(self) -> Sent | None:
+        """Return the last message, or any other, that the sender can change."""
+        own = [sent for sent in self.sent if sent.state is not None and not sent.state.is_deleted]
+        return self.dice.choice([own[-1], self.dice.choice(own)]) if own else None
+
+    def _read(self) -> Read | None:
+        """Read a conversation up to a message that someone has sent, whether or not it has been read."""
+        talk = self.dice.choice(self.history.company.talks_of(self.account.user_id))
+        known = self._known_in(talk)
+        if not known:
+            return None
+        if self.dice.random() < 0.5:
+            return Read(self.account, known[-1], whole=True)
+        return Read(self.account, self.dice.choice(known[-10:]), whole=False)
+
+    def _known_in(self, talk: Talk) -> Sequence[Sent]:
+        return [
+            sent for sent in self.history.of(Sent) if sent.talk.id == talk.id and sent.message_id is not None
+        ]
+
+    def _rename(self) -> Renamed | None:
+        name = f"{self.account.user_id.hex[-12:]}.{self.name.replace(' ', '.')}.{self._count}"
+        return Renamed(self.account, name) if self.account.can_rename else None
+
+    def _open(self) -> Opened | None:
+        others = [
+            account
+            for account in self.history.company.accounts
+            if not account.can_rename and not account.is_leaving and account is not self.account
+        ]
+        return Opened(self.account, self.dice.choice(others)) if others else None
+
+    async def _try(self, operation: Operation) -> bool:
+        """Return whether the operation is over; otherwise it has to be tried again."""
         try:
             response = await self.dice.choice(self.doors).post(
                 "/graphql",
-                json={"query": CREATE_MESSAGE, "variables": {"input": given}},
+                json={"query": operation.document, "variables": {"input": operation.input()}},
                 headers={"authorization": f"Bearer {self.account.token}"},
             )
         except httpx.HTTPError:
-            return None
+            return False
         if response.status_code == 503:
-            return None
+            return False
         if not response.headers["content-type"].startswith("application/json"):
-            self.wrong_errors.append(f"{response.status_code} {response.text}")
-            return None
+            return self._fail(response)
         answer: dict[str, Any] = response.json()
         codes = [error["extensions"]["code"] for error in answer.get("errors", [])]
         if codes == ["UNAVAILABLE"]:
-            return None
-        if codes or answer["data"]["createMessage"]["userErrors"]:
-            self.wrong_errors.append(response.text)
-            return None
-        return answer["data"]["createMessage"]["message"]["id"]
+            return False
+        if codes:
+            return self._fail(response)
+        return self._take(operation, answer["data"][operation.name], response)
+
+    def _take(self, operation: Operation, payload: Mapping[str, Any], response: httpx.Response) -> bool:
+        codes = [error["code"] for error in payload["userErrors"]]
+        if codes and not operation.is_refused(codes[0], payload):
+            is_lost = codes == ["NOT_FOUND"] and self.history.may_be_lost(operation.needs())
+            return is_lost or self._fail(response)
+        if not codes:
+            operation.take(payload)
+        self.history.acknowledge(operation)
+        if isinstance(operation, Opened) and operation.conversation_id is not None:
+            talk = Talk(operation.conversation_id, operation.pair, operation.acknowledged_at or 0)
+            self.history.company.talks[operation.pair] = talk
+        return True
+
+    def _fail(self, response: httpx.Response) -> bool:
+        """Note an answer that no fault explains, and do not try again."""
+        if not self.account.is_leaving:
+            self.wrong_errors.append(f"{response.status_code} {response.text}")
+        return True

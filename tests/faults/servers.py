@@ -1,4 +1,4 @@
-"""A server that can be killed, stopped, and started again."""
+"""A server that can be killed, stopped, and started again; and other commands."""
 
 import asyncio
 import os
@@ -74,6 +74,19 @@ class Server:
     def log(self) -> str:
         """Return the logs of this process and its predecessors."""
         return (self.order.folder / "server.log").read_text()
+
+
+async def run_command(parent: Path, order: Order) -> str:
+    """Run a command until it ends, and return what it prints."""
+    output, connection = await asyncio.open_unix_connection(parent)
+    connection.write(order.encode())
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            # The first line is the process ID.
+            await output.readline()
+            return (await output.read()).decode()
+    finally:
+        connection.close()
 
 
 async def _until_the_end(output: asyncio.StreamReader, connection: asyncio.StreamWriter) -> None:

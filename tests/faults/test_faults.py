@@ -1,4 +1,4 @@
-"""Whatever breaks, every message reaches every device once and in order; a violation is detected."""
+"""Whatever breaks, every change reaches every device once and in order; a violation is detected."""
 
 import pytest
 

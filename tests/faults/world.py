@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -15,7 +15,7 @@ from tests.faults.nats_cluster import NatsCluster, running_nats_cluster
 from tests.faults.parent import Order
 from tests.faults.postgres import Postgres
 from tests.faults.proxy import Proxy
-from tests.faults.servers import Server
+from tests.faults.servers import Server, run_command
 
 Carrier = Literal["unix", "postgresql", "nats"]
 """What carries hints between the servers."""
@@ -36,11 +36,19 @@ class World:
     nats: NatsCluster | None
     down: set[int]
     """The servers that a fault has in its hands."""
+    losses: list[float]
+    """When the database lost transactions, by the clock of `History`."""
 
     def busiest(self) -> int | None:
         """Return the number of the running server with the most clients, or None if none is running."""
         up = set(range(len(self.proxies))) - self.down
         return max(up, key=lambda number: len(self.proxies[number]), default=None)
+
+    async def remove(self, username: str) -> None:
+        """Remove a user with the command, which may fail."""
+        first = self.servers[0]
+        order = replace(first.order, number=len(self.servers), command=("remove-user", username))
+        await run_command(first.parent, order)
 
     async def start_server(self, number: int) -> None:
         """Start a server, and have its door lead to it."""
@@ -70,7 +78,7 @@ async def open_world(
         hints_folder = folder / "hints"
         hints_folder.mkdir()
         own_url = f"unix://{hints_folder}" if carrier == "unix" else "postgresql://"
-        world = World(postgres, database, [], [], [], cluster, set())
+        world = World(postgres, database, [], [], [], cluster, set(), [])
         for number in range(servers):
             # Each knows one node at first, and learns about the others from it.
             broadcast_url = cluster.nodes[number % 3].url if cluster else own_url

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from db import conversations
 from db.appending import appending, entries_of
 from db.engine import Database
-from db.entries import Appended, InboxEntry
+from db.entries import Appended, InboxEntry, Place
 from db.records import User
 from db.statements import Statement
 from execution.api import Api
@@ -124,7 +124,7 @@ class Alone:
     async def begin(self, cursor: str) -> None:
         """Begin."""
 
-    def reach(self, position: int, cursor: str) -> None:
+    def reach(self, place: Place, cursor: str) -> None:
         """Send nothing."""
 
     def caught_up(self, inbox: FollowedInbox) -> bool:

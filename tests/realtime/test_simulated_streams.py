@@ -1,159 +1,28 @@
 """Simulated streams that really share events: whatever happens, each gets everything once."""
 
 import asyncio
-from collections.abc import Generator, Sequence
-from contextlib import aclosing
-from datetime import UTC, datetime
-from typing import cast
 from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from db.engine import Database
-from db.entries import CAUGHT_UP, MESSAGE_CREATED, InboxEntry, InboxPage
-from db.records import Message
-from realtime.broadcaster import Broadcaster
-from realtime.cursor_form import CursorForm
-from realtime.cursors import InboxCursor
-from realtime.followed_inbox import FollowedInbox
-from realtime.hints import Hint
-from realtime.sharing import Role, SharedEvent, SharedEvents, SharingStream
-from realtime.subscribers import Subscriber, Subscribers
-from realtime.wanted import Wanted
-from tests.support.entries import page_of
-
-READER, SENDER = UUID(int=1), UUID(int=2)
+from db.entries import CAUGHT_UP
+from realtime.sharing import Role
+from tests.support.entries import EPOCH
+from tests.support.simulated_streams import READER, SENDER, SimulatedStream, Simulation, Turn
 
 
-class Turn:
-    """Awaiting it runs every other task once."""
-
-    def __await__(self) -> Generator[None]:
-        yield
-
-
-def chunk_of(entry: InboxEntry) -> bytes:
-    return b"%s%d" % (b"=" if entry.kind == CAUGHT_UP else b"", entry.position)
-
-
-class SimulatedInbox(FollowedInbox):
-    """An inbox whose log is a list; messages by the reader are left out."""
-
-    def __init__(self, sharing: "SharedInbox", subscriber: Subscriber, start: int, owner: object) -> None:
-        super().__init__(
-            cast(Database, None),
-            sharing.broadcaster,
-            subscriber,
-            InboxCursor(UUID(int=0), start),
-            owner=owner,
-            wanted=Wanted(READER, sharing.kinds, include_mine=False),
-            event_of=lambda _cursor, entry: chunk_of(entry),
-            form=CursorForm(),
-        )
-        self.sharing = sharing
-
-    def cursor(self, position: int) -> str:
-        return str(position)
-
-    async def read(self, *, after: int, limit: int) -> InboxPage:
-        self.sharing.log_reads += 1
-        await Turn()
-        page = page_of(self.sharing.log, after, limit)
-        await Turn()
-        return page._replace(entries=[entry for entry in page.entries if self._wanted.has(entry)])
-
-
-class SimulatedStream(SharingStream):
-    """A simulated stream; only its sharing is real."""
-
-    def __init__(self, sharing: "SharedInbox", start: int) -> None:
-        super().__init__(sharing.shared, "the same")
-        self.sharing = sharing
-        self.start = start
-        self.received: list[int] = []
-        # The positions of which it was told that it has caught up, with how much it had received by then.
-        self.told: list[tuple[int, int]] = []
-        self.reads = True
-        self.task = sharing.loop.create_task(self.serve())
-
-    def write_at_once(self, chunk: bytes) -> bool:
-        if self.reads and chunk.startswith(b"="):
-            self.told.append((int(chunk[1:]), len(self.received)))
-        elif self.reads:
-            self.received.append(int(chunk))
-        return self.reads
-
-    def execute_at_once(self, cursor: str, event: object) -> bytes | None:
-        return None if self.sharing.has_to_wait else cast(bytes, event)
-
-    async def serve(self) -> None:
-        cursor = str(self.start)
-        try:
-            while True:
-                await self.follow(cursor)
-                cursor = await self.listen()
-                await Turn()
-        finally:
-            self.leave()
-
-    async def follow(self, cursor: str | None) -> None:
-        inbox = self.led_inbox
-        if inbox is None:
-            assert cursor is not None
-            subscriber = await self.sharing.broadcaster.attach(READER)
-            inbox = SimulatedInbox(self.sharing, subscriber, int(cursor), owner=self)
-        async with aclosing(inbox.entries(self)) as entries:
-            async for _, entry in entries:
-                await Turn()
-                chunk = chunk_of(entry)
-                self.hand_on(SharedEvent(entry.position, chunk))
-                if not self.write_at_once(chunk):
-                    self.yield_lead()
-                    while not self.write_at_once(chunk):
-                        await Turn()
-                if self.rejoin():
-                    return
-        assert self.must_listen
-        await Turn()
-
-
-class SharedInbox(RuleBasedStateMachine):
+class SharedInbox(Simulation, RuleBasedStateMachine):
     """Streams start and end, stall, lead and listen; hints are lost, duplicated and reordered."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        super().__init__()
-        self.loop = loop or asyncio.new_event_loop()
-        self.broadcaster = Broadcaster(Subscribers(backlog=3))
-        self.shared = SharedEvents()
-        self.log: list[InboxEntry] = []
-        self.log_reads = 0
-        self.under_way: list[Hint] = []
-        self.streams: list[SimulatedStream] = []
-        self.has_to_wait = False
-        self.kinds = frozenset({MESSAGE_CREATED})
-
-    async def turns(self, count: int) -> None:
-        for _ in range(count):
-            await Turn()
-
-    def store(self, author: UUID) -> Hint:
-        position = len(self.log) + 1
-        message = Message(UUID(int=position), READER, position, author, "hello", datetime.now(UTC))
-        self.log.append(InboxEntry.of_message(position, message))
-        return Hint(READER, self.log[-1])
 
     def due(self, stream: SimulatedStream) -> list[int]:
         return [entry.position for entry in self.log[stream.start :] if entry.actor_id != READER]
 
-    def stream(self, which: int) -> SimulatedStream:
-        return self.streams[which % len(self.streams)]
-
-    @initialize(has_to_wait=st.booleans(), tells=st.booleans())
-    def events_can_be_executed_at_once_or_not(self, has_to_wait: bool, tells: bool) -> None:
+    @initialize(has_to_wait=st.booleans(), reports=st.booleans())
+    def events_can_be_executed_at_once_or_not(self, has_to_wait: bool, reports: bool) -> None:
         self.has_to_wait = has_to_wait
-        if tells:
+        if reports:
             self.kinds |= {CAUGHT_UP}
 
     @rule(author=st.sampled_from([READER, SENDER]), arrives=st.booleans())
@@ -163,9 +32,6 @@ class SharedInbox(RuleBasedStateMachine):
             self.loop.run_until_complete(self.publish([hint]))
         else:
             self.under_way.append(hint)
-
-    async def publish(self, hints: Sequence[Hint]) -> None:
-        self.broadcaster.publish(hints)
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())
@@ -197,31 +63,26 @@ class SharedInbox(RuleBasedStateMachine):
         self.streams.remove(stream)
         self.end(stream)
 
-    def end(self, stream: SimulatedStream) -> None:
-        stream.task.cancel()
-        self.loop.run_until_complete(asyncio.wait([stream.task]))
-        assert stream.task.cancelled(), stream.task.exception()
-
     @invariant()
     def received_events_are_in_order_and_unique(self) -> None:
         for stream in self.streams:
             assert stream.received == self.due(stream)[: len(stream.received)]
 
     @rule()
-    def streams_are_told_what_they_have_passed(self) -> None:
+    def what_streams_have_passed_is_reported(self) -> None:
         for run in list(self.shared.runs.values()):
-            run.tell_caught_up()
+            run.report_place()
 
     @invariant()
-    def a_stream_is_told_of_each_position_once_and_after_all_events_up_to_it(self) -> None:
+    def each_position_is_reported_to_a_stream_once_and_after_all_events_up_to_it(self) -> None:
         for stream in self.streams:
             due, known = self.due(stream), -1
-            for position, received in stream.told:
+            for position, received in stream.reported:
                 assert received == sum(each <= position for each in due)
-                # After the first time, it is told only of positions that it does not know from an event.
+                # After the first time, only positions are reported that it does not know from an event.
                 assert position > known
                 known = position
-            for position, received in stream.told[1:]:
+            for position, received in stream.reported[1:]:
                 assert not received or position > due[received - 1]
 
     @invariant()
@@ -251,7 +112,7 @@ class SharedInbox(RuleBasedStateMachine):
         try:
             self.settle()
             # The comparison with the database finds lost messages.
-            self.broadcaster.subscribers.compare({READER: len(self.log)})
+            self.broadcaster.subscribers.compare(EPOCH, {READER: len(self.log)})
             self.settle()
             # Those that do not read hold up nobody.
             for stream in self.streams:
@@ -262,13 +123,13 @@ class SharedInbox(RuleBasedStateMachine):
                 assert stream.received == self.due(stream)
                 assert stream.role is Role.LISTENING
             assert len(self.shared.runs) == len(self.broadcaster.subscribers) == min(1, len(self.streams))
-            self.streams_are_told_what_they_have_passed()
+            self.what_streams_have_passed_is_reported()
             self.settle()
             for stream in self.streams:
-                known = [*(position for position, _ in stream.told), *stream.received]
-                assert bool(stream.told) is (CAUGHT_UP in self.kinds)
-                assert not stream.told or max(known) == len(self.log)
-            self.a_stream_is_told_of_each_position_once_and_after_all_events_up_to_it()
+                known = [*(position for position, _ in stream.reported), *stream.received]
+                assert bool(stream.reported) is (CAUGHT_UP in self.kinds)
+                assert not stream.reported or max(known) == len(self.log)
+            self.each_position_is_reported_to_a_stream_once_and_after_all_events_up_to_it()
             self.loop.run_until_complete(self.publish([self.store(SENDER)]))
             if self.has_to_wait:
                 self.settle()
@@ -282,9 +143,6 @@ class SharedInbox(RuleBasedStateMachine):
         assert not self.shared.runs
         assert not len(self.broadcaster.subscribers)
 
-    def settle(self) -> None:
-        self.loop.run_until_complete(self.turns(8 * (len(self.log) + len(self.streams)) + 40))
-
 
 async def test_the_next_stream_completes_what_an_ended_leader_left_undone():
     sharing = SharedInbox(asyncio.get_running_loop())
@@ -296,7 +154,7 @@ async def test_the_next_stream_completes_what_an_ended_leader_left_undone():
     leading, staying = (first, second) if first.role is Role.LEADING else (second, first)
     for _ in range(10):
         # It has taken the entry but not executed it yet.
-        if not leading.sharing.shared.runs["the same"].inbox.subscriber.is_woken:
+        if not leading.simulation.shared.runs["the same"].inbox.subscriber.is_woken:
             break
         await Turn()
     leading.task.cancel()

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from db import conversations
-from db.entries import InboxEntry
+from db.entries import InboxEntry, Place
 from db.inboxes import Outgoing
 from db.records import Message
 from realtime import wire
@@ -180,7 +180,7 @@ async def test_idle_streams_are_checked_in_one_statement_when_a_process_appears(
     subscribers = Subscribers()
     readers = [subscribers.attach(user.id) for user in (ada, grace) for _ in range(20)]
     for reader in readers:
-        reader.position = 0
+        reader.place = Place(0)
     statements.clear()
     async with (
         open_unix_relay(folder, subscribers),

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -99,15 +100,19 @@ async def test_the_resuming_client_behaves_as_documented():
     await run("npm", "test")
 
 
-async def test_the_generated_python_client_works(
-    server: Server, signs_in: SignIn, generated: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Every operation, called as a typed method; the subscription runs over a connection that breaks."""
+@pytest.fixture(scope="module")
+async def messenger(generated: Path) -> Any:
+    """Generate the Python client and import it."""
     (generated / "python").mkdir(exist_ok=True)
     require(ARIADNE)
     await run(str(ARIADNE), "--config", "ariadne.toml")
-    monkeypatch.setattr(sys, "path", [str(generated / "python"), *sys.path])
-    messenger: Any = importlib.import_module("messenger_client")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(generated / "python"), *sys.path])
+        return importlib.import_module("messenger_client")
+
+
+async def test_the_generated_python_client_works(server: Server, signs_in: SignIn, messenger: Any):
+    """Operations called as typed methods; the subscription runs over a connection that breaks."""
     ada, grace = await signs_in("ada"), await signs_in("grace")
 
     async with proxy_before(server.port) as proxy, client_of(ada, proxy.url, messenger) as its:
@@ -154,6 +159,72 @@ async def test_the_generated_python_client_works(
         with pytest.raises(messenger.sse_client.GraphQLErrors) as refused:
             await anext(its.message_created(after="made up", include_mine=False))
         assert refused.value.errors[0]["extensions"]["code"] == "CURSOR_INVALID"
+
+
+async def test_the_generated_python_client_follows_every_kind_of_event(
+    server: Server, signs_in: SignIn, messenger: Any
+):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation_id = await grace.opens_conversation_with(ada)
+    async with proxy_before(server.port) as proxy, client_of(ada, proxy.url, messenger) as its:
+        inbox = await its.inbox(first=25)
+        hello = messenger.CreateMessageInput(conversation_id=conversation_id, content="hello")
+        sent = (await its.send_message(hello)).create_message.message
+        events = its.inbox_events(after=inbox.inbox_cursor, include_mine=True)
+        assert (await next_event(events, "MessageCreated")).message.id == sent.id
+
+        edit = messenger.UpdateMessageInput(message_id=sent.id, content="hello again", expected_version=1)
+        proxy.cut_within(b'"MessageUpdated"')
+        edited = (await its.update_message(edit)).update_message.message
+        assert (edited.content, edited.version, edited.viewer_can_edit) == ("hello again", 2, True)
+        shown = (await next_event(events, "MessageUpdated")).message
+        assert (shown.content, shown.version, shown.edited_at) == ("hello again", 2, edited.edited_at)
+
+        deletion = messenger.DeleteMessageInput(message_id=sent.id)
+        deleted = (await its.delete_message(deletion)).delete_message.message
+        assert (deleted.content, deleted.version) == ("", 3)
+        assert (await next_event(events, "MessageDeleted")).message.deleted_at == deleted.deleted_at
+
+        await grace.sends("hello", to=conversation_id)
+        await next_event(events, "MessageCreated")
+        unread = (await its.unread()).unread
+        assert (unread.conversations, unread.messages) == (1, 1)
+        await its.read_messages(messenger.ReadMessagesInput(conversation_id=conversation_id))
+        moved = await next_event(events, "ReadMarkMoved")
+        assert (moved.conversation.unread_count, moved.participant.user.id) == (0, inbox.viewer.id)
+
+        picture = "https://example.com/ada.png"
+        await its.update_profile(messenger.UpdateProfileInput(avatar_url=picture))
+        assert (await next_event(events, "UserUpdated")).user.avatar_url == picture
+        await events.aclose()
+
+
+async def test_the_generated_python_client_fetches_an_invalid_cursor_again_once(
+    server: Server, signs_in: SignIn, messenger: Any
+):
+    ada = await signs_in("ada")
+    async with client_of(ada, server.url, messenger) as its:
+        cursors = iter([(await its.inbox(first=25)).inbox_cursor, "made up"])
+
+        async def refetch() -> str:
+            return next(cursors)
+
+        events = its.inbox_events(after="made up", include_mine=True, refetch=refetch)
+        assert (await anext(events)).inbox_events.typename__ == "CaughtUp"
+        await events.aclose()
+        with pytest.raises(messenger.sse_client.GraphQLErrors) as refused:
+            await anext(its.inbox_events(after="made up", include_mine=True, refetch=refetch))
+        assert refused.value.has_code("CURSOR_INVALID")
+        assert next(cursors, None) is None
+
+
+async def next_event(events: AsyncIterator[Any], typename: str) -> Any:
+    """Return the next event, which must have this type, or the one after CaughtUp."""
+    event = (await anext(events)).inbox_events
+    if event.typename__ == "CaughtUp":
+        event = (await anext(events)).inbox_events
+    assert event.typename__ == typename
+    return event
 
 
 def client_of(person: Person, url: str, messenger: Any) -> Any:

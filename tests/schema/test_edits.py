@@ -16,7 +16,7 @@ from db.records import User
 from db.tables import inbox_entries, messages
 from realtime.broadcaster import Broadcaster
 from resolvers import edits
-from resolvers.context import Context, MessageLimit
+from resolvers.context import Context, Unlimited
 from resolvers.errors import RateLimited, UserError, UserErrorCode
 from resolvers.messages import by_ids as messages_by_ids
 from resolvers.rules import Rules
@@ -301,13 +301,11 @@ async def test_editing_can_be_switched_off(talk: Talk):
 
 
 async def test_an_edit_counts_as_a_sent_message(talk: Talk):
-    class Full(MessageLimit):
-        async def __call__(self, user_id: UUID, /) -> None:
+    class Full(Unlimited):
+        async def count_message(self, user_id: UUID) -> None:
             raise RateLimited(f"{user_id} has sent too many messages", 7)
 
-    async with Context(
-        talk.database, Broadcaster(), viewer=await talk.viewer(), count_message=Full()
-    ) as context:
+    async with Context(talk.database, Broadcaster(), viewer=await talk.viewer(), limits=Full()) as context:
         with pytest.raises(RateLimited):
             await edits.update_message(context, talk.row_id, "changed", None)
         assert (await edits.delete_message(context, talk.row_id)).deleted_at is not None

@@ -35,8 +35,18 @@ EXAMPLES = [
     "python/chat.py",
 ]
 ACROSS_WORKERS = ["graphql-sse.ts", "apollo.ts single-connection"]
+NOTHING = "(nothing)"  # no line, or the end of the output
 PATIENCE_SECONDS = 60  # all of them start at the same time
+TALK_SECONDS = 240
 HISTORY = [f"old {number}" for number in range(55)]  # more than two pages
+UPDATE_MESSAGE = "mutation ($input: UpdateMessageInput!) { updateMessage(input: $input) { message { id } } }"
+DELETE_MESSAGE = "mutation ($input: DeleteMessageInput!) { deleteMessage(input: $input) { message { id } } }"
+READ_MESSAGES = (
+    "mutation ($input: ReadMessagesInput!) { readMessages(input: $input) { conversation { id } } }"
+)
+UPDATE_PROFILE = (
+    "mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { user { username } } }"
+)
 
 
 @dataclass
@@ -52,13 +62,24 @@ class Terminal:
 
     async def shows(self, *lines: str) -> None:
         """Expect these as the next lines, each once and in this order."""
-        assert self.process.stdout is not None
         for line in lines:
-            try:
-                shown = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_SECONDS)
-            except TimeoutError:
-                shown = b"(nothing)"
-            assert shown.decode().rstrip("\n") == line
+            assert await self._line() == line
+
+    async def shows_before(self, last: str) -> list[str]:
+        """Return the next lines, up to this one."""
+        lines: list[str] = []
+        while (line := await self._line()) != last:
+            assert line != NOTHING, lines
+            lines.append(line)
+        return lines
+
+    async def _line(self) -> str:
+        assert self.process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_SECONDS)
+        except TimeoutError:
+            return NOTHING
+        return line.decode().rstrip("\n") if line else NOTHING
 
     async def ends(self) -> None:
         """Expect no more output, and no errors."""
@@ -96,15 +117,22 @@ async def running(example: str, *arguments: str) -> AsyncGenerator[Terminal]:
 class Talk:
     """Ada, who uses an example, and Grace, who writes to her."""
 
+    example: str
     ada: Person
     grace: Person
     conversation: str
     terminal: Terminal
     proxy: Proxy
 
-    async def grace_writes(self, *contents: str) -> None:
-        for content in contents:
-            await self.grace.sends(content, to=self.conversation)
+    async def grace_writes(self, *contents: str) -> list[str]:
+        """Return the IDs of the messages."""
+        return [(await self.grace.sends(content, to=self.conversation))["id"] for content in contents]
+
+    async def grace_edits(self, message_id: str, content: str) -> None:
+        await self.grace.asks(UPDATE_MESSAGE, input={"messageId": message_id, "content": content})
+
+    async def grace_deletes(self, message_id: str) -> None:
+        await self.grace.asks(DELETE_MESSAGE, input={"messageId": message_id})
 
     async def shows_of_grace(self, *contents: str) -> None:
         await self.terminal.shows(*(f"{self.grace.username}: {content}" for content in contents))
@@ -127,10 +155,25 @@ class Talk:
         await self.grace_writes("live 1", "live 2")
         await self.shows_of_grace("live 1", "live 2")
 
+    async def shows_edits_and_deletions(self) -> None:
+        first, second = await self.grace_writes("live 3", "live 4")
+        await self.shows_of_grace("live 3", "live 4")
+        await self.grace_edits(first, "live 3a")
+        await self.shows_of_grace("live 3a (edited)")
+        await self.grace_deletes(second)
+        await self.shows_of_grace("(deleted)")
+
     async def resumes_after_an_outage(self) -> None:
+        """What has changed in the meantime is shown as it is now, and never as it was."""
+        edited, deleted = await self.grace_writes("before 1", "before 2")
+        await self.shows_of_grace("before 1", "before 2")
         async with self.proxy.outage():
-            await self.grace_writes("missed 1", "missed 2", "missed 3")
-        await self.shows_of_grace("missed 1", "missed 2", "missed 3")
+            await self.grace_edits(edited, "before 1a")
+            await self.grace_deletes(deleted)
+            [_, edited, _] = await self.grace_writes("missed 1", "missed 2", "missed 3")
+            await self.grace_edits(edited, "missed 2a")
+        await self.shows_of_grace("before 1a (edited)", "(deleted)")
+        await self.shows_of_grace("missed 1", "missed 2a (edited)", "missed 3")
 
     async def resumes_after_a_cut_within_an_event(self) -> None:
         self.proxy.cut_within(b"broken off")
@@ -150,6 +193,7 @@ class Talk:
         contents = [edge["node"]["content"] for edge in answer["conversation"]["messages"]["edges"]]
         assert contents == ["and after", "said once"]
         # The stream has failed as well.
+        await self.grace.asks(READ_MESSAGES, input={"conversationId": self.conversation})
         await self.grace_writes("heard")
         await self.shows_of_grace("heard")
 
@@ -159,9 +203,27 @@ class Talk:
         await self.terminal.shows(f"    {self.ada.username}: I agree")
 
     def received_each_event_once(self) -> None:
-        contents = ["meanwhile", "live 1", "live 2", "missed 1", "missed 2", "missed 3"]
-        contents += ["broken off", "broken off", "and after", "heard", "controls"]
-        assert self.proxy.passed_on.count(b'"messageCreated"') == len(contents)
+        created = ["meanwhile", "live 1", "live 2", "live 3", "live 4", "before 1", "before 2"]
+        created += ["missed 1", "missed 2", "missed 3"]
+        created += ["broken off", "broken off", "and after", "heard", "controls"]
+        changed = {
+            "MessageCreated": len(created),
+            "MessageUpdated": 3,
+            "MessageDeleted": 2,
+            "ReadMarkMoved": 1,
+        }
+        passed_on = {name: self.proxy.passed_on.count(f'"__typename":"{name}"'.encode()) for name in changed}
+        assert passed_on == changed
+
+    async def shows_a_new_name(self) -> None:
+        """The Python example, which does not keep the messages, shows it from the next message on."""
+        name = self.grace.username = f"{self.grace.username}-2"
+        await self.grace.asks(UPDATE_PROFILE, input={"username": name})
+        await self.grace_writes("renamed")
+        before = await self.terminal.shows_before(f"{name}: renamed")
+        assert before[: len(HISTORY)] == (
+            [] if self.example == "python/chat.py" else [f"{name}: {content}" for content in HISTORY]
+        )
 
     async def shows_why_the_stream_ended(self, database: Database) -> None:
         async with tables(database) as connection:
@@ -177,19 +239,21 @@ async def talk(example: str, server: Server, http: httpx.AsyncClient, database: 
     conversation = await grace.opens_conversation_with(ada)
     for content in HISTORY:
         await grace.sends(content, to=conversation)
-    async with proxy_before(server.port) as proxy:
+    async with asyncio.timeout(TALK_SECONDS), proxy_before(server.port) as proxy:
         proxy.hold_back(b'"inboxCursor"', lambda: grace.sends("meanwhile", to=conversation))
         async with running(example, proxy.url, ada.username, grace.username) as terminal:
-            its_talk = Talk(ada, grace, conversation, terminal, proxy)
+            its_talk = Talk(example, ada, grace, conversation, terminal, proxy)
             await its_talk.pages_through_the_history()
             await its_talk.sends_optimistically()
             await its_talk.shows_user_errors()
             await its_talk.hears_live()
+            await its_talk.shows_edits_and_deletions()
             await its_talk.resumes_after_an_outage()
             await its_talk.resumes_after_a_cut_within_an_event()
             await its_talk.sends_once_though_the_answer_is_lost()
             await its_talk.escapes_control_characters_and_line_breaks()
             its_talk.received_each_event_once()
+            await its_talk.shows_a_new_name()
             await its_talk.shows_why_the_stream_ended(database)
 
 

@@ -1,4 +1,4 @@
-"""Changing a profile tells the user's acquaintances, and counts as sending a message."""
+"""Changing a profile notifies the user's acquaintances, and is limited."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
@@ -11,8 +11,9 @@ from db.entries import USER_UPDATED
 from db.records import User
 from realtime.broadcaster import Broadcaster
 from realtime.subscribers import Subscriber
-from resolvers.context import Context
-from resolvers.errors import AccountGone, RateLimited, UserError
+from resolvers.context import Context, Unlimited
+from resolvers.conversations import create_conversation
+from resolvers.errors import AccountGone, RateLimited, UserError, UserErrorCode
 from resolvers.removals import remove_user
 from resolvers.users import update_profile
 
@@ -37,6 +38,7 @@ async def test_hints_of_changes_and_removals_reach_everyone_who_shares_a_convers
     ada, grace, stranger = [await person(name) for name in ("ada", "grace", "joan")]
     async with database.transaction() as connection:
         await conversations.open_pair(connection, ada.id, grace.id)
+        await conversations.open_pair(connection, grace.id, ada.id)
     broadcaster = Broadcaster()
     async with (
         broadcaster.subscribe(ada.id) as own,
@@ -56,22 +58,81 @@ async def test_hints_of_changes_and_removals_reach_everyone_who_shares_a_convers
             await renames(context, f"lovelace-{uuid4().hex[:12]}")
 
 
-async def test_a_valid_change_counts_as_a_sent_message(database: Database, person: PersonMaker):
-    ada = await person("ada")
-    counted: list[UUID] = []
+async def test_only_those_who_see_the_conversation_are_notified(database: Database, person: PersonMaker):
+    """Opening a conversation must not allow a user to write to the inbox of anyone."""
+    ada, grace = await person("ada"), await person("grace")
+    broadcaster = Broadcaster()
+    async with (
+        broadcaster.subscribe(ada.id) as hers,
+        broadcaster.subscribe(grace.id) as others,
+        Context(database, broadcaster, viewer=ada) as of_ada,
+        Context(database, broadcaster, viewer=grace) as of_grace,
+    ):
+        conversation, created = await create_conversation(of_ada, grace.username)
+        assert created
+        ada = await renames(of_ada, f"lovelace-{uuid4().hex[:12]}")
+        assert await hinted(hers) == (USER_UPDATED, ada.id, 1)
+        assert not others.is_woken
+        # The opener sees the other user's name.
+        await renames(of_grace, f"hopper-{uuid4().hex[:12]}")
+        assert await hinted(hers) == (USER_UPDATED, grace.id, 2)
+        assert await hinted(others) == (USER_UPDATED, grace.id, 1)
+        # So does the other one, once they have opened it too.
+        assert (await create_conversation(of_grace, ada.username)) == (conversation, False)
+        await renames(of_ada, f"byron-{uuid4().hex[:12]}")
+        assert await hinted(others) == (USER_UPDATED, ada.id, 2)
 
-    async def count_message(user_id: UUID) -> None:
-        counted.append(user_id)
-        if len(counted) > 1:
-            raise RateLimited("You have sent 1 message in the last minute.", 60)
 
-    async with Context(database, Broadcaster(), viewer=ada, count_message=count_message) as context:
-        with pytest.raises(UserError):
-            await renames(context, "not a name")
-        assert counted == []
-        changed = await renames(context, f"lovelace-{uuid4().hex[:12]}")
+class Counting(Unlimited):
+    """Counts, and allows one of each."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self.conversations = 0
+
+    async def count_profile_change(self, user_id: UUID) -> None:
+        self.changes += 1
+        if self.changes > 1:
+            raise RateLimited("You have changed your profile once in the last hour.", 60)
+
+    async def count_conversation(self, user_id: UUID) -> None:
+        self.conversations += 1
+        if self.conversations > 1:
+            raise RateLimited("You have opened one new conversation in the last minute.", 60)
+
+
+async def test_only_changes_of_a_profile_are_counted(database: Database, person: PersonMaker):
+    ada, grace = await person("ada"), await person("grace")
+    limits = Counting()
+    async with Context(database, Broadcaster(), viewer=ada, limits=limits) as context:
+        for name, code in (("not a name", "INVALID"), (grace.username.upper(), "TAKEN")):
+            with pytest.raises(UserError) as raised:
+                await renames(context, name)
+            assert raised.value.code is UserErrorCode(code)
+        assert await renames(context, ada.username) == ada
+        assert limits.changes == 0
+        # Another case of one's own name is a change.
+        changed = await renames(context, ada.username.upper())
+        assert (changed.username, limits.changes) == (ada.username.upper(), 1)
         with pytest.raises(RateLimited):
             await renames(context, f"byron-{uuid4().hex[:12]}")
-        assert counted == [ada.id, ada.id]
-    async with Context(database, Broadcaster(), viewer=changed) as context:
         assert await renames(context, changed.username) == changed
+
+
+async def test_only_new_conversations_are_counted(database: Database, person: PersonMaker):
+    ada, grace, barbara = [await person(name) for name in ("ada", "grace", "barbara")]
+    limits = Counting()
+    async with Context(database, Broadcaster(), viewer=ada, limits=limits) as context:
+        for name in ("", "nobody-at-all", ada.username):
+            with pytest.raises(UserError):
+                await create_conversation(context, name)
+        assert limits.conversations == 0
+        conversation, created = await create_conversation(context, grace.username)
+        assert (created, limits.conversations) == (True, 1)
+        assert await create_conversation(context, grace.username) == (conversation, False)
+        assert limits.conversations == 1
+        with pytest.raises(RateLimited):
+            await create_conversation(context, barbara.username)
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT FROM participants WHERE user_id = $1", barbara.id)
+    assert rows == []

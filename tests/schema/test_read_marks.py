@@ -18,7 +18,7 @@ from realtime.subscribers import Subscriber
 from resolvers.context import Context
 from resolvers.conversations import participants_of
 from resolvers.errors import UserError, UserErrorCode
-from resolvers.read_marks import last_read_message, read_by, read_messages
+from resolvers.read_marks import is_read_by_others, last_read_message, read_by, read_messages
 from resolvers.rules import Rules
 from tests.conftest import SignIn
 from tests.support.people import Person, Stream
@@ -136,11 +136,17 @@ class Devices:
     statements: list[None] = field(default_factory=list[None])
 
     def of_grace(self, most_participants: int = 32) -> Context:
+        return self._of(self.grace, most_participants)
+
+    def of_ada(self, most_participants: int = 32) -> Context:
+        return self._of(self.ada, most_participants)
+
+    def _of(self, viewer: User, most_participants: int) -> Context:
         rules = Rules(read_marks_max_participants=most_participants)
         return Context(
             self.database,
             self.broadcaster,
-            viewer=self.grace,
+            viewer=viewer,
             rules=rules,
             count_statement=lambda: self.statements.append(None),
         )
@@ -208,6 +214,9 @@ async def test_who_has_read_what_is_shown_up_to_the_setting(
         readers = [user.id for user in await read_by(context, one, 10)]
         assert readers == ([devices.grace.id] if shown else [])
         assert list(await read_by(context, two, 10)) == []
+    async with devices.of_ada(most_participants) as context:
+        assert [await is_read_by_others(context, each) for each in (one, two)] == [shown, False]
+    async with devices.of_grace(most_participants) as context:
         # Her own mark is always shown to her.
         marks = [
             await last_read_message(context, each) for each in await participants_of(context, devices.id)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from db import inbox_log
-from db.entries import MESSAGE_CREATED, InboxEntry, InboxPage
+from db.entries import MESSAGE_CREATED, InboxEntry, InboxPage, Standing
 from db.records import Message
 from db.statements import Connection
 
@@ -27,10 +27,16 @@ async def read_messages(connection: Connection, user_id: UUID, *, after: int, li
     )
 
 
-def page_of(log: Sequence[InboxEntry], after: int, limit: int) -> InboxPage:
+EPOCH = UUID(int=0)
+
+
+def page_of(log: Sequence[InboxEntry], after: int, limit: int, epoch: UUID = EPOCH) -> InboxPage:
     """Return a page of a log in which every position from 1 on has an entry."""
     entries = log[after : after + limit]
     up_to = after + len(entries)
-    return InboxPage(
-        entries, up_to, log[up_to - 1].tag if up_to else None, len(entries) < limit, len(entries)
-    )
+    standing = Standing(epoch, len(log), _tag(log, after))
+    return InboxPage(entries, up_to, _tag(log, up_to), len(entries) < limit, len(entries), standing)
+
+
+def _tag(log: Sequence[InboxEntry], position: int) -> int | None:
+    return log[position - 1].tag if 0 < position <= len(log) else None

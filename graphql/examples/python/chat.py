@@ -12,7 +12,9 @@ from uuid import uuid4
 import httpx
 from httpx_sse import aconnect_sse
 
-MESSAGE = "fragment MessageFields on Message { id content author { username } }"
+MESSAGE = """
+    fragment MessageFields on Message { id version content editedAt deletedAt author { username removedAt } }
+"""
 VIEWER = "{ viewer { username } }"
 OPEN_CONVERSATION = """
     mutation ($input: CreateConversationInput!) {
@@ -34,9 +36,14 @@ SEND_MESSAGE = f"""{MESSAGE}
         createMessage(input: $input) {{ message {{ ...MessageFields }} userErrors {{ code message }} }}
     }}
 """
-MESSAGE_CREATED = f"""{MESSAGE}
+INBOX_EVENTS = f"""{MESSAGE}
     subscription ($after: String) {{
-        messageCreated(after: $after) {{ message {{ ...MessageFields conversation {{ id }} }} }}
+        inboxEvents(after: $after, includeMine: false) {{
+            __typename
+            ... on MessageCreated {{ message {{ ...MessageFields conversation {{ id }} }} }}
+            ... on MessageUpdated {{ message {{ ...MessageFields conversation {{ id }} }} }}
+            ... on MessageDeleted {{ message {{ ...MessageFields conversation {{ id }} }} }}
+        }}
     }}
 """
 
@@ -94,33 +101,57 @@ def printable(text: str) -> str:
     return "\n    ".join(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in lines)
 
 
-def show(username: str, content: str, note: str = "") -> None:
-    print(printable(f"{username}: {content}{note}"), flush=True)
+def show(name: str, content: str, note: str = "") -> None:
+    print(printable(f"{name}: {content}{note}"), flush=True)
+
+
+class Conversation:
+    """Prints the messages of a conversation, and prints them again when they have changed."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self.id = conversation_id
+        self._versions: dict[str, int] = {}
+
+    def show(self, message: dict[str, Any]) -> None:
+        """Print the message unless it has been printed in this version or a later one."""
+        if message["version"] <= self._versions.get(message["id"], 0):
+            return
+        self._versions[message["id"]] = message["version"]
+        author = message["author"]
+        name = "(removed user)" if author["removedAt"] else author["username"]
+        if message["deletedAt"]:
+            show(name, "(deleted)")
+        else:
+            show(name, message["content"], " (edited)" if message["editedAt"] else "")
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Apply an event, which has its message as it is now. Other types of events change nothing here."""
+        message = event.get("message")
+        if message and message["conversation"]["id"] == self.id:
+            self.show(message)
 
 
 def complain(code: str, message: str) -> None:
     print(printable(f"! {code}: {message}"), flush=True)
 
 
-async def listen(client: httpx.AsyncClient, conversation_id: str, after: str) -> None:
-    async for event in events(client, MESSAGE_CREATED, after):
-        message = event["messageCreated"]["message"]
-        if message["conversation"]["id"] == conversation_id:
-            show(message["author"]["username"], message["content"])
+async def listen(client: httpx.AsyncClient, conversation: Conversation, after: str) -> None:
+    async for event in events(client, INBOX_EVENTS, after):
+        conversation.apply(event["inboxEvents"])
 
 
-async def send_what_is_typed(client: httpx.AsyncClient, conversation_id: str, username: str) -> None:
+async def send_what_is_typed(client: httpx.AsyncClient, conversation: Conversation, username: str) -> None:
     typed = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(typed), sys.stdin)
     while line := await typed.readline():
         content = line.decode().rstrip("\n")
         show(username, content, " (sending)")
-        message = {"conversationId": conversation_id, "content": content, "idempotencyKey": str(uuid4())}
+        message = {"conversationId": conversation.id, "content": content, "idempotencyKey": str(uuid4())}
         sent = (await execute(client, SEND_MESSAGE, input=message))["createMessage"]
         for error in sent["userErrors"]:
             complain(error["code"], error["message"])
         if sent["message"]:
-            show(username, sent["message"]["content"])
+            conversation.show(sent["message"])
 
 
 async def main(url: str = "http://localhost:8000", username: str = "john", peer: str = "jane") -> None:
@@ -135,23 +166,23 @@ async def main(url: str = "http://localhost:8000", username: str = "john", peer:
             complain(error["code"], error["message"])
         if opened["conversation"] is None:
             return
-        conversation_id = opened["conversation"]["id"]
+        conversation = Conversation(opened["conversation"]["id"])
 
-        newest = await execute(client, CONVERSATION, id=conversation_id)
+        newest = await execute(client, CONVERSATION, id=conversation.id)
         page = newest["conversation"]["messages"]
         history = page["edges"]
         while page["pageInfo"]["hasPreviousPage"]:
             before = page["pageInfo"]["startCursor"]
-            answer = await execute(client, CONVERSATION, id=conversation_id, before=before)
+            answer = await execute(client, CONVERSATION, id=conversation.id, before=before)
             page = answer["conversation"]["messages"]
             history = page["edges"] + history
         for edge in history:
-            show(edge["node"]["author"]["username"], edge["node"]["content"])
+            conversation.show(edge["node"])
 
         # The cursor was fetched with the newest page, so the subscription neither misses nor repeats any.
         async with asyncio.TaskGroup() as tasks:
-            listening = tasks.create_task(listen(client, conversation_id, newest["inboxCursor"]))
-            await send_what_is_typed(client, conversation_id, viewer["username"])
+            listening = tasks.create_task(listen(client, conversation, newest["inboxCursor"]))
+            await send_what_is_typed(client, conversation, viewer["username"])
             listening.cancel()
 
 

@@ -23,7 +23,7 @@ import { createResumingClient } from '../../client/resuming.ts';
 import { retryingFetch } from '../../client/retrying.ts';
 import { complain, endpoint, peer, pendingId, show, signIn, typed } from '../terminal.ts';
 import type { ChatInboxQuery } from './__generated__/ChatInboxQuery.graphql';
-import type { ChatMessageCreatedSubscription } from './__generated__/ChatMessageCreatedSubscription.graphql';
+import type { ChatInboxEventsSubscription } from './__generated__/ChatInboxEventsSubscription.graphql';
 import type { ChatMessagesQuery } from './__generated__/ChatMessagesQuery.graphql';
 import type { ChatOpenMutation } from './__generated__/ChatOpenMutation.graphql';
 import type { ChatSendMutation } from './__generated__/ChatSendMutation.graphql';
@@ -52,6 +52,7 @@ const inboxQuery = graphql`
     viewer {
       id
       username
+      removedAt
     }
     inboxCursor
   }
@@ -99,12 +100,33 @@ const sendMutation = graphql`
     }
   }
 `;
-const messageCreatedSubscription = graphql`
-  subscription ChatMessageCreatedSubscription($after: String) {
-    messageCreated(after: $after) {
+// Relay stores the objects in an event by their IDs, which is all that most events need.
+const inboxEventsSubscription = graphql`
+  subscription ChatInboxEventsSubscription($after: String) {
+    inboxEvents(after: $after, includeMine: false) {
+      __typename
       cursor
-      message {
-        ...Chat_message @relay(mask: false)
+      ... on MessageCreated {
+        message {
+          ...Chat_message @relay(mask: false)
+        }
+      }
+      ... on MessageUpdated {
+        message {
+          ...Chat_message @relay(mask: false)
+        }
+      }
+      ... on MessageDeleted {
+        message {
+          ...Chat_message @relay(mask: false)
+        }
+      }
+      ... on UserUpdated {
+        user {
+          id
+          username
+          removedAt
+        }
       }
     }
   }
@@ -113,9 +135,12 @@ graphql`
   fragment Chat_message on Message {
     id
     content
+    editedAt
+    deletedAt
     author {
       id
       username
+      removedAt
     }
     conversation {
       id
@@ -172,10 +197,12 @@ function add(store: RecordSourceSelectorProxy, rootField: string): void {
   ConnectionHandler.insertEdgeAfter(messages, edge);
 }
 
-requestSubscription<ChatMessageCreatedSubscription>(environment, {
-  subscription: messageCreatedSubscription,
+requestSubscription<ChatInboxEventsSubscription>(environment, {
+  subscription: inboxEventsSubscription,
   variables: { after: inboxCursor },
-  updater: (store) => add(store, 'messageCreated'),
+  updater(store) {
+    if (store.getRootField('inboxEvents')?.getType() === 'MessageCreated') add(store, 'inboxEvents');
+  },
   onError(error) {
     // Relay's error has the answer, with its `errors`, as `source`.
     const { source } = error as Error & { source?: { errors: readonly PayloadError[] } };
@@ -191,7 +218,14 @@ for await (const content of typed()) {
     variables: { input: { conversationId: conversation.id, content, idempotencyKey } },
     optimisticResponse: {
       createMessage: {
-        message: { id: pendingId(idempotencyKey), content, author: viewer, conversation },
+        message: {
+          id: pendingId(idempotencyKey),
+          content,
+          editedAt: null,
+          deletedAt: null,
+          author: viewer,
+          conversation,
+        },
         userErrors: [],
       },
     },

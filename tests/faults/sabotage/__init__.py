@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from tests.faults.sabotage import (
     attaching,
+    changing,
     clocks,
     events,
     following,
@@ -23,11 +24,16 @@ _BY_NAME = {
     break_it.__name__: break_it
     for break_it in (
         attaching.read_before_attach,
+        changing.delete_without_counting,
+        changing.move_marks_back,
+        changing.announce_removals,
         clocks.set_clock,
         clocks.order_by_id,
         events.merge_away_the_last,
+        events.keep_messages,
         following.pass_every_hint,
         following.resume_one_early,
+        following.compare_no_tags,
         framing.accept_upgrades,
         hints.lose_peers,
         hints.drop_hints,
@@ -40,6 +46,7 @@ _BY_NAME = {
         streams.complete_on_shutdown,
         writing.publish_before_commit,
         writing.answer_before_commit,
+        writing.append_late,
         writing.position_without_lock,
         writing.commit_without_disk,
     )

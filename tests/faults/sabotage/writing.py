@@ -16,6 +16,7 @@ from db.entries import InboxEntry
 from db.ids import new_id
 from db.inboxes import Delivered, NotStored, Outgoing
 from db.messages import MESSAGE
+from db.records import Message
 from db.statements import Connection, Statement
 from realtime.broadcaster import Broadcaster, Relay
 from realtime.hints import Hint
@@ -106,6 +107,43 @@ _APPEND = Statement(
 )
 
 
+def append_late(number: int) -> None:
+    """Store and acknowledge a message, and append it to the inboxes a moment later."""
+    appending: set[asyncio.Task[None]] = set()
+
+    async def deliver(self: Deliveries, message: Outgoing) -> Delivered:
+        connect = self._connect
+        async with connect() as connection:
+            stored = await _stored(connection, message)
+        task = asyncio.create_task(_append(connect, stored))
+        appending.add(task)
+        task.add_done_callback(appending.discard)
+        return Delivered(stored, {})
+
+    Deliveries.deliver = deliver
+
+
+async def _append(connect: Connect, message: Message) -> None:
+    await asyncio.sleep(random.uniform(0, _WINDOW_SECONDS))
+    async with connect() as connection, connection.transaction():
+        for row in await _TAKE_POSITIONS.fetch(connection, conversation_id=message.conversation_id):
+            await _APPEND.execute(
+                connection, user_id=row["user_id"], position=row["last_position"], id=message.id
+            )
+
+
+async def _stored(connection: Connection, message: Outgoing) -> Message:
+    [row] = await _STORE.fetch(
+        connection,
+        conversation_id=message.conversation_id,
+        message_id=new_id(),
+        author_id=message.author_id,
+        content=message.content,
+        idempotency_key=message.idempotency_key,
+    )
+    return MESSAGE.read(row)
+
+
 def position_without_lock(number: int) -> None:
     """Assign positions in a separate transaction, so that they become visible in any order."""
 
@@ -116,15 +154,7 @@ def position_without_lock(number: int) -> None:
         positions: dict[UUID, int] = {row["user_id"]: row["last_position"] for row in rows}
         await asyncio.sleep(random.uniform(0, _WINDOW_SECONDS))
         async with connect() as connection, connection.transaction():
-            [row] = await _STORE.fetch(
-                connection,
-                conversation_id=message.conversation_id,
-                message_id=new_id(),
-                author_id=message.author_id,
-                content=message.content,
-                idempotency_key=message.idempotency_key,
-            )
-            stored = MESSAGE.read(row)
+            stored = await _stored(connection, message)
             for user_id, position in positions.items():
                 await _APPEND.execute(connection, user_id=user_id, position=position, id=stored.id)
         return Delivered(stored, positions)

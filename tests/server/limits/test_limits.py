@@ -167,6 +167,36 @@ async def test_every_message_in_a_request_counts(cluster: Cluster, database: Dat
         assert [edge["node"]["content"] for edge in edges] == ["0", "1", "2"]
 
 
+async def test_new_conversations_and_changed_profiles_are_limited_in_each_request(
+    cluster: Cluster, database: Database, tmp_path: Path
+):
+    settings = {"conversations_per_minute_per_user": "2", "profile_changes_per_hour_per_user": "3"}
+    async with limited(cluster, tmp_path, **settings) as http:
+        ada = await sign_in(http, "ada")
+        others = [await sign_in(http, f"other{number}") for number in range(4)]
+        opens = " ".join(
+            f'c{number}: createConversation(input: {{username: "{other.username}"}}) {{ created }}'
+            for number, other in enumerate(others)
+        )
+        answer = await ada.answer(f"mutation {{ {opens} }}")
+        [error] = answer["errors"]
+        assert (error["path"], error["extensions"]["code"]) == (["c2"], "RATE_LIMITED")
+        assert 1 <= error["extensions"]["retryAfter"] <= 60
+        # Conversations that exist already can be opened.
+        assert await ada.opens_conversation_with(others[0])
+        renames = " ".join(
+            f'u{number}: updateProfile(input: {{username: "{ada.username}-{number}"}}) {{ user {{ id }} }}'
+            for number in range(5)
+        )
+        answer = await ada.answer(f"mutation {{ {renames} }}")
+        [error] = answer["errors"]
+        assert (error["path"], error["extensions"]["code"]) == (["u3"], "RATE_LIMITED")
+        assert 60 < error["extensions"]["retryAfter"] <= 3600
+        assert "3 times in the last hour. Try again in 6" in error["message"]
+        assert "0 minutes" in error["message"] or "59 minutes" in error["message"]
+        assert await ada.asks("{ viewer { username } }") == {"viewer": {"username": f"{ada.username}-2"}}
+
+
 async def test_open_streams_are_limited_by_user_and_by_address(
     cluster: Cluster, database: Database, tmp_path: Path
 ):
@@ -255,7 +285,10 @@ async def test_subscriptions_of_a_reserved_stream_count_like_streams(
 async def test_rate_limits_can_be_switched_off(cluster: Cluster, database: Database, tmp_path: Path):
     counted = ("requests_per_minute_per_user", "requests_per_minute_per_address")
     shared = ("messages_per_minute_per_user", "sign_ins_per_minute_per_address")
-    settings = dict.fromkeys((*counted, *shared, "max_streams_per_user", "max_streams_per_address"), "1")
+    others = ("conversations_per_minute_per_user", "profile_changes_per_hour_per_user")
+    settings = dict.fromkeys(
+        (*counted, *shared, *others, "max_streams_per_user", "max_streams_per_address"), "1"
+    )
     with running_server(tmp_path, database_url=cluster.url(), rate_limits="off", **settings) as server:
         async with http_client(server.url) as http:
             ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")

@@ -147,6 +147,12 @@ async def test_removing_a_user_ends_their_access_at_the_running_server_and_keeps
             assert await contents(jane, conversation) == ["Hello Jane"]
             again = await asyncio.to_thread(run_command, tmp_path, "remove-user", "john")
             assert (again.returncode, again.stderr) == (1, "messenger: there is no user named 'john'\n")
+            await jane.sends("Hello John", to=conversation)
+            erased = await asyncio.to_thread(
+                run_command, tmp_path, "remove-user", "jane", "--delete-messages"
+            )
+            assert erased.stdout == "jane has been removed. Their messages are deleted.\n"
+            assert (erased.returncode, erased.stderr) == (0, "")
 
 
 async def signed_in(http: httpx.AsyncClient, username: str) -> Person:

@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
+from db.engine import Database
 from tests.conftest import SignIn
 from tests.server.endpoints.test_single_connection import Reserved, comes
 from tests.support.people import MESSAGE_CREATED, Person, Stream
+from tests.support.removals import remove
 
 # Sessions that other processes have ended are checked every three seconds, at any phase.
 AT_ONCE_SECONDS = 2
@@ -79,3 +81,13 @@ async def test_a_stream_ends_immediately_with_its_session_and_those_of_others_co
                     await ends_unauthenticated_by_reservation(reserved)
             await eve.sends(str(number), to=conversation)
             assert await goes_on.contents(1) == [str(number)]
+
+
+async def test_the_streams_of_a_removed_user_end_unauthenticated(signs_in: SignIn, database: Database):
+    """Whether the process first finds that the session has ended, or that the reservation is gone."""
+    for _ in range(3):
+        leaving = await signs_in("ada")
+        async with leaving.listening() as distinct, listening_by_reservation(leaving) as reserved:
+            await remove(database, leaving.username)
+            await ends_unauthenticated(distinct)
+            await ends_unauthenticated_by_reservation(reserved)

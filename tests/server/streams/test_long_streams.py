@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from graphql.execution.collect_fields import CollectedFields
 
 from db.engine import Database
-from db.entries import InboxEntry
+from db.entries import InboxEntry, Place
 from db.records import Message
 from execution.api import Api
 from realtime.broadcaster import Broadcaster
@@ -29,7 +29,7 @@ class NoStream:
     async def begin(self, cursor: str) -> None:
         self.begun.set()
 
-    def reach(self, position: int, cursor: str) -> None:
+    def reach(self, place: Place, cursor: str) -> None:
         pass
 
     def caught_up(self, inbox: FollowedInbox) -> bool:

@@ -12,7 +12,9 @@ import pytest
 
 from db.embedded import Cluster
 from db.engine import Database
-from tests.conftest import sign_in
+from realtime.follower import FRESH_SECONDS
+from tests.conftest import SignIn, sign_in
+from tests.schema.test_edits import UPDATE_MESSAGE
 from tests.server.endpoints.test_single_connection import Reserved
 from tests.support.people import PATIENCE_SECONDS, Person
 from tests.support.serving import Server, eventually, running_server
@@ -123,3 +125,25 @@ async def test_a_stream_whose_client_stops_reading_ends_in_time_and_is_resumed_w
     assert [int(content.rstrip(".")) for content in contents] == list(range(MESSAGES))
     # The server ends the stream on purpose and must not log an error.
     assert [line for line in impatient.log() if line["level"] in {"error", "critical"}] == []
+
+
+@pytest.mark.parametrize("stream", [distinct, reserved])
+async def test_a_message_that_is_edited_while_its_event_waits_for_a_slow_client_arrives_as_edited(
+    server: Server, signs_in: SignIn, stream: Any
+):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    conversation = await ada.opens_conversation_with(grace)
+    async with stream(server, grace) as connection:
+        for number in range(MESSAGES - 1):
+            await ada.sends(str(number).ljust(480, "."), to=conversation)
+        last = await ada.sends("last", to=conversation)
+        edited = {"messageId": last["id"], "content": "edited"}
+        assert (await ada.asks(UPDATE_MESSAGE, input=edited))["updateMessage"]["userErrors"] == []
+        # An event shows its message as it was at most this long before.
+        await asyncio.sleep(FRESH_SECONDS)
+        received = b""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(heard := created_in(received)) < MESSAGES:
+                received += await asyncio.get_running_loop().sock_recv(connection, 65536)
+    contents = [created["message"]["c0"] for created in heard]
+    assert contents == [*(str(number).ljust(480, ".") for number in range(MESSAGES - 1)), "edited"]

@@ -1,0 +1,1 @@
+"""Whether a client that applies events shows what it would fetch again."""
