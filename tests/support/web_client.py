@@ -114,6 +114,26 @@ class Window:
         """Return the conversation with a user in the list."""
         return self.page.locator("a.conversation").filter(has=self.page.get_by_text(name, exact=True))
 
+    def actions(self, text: str) -> Locator:
+        """Return the button that opens the menu of a message."""
+        return self.message(text).get_by_role("button", name="Actions for your message")
+
+    async def chooses(self, item: str, of: str) -> None:
+        """Choose an item in the menu of a message."""
+        await self.message(of).hover()
+        await self.actions(of).click()
+        await self.page.get_by_role("menuitem", name=item, exact=True).click()
+
+    async def edits(self, text: str, to: str) -> None:
+        await self.chooses("Edit", of=text)
+        await expect(self.field).to_have_value(text)
+        await self.field.fill(to)
+        await self.field.press("Enter")
+
+    async def deletes(self, text: str) -> None:
+        await self.chooses("Delete", of=text)
+        await self.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+
     @property
     def messages(self) -> Locator:
         return self.page.locator(".message .text")
@@ -163,6 +183,37 @@ async def held_back(window: Window, operation: str) -> Callable[[], None]:
 
     await window.page.route("**/graphql", hold)
     return let_through.set
+
+
+def requests_of(window: Window, text: str = "") -> list[str]:
+    """Return a list that receives the bodies of the window's GraphQL requests that contain the text."""
+    bodies: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/graphql") and text in (request.post_data or ""):
+            bodies.append(request.post_data or "")
+
+    window.page.on("request", note)
+    return bodies
+
+
+async def answered_late(window: Window, operation: str) -> tuple[asyncio.Event, Callable[[], None]]:
+    """Hold back the answer to the window's next request with this operation until the function is called.
+
+    The event is set when the server has answered.
+    """
+    answered, let_through = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if answered.is_set() or operation not in (route.request.post_data or ""):
+            return await route.continue_()
+        response = await route.fetch()
+        answered.set()
+        await let_through.wait()
+        return await route.fulfill(response=response)
+
+    await window.page.route("**/graphql", hold)
+    return answered, let_through.set
 
 
 async def send_to(debugger: CDPSession, method: str, **parameters: object) -> None:

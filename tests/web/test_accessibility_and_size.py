@@ -14,6 +14,7 @@ from sqlalchemy import update
 from db.engine import Database
 from db.tables import messages
 from schema.node import NodeType
+from tests.support import other_devices
 from tests.support.checkout import ROOT
 from tests.support.chromium import needs_chromium
 from tests.support.serving import eventually_async
@@ -81,36 +82,68 @@ async def test_axe_finds_nothing_on_any_page(
 ):
     await pair.grace.sends("Look: https://example.com/here", to=pair.conversation)
     await pair.ada.sends("🎉", to=pair.conversation)
-    axe = AXE.read_text()
     async with window_of(browser, pair.origin, color_scheme=scheme, viewport=viewport) as window:
-
-        async def passes(name: str) -> None:
-            await window.page.evaluate(axe)
-            found: dict[str, Any] = await window.page.evaluate("() => axe.run()")
-            assert len(found["passes"]) > 10
-            assert [describe(each) for each in found["violations"]] == [], name
-
         await window.goes_to()
         await expect(window.page.get_by_role("button", name="jane")).to_be_visible()
-        await passes("sign-in")
+        await passes(window, "sign-in")
         await window.signs_in(pair.ada.username)
         await expect(window.row(pair.grace.username)).to_be_visible()
-        await passes("home")
+        await passes(window, "home")
         await window.page.get_by_label("Find people").fill(pair.grace.username)
         await expect(window.page.get_by_role("list", name="People found")).to_be_visible()
-        await passes("search")
+        await passes(window, "search")
         await window.opens_conversation(pair.conversation)
         await held_back(window, "SendMessage")
         await window.writes("on its way")
         await window.field.fill("long" * 130)
         await expect(window.message("on its way")).to_contain_text("Sending…")
-        await passes("conversation")
+        await passes(window, "conversation")
         await window.goes_to("/profile")
         await expect(window.page.get_by_text("(this session)")).to_be_visible()
-        await passes("profile")
+        await passes(window, "profile")
         await window.goes_to("/conversations/nowhere")
         await expect(window.heading("Conversation not found")).to_be_visible()
-        await passes("no such conversation")
+        await passes(window, "no such conversation")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_axe_finds_nothing_while_messages_are_edited_and_deleted(
+    browser: Browser, pair: Pair, scheme: str, viewport: dict[str, int]
+):
+    sent = await pair.ada.sends("a message", to=pair.conversation)
+    async with window_of(browser, pair.origin, color_scheme=scheme, viewport=viewport) as window:
+        await window.signs_in(pair.ada.username)
+        await window.opens(pair.grace.username)
+        await window.message("a message").hover()
+        await window.actions("a message").click()
+        await expect(window.page.get_by_role("menuitem", name="Edit")).to_be_focused()
+        await passes(window, "menu of a message")
+        await window.page.get_by_role("menuitem", name="Edit").click()
+        await expect(window.page.get_by_role("button", name="Save")).to_be_visible()
+        await passes(window, "editing")
+        await window.field.press("Escape")
+        let_through = await held_back(window, "EditMessage")
+        await window.edits("a message", to="an edited message")
+        await other_devices.edits(pair.ada, sent["id"], "edited elsewhere")
+        await expect(window.row(pair.grace.username)).to_contain_text("edited elsewhere")
+        let_through()
+        await expect(window.page.get_by_role("alert").filter(has_text="Not saved")).to_be_visible()
+        await window.chooses("Delete", of="edited elsewhere")
+        await expect(window.page.get_by_role("alertdialog")).to_be_visible()
+        await passes(window, "question before a deletion")
+        await window.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+        await expect(window.page.get_by_text("Deleting…")).to_have_count(0)
+        await window.sees("Message deleted")
+        await passes(window, "deleted message")
+
+
+async def passes(window: Window, name: str) -> None:
+    """Expect that axe finds nothing in the page."""
+    await window.page.evaluate(AXE.read_text())
+    found: dict[str, Any] = await window.page.evaluate("() => axe.run()")
+    assert len(found["passes"]) > 10
+    assert [describe(each) for each in found["violations"]] == [], name
 
 
 def describe(violation: dict[str, Any]) -> str:

@@ -63,7 +63,7 @@ async def leader_among(tabs: list[Window]) -> Window:
         const timer = setTimeout(() => resolve(false), 4000);
         Storage.prototype.setItem = function (key, value) {
             own.call(this, key, value);
-            if (!key.startsWith('messenger-lease-messenger-stream-')) return;
+            if (!key.startsWith('messenger-lease-messenger-inbox-')) return;
             clearTimeout(timer);
             resolve(true);
         };

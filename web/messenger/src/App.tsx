@@ -59,7 +59,7 @@ export function App() {
   const waits = state.kind === 'signed out' || state.kind === 'failed';
   useEffect(() => {
     if (!waits) return undefined;
-    return listenToTabs((message) => message.kind === 'viewer' && message.id !== null && again());
+    return listenToTabs(({ id }) => id !== null && again());
   }, [waits]);
 
   if (state.kind === 'starting') return <Starting />;

@@ -3,9 +3,9 @@ import { useEffect, useRef, useState } from 'react';
 import { useQuery } from 'urql';
 
 import { isAnyTabAttended } from './client/attended.ts';
-import { type Arrived, useSession } from './client/session.ts';
+import { useSession } from './client/session.ts';
 import { useStore } from './client/store.ts';
-import { ConversationDocument } from './generated/graphql.ts';
+import { ConversationDocument, type MessageFieldsFragment } from './generated/graphql.ts';
 import { ConversationPage } from './pages/Conversation.tsx';
 import { Home } from './pages/Home.tsx';
 import { notifies, Profile } from './pages/Profile.tsx';
@@ -84,11 +84,14 @@ function OfflineLine() {
 /** Announces new messages to screen readers. The list itself is not a live region, because it loads history too. */
 function Announcements() {
   const session = useSession();
-  const [heard, setHeard] = useState<Arrived[]>([]);
+  const [heard, setHeard] = useState<MessageFieldsFragment[]>([]);
   useEffect(
     () =>
-      session.listen((message) => {
-        if (!message.mine && !message.deletedAt) setHeard((before) => [...before.slice(-4), message]);
+      session.listen((event) => {
+        if (event.__typename === 'MessageDeleted')
+          setHeard((before) => before.filter(({ id }) => id !== event.message.id));
+        else if (event.__typename === 'MessageCreated' && !event.message.mine && !event.message.deletedAt)
+          setHeard((before) => [...before.slice(-4), event.message]);
       }),
     [session],
   );
@@ -116,7 +119,7 @@ function useTitle(path: string): void {
   const other = conversation?.otherParticipant;
   const name = other ? nameOf(other) : path === '/profile' ? 'Profile' : undefined;
   useEffect(() => {
-    document.title = `${unread ? `(${unread}) ` : ''}${name ? `${isolated(name)} · ` : ''}Messenger`;
+    document.title = `${unread > 0 ? `(${unread}) ` : ''}${name ? `${isolated(name)} · ` : ''}Messenger`;
   }, [unread, name]);
 }
 
@@ -132,22 +135,23 @@ function notify(title: string, options: NotificationOptions): Notification | und
 /** Shows notifications for messages while no tab is attended, if the user has turned them on in the profile. */
 function useNotifications(): void {
   const session = useSession();
-  const shown = useRef(new Set<Notification>());
-  useEffect(
-    () =>
-      session.listen(async ({ mine, deletedAt, author, content, conversation }) => {
-        if (mine || deletedAt || !notifies() || (await isAnyTabAttended())) return;
-        // A notification with the same tag, from another tab or for a newer message, replaces it.
-        const notification = notify(nameOf(author), { body: content, tag: conversation.id });
-        if (!notification) return;
-        shown.current.add(notification);
-        notification.onclose = () => shown.current.delete(notification);
-        notification.onclick = () => {
-          window.focus();
-          navigate(conversationPath(conversation.id));
-          notification.close();
-        };
-      }),
-    [session],
-  );
+  useEffect(() => {
+    const shown = new Map<string, Notification>();
+    return session.listen(async (event) => {
+      if (event.__typename === 'MessageDeleted') shown.get(event.message.id)?.close();
+      if (event.__typename !== 'MessageCreated') return;
+      const { id, mine, deletedAt, author, content, conversation } = event.message;
+      if (mine || deletedAt || !notifies() || (await isAnyTabAttended())) return;
+      // A notification with the same tag, from another tab or for a newer message, replaces it.
+      const notification = notify(nameOf(author), { body: content, tag: conversation.id });
+      if (!notification) return;
+      shown.set(id, notification);
+      notification.onclose = () => shown.delete(id);
+      notification.onclick = () => {
+        window.focus();
+        navigate(conversationPath(conversation.id));
+        notification.close();
+      };
+    });
+  }, [session]);
 }

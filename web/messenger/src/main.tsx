@@ -3,6 +3,7 @@ import './style/base.css';
 import './style/frame.css';
 import './style/conversation.css';
 import './style/pages.css';
+import './style/dialogs.css';
 
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

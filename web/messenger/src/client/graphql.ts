@@ -2,7 +2,6 @@
 import {
   Client,
   type CombinedError,
-  createRequest,
   fetchExchange,
   mapExchange,
   subscriptionExchange,
@@ -11,6 +10,7 @@ import {
 import { retryExchange } from '@urql/exchange-retry';
 
 import { makeCache } from './cache.ts';
+import { repeatEvents } from './repeated-events.ts';
 
 interface Options {
   forwardSubscription: SubscriptionForwarder;
@@ -45,17 +45,11 @@ export function makeClient({ forwardSubscription, headers, onSignedOut, onUnauth
         maxDelayMs: 5000,
         retryIf: (error, { kind, context }) => kind === 'query' && !context['triesOnce'] && isTemporary(error),
       }),
+      repeatEvents,
       subscriptionExchange({ forwardSubscription }),
       fetchExchange,
     ],
   });
-}
-
-/** A client that sends the same requests, but does not cache their results. */
-export function withoutCache(client: Client): Client {
-  const { context } = client.createRequestOperation('query', createRequest('{ __typename }', {}));
-  const { url, fetch, fetchOptions, preferGetMethod } = context;
-  return new Client({ url, fetch, fetchOptions, preferGetMethod, exchanges: [fetchExchange] });
 }
 
 /** Whether the same request may succeed in a moment. */

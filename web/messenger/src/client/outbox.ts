@@ -5,7 +5,7 @@
  */
 import type { Client, CombinedError } from '@urql/core';
 
-import { SendMessageDocument, UnreadDocument } from '../generated/graphql.ts';
+import { SendMessageDocument, UnreadCountDocument } from '../generated/graphql.ts';
 import { hasCode, isTemporary, messageOf, ONCE, statusOf } from './graphql.ts';
 import { newKey } from './keys.ts';
 import { contend } from './leadership.ts';
@@ -146,7 +146,7 @@ export class Outbox {
 
   /** Whether the server answers another query about the conversation. */
   async #isAnswered(id: string): Promise<boolean> {
-    const { error } = await this.#client.query(UnreadDocument, { id }, { requestPolicy: 'network-only', ...ONCE });
+    const { error } = await this.#client.query(UnreadCountDocument, { id }, { requestPolicy: 'network-only', ...ONCE });
     return !error || !isTemporary(error);
   }
 }

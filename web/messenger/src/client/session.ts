@@ -3,24 +3,28 @@ import type { Client } from '@urql/core';
 import { createContext, useContext } from 'react';
 
 import {
+  InboxCursorDocument,
   InboxDocument,
-  MessageCreatedDocument,
-  type MessageCreatedSubscription,
-  UnreadDocument,
+  InboxEventsDocument,
+  type InboxEventsSubscription,
   type UserFieldsFragment,
 } from '../generated/graphql.ts';
+import { Changes } from './changes.ts';
 import { Drafts } from './drafts.ts';
 import { hasCode, isTemporary, makeClient, messageOf, ONCE } from './graphql.ts';
 import { newKey } from './keys.ts';
 import { askBeforeLeaving } from './leaving.ts';
 import { Outbox } from './outbox.ts';
+import { isRepeated } from './repeated-events.ts';
 import { SharedStream } from './shared-stream.ts';
 import { listenToTabs, postToTabs } from './tabs.ts';
 
-export type Arrived = MessageCreatedSubscription['messageCreated']['message'];
+export type InboxEvent = InboxEventsSubscription['inboxEvents'];
 
-/** A tab that was hidden for longer than this asks what other devices have read in the meantime. */
+/** A tab that was hidden for longer than this checks that it has not missed an event. */
 const AWAY_MS = 20_000;
+/** How long it waits for the event. The server sends the cursor of other entries within 10 seconds. */
+const MISSING_MS = 15_000;
 /** How often a visible tab checks that the tab with the stream is responsive. */
 const CHECK_MS = 5000;
 
@@ -35,13 +39,12 @@ export class Session {
   readonly client: Client;
   readonly #stream = new SharedStream();
   readonly #ends: (() => void)[] = [];
-  readonly #listeners = new Set<(message: Arrived) => void>();
+  readonly #listeners = new Set<(event: InboxEvent) => void>();
   readonly #onOver: () => void;
   #outbox: Outbox | undefined;
+  #changes: Changes | undefined;
   #drafts: Drafts | undefined;
   #viewer: UserFieldsFragment | undefined;
-  /** How often events or read marks have changed unread counts. A response that spans a change may be outdated. */
-  changes = 0;
   #over = false;
   #checking = false;
 
@@ -70,6 +73,12 @@ export class Session {
     return this.#outbox;
   }
 
+  /** Edits and deletions of messages. */
+  get changes(): Changes {
+    if (!this.#changes) throw new Error('No user is signed in.');
+    return this.#changes;
+  }
+
   get drafts(): Drafts {
     if (!this.#drafts) throw new Error('No user is signed in.');
     return this.#drafts;
@@ -93,31 +102,26 @@ export class Session {
     this.#viewer = data.viewer;
     this.#drafts = new Drafts(data.viewer.id);
     const outbox = (this.#outbox = new Outbox(this.client, data.viewer.id));
+    const changes = (this.#changes = new Changes(this.client, data.viewer.id, this.connected));
     const listening = this.client
-      .subscription(MessageCreatedDocument, { after: data.inboxCursor })
-      .subscribe(({ data: event, error, hasNext }) => {
+      .subscription(InboxEventsDocument, { after: data.inboxCursor })
+      .subscribe((result) => {
         // For example, the cursor has expired: the next session fetches everything again.
-        if (error || !hasNext) this.end();
-        else if (event) this.#arrived(event.messageCreated.message);
+        if (result.error || !result.hasNext) this.end();
+        else if (result.data && !isRepeated(result)) this.#arrived(result.data.inboxEvents);
       });
     this.#ends.push(
       () => listening.unsubscribe(),
-      askBeforeLeaving(outbox.items),
-      this.connected.watch(() => this.connected.get() && outbox.wake()),
-      listenToTabs((message) => {
-        if (message.kind === 'viewer' && message.id !== this.viewer.id) this.end();
-        if (message.kind === 'read')
-          void this.client
-            .query(UnreadDocument, { id: message.conversationId }, { requestPolicy: 'network-only' })
-            .toPromise();
-      }),
+      askBeforeLeaving(outbox.items, changes.items),
+      this.connected.watch(() => this.connected.get() && this.#wake()),
+      listenToTabs(({ id }) => id !== this.viewer.id && this.end()),
       this.#watchReturns(),
     );
     return { kind: 'signed in' };
   }
 
-  /** Calls the listener with each message that arrives, including the viewer's own, after the cache is updated. */
-  listen(listener: (message: Arrived) => void): () => void {
+  /** Calls the listener with each event, including those of the viewer's own actions, after the cache is updated. */
+  listen(listener: (event: InboxEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -133,13 +137,19 @@ export class Session {
     this.#over = true;
     for (const end of this.#ends.splice(0)) end();
     this.#outbox?.close();
+    this.#changes?.close();
     this.#stream.close();
   }
 
-  #arrived(message: Arrived): void {
-    this.changes++;
-    if (message.idempotencyKey) this.outbox.confirm(message.idempotencyKey, message.id);
-    for (const listener of [...this.#listeners]) listener(message);
+  #arrived(event: InboxEvent): void {
+    if (event.__typename === 'MessageCreated' && event.message.idempotencyKey)
+      this.outbox.confirm(event.message.idempotencyKey, event.message.id);
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+
+  #wake(): void {
+    this.outbox.wake();
+    this.changes.wake();
   }
 
   #watchReturns(): () => void {
@@ -174,19 +184,15 @@ export class Session {
   async #checkViewer(): Promise<void> {
     if (this.#checking) return;
     this.#checking = true;
-    await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only', ...ONCE });
+    await this.client.query(InboxCursorDocument, {}, { requestPolicy: 'network-only', ...ONCE });
     this.#checking = false;
   }
 
-  /** Fetches what other devices may have read, and checks that this tab has not missed an event. */
+  /** Starts again if this tab has missed an event. */
   async #compare(): Promise<void> {
-    const before = this.changes;
-    const { data } = await this.client.query(InboxDocument, {}, { requestPolicy: 'network-only' });
+    const { data } = await this.client.query(InboxCursorDocument, {}, { requestPolicy: 'network-only' });
     if (!data || this.#over) return;
-    // An event has arrived in the meantime, and the response may be older.
-    if (before !== this.changes) return this.#compare();
-    const end = data.inboxCursor;
-    const timer = setTimeout(() => this.#stream.hasSeen(end) || this.end(), 10_000);
+    const timer = setTimeout(() => this.#stream.hasSeen(data.inboxCursor) || this.end(), MISSING_MS);
     this.#ends.push(() => clearTimeout(timer));
   }
 }

@@ -26,7 +26,7 @@ type StreamMessage =
 export class SharedStream {
   /** Whether the stream is connected, as far as this tab knows. */
   readonly connected = new Store(true);
-  readonly #channel = openChannel<StreamMessage>('messenger-stream');
+  readonly #channel = openChannel<StreamMessage>('messenger-inbox');
   /** What other tabs sent before `subscribe` was called; some of it comes after the first cursor. */
   readonly #early: StreamMessage[] = [];
   readonly #seen = new Set<string>();
@@ -134,7 +134,7 @@ export class SharedStream {
 
     if (this.#missedEarly) queueMicrotask(() => sink.error(new Error('Too many events arrived before the subscription started.')));
     else
-      this.#contest = contend(`messenger-stream-${viewer}`, stopped.signal, leading, {
+      this.#contest = contend(`messenger-inbox-${viewer}`, stopped.signal, leading, {
         isAlone: !this.#channel.works || !('locks' in navigator || leasesWork()),
       });
     this.checkLeader();
@@ -206,6 +206,6 @@ const BEHIND_MS = 3000;
 const ASLEEP_MS = 4000;
 
 function cursorOf(result: Result): string | undefined {
-  const created = result.data?.['messageCreated'] as { cursor?: string } | null | undefined;
-  return created?.cursor;
+  const event = result.data?.['inboxEvents'] as { cursor?: string | null } | null | undefined;
+  return event?.cursor ?? undefined;
 }

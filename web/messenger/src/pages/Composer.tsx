@@ -3,7 +3,8 @@ import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useId, u
 import { useSession } from '../client/session.ts';
 import { hasKeyboard } from '../parts/hooks.ts';
 import { isOfInputMethod } from '../parts/input-method.ts';
-import { hasVisibleText } from '../parts/text.ts';
+import { hasVisibleText, previewOf } from '../parts/text.ts';
+import type { EditedMessage } from './editing.ts';
 
 const MAX_CHARACTERS = 480;
 
@@ -12,15 +13,26 @@ interface Props {
   conversationId: string;
   name: string;
   send: (text: string) => void;
+  /** The message that is edited instead of writing a new one. The draft of a new one is kept. */
+  editing: EditedMessage | undefined;
+  onEdit: (text: string) => void;
+  onSave: (text: string) => void;
+  onCancel: () => void;
+  onEditLast: () => void;
 }
 
-/** Enter sends, and Shift+Enter starts a new line. On a phone Enter starts a new line, and the button sends. */
-export function Composer({ field, conversationId, name, send }: Props) {
+/**
+ * Enter sends, and Shift+Enter starts a new line. On a phone Enter starts a new line, and the button sends. ArrowUp in
+ * an empty field edits the last message, and Esc stops editing.
+ */
+export function Composer({ field, conversationId, name, send, editing, onEdit, onSave, onCancel, onEditLast }: Props) {
   const id = useId();
   const { drafts } = useSession();
-  const [text, setText] = useState(() => drafts.get(conversationId));
+  const [draft, setDraft] = useState(() => drafts.get(conversationId));
+  const text = editing ? editing.text : draft;
   const normalised = normalise(text);
   const left = MAX_CHARACTERS - [...normalised].length;
+  const isRefused = editing !== undefined && !editing.message.viewerCanEdit;
 
   // For browsers without `field-sizing`.
   useLayoutEffect(() => {
@@ -29,35 +41,67 @@ export function Composer({ field, conversationId, name, send }: Props) {
     field.current.style.height = `${field.current.scrollHeight + 2}px`;
   }, [text]);
 
+  const edited = editing?.message.id;
+  useLayoutEffect(() => {
+    if (edited === undefined || !field.current) return;
+    field.current.focus();
+    field.current.setSelectionRange(field.current.value.length, field.current.value.length);
+  }, [edited]);
+
   // Show changes from another tab, unless the user is writing in this one.
   useEffect(
-    () => drafts.watch(conversationId, (typed) => document.hasFocus() || setText(typed)),
+    () => drafts.watch(conversationId, (typed) => document.hasFocus() || setDraft(typed)),
     [drafts, conversationId],
   );
 
   function change(typed: string) {
+    if (editing) return onEdit(typed);
     drafts.set(conversationId, typed);
-    setText(typed);
+    setDraft(typed);
   }
 
   function submit(event?: FormEvent) {
     event?.preventDefault();
     field.current?.focus();
-    if (!hasVisibleText(normalised) || left < 0) return;
+    if (!hasVisibleText(normalised) || left < 0 || isRefused) return;
+    if (editing) return onSave(normalised);
     send(normalised);
     change('');
   }
 
+  function stopEditing() {
+    onCancel();
+    field.current?.focus();
+  }
+
   function onKeyDown(event: KeyboardEvent) {
-    if (event.key !== 'Enter' || event.shiftKey || isOfInputMethod(event.nativeEvent) || !hasKeyboard()) return;
+    if (isOfInputMethod(event.nativeEvent)) return;
+    if (event.key === 'Enter' && !event.shiftKey && hasKeyboard()) submit();
+    else if (event.key === 'Escape' && editing) onCancel();
+    else if (event.key === 'ArrowUp' && !editing && text === '' && !hasModifier(event)) onEditLast();
+    else return;
     event.preventDefault();
-    submit();
   }
 
   return (
     <form className="composer" onSubmit={submit}>
+      <div className="editing" role="status">
+        {editing && (
+          <>
+            <p>
+              <strong>Editing</strong> <bdi>{previewOf(editing.message)}</bdi>
+              {isRefused && !editing.message.deletedAt && (
+                <span className="problem">The time for editing this message has passed.</span>
+              )}
+            </p>
+            <button type="button" onClick={stopEditing} aria-label="Cancel editing">
+              <span aria-hidden="true">×</span>
+            </button>
+          </>
+        )}
+      </div>
       <label className="visually-hidden" htmlFor={id}>
-        Message to <bdi>{name}</bdi>
+        {editing ? 'New text of your message to' : 'Message to'} <bdi>{name}</bdi>
       </label>
       <textarea
         id={id}
@@ -72,8 +116,8 @@ export function Composer({ field, conversationId, name, send }: Props) {
         aria-describedby={`${id}-left`}
         aria-invalid={left < 0}
       />
-      <button className="button primary" disabled={left < 0}>
-        Send
+      <button className="button primary" disabled={left < 0 || isRefused}>
+        {editing ? 'Save' : 'Send'}
       </button>
       <p id={`${id}-left`} className="left" role="status" data-too-long={left < 0}>
         {left < 0 ? `${-left} characters too many` : left < 60 ? `${left} characters left` : ''}
@@ -81,6 +125,8 @@ export function Composer({ field, conversationId, name, send }: Props) {
     </form>
   );
 }
+
+const hasModifier = ({ altKey, ctrlKey, metaKey, shiftKey }: KeyboardEvent) => altKey || ctrlKey || metaKey || shiftKey;
 
 /** Normalizes the text like the server does (single spaces, no empty lines), so it is shown as it will be stored. */
 function normalise(text: string): string {

@@ -11,6 +11,7 @@ import { hasKeyboard } from '../parts/hooks.ts';
 import { titleOf } from '../parts/names.ts';
 import { Link } from '../parts/router.tsx';
 import { Composer } from './Composer.tsx';
+import { useEditing } from './editing.ts';
 import { Messages } from './Messages.tsx';
 
 export type OpenConversation = NonNullable<ConversationQuery['conversation']>;
@@ -38,7 +39,7 @@ export function ConversationPage({ id }: { id: string }) {
 }
 
 function Talk({ conversation }: { conversation: OpenConversation }) {
-  const { outbox } = useSession();
+  const { outbox, changes } = useSession();
   const other = conversation.otherParticipant;
   const name = titleOf(other);
   const nodes = conversation.messages.edges.map(({ node }) => node);
@@ -47,6 +48,10 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
     ({ conversationId, messageId }) =>
       conversationId === conversation.id && (messageId === undefined || !stored.has(messageId)),
   );
+
+  const waiting = useStore(changes.items);
+  const { editing, begin, type, cancel, save } = useEditing(conversation.id, nodes);
+  const lastOwn = nodes.findLast(({ id, viewerCanEdit }) => viewerCanEdit && !waiting.has(id));
 
   // With a keyboard, users can write immediately; otherwise, screen readers announce the heading.
   const heading = useRef<HTMLHeadingElement>(null);
@@ -64,12 +69,23 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
           {name}
         </h1>
       </header>
-      <Messages conversation={conversation} messages={nodes} unconfirmed={unconfirmed} name={name} />
+      <Messages
+        conversation={conversation}
+        messages={nodes}
+        unconfirmed={unconfirmed}
+        name={name}
+        onEdit={begin}
+      />
       <Composer
         field={field}
         conversationId={conversation.id}
         name={name}
         send={(text) => outbox.add(conversation.id, text)}
+        editing={editing}
+        onEdit={type}
+        onSave={save}
+        onCancel={cancel}
+        onEditLast={() => lastOwn && begin(lastOwn.id, lastOwn.content)}
       />
     </article>
   );

@@ -1,12 +1,16 @@
-import { useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useClient } from 'urql';
 
+import type { Change } from '../client/changes.ts';
+import { useSession } from '../client/session.ts';
+import { useStore } from '../client/store.ts';
 import type { Unconfirmed } from '../client/unsent.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { isolated } from '../parts/text.ts';
 import { DayName } from '../parts/time.tsx';
-import { MessageItem, UnconfirmedItem } from './MessageItem.tsx';
+import { hasActions, MessageItem, UnconfirmedItem } from './MessageItem.tsx';
+import { MessageMenu, type OpenMenu } from './MessageMenu.tsx';
 import type { OpenConversation } from './Conversation.tsx';
 import { ReadingPlace } from './place.ts';
 import { useReading } from './reading.ts';
@@ -16,6 +20,8 @@ interface Props {
   messages: MessageFieldsFragment[];
   unconfirmed: Unconfirmed[];
   name: string;
+  /** Starts to edit a message; the same function at every rendering. */
+  onEdit: (messageId: string, text: string) => void;
 }
 
 /** How close to its end a list must be scrolled to count as being at its end, in pixels. */
@@ -23,11 +29,18 @@ const CLOSE = 60;
 /** Messages that follow each other within this time show the time only on the last of them. */
 const SOON_MS = 5 * 60_000;
 
-export function Messages({ conversation, messages, unconfirmed, name }: Props) {
+export function Messages({ conversation, messages, unconfirmed, name, onEdit }: Props) {
   const { hasPreviousPage, startCursor } = conversation.messages.pageInfo;
   const client = useClient();
   const count = messages.length + unconfirmed.length;
+  const changes = useStore(useSession().changes.items);
   const { scroller, atEnd, toEnd } = useScrolling(messages.map(({ id }) => id));
+  const [menu, setMenu] = useState<OpenMenu>();
+  const openMenu = useCallback<DayProps['onMenu']>(({ id }, at) => setMenu({ messageId: id, at }), []);
+  const inMenu = messages.find(({ id }) => id === menu?.messageId);
+  const [tabStop, setTabStop] = useState<string>();
+  const withMenu = messages.filter((message) => hasActions(message) && changes.get(message.id)?.state !== 'waiting');
+  const reachedByTab = withMenu.find(({ id }) => id === tabStop)?.id ?? withMenu.at(-1)?.id;
   useReading(conversation, messages, atEnd);
 
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
@@ -43,7 +56,15 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
 
   return (
     <div className="messages">
-      <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Messages with ${isolated(name)}`}>
+      <div
+        className="scroller"
+        ref={scroller}
+        tabIndex={0}
+        role="region"
+        aria-label={`Messages with ${isolated(name)}`}
+        onKeyDown={moveBetweenMessages}
+        onFocus={({ target }) => target.dataset['message'] && setTabStop(target.dataset['message'])}
+      >
         {hasPreviousPage && startCursor && (
           <LoadMore
             key={startCursor}
@@ -55,7 +76,16 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
         )}
         {count === 0 && <p className="empty">No messages yet. Say hello to <bdi>{name}</bdi>.</p>}
         {byDay(messages).map((day) => (
-          <Day key={day.key} messages={day.messages} name={name} lastRead={lastRead} />
+          <Day
+            key={day.key}
+            messages={day.messages}
+            changes={changes}
+            name={name}
+            lastRead={lastRead}
+            tabStop={reachedByTab}
+            onMenu={openMenu}
+            onEditAgain={onEdit}
+          />
         ))}
         {unconfirmed.length > 0 && (
           <ol aria-label="Not confirmed yet">
@@ -71,17 +101,40 @@ export function Messages({ conversation, messages, unconfirmed, name }: Props) {
           <span aria-hidden="true"> ↓</span>
         </button>
       )}
+      {menu && inMenu && hasActions(inMenu) && (
+        <MessageMenu
+          message={inMenu}
+          at={menu.at}
+          onEdit={() => onEdit(inMenu.id, inMenu.content)}
+          onClose={() => setMenu(undefined)}
+          onDeleted={() => scroller.current?.focus({ preventScroll: true })}
+        />
+      )}
     </div>
   );
 }
 
-interface DayProps {
-  messages: MessageFieldsFragment[];
-  name: string;
-  lastRead: string | undefined;
+/** Moves the focus between the buttons of the messages. */
+function moveBetweenMessages(event: KeyboardEvent<HTMLElement>): void {
+  const buttons = [...event.currentTarget.querySelectorAll<HTMLElement>('.actions')];
+  const current = buttons.indexOf(event.target as HTMLElement);
+  if (current < 0) return;
+  const places: Record<string, number> = { ArrowUp: current - 1, ArrowDown: current + 1, Home: 0, End: buttons.length - 1 };
+  const next = places[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  buttons[next]?.focus();
 }
 
-function Day({ messages, name, lastRead }: DayProps) {
+interface DayProps extends Pick<Parameters<typeof MessageItem>[0], 'onMenu' | 'onEditAgain'> {
+  messages: MessageFieldsFragment[];
+  changes: ReadonlyMap<string, Change>;
+  name: string;
+  lastRead: string | undefined;
+  tabStop: string | undefined;
+}
+
+function Day({ messages, changes, name, lastRead, tabStop, onMenu, onEditAgain }: DayProps) {
   const [first] = messages;
   return (
     <section className="day">
@@ -91,10 +144,14 @@ function Day({ messages, name, lastRead }: DayProps) {
           <MessageItem
             key={message.id}
             message={message}
+            change={changes.get(message.id)}
             name={name}
             endsTurn={messages[index + 1]?.author.id !== message.author.id}
             showsTime={!isSoonAfter(message, messages[index + 1])}
             mark={message.id === lastRead ? 'Read' : undefined}
+            isTabStop={message.id === tabStop}
+            onMenu={onMenu}
+            onEditAgain={onEditAgain}
           />
         ))}
       </ol>

@@ -209,8 +209,9 @@ function Sessions() {
 }
 
 function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
-  const { outbox, drafts } = useSession();
-  const unsent = useStore(outbox.items).filter(({ state }) => state !== 'sent').length;
+  const { outbox, changes, drafts } = useSession();
+  const edited = useStore(changes.items).size;
+  const unsent = useStore(outbox.items).filter(({ state }) => state !== 'sent').length + edited;
   const [asks, setAsks] = useState(false);
   const [problem, setProblem] = useState<string>();
   async function leave() {
@@ -219,6 +220,7 @@ function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
     setProblem(failure);
     if (failure) return;
     outbox.clear();
+    changes.clear();
     drafts.clear();
     onSignedOut();
   }

@@ -1,4 +1,4 @@
-import { type RefObject, useEffect, useRef, useState } from 'react';
+import { type PointerEvent, type RefObject, type TouchEvent, useEffect, useRef, useState } from 'react';
 
 /** Returns a ref for an element; `reached` is called when it is scrolled near the visible part of its container. */
 export function useReached<E extends Element>(reached: () => void, margin = '400px'): RefObject<E | null> {
@@ -66,3 +66,38 @@ export function useOnline(): boolean {
 
 /** Whether the device has a mouse, and so a keyboard: focusing a field then does not open an on-screen keyboard. */
 export const hasKeyboard = () => matchMedia('(pointer: fine)').matches;
+
+const LONG_PRESS_MS = 500;
+/** A finger that moves further than this scrolls, in pixels. */
+const STILL = 10;
+
+/** Handlers for an element that is pressed and held on a touchscreen. Some browsers report this only to scripts. */
+export function useLongPress(held: (at: { x: number; y: number }) => void) {
+  const press = useRef<{ x: number; y: number; timer: ReturnType<typeof setTimeout> }>(undefined);
+  const isHeld = useRef(false);
+  const end = () => {
+    clearTimeout(press.current?.timer);
+    press.current = undefined;
+  };
+  useEffect(() => end, []);
+  return {
+    onPointerDown({ pointerType, isPrimary, clientX: x, clientY: y }: PointerEvent) {
+      end();
+      isHeld.current = false;
+      if (pointerType !== 'touch' || !isPrimary) return;
+      const hold = () => {
+        isHeld.current = true;
+        held({ x, y });
+      };
+      press.current = { x, y, timer: setTimeout(hold, LONG_PRESS_MS) };
+    },
+    onPointerMove({ clientX, clientY }: PointerEvent) {
+      const start = press.current;
+      if (start && Math.hypot(clientX - start.x, clientY - start.y) > STILL) end();
+    },
+    onPointerUp: end,
+    onPointerCancel: end,
+    // Otherwise lifting the finger may click on what has appeared under it.
+    onTouchEnd: (event: TouchEvent) => isHeld.current && event.preventDefault(),
+  };
+}

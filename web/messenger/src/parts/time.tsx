@@ -43,6 +43,19 @@ export function TimeOfDay({ at, className }: { at: string; className?: string })
   );
 }
 
+/** Says that a message was edited, with the date and time as a tooltip. */
+export function EditedAt({ at }: { at: string }) {
+  useDay();
+  return (
+    <>
+      {' · '}
+      <time dateTime={at} title={`Edited ${formats().whole.format(new Date(at))}`}>
+        edited
+      </time>
+    </>
+  );
+}
+
 /** A short form: the time today, the weekday within the last week, or else the date. */
 export function ShortTime({ at }: { at: string }) {
   useDay();

@@ -1,0 +1,167 @@
+"""The menu of a message in the web client: by mouse, keyboard and touch, and for assistive technology."""
+
+import pytest
+from playwright.async_api import Browser, Locator, expect
+
+from tests.support.chromium import needs_chromium
+from tests.support.web_client import (
+    PHONE,
+    Pair,
+    Window,
+    browser_context_of,
+    send_to,
+    window_of,
+)
+
+pytestmark = needs_chromium
+
+
+def menu(window: Window) -> Locator:
+    return window.page.get_by_role("menu", name="Message")
+
+
+def item(window: Window, name: str) -> Locator:
+    return menu(window).get_by_role("menuitem", name=name, exact=True)
+
+
+@pytest.fixture
+async def opened(window: Window, pair: Pair) -> Window:
+    """Ada's window with the conversation, in which both have written."""
+    await pair.ada.sends("first", to=pair.conversation)
+    await pair.grace.sends("hers", to=pair.conversation)
+    await pair.ada.sends("last", to=pair.conversation)
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    await window.sees("first", "hers", "last")
+    return window
+
+
+async def test_only_the_viewers_own_messages_have_a_menu(opened: Window):
+    await expect(opened.page.get_by_role("button", name="Actions for your message")).to_have_count(2)
+    # For the mouse, the button of a message appears when it is over the message.
+    opacity = "each => getComputedStyle(each).opacity"
+    await opened.message("hers").hover()
+    assert await opened.actions("first").evaluate(opacity) == "0"
+    await opened.message("first").hover()
+    assert await opened.actions("first").evaluate(opacity) == "1"
+    await opened.message("hers").locator(".bubble").click(button="right")
+    await expect(menu(opened)).to_have_count(0)
+
+
+async def test_a_right_click_opens_the_menu_at_the_pointer(opened: Window):
+    bubble = opened.message("first").locator(".bubble")
+    box = await bubble.bounding_box()
+    assert box is not None
+    await bubble.click(button="right", position={"x": 10, "y": 10})
+    await expect(item(opened, "Edit")).to_be_visible()
+    place = await menu(opened).bounding_box()
+    assert place is not None
+    # Within the window, and as close to the pointer as possible.
+    assert place["x"] + place["width"] <= 1180
+    assert abs(place["y"] - box["y"] - 10) < 4
+    # A press elsewhere closes it, without following a link or pressing a button there.
+    await opened.page.mouse.click(5, 5)
+    await expect(menu(opened)).to_have_count(0)
+    await expect(opened.heading("Messenger")).to_be_visible()
+
+
+async def test_the_keyboard_reaches_each_message_and_its_menu(opened: Window):
+    await opened.page.get_by_role("region", name="Messages with").focus()
+    await opened.page.keyboard.press("Tab")
+    await expect(opened.actions("last")).to_be_focused()
+    await opened.page.keyboard.press("ArrowUp")
+    await expect(opened.actions("first")).to_be_focused()
+    await opened.page.keyboard.press("Enter")
+    await expect(item(opened, "Edit")).to_be_focused()
+    await opened.page.keyboard.press("ArrowUp")
+    await expect(item(opened, "Delete")).to_be_focused()
+    await opened.page.keyboard.press("ArrowDown")
+    await expect(item(opened, "Edit")).to_be_focused()
+    await opened.page.keyboard.press("d")
+    await expect(item(opened, "Delete")).to_be_focused()
+    for leaves in ("Escape", "Tab"):
+        await opened.page.keyboard.press(leaves)
+        await expect(menu(opened)).to_have_count(0)
+        await expect(opened.actions("first")).to_be_focused()
+        await opened.page.keyboard.press("Enter")
+        await expect(item(opened, "Edit")).to_be_focused()
+    await opened.page.keyboard.press("Enter")
+    await expect(opened.field).to_be_focused()
+    await expect(opened.field).to_have_value("first")
+    # The message that was used last stays the one that Tab reaches.
+    await opened.page.keyboard.press("Escape")
+    await opened.page.get_by_role("region", name="Messages with").focus()
+    await opened.page.keyboard.press("Tab")
+    await expect(opened.actions("first")).to_be_focused()
+
+
+async def test_deleting_by_keyboard_asks_first_and_keeps_the_focus_in_the_conversation(opened: Window):
+    await opened.actions("last").focus()
+    question = opened.page.get_by_role("alertdialog", name="Delete this message?")
+    for answer in ("Cancel", "Delete"):
+        await opened.page.keyboard.press("Enter")
+        await opened.page.keyboard.press("End")
+        await opened.page.keyboard.press("Enter")
+        # A second Enter does not delete.
+        await expect(question.get_by_role("button", name="Cancel")).to_be_focused()
+        if answer == "Delete":
+            await opened.page.keyboard.press("Tab")
+        await opened.page.keyboard.press("Enter")
+        await expect(question).to_have_count(0)
+        if answer == "Cancel":
+            await expect(opened.actions("last")).to_be_focused()
+    await opened.sees("first", "hers", "Message deleted")
+    await expect(opened.page.get_by_role("region", name="Messages with")).to_be_focused()
+    await expect(opened.page.get_by_text("Deleting…")).to_have_count(0)
+    await expect(opened.actions("last")).to_have_count(0)
+
+
+async def test_the_text_of_a_message_can_be_copied(browser: Browser, pair: Pair):
+    await pair.ada.sends("copy me", to=pair.conversation)
+    async with browser_context_of(browser, permissions=["clipboard-read", "clipboard-write"]) as context:
+        window = Window(await context.new_page(), pair.origin)
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await window.chooses("Copy text", of="copy me")
+        await expect(menu(window)).to_have_count(0)
+        assert await window.page.evaluate("navigator.clipboard.readText()") == "copy me"
+
+
+async def test_links_and_selected_text_keep_the_menu_of_the_browser(opened: Window, pair: Pair):
+    await pair.ada.sends("see https://example.com/", to=pair.conversation)
+    await opened.message("see https://example.com/").get_by_role("link").click(button="right")
+    await expect(menu(opened)).to_have_count(0)
+    await opened.message("first").locator(".text").click(click_count=2)
+    await opened.message("first").locator(".text").click(button="right")
+    await expect(menu(opened)).to_have_count(0)
+
+
+async def test_a_long_press_opens_the_menu_on_a_phone(browser: Browser, pair: Pair):
+    await pair.ada.sends("press me", to=pair.conversation)
+    async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
+        await window.signs_in(pair.ada.username)
+        await window.opens(pair.grace.username)
+        box = await window.message("press me").locator(".bubble").bounding_box()
+        assert box is not None
+        point = {"x": box["x"] + 20, "y": box["y"] + 15}
+        debugger = await window.page.context.new_cdp_session(window.page)
+        # A finger that moves scrolls.
+        await send_to(debugger, "Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+        moved = {**point, "y": point["y"] + 40}
+        await send_to(debugger, "Input.dispatchTouchEvent", type="touchMove", touchPoints=[moved])
+        await window.page.wait_for_timeout(700)
+        await expect(menu(window)).to_have_count(0)
+        await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        await send_to(debugger, "Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+        await expect(item(window, "Delete")).to_be_visible()
+        # Lifting the finger does not press the item that is now under it.
+        await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        # It is as wide as the phone, at the bottom, with large items.
+        place = await window.page.locator("dialog").bounding_box()
+        assert place is not None
+        assert place["width"] == PHONE["width"]
+        assert place["y"] + place["height"] == PHONE["height"]
+        height = await item(window, "Delete").evaluate("each => each.getBoundingClientRect().height")
+        assert height >= 44
+        await item(window, "Delete").tap()
+        await window.page.get_by_role("alertdialog").get_by_role("button", name="Delete").tap()
+        await window.sees("Message deleted")
+        assert window.complaints == []
