@@ -19,7 +19,7 @@ from typing import get_args
 
 from db import embedded
 from tests.faults import faults
-from tests.faults.faults import FAULTS, PUT_BACK, STOPPING_POSTGRES, Fault, carrier_for
+from tests.faults.faults import FAULTS, PUTTING_BACK, STOPPING_POSTGRES, Fault, carrier_for
 from tests.faults.harness import Harness, open_harness
 from tests.faults.rounds import Conduct, Outcome
 from tests.faults.scenes import SCENES
@@ -81,9 +81,8 @@ async def play_until(harness: Harness, options: argparse.Namespace) -> bool:
 def _choose(names: Sequence[str], dice: Random) -> Sequence[Fault]:
     """Return the faults of these names, or one to three random ones that go together, with their checks."""
     chosen = [fault for fault in FAULTS if fault.name in names] or dice.sample(FAULTS, dice.randint(1, 3))
-    if PUT_BACK in chosen:
-        # It needs all servers, and PostgreSQL.
-        chosen = [PUT_BACK]
+    # These need all servers, or PostgreSQL for long.
+    chosen = [fault for fault in chosen if fault in PUTTING_BACK][:1] or chosen
     # There is one PostgreSQL to stop.
     stopping = [fault for fault in chosen if fault in STOPPING_POSTGRES]
     chosen = [fault for fault in chosen if fault not in stopping[1:]]

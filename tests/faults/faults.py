@@ -124,6 +124,23 @@ async def _put_back_postgres(world: World, dice: Random) -> AsyncGenerator[None]
             await asyncio.gather(*(world.start_server(number) for number in victims))
 
 
+@asynccontextmanager
+async def _put_back_under_streams(world: World, dice: Random) -> AsyncGenerator[None]:
+    """Restore a copy of the data, and write other messages in place of those lost, while streams are open."""
+    await world.postgres.stop()
+    await world.postgres.copy()
+    await world.postgres.start()
+    reached = await losses.grown(world.database)
+    await world.postgres.stop()
+    try:
+        yield
+    finally:
+        await world.postgres.restore()
+        world.losses.append(time.monotonic())
+        await world.postgres.start()
+        await losses.write_up_to(world.database, reached)
+
+
 _TERMINATE = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -206,7 +223,11 @@ RESTARTED_WITH_RATES = Fault(
 )
 CRASHED = Fault("PostgreSQL crashed", _crash_postgres, breaks_postgres=True)
 PUT_BACK = Fault("PostgreSQL put back", _put_back_postgres, breaks_postgres=True)
-STOPPING_POSTGRES = (RESTARTED, RESTARTED_WITH_RATES, CRASHED, PUT_BACK)
+PUT_BACK_UNDER_STREAMS = Fault(
+    "PostgreSQL put back under open streams", _put_back_under_streams, breaks_postgres=True
+)
+PUTTING_BACK = (PUT_BACK, PUT_BACK_UNDER_STREAMS)
+STOPPING_POSTGRES = (RESTARTED, RESTARTED_WITH_RATES, CRASHED, *PUTTING_BACK)
 TERMINATED = Fault("connections terminated", _terminate_connections, breaks_postgres=True)
 NATS_KILLED = Fault("NATS nodes killed", _kill_nats_nodes, carrier="nats")
 NATS_PARTED = Fault("NATS nodes parted", _partition_nats_nodes, carrier="nats")
@@ -225,6 +246,7 @@ FAULTS: Sequence[Fault] = (
     RESTARTED_WITH_RATES,
     CRASHED,
     PUT_BACK,
+    PUT_BACK_UNDER_STREAMS,
     TERMINATED,
     NATS_KILLED,
     NATS_PARTED,

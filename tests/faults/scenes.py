@@ -100,6 +100,11 @@ TWINS: Sequence[Scene] = (
         _MESSAGES_ONLY,
     ),
     Scene(
+        "PostgreSQL put back under open streams, places not compared",
+        _without(faults.PUT_BACK_UNDER_STREAMS, "compare_no_places"),
+        {Breach.MISSED, Breach.PHANTOM},
+    ),
+    Scene(
         "PostgreSQL put back, cursors not compared",
         _without(faults.PUT_BACK, "compare_no_tags"),
         {Breach.MISSED, Breach.PHANTOM},

@@ -34,6 +34,7 @@ _BY_NAME = {
         following.pass_every_hint,
         following.resume_one_early,
         following.compare_no_tags,
+        following.compare_no_places,
         framing.accept_upgrades,
         hints.lose_peers,
         hints.drop_hints,
