@@ -19,12 +19,14 @@ from db.engine import open_database
 from tests.support.tables import tables
 
 OWNER = """
-import sys
+import sys, time
 from pathlib import Path
 from db import embedded
 with embedded.running(Path(sys.argv[1])) as cluster:
     print("server", cluster.process.pid, flush=True)
-    sys.stdin.read()
+    # A signal that arrives just before a wait without end would not interrupt it.
+    while True:
+        time.sleep(0.1)
 """
 
 

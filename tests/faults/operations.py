@@ -12,6 +12,10 @@ from tests.faults.accounts import Account, Talk
 _MESSAGE = "message { id content version deletedAt }"
 
 
+class Impossible(Exception):
+    """A payload that no correct server returns."""
+
+
 @dataclass(frozen=True)
 class State:
     """A message as it was shown."""
@@ -43,7 +47,11 @@ class Operation(ABC):
 
     @abstractmethod
     def take(self, payload: Mapping[str, Any]) -> None:
-        """Keep what is needed of the payload of a successful mutation."""
+        """Keep what is needed of the payload of a successful mutation.
+
+        Raises:
+            Impossible: no correct server returns this.
+        """
 
     def is_refused(self, code: str, payload: Mapping[str, Any]) -> bool:
         """Return whether a user error with this code properly ends the operation; keep what it says."""
@@ -175,7 +183,8 @@ class Read(Operation):
         }
 
     def take(self, payload: Mapping[str, Any]) -> None:
-        assert payload["conversation"]["unreadCount"] >= 0
+        if payload["conversation"]["unreadCount"] < 0:
+            raise Impossible
 
     def needs(self) -> float:
         return self.up_to.acknowledged_at or 0

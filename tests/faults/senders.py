@@ -10,7 +10,7 @@ import httpx
 
 from tests.faults.accounts import Account, Talk
 from tests.faults.history import History
-from tests.faults.operations import Deleted, Edited, Opened, Operation, Read, Renamed, Sent
+from tests.faults.operations import Deleted, Edited, Impossible, Opened, Operation, Read, Renamed, Sent
 
 ALL_KINDS: Mapping[type[Operation], int] = {Sent: 50, Edited: 16, Deleted: 8, Read: 18, Renamed: 4, Opened: 4}
 """How often each kind of operation is chosen, of those that are possible."""
@@ -135,7 +135,10 @@ class Sender:
             is_lost = codes == ["NOT_FOUND"] and self.history.may_be_lost(operation.needs())
             return is_lost or self._fail(response)
         if not codes:
-            operation.take(payload)
+            try:
+                operation.take(payload)
+            except Impossible:
+                return self._fail(response)
         self.history.acknowledge(operation)
         if isinstance(operation, Opened) and operation.conversation_id is not None:
             talk = Talk(operation.conversation_id, operation.pair, operation.acknowledged_at or 0)

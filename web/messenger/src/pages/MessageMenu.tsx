@@ -9,6 +9,8 @@ import { Menu, type MenuItem, type Point } from '../parts/Menu.tsx';
 export interface OpenMenu {
   messageId: string;
   at: Point;
+  /** Tells it from the one before. */
+  number: number;
 }
 
 interface Props {

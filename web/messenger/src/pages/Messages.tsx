@@ -36,7 +36,10 @@ export function Messages({ conversation, messages, unconfirmed, name, onEdit }: 
   const changes = useStore(useSession().changes.items);
   const { scroller, atEnd, toEnd } = useScrolling(messages.map(({ id }) => id));
   const [menu, setMenu] = useState<OpenMenu>();
-  const openMenu = useCallback<DayProps['onMenu']>(({ id }, at) => setMenu({ messageId: id, at }), []);
+  const openMenu = useCallback<DayProps['onMenu']>(
+    ({ id }, at) => setMenu((before) => ({ messageId: id, at, number: (before?.number ?? 0) + 1 })),
+    [],
+  );
   const inMenu = messages.find(({ id }) => id === menu?.messageId);
   const [tabStop, setTabStop] = useState<string>();
   const withMenu = messages.filter((message) => hasActions(message) && changes.get(message.id)?.state !== 'waiting');
@@ -103,10 +106,12 @@ export function Messages({ conversation, messages, unconfirmed, name, onEdit }: 
       )}
       {menu && inMenu && hasActions(inMenu) && (
         <MessageMenu
+          key={menu.number}
           message={inMenu}
           at={menu.at}
           onEdit={() => onEdit(inMenu.id, inMenu.content)}
-          onClose={() => setMenu(undefined)}
+          // The browser reports that a dialog has been closed when another menu may already be open.
+          onClose={() => setMenu((current) => (current === menu ? undefined : current))}
           onDeleted={() => scroller.current?.focus({ preventScroll: true })}
         />
       )}
