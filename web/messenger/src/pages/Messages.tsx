@@ -106,12 +106,12 @@ export function Messages({ conversation, messages, unconfirmed, name, onEdit }: 
       )}
       {menu && inMenu && hasActions(inMenu) && (
         <MessageMenu
+          // The browser may report that the dialog before has been closed when this one is already open.
           key={menu.number}
           message={inMenu}
           at={menu.at}
           onEdit={() => onEdit(inMenu.id, inMenu.content)}
-          // The browser reports that a dialog has been closed when another menu may already be open.
-          onClose={() => setMenu((current) => (current === menu ? undefined : current))}
+          onClose={() => setMenu(undefined)}
           onDeleted={() => scroller.current?.focus({ preventScroll: true })}
         />
       )}
