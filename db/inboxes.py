@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
-from asyncpg import UniqueViolationError
+from asyncpg import DivisionByZeroError, UniqueViolationError
 from sqlalchemy import func, select, text, update
 
 from db.appending import ENTRIES_OF_MESSAGES, Counting, appending
@@ -62,6 +62,14 @@ class NotStored(Enum):
     KEY_USED = "the author has already stored a message with this key"
 
 
+# The first steps see the author's inbox, but the statement may then wait for locks while the author is
+# removed. PostgreSQL has no expression that raises an error, so this divides by zero.
+_AUTHORS_HAVE_INBOXES = """
+    NOT EXISTS (
+        SELECT FROM message
+        WHERE 1 / CASE WHEN message.author_id IN (SELECT user_id FROM advanced) THEN 1 ELSE 0 END = 0
+    )
+"""
 # A participant's mark is moved by their own message, so only messages of others are after it, and one count
 # is enough.
 _ONE_TO_INBOXES = appending(
@@ -103,6 +111,7 @@ _DELIVER = Statement(
     {_ONE_TO_INBOXES}
     SELECT {MESSAGE.sql("message")}, arrived.user_id, arrived.position
     FROM message JOIN arrived ON arrived.id = message.id
+    WHERE {_AUTHORS_HAVE_INBOXES}
 """)
 )
 
@@ -116,7 +125,8 @@ async def deliver(
 ) -> Delivered | None:
     """Store a message and append it to the inbox of every participant, including the author.
 
-    None if the author does not participate in a conversation with this ID.
+    None if the author does not participate in a conversation with this ID, or has been removed in the
+    meantime: then the transaction has failed.
 
     Raises:
         IdempotencyKeyUsed: nothing is stored, and the transaction has failed.
@@ -134,6 +144,8 @@ async def deliver(
         if error.constraint_name == "messages_author_id_idempotency_key_key":
             raise IdempotencyKeyUsed(str(idempotency_key)) from error
         raise
+    except DivisionByZeroError:
+        return None
     if not rows:
         return None
     return Delivered(MESSAGE.read(rows[0]), {row["user_id"]: row["position"] for row in rows})
@@ -234,7 +246,7 @@ _DELIVER_ALL = Statement(
     ),
     {_ALL_TO_INBOXES}
     SELECT place, seq, created_at, array_agg(user_id) AS user_ids, array_agg(position) AS positions
-    FROM arrived GROUP BY place, seq, created_at
+    FROM arrived WHERE {_AUTHORS_HAVE_INBOXES} GROUP BY place, seq, created_at
     UNION ALL SELECT place, NULL, NULL, NULL, NULL FROM permitted WHERE has_used_key
 """)
 )
@@ -245,6 +257,8 @@ async def deliver_all(connection: Connection, batch: Sequence[Outgoing]) -> Sequ
 
     Raises:
         asyncpg.UniqueViolationError: another transaction has just stored the key of one of several messages.
+            Nothing is stored.
+        asyncpg.DivisionByZeroError: the author of one of several messages has been removed in the meantime.
             Nothing is stored.
     """
     if len(batch) == 1:

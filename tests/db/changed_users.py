@@ -70,15 +70,17 @@ async def stored(database: Database, user: User) -> User:
     return found
 
 
-async def blocked(database: Database, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Begin the work, and return its task once it waits for a lock."""
+async def blocked(
+    database: Database, work: Coroutine[Any, Any, Any], *, beside: int = 0
+) -> asyncio.Task[Any]:
+    """Begin the work, and return its task once it waits for a lock, `beside` others that do already."""
     task = asyncio.create_task(work)
     waiting = """
         SELECT count(*) FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND datname = current_database()
     """
     async with asyncio.timeout(10), database.connection() as connection:
-        while await connection.fetchval(waiting) == 0:
+        while await connection.fetchval(waiting) <= beside:
             assert not task.done(), task
             await asyncio.sleep(0.01)
     return task

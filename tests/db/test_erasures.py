@@ -2,14 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from uuid import UUID
+
+import pytest
+from asyncpg import DivisionByZeroError
 
 from db import erasures, inboxes, removals
 from db.engine import Database
 from db.entries import MESSAGE_DELETED
-from db.inboxes import Outgoing
+from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from realtime.broadcaster import Broadcaster
 from resolvers.removals import finish, remove_user
@@ -81,6 +84,37 @@ async def test_messages_that_are_sent_during_the_removal_are_deleted_too(
     assert await left(database, ada) == 0
     async with database.connection() as connection:
         assert await miscounted(connection, [grace.id, barbara.id]) == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_message_that_waits_while_its_author_is_removed_is_not_stored(
+    database: Database, person: PersonMaker, count: int
+):
+    ada, grace = await person("ada"), await person("grace")
+    conversation = await talk(database, ada, grace)
+    batch = [Outgoing(conversation, ada.id, "too late")] * count
+
+    async def send_batch() -> Sequence[Delivered | NotStored]:
+        async with database.connection() as connection:
+            return await inboxes.deliver_all(connection, batch)
+
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM inboxes WHERE user_id = $1 FOR UPDATE", ada.id)
+        erasing = await blocked(database, erase(database, ada))
+        sending = await blocked(database, send_batch(), beside=1)
+    assert await erasing
+    if count == 1:
+        assert await sending == [NotStored.NO_CONVERSATION]
+    else:
+        # Each is then sent alone.
+        with pytest.raises(DivisionByZeroError):
+            await sending
+    assert await left(database, ada) == 0
+    async with database.connection() as connection:
+        assert (
+            await connection.fetchval("SELECT last_seq FROM conversations WHERE id = $1", conversation) == 0
+        )
+        assert await miscounted(connection, [grace.id]) == []
 
 
 async def test_an_interrupted_deletion_is_repeated_with_the_same_name(
