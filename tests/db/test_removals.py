@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from uuid import UUID, uuid4
 
 import pytest
-from asyncpg import ForeignKeyViolationError
+from asyncpg import DivisionByZeroError, ForeignKeyViolationError
 
 from db import conversations, identities, inboxes, removals, reservations, sessions, users
 from db.engine import Database
@@ -302,7 +303,9 @@ async def test_removals_profiles_and_senders_never_deadlock(database: Database, 
                             Outgoing(each, dice.choice(two).id, "hello")
                             for each, two in dice.sample(talks, 5)
                         ]
-                        await inboxes.deliver_all(connection, batch)
+                        # An author may be removed while the statement waits.
+                        with suppress(DivisionByZeroError):
+                            await inboxes.deliver_all(connection, batch)
                     case 2:
                         new_name = f"user-{uuid4().hex[:12]}"
                         changed = users.set_profile(
