@@ -52,8 +52,9 @@ async def migrate(database: Database, revision: str = "head") -> None:
 
     Several processes may call this at the same time: one of them migrates while the others wait. If the
     schema belongs to a newer version, it is not changed and a warning is logged; this version works with the
-    schema of the next one. Behind a pooler, statements outside a transaction (building an index concurrently)
-    are subject to the time limits of the database role.
+    schema of the next one. That an older schema has been migrated is logged too. Behind a pooler, statements
+    outside a transaction (building an index concurrently) are subject to the time limits of the database
+    role.
 
     Raises:
         DatabaseUnavailable: the database does not respond, or rejects the connection.
@@ -96,6 +97,10 @@ def _upgrade(connection: Connection, revision: str) -> None:
         return
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+    migrated = MigrationContext.configure(connection).get_current_heads()
+    connection.rollback()
+    if revisions and migrated != revisions:
+        log.info("database migrated", from_revision=max(revisions), to_revision=max(migrated))
 
 
 def _is_newer(revisions: Collection[str], scripts: ScriptDirectory) -> bool:

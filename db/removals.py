@@ -78,6 +78,16 @@ async def forget_entries(connection: Connection, user_id: UUID) -> bool:
     return await _FORGET_ENTRIES.execute(connection, user_id=user_id, limit=_ENTRIES) == _ENTRIES
 
 
+_DELETE_MESSAGES = Statement(
+    text("UPDATE users SET deletes_messages = true WHERE id = :user_id AND removed_at IS NOT NULL")
+)
+
+
+async def delete_messages(connection: Connection, user_id: UUID) -> bool:
+    """Note that the messages of a removed user are to be deleted. Return False if there is no such user."""
+    return await _DELETE_MESSAGES.execute(connection, user_id=user_id) == 1
+
+
 _MESSAGES_DELETED = Statement(text("UPDATE users SET deletes_messages = false WHERE id = :user_id"))
 
 

@@ -36,7 +36,8 @@ async def update_message(
 
     Raises:
         UserError: the content cannot be stored, the viewer has no such message, it is another user's or has
-            been deleted, it is too old, or it has another version than `expected_version`.
+            been deleted, it is too old, or it has another version than `expected_version`, which may be one
+            that it never had.
         RateLimited: the viewer has sent too many messages recently.
     """
     viewer = context.require_viewer()
@@ -91,12 +92,14 @@ def _check_edit(context: Context, locked: LockedMessage, expected_version: int |
         UserError: it cannot.
     """
     message, edit_seconds = locked.message, context.rules.edit_seconds
+    if expected_version is not None and not 1 <= expected_version <= message.version:
+        raise UserError(UserErrorCode.INVALID, "This message never had that version.", "expectedVersion")
     if message.deleted_at is not None and expected_version is None:
         raise _not_allowed("This message has been deleted, so it cannot be edited.")
     if message.deleted_at is not None:
         raise _conflict("This message has been deleted in the meantime, so it cannot be edited.", message)
     if expected_version not in (None, message.version):
-        raise _conflict("This message has been edited in the meantime. Compare the two texts.", message)
+        raise _conflict("This message has been edited in the meantime.", message)
     if edit_seconds == 0 or locked.age_seconds > edit_seconds:
         raise UserError(UserErrorCode.TOO_LATE, _too_late(edit_seconds), "messageId")
 

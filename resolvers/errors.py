@@ -32,13 +32,15 @@ class BadUserInput(Refusal):
 
 
 class CursorInvalid(Refusal):
-    """The server has not issued this cursor to the viewer: it is malformed, empty or another user's."""
+    """The server has not issued this cursor to the viewer for this purpose, or it is malformed."""
 
     code = "CURSOR_INVALID"
 
-    def __init__(self, argument: str) -> None:
-        """Name the argument that the cursor was given as."""
-        super().__init__(f"`{argument}` is not a valid cursor. Send a cursor exactly as you received it.")
+    def __init__(self, given: str, *, of: str, sources: str) -> None:
+        """Say by what it was `given`, what it should be a cursor `of`, and where these come from."""
+        super().__init__(
+            f"`{given}` is not a cursor of {of}. Send one from {sources}, exactly as you received it."
+        )
 
 
 class CursorExpired(Refusal):
@@ -49,7 +51,7 @@ class CursorExpired(Refusal):
     def __init__(self) -> None:
         """Say how to continue."""
         super().__init__(
-            "`after` has expired: it is too old, or was issued before the database was restored from a"
+            "The cursor has expired: it is too old, or was issued before the database was restored from a"
             " backup. Fetch the conversations again, and subscribe from a new `inboxCursor`."
         )
 

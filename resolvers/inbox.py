@@ -90,7 +90,7 @@ async def page(context: Context, after: str, *, first: int, kinds: frozenset[int
     check_page_size(first, "first")
     wanted = Wanted(viewer.id, kinds, include_mine=True)
     with _rejecting_cursors():
-        asked = InboxCursor.decode(after, viewer.id)
+        asked = _decoded(after, viewer, "after")
         async with context.reading() as connection:
             start = await inbox_log.start(
                 connection, viewer.id, after=asked.position, kinds=kinds, include_mine=True
@@ -164,8 +164,11 @@ async def _open(
     """Attach to the viewer's inbox, and begin the context's stream at `after`, or at the end of the inbox."""
     viewer, stream = context.require_viewer(), context.require_stream()
     # The event's ID is newer than the variables, which a client repeats unchanged when it reconnects.
-    cursor = context.last_event_id or (context.start if after is None else after)
-    asked = None if cursor is None else InboxCursor.decode(cursor, viewer.id)
+    if context.last_event_id:
+        asked = _decoded(context.last_event_id, viewer, "Last-Event-ID")
+    else:
+        cursor = context.start if after is None else after
+        asked = None if cursor is None else _decoded(cursor, viewer, "after")
     subscriber = await context.broadcaster.attach(viewer.id)
     try:
         start = await _start(context, asked, wanted)
@@ -184,6 +187,14 @@ async def _open(
         context.broadcaster.detach(subscriber)
         raise
     return inbox
+
+
+def _decoded(cursor: str, viewer: User, given: str) -> InboxCursor:
+    try:
+        return InboxCursor.decode(cursor, viewer.id)
+    except MalformedCursor as error:
+        sources = "`inboxCursor`, an event or a page of events"
+        raise CursorInvalid(given, of="your inbox", sources=sources) from error
 
 
 async def _start(context: Context, asked: InboxCursor | None, wanted: Wanted) -> InboxCursor:
@@ -233,8 +244,6 @@ async def _events(
 def _rejecting_cursors() -> Generator[None]:
     try:
         yield
-    except MalformedCursor as error:
-        raise CursorInvalid("after") from error
     except (ExpiredCursor, inbox_log.Trimmed) as error:
         raise CursorExpired from error
     except UserGone as error:

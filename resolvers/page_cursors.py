@@ -23,9 +23,13 @@ def decode_page_cursor(cursor: str, argument: str) -> int:
     try:
         key = urlsafe_b64decode(cursor.encode("ascii")).decode("ascii")
     except (UnicodeError, Base64Error) as error:
-        raise CursorInvalid(argument) from error
+        raise _invalid(argument) from error
     if not re.fullmatch(r"[1-9][0-9]{0,18}", key) or int(key) > _MAX_PAGE_KEY:
-        raise CursorInvalid(argument)
+        raise _invalid(argument)
     if encode_page_cursor(int(key)) != cursor:
-        raise CursorInvalid(argument)
+        raise _invalid(argument)
     return int(key)
+
+
+def _invalid(argument: str) -> CursorInvalid:
+    return CursorInvalid(argument, of="these pages", sources="`pageInfo` or an edge")

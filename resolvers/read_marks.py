@@ -91,17 +91,19 @@ async def read_by(context: Context, message: Message, first: int) -> Sequence[Us
 
 
 async def is_read_by_others(context: Context, message: Message) -> bool:
-    """Return whether all other participants have read the message.
+    """Return whether the other participants have read the message.
 
-    False unless the viewer sent it and read marks are shared. Removed users, who will never read it, are left
-    out.
+    At least one of them must have read it, and all but removed users, who never will. False unless the viewer
+    sent it and read marks are shared.
     """
     viewer = context.require_viewer()
     if message.author_id != viewer.id:
         return False
     participants = await context.loaders.participants.load(message.conversation_id)
-    others = [each for each in participants if each.user.id != viewer.id and each.user.removed_at is None]
-    return _are_shared(context, participants) and all(each.read_seq >= message.seq for each in others)
+    others = [each for each in participants if each.user.id != viewer.id]
+    without = [each for each in others if each.read_seq < message.seq]
+    is_read = len(without) < len(others) and all(each.user.removed_at is not None for each in without)
+    return is_read and _are_shared(context, participants)
 
 
 async def last_read_message(context: Context, participant: Participant) -> Message | None:

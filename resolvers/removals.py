@@ -44,6 +44,19 @@ async def remove_user(
     return True
 
 
+async def delete_messages(database: Database, user_id: UUID) -> bool:
+    """Delete all messages of a user who has been removed. Return False if there is no such removed user.
+
+    Raises:
+        DatabaseUnavailable: the database does not respond. `finish` does the rest.
+    """
+    async with database.connection() as connection:
+        if not await removals.delete_messages(connection, user_id):
+            return False
+    await _finish(database, user_id, delete_messages=True)
+    return True
+
+
 async def finish(database: Database) -> None:
     """Finish the removals that were interrupted: delete messages and entries of removed users in batches."""
     async with database.connection() as connection:

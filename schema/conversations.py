@@ -73,7 +73,7 @@ class Conversation(Node):
 
     @strawberry.field(
         graphql_type=Message | None,
-        description="The newest message; null if there are no messages, or if it was deleted with its"
+        description="The newest message; null if there are no messages, or if version 0.2 deleted it with its"
         " author.",
     )
     def last_message(self, info: Info) -> AwaitableOrValue[Message | None]:

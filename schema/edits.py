@@ -21,8 +21,9 @@ class UpdateMessageInput:
     )
     expected_version: int | None = strawberry.field(
         default=None,
-        description="The `version` that the user has edited. If the message has another one and another text,"
-        " the edit fails with `CONFLICT`. Without it, the last edit wins.",
+        description="The `version` that the user has edited. If the message has a later one and another text,"
+        " the edit fails with `CONFLICT`. A version that the message never had is `INVALID`. Without it, the"
+        " last edit wins.",
     )
 
 

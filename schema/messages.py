@@ -76,8 +76,8 @@ class Message(Node):
         return messages.is_mine(info.context, self.row)
 
     @strawberry.field(
-        description="Whether the viewer can edit the message. This ends `serverInfo.limits.editSeconds` after"
-        " `createdAt`, and no event says so."
+        description="Whether the viewer can edit the message. Becomes false"
+        " `serverInfo.limits.editSeconds` after `createdAt`, without an event."
     )
     def viewer_can_edit(self, info: Info) -> bool:
         return edits.can_edit(info.context, self.row)
@@ -87,9 +87,9 @@ class Message(Node):
         return edits.can_delete(info.context, self.row)
 
     @strawberry.field(
-        description="Whether all other participants have read the viewer's message. False on other users'"
-        " messages, and in conversations with more than `serverInfo.limits.readMarksMaxParticipants`"
-        " participants."
+        description="Whether the viewer's message has been read by at least one other participant, and by all"
+        " of them who have not been removed. False on other users' messages, and in conversations with more"
+        " than `serverInfo.limits.readMarksMaxParticipants` participants."
     )
     async def read_by_others(self, info: Info) -> bool:
         return await read_marks.is_read_by_others(info.context, self.row)

@@ -26,8 +26,8 @@ class Participant:
         return cls(user=User.of(row.user), joined_at=row.joined_at, row=row)
 
     @strawberry.field(
-        description="The last message that the user has read; null if there is none, if it was deleted with"
-        " its author, or if read marks are not shared, unless the user is the viewer."
+        description="The last message that the user has read; null if there is none, if version 0.2"
+        " deleted it with its author, or if read marks are not shared, unless the user is the viewer."
     )
     async def last_read_message(self, info: Info) -> Message | None:
         return Message.of_optional(await read_marks.last_read_message(info.context, self.row))
@@ -35,8 +35,8 @@ class Participant:
 
 @strawberry.type(
     description="A participant, or the viewer on another device, has read further. Sending a message moves"
-    " its author's mark without an event of its own. Where read marks are not shared, only the viewer's are"
-    " events."
+    " its author's mark without an event of its own. In conversations too large to share read marks, only the"
+    " viewer's own are sent."
 )
 class ReadMarkMoved(InboxEvent):
     cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written

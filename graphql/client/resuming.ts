@@ -26,7 +26,7 @@ export interface ResumingOptions {
    * continues from there. Without this option, CURSOR_EXPIRED and CURSOR_INVALID are passed on like other errors.
    */
   refetch?: () => Promise<string>;
-  /** Silence after which a connection counts as lost. The server sends something at least every 15 s. */
+  /** Silence after which a connection counts as lost: 30 s by default. The server sends something every 15 s. */
   silenceMs?: number;
   /** Waits before the next attempt. `failures` is the number of failures since the last event, from 1. */
   wait?: (failures: number) => Promise<void>;
@@ -55,7 +55,7 @@ export function createResumingClient(options: ResumingOptions): ResumingClient {
     headers: async () => ({ ...(await options.headers?.()) }),
     credentials: options.credentials ?? 'same-origin',
     retryAttempts: 0,
-    fetchFn: watched(options.fetch ?? fetch, options.silenceMs ?? 45_000),
+    fetchFn: watched(options.fetch ?? fetch, options.silenceMs ?? 30_000),
   });
 
   function subscribe<Data = Record<string, unknown>, Extensions = unknown>(

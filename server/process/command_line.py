@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Protocol, TypeAlias, TypeVar
+from uuid import UUID
 
 import structlog
 import typer
@@ -38,6 +39,9 @@ from server.process.start import (
     watch_database,
 )
 from server.process.supervisor import serve_with_workers
+
+_T = TypeVar("_T")
+_Work: TypeAlias = Callable[[Settings, Database], Awaitable[_T]]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -193,22 +197,60 @@ def sign_out(
 
 @app.command()
 def remove_user(
-    username: Annotated[str, typer.Argument(help="Username of the user to remove (case-insensitive).")],
+    username: Annotated[
+        str,
+        typer.Argument(
+            help="Username of the user to remove (case-insensitive), or with --delete-messages the ID of a"
+            " user who has already been removed."
+        ),
+    ],
     delete_messages: Annotated[
         bool, typer.Option("--delete-messages", help="Delete all messages of the user as well.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove a user for good: name, picture, sessions, identities and inbox. Messages are kept by default."""
 
-    async def remove(settings: Settings, database: Database) -> None:
-        user = await _user_called(username, database)
+    async def find(settings: Settings, database: Database) -> User:
+        removed = await _removed_user(username, database) if delete_messages else None
+        return removed or await _user_called(username, database)
+
+    async def remove(settings: Settings, database: Database) -> str:
+        if user.removed_at is not None:
+            await removals.delete_messages(database, user.id)
+            return f"All messages of {user.id} have been deleted."
         # Without a relay: the servers find what has been appended when they next check inboxes.
         if not await removals.remove_user(database, Broadcaster(), user.id, delete_messages=delete_messages):
             raise CannotStart(f"there is no user named {username!r}")
-        kept = "deleted" if delete_messages else "kept"
-        typer.echo(f"{user.username} has been removed. Their messages are {kept}.")
+        removed = f"{user.username} has been removed. Their ID is {user.id}."
+        return f"{removed} Their messages are {'deleted' if delete_messages else 'kept'}."
 
-    _with_database(remove)
+    with _clean_errors():
+        if not (yes or sys.stdin.isatty()):
+            raise CannotStart("removing a user cannot be undone, so confirm it with the option --yes")
+        with _database() as run:
+            user = run(find)
+            # Not while an event loop is running, which would handle Ctrl-C.
+            if not yes:
+                typer.confirm(_question(user, delete_messages=delete_messages), abort=True)
+            typer.echo(run(remove))
+
+
+def _question(user: User, *, delete_messages: bool) -> str:
+    if user.removed_at is not None:
+        return f"Delete all messages of the removed user {user.id}? This cannot be undone."
+    also = " and delete all their messages" if delete_messages else ""
+    return f"Remove {user.username} (ID {user.id}){also}? This cannot be undone."
+
+
+async def _removed_user(user_id: str, database: Database) -> User | None:
+    try:
+        ids = [UUID(user_id)]
+    except ValueError:
+        return None
+    async with database.connection() as connection:
+        found = await users.by_ids(connection, ids)
+    return next((user for user in found if user.removed_at is not None), None)
 
 
 async def _user_called(username: str, database: Database) -> User:
@@ -221,35 +263,51 @@ async def _user_called(username: str, database: Database) -> User:
     return user
 
 
-def _with_database(work: Callable[[Settings, Database], Awaitable[None]], *, creates: bool = False) -> None:
-    """Run the work with a connection to the database, which is migrated first.
+def _with_database(work: _Work[None], *, creates: bool = False) -> None:
+    """Run the work with a connection to the database, as with `_database`."""
+    with _clean_errors(), _database(creates=creates) as run:
+        run(work)
+
+
+class _RunsWork(Protocol):
+    """Runs work with a connection to the database, and returns its result."""
+
+    def __call__(self, work: _Work[_T], /) -> _T: ...
+
+
+@contextmanager
+def _database(*, creates: bool = False) -> Generator[_RunsWork]:
+    """Yield what runs work with a connection to the database, which has been migrated.
 
     If there is no embedded database, it is created only if `creates` is True.
     """
+    settings = load_settings()
+    set_up_logging(settings.log_format)
+    with database_for_command(settings, creates=creates) as address:
+        url, behind_pooler = address.url, settings.database_pooler
 
-    async def connected(settings: Settings, url: str) -> None:
-        await bring_up_to_date(url, "the database", behind_pooler=settings.database_pooler)
-        with using_database("the database"):
-            async with open_database(url, behind_pooler=settings.database_pooler) as database:
-                await work(settings, database)
+        async def connected(work: _Work[_T]) -> _T:
+            with using_database("the database"):
+                async with open_database(url, behind_pooler=behind_pooler) as database:
+                    return await work(settings, database)
 
-    with _clean_errors():
-        settings = load_settings()
-        set_up_logging(settings.log_format)
-        with database_for_command(settings, creates=creates) as address:
-            _run(connected(settings, address.url))
+        def run(work: _Work[_T], /) -> _T:
+            return _run(connected(work))
+
+        _run(bring_up_to_date(url, "the database", behind_pooler=behind_pooler))
+        yield run
 
 
 async def _do_nothing(settings: Settings, database: Database) -> None:
     return
 
 
-def _run(work: Awaitable[None]) -> None:
-    async def main() -> None:
-        await work
+def _run(work: Awaitable[_T]) -> _T:
+    async def main() -> _T:
+        return await work
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        return runner.run(main())
 
 
 @contextmanager

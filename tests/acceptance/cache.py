@@ -6,7 +6,7 @@ that it is about:
 
 - A new message moves its conversation to the top of the list, and its author has read the earlier ones.
 - A read mark is about all messages up to `lastReadMessage`.
-- `readByOthers` is true if each other participant who has not been removed has read the message.
+- `readByOthers` is true if another participant has read the message, and each one who has not been removed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -156,7 +156,9 @@ class Cache:
         for messages in self._known(conversation):
             for message in messages:
                 fields = self.objects[message]
-                fields["readByOthers"] = fields["mine"] and all(each in fields["readBy"] for each in others)
+                readers = fields["readBy"]
+                is_read = bool(readers) and all(each in readers for each in others)
+                fields["readByOthers"] = fields["mine"] and is_read
 
     def _write(self, value: Any) -> Any:
         """Store the objects in a payload, and return it with references to them."""

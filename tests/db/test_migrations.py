@@ -59,6 +59,22 @@ async def test_revisions_are_numbered_without_gaps():
     assert revisions == [f"{number:04}" for number in range(1, len(revisions) + 1)]
 
 
+async def test_a_migration_is_logged_once_with_the_revisions_before_and_after_it(empty_database: Database):
+    with structlog.testing.capture_logs() as logged:
+        await migrate(empty_database, "0005")
+        assert logged == [], "no migration of existing data"
+        await migrate(empty_database, "0006")
+        await migrate(empty_database, "0006")
+    assert logged == [
+        {
+            "event": "database migrated",
+            "log_level": "info",
+            "from_revision": "0005",
+            "to_revision": "0006",
+        }
+    ]
+
+
 async def test_a_schema_of_a_newer_version_is_left_as_it_is(empty_database: Database):
     await migrate(empty_database)
     await stamp(empty_database, "9999")

@@ -47,7 +47,7 @@ class World:
     async def remove(self, username: str) -> None:
         """Remove a user with the command, which may fail."""
         first = self.servers[0]
-        order = replace(first.order, number=len(self.servers), command=("remove-user", username))
+        order = replace(first.order, number=len(self.servers), command=("remove-user", username, "--yes"))
         await run_command(first.parent, order)
 
     async def start_server(self, number: int) -> None:

@@ -117,8 +117,19 @@ async def test_a_foreign_cursor_is_rejected_as_invalid(signs_in: SignIn):
     ada, grace = await signs_in("ada"), await signs_in("grace")
     for cursor in ("", "nonsense", await grace.inbox_cursor()):
         async with ada.listening(after=cursor) as stream:
-            assert _code(await stream.answer()) == "CURSOR_INVALID"
+            answer = await stream.answer()
+            assert _code(answer) == "CURSOR_INVALID"
+            assert answer["errors"][0]["message"].startswith("`after` is not a cursor of your inbox.")
             assert (await stream.event()).event == "complete"
+
+
+async def test_a_rejected_last_event_id_is_not_blamed_on_the_variables(signs_in: SignIn):
+    ada, grace = await signs_in("ada"), await signs_in("grace")
+    async with ada.listening(
+        after=await ada.inbox_cursor(), last_event_id=await grace.inbox_cursor()
+    ) as stream:
+        [error] = (await stream.answer())["errors"]
+    assert error["message"].startswith("`Last-Event-ID` is not a cursor of your inbox.")
 
 
 async def test_a_cursor_at_an_unavailable_position_is_rejected_as_expired(

@@ -243,14 +243,22 @@ async def test_the_same_edit_twice_is_one_entry(talk: Talk):
 
 async def test_an_edit_of_another_version_is_a_conflict_that_shows_the_message(talk: Talk):
     await talk.edits("from the telephone", version=1)
-    for version in (1, 3, -1):
-        payload = await talk.edits("from the laptop", version=version)
-        assert error_of(payload) == ("CONFLICT", "expectedVersion")
-        assert payload["message"] == await talk.as_it_is()
-        assert payload["message"]["content"] == "from the telephone"
+    payload = await talk.edits("from the laptop", version=1)
+    assert error_of(payload) == ("CONFLICT", "expectedVersion")
+    assert payload["message"] == await talk.as_it_is()
+    assert payload["message"]["content"] == "from the telephone"
     # Also if it is too late by now, so that the user sees the other text.
     await talk.ages(hours=2)
     assert error_of(await talk.edits("from the laptop", version=1)) == ("CONFLICT", "expectedVersion")
+
+
+async def test_a_version_that_the_message_never_had_is_invalid(talk: Talk):
+    for version in (2, 0, -1):
+        payload = await talk.edits("hello there", version=version)
+        assert error_of(payload) == ("INVALID", "expectedVersion")
+        assert payload["message"] is None
+    await talk.deletes()
+    assert error_of(await talk.edits("hello there", version=3)) == ("INVALID", "expectedVersion")
 
 
 async def test_a_deleted_message_cannot_be_edited(talk: Talk):

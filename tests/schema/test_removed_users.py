@@ -318,7 +318,44 @@ async def test_a_removed_user_is_shown_without_name_and_picture(http: httpx.Asyn
         await grace.sends("alone", to=conversation)
         assert await stream.contents(1) == ["alone"]
     alone = (await grace.asks(ABOUT_OTHERS, id=conversation))["conversation"]["messages"]["edges"][-1]["node"]
-    assert (alone["content"], alone["readByOthers"]) == ("alone", True)
+    assert (alone["content"], alone["readByOthers"]) == ("alone", False)
+
+
+async def test_a_removal_alone_marks_no_message_as_read(http: httpx.AsyncClient, database: Database):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation = await ada.opens_conversation_with(grace)
+    read = await grace.sends("read", to=conversation)
+    await ada.asks(READ_MESSAGES, input={"conversationId": conversation, "upToMessageId": read["id"]})
+    await grace.sends("unread", to=conversation)
+    await remove(database, ada)
+    edges = (await grace.asks(ABOUT_OTHERS, id=conversation))["conversation"]["messages"]["edges"]
+    assert [edge["node"]["readByOthers"] for edge in edges] == [True, False]
+
+
+async def test_in_a_group_a_removed_user_need_not_have_read_what_another_has(
+    http: httpx.AsyncClient, database: Database
+):
+    ada, grace, barbara = [await sign_in(http, name) for name in ("ada", "grace", "barbara")]
+    conversation = await ada.opens_conversation_with(grace)
+    async with tables(database) as connection:
+        await connection.execute(
+            insert(participants).from_select(
+                ["conversation_id", "user_id"],
+                select(literal(NodeType.CONVERSATION.decode(conversation)), users.c.id).where(
+                    users.c.username == barbara.username
+                ),
+            )
+        )
+    await grace.sends("hello", to=conversation)
+    await barbara.asks(READ_MESSAGES, input={"conversationId": conversation})
+
+    async def is_read() -> bool:
+        [edge] = (await grace.asks(ABOUT_OTHERS, id=conversation))["conversation"]["messages"]["edges"]
+        return edge["node"]["readByOthers"]
+
+    assert not await is_read()
+    await remove(database, ada)
+    assert await is_read()
 
 
 FIND = """

@@ -156,7 +156,7 @@ async def send_what_is_typed(client: httpx.AsyncClient, conversation: Conversati
 
 async def main(url: str = "http://localhost:8000", username: str = "john", peer: str = "jane") -> None:
     # Longer than the server's heartbeat interval, so that only a dead connection times out.
-    async with httpx.AsyncClient(base_url=url, timeout=45) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         signed_in = await client.post("/auth/dev/login", json={"username": username})
         client.headers["authorization"] = f"Bearer {signed_in.raise_for_status().json()['token']}"
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import re
+import subprocess
 from asyncio.subprocess import PIPE
 from contextlib import suppress
 from importlib import metadata
@@ -16,7 +19,7 @@ from tests.support.serving import MESSENGER, environment_with, run_command, runn
 
 @pytest.mark.parametrize(
     "command",
-    [["token", "john"], ["sign-out", "john"], ["remove-user", "john"], ["renew-epoch"], ["trim"]],
+    [["token", "john"], ["sign-out", "john"], ["remove-user", "john", "--yes"], ["renew-epoch"], ["trim"]],
 )
 def test_a_command_in_a_folder_without_a_database_creates_none(tmp_path: Path, command: list[str]):
     done = run_command(tmp_path, *command)
@@ -139,20 +142,71 @@ async def test_removing_a_user_ends_their_access_at_the_running_server_and_keeps
             conversation = await john.opens_conversation_with(jane)
             await john.sends("Hello Jane", to=conversation)
             async with john.listening() as stream:
-                removed = await asyncio.to_thread(run_command, tmp_path, "remove-user", "John")
-                assert removed.stdout == "john has been removed. Their messages are kept.\n"
+                removed = await asyncio.to_thread(run_command, tmp_path, "remove-user", "John", "--yes")
+                said = re.fullmatch(
+                    r"john has been removed\. Their ID is (\S+)\. Their messages are kept\.\n", removed.stdout
+                )
+                assert said
                 assert (removed.returncode, removed.stderr) == (0, "")
                 [error] = (await stream.answer())["errors"]
                 assert error["extensions"]["code"] == "UNAUTHENTICATED"
             assert await contents(jane, conversation) == ["Hello Jane"]
-            again = await asyncio.to_thread(run_command, tmp_path, "remove-user", "john")
+            again = await asyncio.to_thread(run_command, tmp_path, "remove-user", "john", "-y")
             assert (again.returncode, again.stderr) == (1, "messenger: there is no user named 'john'\n")
+            # Without the option, an ID is not a name.
+            kept = await asyncio.to_thread(run_command, tmp_path, "remove-user", said[1], "-y")
+            assert (kept.returncode, kept.stderr) == (1, f"messenger: there is no user named '{said[1]}'\n")
+            later = await asyncio.to_thread(
+                run_command, tmp_path, "remove-user", said[1], "--delete-messages", "-y"
+            )
+            assert later.stdout == f"All messages of {said[1]} have been deleted.\n"
+            assert (later.returncode, later.stderr) == (0, "")
+            assert await contents(jane, conversation) == [""]
             await jane.sends("Hello John", to=conversation)
             erased = await asyncio.to_thread(
-                run_command, tmp_path, "remove-user", "jane", "--delete-messages"
+                run_command, tmp_path, "remove-user", "jane", "--delete-messages", "-y"
             )
-            assert erased.stdout == "jane has been removed. Their messages are deleted.\n"
+            assert erased.stdout.startswith("jane has been removed. Their ID is ")
+            assert erased.stdout.endswith(". Their messages are deleted.\n")
             assert (erased.returncode, erased.stderr) == (0, "")
+
+
+def test_a_user_is_removed_only_after_a_confirmation(tmp_path: Path):
+    database = run_command(tmp_path, "seed")
+    assert database.returncode == 0, database.stderr
+    unattended = run_command(tmp_path, "remove-user", "john")
+    assert (unattended.returncode, unattended.stdout) == (1, "")
+    assert unattended.stderr == (
+        "messenger: removing a user cannot be undone, so confirm it with the option --yes\n"
+    )
+    status, said = answering("n", tmp_path, "remove-user", "JOHN")
+    assert "Remove john (ID " in said
+    assert status == 1
+    assert run_command(tmp_path, "token", "john").returncode == 0
+    status, said = answering("y", tmp_path, "remove-user", "john")
+    assert "john has been removed. " in said
+    assert status == 0
+    assert run_command(tmp_path, "token", "john").returncode == 1
+
+
+def answering(answer: str, folder: Path, *command: str) -> tuple[int, str]:
+    """Run a command in a terminal, and answer its question. Return its status and output."""
+    ours, its = os.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done = subprocess.run(
+            [MESSENGER, *command],
+            stdin=its,
+            capture_output=True,
+            cwd=folder,
+            env=environment_with(),
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(its)
+    return done.returncode, done.stdout.decode()
 
 
 async def signed_in(http: httpx.AsyncClient, username: str) -> Person:

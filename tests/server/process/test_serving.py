@@ -142,8 +142,8 @@ def test_commands_use_the_database_of_a_running_server(tmp_path: Path):
         assert run_command(tmp_path, "sign-out", "john").stdout == "0 sessions ended.\n"
     # Without a server, the commands start the database themselves.
     assert run_command(tmp_path, "migrate").returncode == 0
-    for command in ("token", "sign-out", "remove-user"):
-        unknown = run_command(tmp_path, command, "nobody-has-this-name")
+    for command in (["token"], ["sign-out"], ["remove-user", "--yes"]):
+        unknown = run_command(tmp_path, *command, "nobody-has-this-name")
         complaint = "messenger: there is no user named 'nobody-has-this-name'\n"
         assert (unknown.returncode, unknown.stderr) == (1, complaint)
 
