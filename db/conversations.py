@@ -82,6 +82,7 @@ _OPEN = Statement(
     text("""
     UPDATE participants SET has_opened = true
     WHERE conversation_id = :conversation_id AND user_id = :opener AND NOT has_opened
+    RETURNING last_position = 0 AS is_new
 """)
 )
 
@@ -100,10 +101,11 @@ async def known_pair(connection: Connection, viewer: UUID, other: UUID) -> UUID 
 
 
 async def open_pair(connection: Connection, opener: UUID, other: UUID) -> tuple[UUID, bool]:
-    """Return the conversation of the two users, and whether it has just been created.
+    """Return the conversation of the two users, and whether the opener did not know of it.
 
-    The opener sees it before it has messages, and is notified if the other user changes. Simultaneous calls,
-    in either order of the users, return the same one.
+    A conversation that only the other user has opened is new to the opener if it has no messages, although
+    its ID and `joined_at` contain an earlier time. The opener sees it before it has messages, and is notified
+    if the other user changes. Simultaneous calls, in either order of the users, return the same one.
 
     Raises:
         UserGone: one of the users has been removed. The transaction must be rolled back.
@@ -112,8 +114,8 @@ async def open_pair(connection: Connection, opener: UUID, other: UUID) -> tuple[
     made: UUID | None = await _MAKE_PAIR.fetchval(connection, id=new_id(), pair_key=pair_key)
     if made is None:
         found: UUID = await _OF_PAIR.fetchval(connection, pair_key=pair_key)
-        await _OPEN.execute(connection, conversation_id=found, opener=opener)
-        return found, False
+        is_new: bool | None = await _OPEN.fetchval(connection, conversation_id=found, opener=opener)
+        return found, is_new is True
     if await _JOIN.execute(connection, conversation_id=made, opener=opener, user_ids=[opener, other]) < 2:
         raise UserGone(pair_key)
     return made, True

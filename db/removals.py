@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Table, bindparam, delete, text
 
-from db.acquaintances import notified, notify, notifying
+from db.acquaintances import notified, notifying
 from db.entries import Appended
 from db.statements import Connection, Statement
 from db.tables import identities, inbox_trims, inboxes, reservations, sessions, sign_in_codes
@@ -43,9 +43,9 @@ async def remove(connection: Connection, user_id: UUID, *, delete_messages: bool
     The connection must be in a transaction. Until it ends, nothing is appended to these inboxes. Afterwards,
     the user has no sessions, no ways to sign in, and no inbox, so that nothing is appended to it, and their
     username is free. The entries of their inbox are left to `forget_entries`. With `delete_messages`, it is
-    noted that their messages are still to be deleted.
+    noted that their messages are still to be deleted. After the commit, call `acquaintances.notify_missed`.
     """
-    arrived = await notify(connection, _NOTIFY, user_id)
+    arrived = await _NOTIFY.fetch(connection, user_id=user_id)
     if not arrived:
         return None
     appended = notified(user_id, arrived)

@@ -6,7 +6,7 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 from sqlalchemy import Integer, bindparam, func, insert, select, text
 
-from db.acquaintances import notified, notify, notifying
+from db.acquaintances import notified, notifying
 from db.columns import Columns
 from db.entries import Appended
 from db.ids import new_id
@@ -38,13 +38,14 @@ async def by_ids(connection: Connection, ids: Sequence[UUID]) -> Sequence[User]:
 
 _BY_USERNAME = select(*USER.of(users)).where(users.c.username_key == bindparam("key"))
 _SEE_BY_USERNAME = Statement(_BY_USERNAME)
-_KEEP_BY_USERNAME = Statement(_BY_USERNAME.with_for_update(read=True))
+# This lock does not wait for a change of the picture, nor the other way around.
+_KEEP_BY_USERNAME = Statement(_BY_USERNAME.with_for_update(read=True, key_share=True))
 
 
 async def by_username(connection: Connection, username: str, *, keep: bool = False) -> User | None:
     """Return the user with that name (case-insensitive).
 
-    With `keep`, the user can neither be removed nor change before the transaction ends.
+    With `keep`, the user can neither be removed nor get another name before the transaction ends.
     """
     statement = _KEEP_BY_USERNAME if keep else _SEE_BY_USERNAME
     row = await statement.fetchrow(connection, key=username.lower())
@@ -95,7 +96,6 @@ async def create(connection: Connection, username: str, avatar_url: str | None =
     return user
 
 
-# The newest version of the row decides, whatever the snapshot, so that two changes at once are both kept.
 _CHANGE = """
     SELECT CAST(clock_timestamp() AS timestamptz(3)) AS created_at
     FROM users
@@ -103,20 +103,17 @@ _CHANGE = """
         username <> coalesce(CAST(:username AS text), username)
         OR NOT CAST(:keep_avatar AS boolean) AND avatar_url IS DISTINCT FROM CAST(:avatar_url AS text))
 """
+_NOTIFY = Statement(text(f"WITH {notifying(_CHANGE)} SELECT user_id, position, created_at FROM arrived"))
+# What is not given keeps its newest value, so that two changes at once are both kept. Users are locked last.
+# This is a statement of its own, because those who open a conversation wait while the user's name changes.
 _SET_PROFILE = Statement(
     text(f"""
-    WITH
-    {notifying(_CHANGE)},
-    -- Users are locked last.
-    changed AS (
-        UPDATE users
-        SET username = coalesce(CAST(:username AS text), users.username),
-            avatar_url = CASE WHEN :keep_avatar THEN users.avatar_url ELSE CAST(:avatar_url AS text) END
-        WHERE users.id = :user_id AND (SELECT count(*) FROM arrived) > 0
-        RETURNING users.*
-    )
-    SELECT {USER.sql("changed")}, arrived.user_id, arrived.position, arrived.created_at
-    FROM changed CROSS JOIN arrived
+    UPDATE users
+    SET username = coalesce(CAST(:username AS text), username),
+        avatar_url = CASE WHEN CAST(:keep_avatar AS boolean) THEN avatar_url
+                          ELSE CAST(:avatar_url AS text) END
+    WHERE id = :user_id
+    RETURNING {USER.sql("users")}
 """)
 )
 
@@ -134,27 +131,24 @@ async def set_profile(
     Return the user, and what was appended to the inboxes of the user and their acquaintances: nothing if the
     user already had this name and picture.
 
-    The connection must be in a transaction.
+    The connection must be in a transaction. After the commit, call `acquaintances.notify_missed`.
 
     Raises:
         UsernameTaken: the transaction has failed.
         UserGone: the user does not exist, or has been removed.
     """
-    try:
-        rows = await notify(
-            connection,
-            _SET_PROFILE,
-            user_id,
-            username=username,
-            avatar_url=avatar_url,
-            keep_avatar=keep_avatar,
-        )
-    except UniqueViolationError as error:
-        if error.constraint_name == _ONE_NAME:
-            raise UsernameTaken(username) from error
-        raise
-    if rows:
-        return USER.read(rows[0]), notified(user_id, rows)
+    profile = {"username": username, "avatar_url": avatar_url, "keep_avatar": keep_avatar}
+    arrived = await _NOTIFY.fetch(connection, user_id=user_id, **profile)
+    if arrived:
+        try:
+            changed = await _SET_PROFILE.fetchrow(connection, user_id=user_id, **profile)
+        except UniqueViolationError as error:
+            if error.constraint_name == _ONE_NAME:
+                raise UsernameTaken(username) from error
+            raise
+        # The user has an inbox, which is locked, so they have not been removed.
+        assert changed is not None
+        return USER.read(changed), notified(user_id, arrived)
     for unchanged in await by_ids(connection, [user_id]):
         if unchanged.removed_at is None:
             return unchanged, None

@@ -83,7 +83,7 @@ async def recent(context: Context, first: int, after: str | None, *, alone: bool
 
 
 async def create_conversation(context: Context, username: str) -> tuple[Conversation, bool]:
-    """Return the conversation with the user, opening it if necessary, and whether it is new.
+    """Return the conversation with the user, opening it if necessary, and whether it is new to the viewer.
 
     Raises:
         UserError: no user has this username, or it is the viewer's own.

@@ -1,22 +1,14 @@
 """Removing users, which the operator does."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import count
-from typing import TypeVar
 from uuid import UUID
 
 from db import erasures, removals
 from db.engine import Database
-from db.outages import LOCK_ERRORS, DatabaseUnavailable
-from db.statements import Connection
-from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from realtime.hints import hints_of
-
-_ATTEMPTS = 5
-
-_T = TypeVar("_T")
+from resolvers.changed_users import notify_missed
+from resolvers.transactions import in_transaction
 
 
 async def remove_user(
@@ -36,10 +28,11 @@ async def remove_user(
         # Most of them are deleted before, so that an interrupted call can be repeated with the same name.
         await _delete_messages(database, user_id)
     remove = partial(removals.remove, user_id=user_id, delete_messages=delete_messages)
-    appended = await _in_transaction(database, remove)
+    appended = await in_transaction(database, remove)
     if appended is None:
         return False
     broadcaster.publish(hints_of(appended))
+    await notify_missed(database, broadcaster, appended)
     await _finish(database, user_id, delete_messages=delete_messages)
     return True
 
@@ -85,22 +78,8 @@ async def _delete_messages(database: Database, user_id: UUID) -> None:
                 found = await erasures.messages_of(connection, talk.id, user_id, after=after)
             if found.ids:
                 delete = partial(erasures.delete, talk=talk.id, user_id=user_id, ids=found.ids)
-                await _in_transaction(database, delete)
+                await in_transaction(database, delete)
             after = found.up_to
-
-
-async def _in_transaction(database: Database, work: Callable[[Connection], Awaitable[_T]]) -> _T:
-    """Do the work in a transaction; again if it did not get its locks."""
-    backoff = Backoff()
-    for attempt in count(1):
-        try:
-            async with database.transaction() as connection:
-                return await work(connection)
-        except DatabaseUnavailable as error:
-            if attempt == _ATTEMPTS or not isinstance(error.__cause__, LOCK_ERRORS):
-                raise
-        await backoff.wait()
-    raise AssertionError("count never ends")
 
 
 async def _forget_entries(database: Database, user_id: UUID) -> None:

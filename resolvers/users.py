@@ -9,10 +9,12 @@ from db import users
 from db.records import User
 from db.users import UsernameTaken
 from realtime.hints import hints_of
+from resolvers.changed_users import notify_missed
 from resolvers.context import Context
 from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
 from resolvers.paging import check_page_size
+from resolvers.snapshot import rejecting_outages
 
 MAX_FOUND = 20
 MAX_USERNAME_CHARS = 39
@@ -121,6 +123,9 @@ async def update_profile(
         raise _taken(str(error)) from error
     if appended is not None:
         context.broadcaster.publish(hints_of(appended))
+        context.count_statement()
+        with rejecting_outages():
+            await notify_missed(context.database, context.broadcaster, appended)
     return changed
 
 

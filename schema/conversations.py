@@ -196,7 +196,8 @@ class CreateConversationPayload:
         description="The new or existing conversation; null if there are `userErrors`."
     )
     created: bool = strawberry.field(
-        description="Whether the conversation is new; false if it already existed."
+        description="Whether the conversation is new to the viewer; false if they had opened it before, or it"
+        " has messages."
     )
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS, metadata=ONE_USER_ERROR)
 

@@ -117,7 +117,8 @@ class Settings(BaseSettings):
         ge=0,
         le=1000,
         description="Maximum number of participants in conversations that show who has read a message; 0"
-        " hides it in all conversations.",
+        " hides it in all conversations. A lower number does not withdraw earlier `ReadMarkMoved` events:"
+        " participants can still receive these until they are trimmed.",
     )
     secret_key: SecretStr | None = Field(
         None,

@@ -10,6 +10,7 @@ from db.engine import Database
 from db.entries import USER_UPDATED, Appended
 from db.ids import new_id
 from db.records import User
+from db.statements import Connection
 
 
 async def talk(database: Database, *people: User) -> UUID:
@@ -70,17 +71,19 @@ async def stored(database: Database, user: User) -> User:
     return found
 
 
-async def blocked(
-    database: Database, work: Coroutine[Any, Any, Any], *, beside: int = 0
-) -> asyncio.Task[Any]:
-    """Begin the work, and return its task once it waits for a lock, `beside` others that do already."""
+async def blocked(database: Database, work: Coroutine[Any, Any, Any], *, among: int = 1) -> asyncio.Task[Any]:
+    """Begin the work, and return its task once it is `among` so many that wait for a lock."""
     task = asyncio.create_task(work)
-    waiting = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE wait_event_type = 'Lock' AND datname = current_database()
-    """
     async with asyncio.timeout(10), database.connection() as connection:
-        while await connection.fetchval(waiting) <= beside:
+        while await waiting(connection) < among:
             assert not task.done(), task
             await asyncio.sleep(0.01)
     return task
+
+
+async def waiting(connection: Connection) -> int:
+    """Return how many connections to the database wait for a lock."""
+    return await connection.fetchval("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()
+    """)

@@ -101,7 +101,7 @@ async def test_a_message_that_waits_while_its_author_is_removed_is_not_stored(
     async with database.transaction() as connection:
         await connection.execute("SELECT FROM inboxes WHERE user_id = $1 FOR UPDATE", ada.id)
         erasing = await blocked(database, erase(database, ada))
-        sending = await blocked(database, send_batch(), beside=1)
+        sending = await blocked(database, send_batch(), among=2)
     assert await erasing
     if count == 1:
         assert await sending == [NotStored.NO_CONVERSATION]

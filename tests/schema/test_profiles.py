@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from db import conversations
+from db import conversations, inboxes
 from db.engine import Database
 from db.entries import USER_UPDATED
 from db.records import User
@@ -78,7 +78,7 @@ async def test_only_those_who_see_the_conversation_are_notified(database: Databa
         assert await hinted(hers) == (USER_UPDATED, grace.id, 2)
         assert await hinted(others) == (USER_UPDATED, grace.id, 1)
         # So does the other one, once they have opened it too.
-        assert (await create_conversation(of_grace, ada.username)) == (conversation, False)
+        assert (await create_conversation(of_grace, ada.username)) == (conversation, True)
         await renames(of_ada, f"byron-{uuid4().hex[:12]}")
         assert await hinted(others) == (USER_UPDATED, ada.id, 2)
 
@@ -117,6 +117,26 @@ async def test_only_changes_of_a_profile_are_counted(database: Database, person:
         with pytest.raises(RateLimited):
             await renames(context, f"byron-{uuid4().hex[:12]}")
         assert await renames(context, changed.username) == changed
+
+
+async def test_a_conversation_is_new_to_a_viewer_who_does_not_know_that_the_other_has_opened_it(
+    database: Database, person: PersonMaker
+):
+    ada, grace, barbara = [await person(name) for name in ("ada", "grace", "barbara")]
+
+    async def opens(viewer: User, other: User) -> bool:
+        async with Context(database, Broadcaster(), viewer=viewer) as context:
+            _, created = await create_conversation(context, other.username)
+        return created
+
+    assert (await opens(ada, grace), await opens(grace, ada)) == (True, True)
+    assert (await opens(ada, grace), await opens(grace, ada)) == (False, False)
+    # With a message, both know of it.
+    async with database.transaction() as connection:
+        conversation, _ = await conversations.open_pair(connection, ada.id, barbara.id)
+        assert await inboxes.deliver(connection, conversation, ada.id, "hello")
+        assert await conversations.open_pair(connection, barbara.id, ada.id) == (conversation, False)
+    assert not await opens(barbara, ada)
 
 
 async def test_only_new_conversations_are_counted(database: Database, person: PersonMaker):
