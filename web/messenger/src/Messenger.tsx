@@ -10,6 +10,7 @@ import { Home } from './pages/Home.tsx';
 import { useNotifications } from './pages/notifications.ts';
 import { Profile } from './pages/Profile.tsx';
 import { useUnread } from './pages/unread.ts';
+import { UpdateLine } from './pages/UpdateLine.tsx';
 import { BrokenPage, ErrorBoundary } from './parts/ErrorBoundary.tsx';
 import { StorageLine } from './parts/StorageLine.tsx';
 import { useOnline, useSettled } from './parts/hooks.ts';
@@ -36,6 +37,7 @@ export function Messenger({ hasSignedIn, onSignedOut }: Props) {
       </a>
       <OfflineLine />
       <StorageLine />
+      <UpdateLine />
       <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
         <ErrorBoundary instead={broken}>
           <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />

@@ -7,6 +7,7 @@ import {
   InboxDocument,
   InboxEventsDocument,
   type InboxEventsSubscription,
+  ServerVersionDocument,
   type UserFieldsFragment,
 } from '../generated/graphql.ts';
 import { Changes } from './changes.ts';
@@ -165,6 +166,7 @@ export class Session {
   #wake(): void {
     this.outbox.wake();
     this.changes.wake();
+    void this.client.query(ServerVersionDocument, {}, { requestPolicy: 'network-only', ...ONCE }).toPromise();
   }
 
   #watchReturns(): () => void {
