@@ -40,7 +40,8 @@ class Notifications {
       const { message } = event;
       // Sending a message also reads those before it.
       if (message.mine) this.#close(message.conversation.id);
-      else if (!message.deletedAt && notifies() && !(await isAnyTabAttended())) this.#show(message.conversation.id, message);
+      else if (!message.deletedAt && notifies() && !(await isAnyTabAttended()))
+        this.#show(message.conversation.id, message);
     } else if (event.__typename === 'MessageUpdated') {
       const conversationId = this.#conversationOf(event.message.id);
       if (conversationId !== undefined) this.#show(conversationId, event.message);
