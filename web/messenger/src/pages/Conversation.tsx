@@ -82,6 +82,7 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
         messages={nodes}
         unconfirmed={unconfirmed}
         name={name}
+        editedId={editing?.message.id}
         onEdit={begin}
       />
       {isClosed ? (
