@@ -27,8 +27,8 @@ SUBSCRIPTION = "subscription InboxEvents"
 
 
 def others(bodies: list[str]) -> list[str]:
-    """Leave out subscriptions."""
-    return [body for body in bodies if SUBSCRIPTION not in body]
+    """Leave out subscriptions, and what the page asks for when the stream has reconnected."""
+    return [body for body in bodies if SUBSCRIPTION not in body and "ServerVersion" not in body]
 
 
 @asynccontextmanager

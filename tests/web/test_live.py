@@ -112,6 +112,30 @@ async def test_an_open_page_reconnects_after_a_server_restart(
             await window.sees("before", "from elsewhere", "meanwhile", "after")
 
 
+async def test_an_open_page_offers_to_reload_when_the_server_has_been_updated(window: Window, proxy: Proxy):
+    reload = window.page.get_by_role("button", name="Reload")
+    async with window.page.expect_response(lambda each: "ServerVersion" in (each.request.post_data or "")):
+        proxy.cut()
+    await expect(window.offline_line).to_have_text("")
+    await expect(reload).to_have_count(0)
+
+    async def answer_as_updated(route: Route) -> None:
+        if "ServerVersion" not in (route.request.post_data or ""):
+            return await route.continue_()
+        response = await route.fetch()
+        answer = await response.json()
+        answer["data"]["serverInfo"]["version"] = "99.0.0"
+        return await route.fulfill(response=response, json=answer)
+
+    await window.page.route("**/graphql", answer_as_updated)
+    proxy.cut()
+    await expect(reload).to_be_visible()
+    await window.page.unroute_all(behavior="ignoreErrors")
+    await reload.click()
+    await expect(reload).to_have_count(0)
+    await expect(window.field).to_be_visible()
+
+
 async def test_an_expired_cursor_makes_the_page_fetch_everything_again(
     window: Window, proxy: Proxy, database: Database, pair: Pair
 ):

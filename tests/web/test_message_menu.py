@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
+from tests.support import other_devices
 from tests.support.chromium import needs_chromium
 from tests.support.web_client import (
     PHONE,
@@ -115,6 +116,43 @@ async def test_deleting_by_keyboard_asks_first_and_keeps_the_focus_in_the_conver
     await expect(opened.actions("last")).to_have_count(0)
 
 
+@pytest.mark.parametrize("is_asked", [False, True], ids=["menu", "question"])
+async def test_a_message_deleted_elsewhere_takes_its_menu_along_but_not_the_focus(
+    opened: Window, pair: Pair, *, is_asked: bool
+):
+    await opened.actions("last").focus()
+    await opened.page.keyboard.press("Enter")
+    await expect(item(opened, "Edit")).to_be_focused()
+    if is_asked:
+        await opened.page.keyboard.press("d")
+        await opened.page.keyboard.press("Enter")
+        await expect(opened.page.get_by_role("alertdialog")).to_be_visible()
+    (message_id,) = (
+        await opened.message("last")
+        .locator("[data-message]")
+        .evaluate_all("all => all.map((each) => each.dataset.message)")
+    )
+    await other_devices.deletes(pair.ada, message_id)
+    await opened.sees("first", "hers", "Message deleted")
+    await expect(opened.page.locator("dialog")).to_have_count(0)
+    await expect(opened.page.get_by_role("region", name="Messages with")).to_be_focused()
+
+
+async def test_the_message_whose_menu_is_open_or_that_is_edited_is_marked(opened: Window):
+    marked = opened.page.locator(".message[data-chosen='true']")
+    await expect(marked).to_have_count(0)
+    await opened.message("first").hover()
+    await opened.actions("first").click()
+    await expect(marked.locator(".text")).to_have_text("first")
+    await item(opened, "Edit").click()
+    await expect(opened.field).to_have_value("first")
+    await expect(marked.locator(".text")).to_have_text("first")
+    await opened.page.keyboard.press("Escape")
+    await expect(marked).to_have_count(0)
+    await opened.chooses("Delete", of="first")
+    await expect(opened.page.get_by_role("alertdialog").locator(".quote")).to_have_text("first")
+
+
 async def test_a_menu_that_is_opened_as_soon_as_a_question_is_closed_stays_open(opened: Window):
     await opened.chooses("Delete", of="last")
     cancel = opened.page.get_by_role("alertdialog").get_by_role("button", name="Cancel")
@@ -164,6 +202,8 @@ async def test_a_long_press_opens_the_menu_on_a_phone(browser: Browser, pair: Pa
         await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         await send_to(debugger, "Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
         await expect(item(window, "Delete")).to_be_visible()
+        await expect(window.page.locator("dialog .quote")).to_be_visible()
+        await expect(window.page.locator("dialog .quote")).to_have_text("press me")
         # Lifting the finger does not press the item that is now under it.
         await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         # It is as wide as the phone, at the bottom, with large items.

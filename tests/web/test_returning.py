@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from tests.conftest import SignIn
+from tests.support import other_devices
 from tests.support.chromium import needs_chromium
 from tests.support.web_client import DESKTOP, PHONE, Pair, Window, window_of
 
@@ -124,3 +125,20 @@ async def test_forced_colours_show_open_unread_and_focused_items(
             await expect(row).to_be_focused()
             assert await row.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
             assert await row.evaluate("each => getComputedStyle(each).outlineWidth") == "3px"
+
+
+async def test_what_is_read_stays_in_place_when_messages_above_are_edited_or_deleted(
+    browser: Browser, pair: Pair
+):
+    sent = [await pair.grace.sends(f"number {number}.", to=pair.conversation) for number in range(60)]
+    async with window_of(browser, pair.origin) as window:
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await expect(window.message("number 59.")).to_be_in_viewport()
+        place = await scrolled_to(window, "number 40.")
+        long = " ".join(["long"] * 90)
+        await other_devices.edits(pair.grace, sent[30]["id"], long)
+        await expect(window.message(long)).to_be_attached()
+        assert abs(await top_of(window.message("number 40.")) - place) < 2
+        await other_devices.deletes(pair.grace, sent[30]["id"])
+        await expect(window.message("Message deleted")).to_be_attached()
+        assert abs(await top_of(window.message("number 40.")) - place) < 2

@@ -3,13 +3,22 @@
 import asyncio
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
 from tests.support.serving import eventually_async
-from tests.support.web_client import HIDING, PHONE, Pair, Window, browser_context_of, requests_of, window_of
+from tests.support.web_client import (
+    HIDING,
+    PHONE,
+    Pair,
+    Window,
+    answered_late,
+    browser_context_of,
+    requests_of,
+    window_of,
+)
 
 pytestmark = needs_chromium
 
@@ -115,6 +124,42 @@ async def test_a_phone_marks_visible_messages_as_read(browser: Browser, pair: Pa
         await window.opens_conversation(pair.conversation)
         await window.is_titled(f"{pair.grace.username} · Messenger")
         assert await unread(pair.ada, pair.conversation) == 0
+
+
+async def test_a_read_mark_whose_request_fails_is_sent_again(browser: Browser, pair: Pair):
+    await pair.grace.sends("hello", to=pair.conversation)
+    async with window_of(browser, pair.origin) as window:
+        failed = 0
+
+        async def fail_twice(route: Route) -> None:
+            nonlocal failed
+            if failed == 2 or "ReadMessages" not in (route.request.post_data or ""):
+                return await route.continue_()
+            failed += 1
+            return await route.abort()
+
+        await window.page.route("**/graphql", fail_twice)
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await window.sees("hello")
+        await window.is_titled(f"{pair.grace.username} · Messenger")
+        assert failed == 2
+        assert await unread(pair.ada, pair.conversation) == 0
+
+
+async def test_a_tab_that_opens_while_messages_arrive_counts_them(browser: Browser, pair: Pair):
+    await pair.grace.sends("before", to=pair.conversation)
+    async with browser_context_of(browser) as context:
+        leader = Window(await context.new_page(), pair.origin)
+        await leader.signs_in(pair.ada.username)
+        follower = Window(await context.new_page(), pair.origin)
+        answered, let_through = await answered_late(follower, "query Inbox ")
+        await follower.goes_to()
+        await asyncio.wait_for(answered.wait(), 20)
+        await pair.grace.sends("meanwhile", to=pair.conversation)
+        await leader.is_titled("(2) Messenger")
+        let_through()
+        await expect(follower.row(pair.grace.username)).to_contain_text("meanwhile")
+        await follower.is_titled("(2) Messenger")
 
 
 async def test_scrolling_back_does_not_undo_what_another_window_has_read(browser: Browser, pair: Pair):

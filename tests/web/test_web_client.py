@@ -13,6 +13,7 @@ from db.engine import Database
 from db.tables import participants
 from schema.node import NodeType
 from tests.conftest import SignIn
+from tests.support import other_devices
 from tests.support.chromium import needs_chromium
 from tests.support.people import Person
 from tests.support.removals import remove
@@ -59,9 +60,55 @@ async def test_a_removed_user_is_shown_without_their_name(window: Window, pair: 
     await window.opens("Removed user")
     await window.sees("Hello Ada")
     await window.is_titled("Removed user · Messenger")
-    await window.writes("Are you there?")
-    await window.sees("Hello Ada", "Are you there?")
-    assert window.complaints == []
+    await expect(window.page.get_by_text("This user has been removed.")).to_be_visible()
+    await expect(window.field).to_have_count(0)
+
+
+async def test_the_composer_disappears_with_its_draft_when_the_other_user_is_removed(
+    window: Window, pair: Pair, database: Database
+):
+    await pair.ada.sends("Hello Grace", to=pair.conversation)
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    await window.field.fill("Are you there?")
+    await remove(database, pair.grace.username)
+    await expect(window.page.get_by_text("This user has been removed.")).to_be_visible()
+    await expect(window.field).to_have_count(0)
+    await expect(window.heading("Removed user")).to_be_focused()
+    drafts = "Object.keys(localStorage).filter((key) => key.startsWith('messenger-draft-'))"
+    assert await window.page.evaluate(drafts) == []
+    # Ada's own messages can still be edited.
+    await window.chooses("Edit", of="Hello Grace")
+    await expect(window.field).to_be_focused()
+    await window.field.fill("Goodbye Grace")
+    await window.field.press("Enter")
+    await window.sees("Goodbye Grace")
+    await expect(window.field).to_have_count(0)
+    await expect(window.heading("Removed user")).to_be_focused()
+
+
+async def test_the_list_shows_edits_and_deletions_before_the_server_answers(window: Window, pair: Pair):
+    await pair.ada.sends("teh text", to=pair.conversation)
+    await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+    row = window.row(pair.grace.username)
+    await expect(row).to_contain_text("You: teh text")
+    let_through = await held_back(window, "EditMessage")
+    await window.edits("teh text", to="the text")
+    await expect(row).to_contain_text("You: the text")
+    let_through()
+    await expect(window.page.get_by_text("Saving…")).to_have_count(0)
+    let_through = await held_back(window, "DeleteMessage")
+    await window.deletes("the text")
+    await expect(row).to_contain_text("You: Message deleted")
+    let_through()
+
+
+async def test_an_edit_changes_the_text_that_was_announced(window: Window, pair: Pair):
+    await window.signs_in(pair.ada.username)
+    sent = await pair.grace.sends("Hello Aad", to=pair.conversation)
+    log = window.page.get_by_role("log")
+    await expect(log).to_have_text(f"{pair.grace.username}: Hello Aad")
+    await other_devices.edits(pair.grace, sent["id"], "Hello Ada")
+    await expect(log).to_have_text(f"{pair.grace.username}: Hello Ada")
 
 
 async def test_a_sent_message_appears_immediately(window: Window, pair: Pair):
@@ -89,6 +136,7 @@ async def test_a_rejected_message_is_marked_and_can_be_resent(window: Window, pa
         await expect(window.message(text)).to_contain_text("Not sent: This conversation does not exist")
     await window.message("one").get_by_role("button", name="Discard").click()
     await window.sees("two")
+    await expect(window.page.get_by_role("region", name="Messages with")).to_be_focused()
     await put_back(database, taken_out)
     await window.message("two").get_by_role("button", name="Try again").click()
     await expect(window.message("two")).not_to_contain_text("Not sent")

@@ -2,19 +2,20 @@
 import { useEffect, useRef, useState } from 'react';
 import { useQuery } from 'urql';
 
-import { isAnyTabAttended } from './client/attended.ts';
 import { useSession } from './client/session.ts';
 import { useStore } from './client/store.ts';
 import { ConversationDocument, type MessageFieldsFragment } from './generated/graphql.ts';
 import { ConversationPage } from './pages/Conversation.tsx';
 import { Home } from './pages/Home.tsx';
-import { notifies, Profile } from './pages/Profile.tsx';
+import { useNotifications } from './pages/notifications.ts';
+import { Profile } from './pages/Profile.tsx';
 import { useUnread } from './pages/unread.ts';
+import { UpdateLine } from './pages/UpdateLine.tsx';
 import { BrokenPage, ErrorBoundary } from './parts/ErrorBoundary.tsx';
 import { StorageLine } from './parts/StorageLine.tsx';
 import { useOnline, useSettled } from './parts/hooks.ts';
 import { nameOf } from './parts/names.ts';
-import { conversationIn, conversationPath, Link, navigate, usePath } from './parts/router.tsx';
+import { conversationIn, Link, usePath } from './parts/router.tsx';
 import { isolated } from './parts/text.ts';
 
 interface Props {
@@ -36,6 +37,7 @@ export function Messenger({ hasSignedIn, onSignedOut }: Props) {
       </a>
       <OfflineLine />
       <StorageLine />
+      <UpdateLine />
       <main className="frame" data-shows={path === '/' ? 'list' : 'page'}>
         <ErrorBoundary instead={broken}>
           <Home open={conversation} takesFocus={path === '/' && hasBeenElsewhere.current} />
@@ -90,6 +92,8 @@ function Announcements() {
       session.listen((event) => {
         if (event.__typename === 'MessageDeleted')
           setHeard((before) => before.filter(({ id }) => id !== event.message.id));
+        else if (event.__typename === 'MessageUpdated')
+          setHeard((before) => before.map((each) => (each.id === event.message.id ? event.message : each)));
         else if (event.__typename === 'MessageCreated' && !event.message.mine && !event.message.deletedAt)
           setHeard((before) => [...before.slice(-4), event.message]);
       }),
@@ -121,37 +125,4 @@ function useTitle(path: string): void {
   useEffect(() => {
     document.title = `${unread > 0 ? `(${unread}) ` : ''}${name ? `${isolated(name)} · ` : ''}Messenger`;
   }, [unread, name]);
-}
-
-/** Some browsers allow only service workers to show notifications. */
-function notify(title: string, options: NotificationOptions): Notification | undefined {
-  try {
-    return new Notification(title, options);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Shows notifications for messages while no tab is attended, if the user has turned them on in the profile. */
-function useNotifications(): void {
-  const session = useSession();
-  useEffect(() => {
-    const shown = new Map<string, Notification>();
-    return session.listen(async (event) => {
-      if (event.__typename === 'MessageDeleted') shown.get(event.message.id)?.close();
-      if (event.__typename !== 'MessageCreated') return;
-      const { id, mine, deletedAt, author, content, conversation } = event.message;
-      if (mine || deletedAt || !notifies() || (await isAnyTabAttended())) return;
-      // A notification with the same tag, from another tab or for a newer message, replaces it.
-      const notification = notify(nameOf(author), { body: content, tag: conversation.id });
-      if (!notification) return;
-      shown.set(id, notification);
-      notification.onclose = () => shown.delete(id);
-      notification.onclick = () => {
-        window.focus();
-        navigate(conversationPath(conversation.id));
-        notification.close();
-      };
-    });
-  }, [session]);
 }

@@ -7,6 +7,7 @@ import {
   InboxDocument,
   InboxEventsDocument,
   type InboxEventsSubscription,
+  ServerVersionDocument,
   type UserFieldsFragment,
 } from '../generated/graphql.ts';
 import { Changes } from './changes.ts';
@@ -40,6 +41,8 @@ export class Session {
   readonly #stream = new SharedStream();
   readonly #ends: (() => void)[] = [];
   readonly #listeners = new Set<(event: InboxEvent) => void>();
+  /** What has arrived before the page listens; it does so as soon as it is rendered. */
+  #early: InboxEvent[] | undefined = [];
   readonly #onOver: () => void;
   #outbox: Outbox | undefined;
   #changes: Changes | undefined;
@@ -120,9 +123,17 @@ export class Session {
     return { kind: 'signed in' };
   }
 
-  /** Calls the listener with each event, including those of the viewer's own actions, after the cache is updated. */
+  /**
+   * Calls the listener with each event, including those of the viewer's own actions, after the cache is updated. The
+   * listeners that are added together first also get the events before.
+   */
   listen(listener: (event: InboxEvent) => void): () => void {
     this.#listeners.add(listener);
+    queueMicrotask(() => {
+      const early = this.#early ?? [];
+      this.#early = undefined;
+      for (const event of early) this.#tell(event);
+    });
     return () => this.#listeners.delete(listener);
   }
 
@@ -144,12 +155,18 @@ export class Session {
   #arrived(event: InboxEvent): void {
     if (event.__typename === 'MessageCreated' && event.message.idempotencyKey)
       this.outbox.confirm(event.message.idempotencyKey, event.message.id);
+    if (this.#early) this.#early.push(event);
+    else this.#tell(event);
+  }
+
+  #tell(event: InboxEvent): void {
     for (const listener of [...this.#listeners]) listener(event);
   }
 
   #wake(): void {
     this.outbox.wake();
     this.changes.wake();
+    void this.client.query(ServerVersionDocument, {}, { requestPolicy: 'network-only', ...ONCE }).toPromise();
   }
 
   #watchReturns(): () => void {

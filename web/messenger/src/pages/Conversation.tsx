@@ -13,6 +13,7 @@ import { Link } from '../parts/router.tsx';
 import { Composer } from './Composer.tsx';
 import { useEditing } from './editing.ts';
 import { Messages } from './Messages.tsx';
+import { NobodyToWriteTo } from './NobodyToWriteTo.tsx';
 
 export type OpenConversation = NonNullable<ConversationQuery['conversation']>;
 
@@ -53,10 +54,17 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
   const { editing, begin, type, cancel, save } = useEditing(conversation.id, nodes);
   const lastOwn = nodes.findLast(({ id, viewerCanEdit }) => viewerCanEdit && !waiting.has(id));
 
+  // The viewer's own messages can still be edited.
+  const isClosed = other !== null && other.removedAt !== null && !editing;
+
   // With a keyboard, users can write immediately; otherwise, screen readers announce the heading.
   const heading = useRef<HTMLHeadingElement>(null);
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => (hasKeyboard() ? field : heading).current?.focus({ preventScroll: true }), []);
+  useEffect(() => ((hasKeyboard() && field.current) || heading.current)?.focus({ preventScroll: true }), []);
+  // The field had the focus, and has disappeared.
+  useEffect(() => {
+    if (isClosed && document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
+  }, [isClosed]);
 
   return (
     <article className="talk" aria-labelledby="talk-name">
@@ -74,19 +82,24 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
         messages={nodes}
         unconfirmed={unconfirmed}
         name={name}
+        editedId={editing?.message.id}
         onEdit={begin}
       />
-      <Composer
-        field={field}
-        conversationId={conversation.id}
-        name={name}
-        send={(text) => outbox.add(conversation.id, text)}
-        editing={editing}
-        onEdit={type}
-        onSave={save}
-        onCancel={cancel}
-        onEditLast={() => lastOwn && begin(lastOwn.id, lastOwn.content)}
-      />
+      {isClosed ? (
+        <NobodyToWriteTo conversationId={conversation.id} />
+      ) : (
+        <Composer
+          field={field}
+          conversationId={conversation.id}
+          name={name}
+          send={(text) => outbox.add(conversation.id, text)}
+          editing={editing}
+          onEdit={type}
+          onSave={save}
+          onCancel={cancel}
+          onEditLast={() => lastOwn && begin(lastOwn.id, lastOwn.content)}
+        />
+      )}
     </article>
   );
 }

@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'react';
 import { useClient, useQuery } from 'urql';
 
 import { useSession } from '../client/session.ts';
+import { useStore } from '../client/store.ts';
 import {
   type ConversationFieldsFragment,
   InboxDocument,
@@ -15,6 +16,7 @@ import { titleOf } from '../parts/names.ts';
 import { conversationPath, Link } from '../parts/router.tsx';
 import { isolated, previewOf } from '../parts/text.ts';
 import { ShortTime } from '../parts/time.tsx';
+import { withChange } from './pending.ts';
 import { Search } from './Search.tsx';
 
 interface Props {
@@ -69,6 +71,7 @@ export function Home({ open, takesFocus }: Props) {
 
 function Row({ conversation, current }: { conversation: ConversationFieldsFragment; current: boolean }) {
   const { id, otherParticipant, lastMessage, unreadCount } = conversation;
+  const changes = useStore(useSession().changes.items);
   return (
     <Link className="conversation" href={conversationPath(id)} aria-current={current ? 'page' : undefined}>
       <Avatar user={otherParticipant} />
@@ -78,7 +81,7 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
       {lastMessage && <ShortTime at={lastMessage.createdAt} />}
       <span className="preview" dir="auto">
         {lastMessage?.mine && 'You: '}
-        {lastMessage && <bdi>{previewOf(lastMessage)}</bdi>}
+        {lastMessage && <bdi>{previewOf(withChange(lastMessage, changes.get(lastMessage.id)))}</bdi>}
       </span>
       {unreadCount > 0 && (
         <span className="unread">

@@ -10,6 +10,7 @@ import type { Point } from '../parts/Menu.tsx';
 import { DeletedText, MessageText } from '../parts/MessageText.tsx';
 import { isolated, previewOf } from '../parts/text.ts';
 import { EditedAt, TimeOfDay } from '../parts/time.tsx';
+import { withChange } from './pending.ts';
 import { RejectedChange } from './RejectedChange.tsx';
 
 /** A message or change that has been waiting for this long can be discarded. */
@@ -25,6 +26,8 @@ interface Props {
   /** Whether the time is visible; screen readers always announce it. */
   showsTime: boolean;
   mark: string | undefined;
+  /** Whether its menu is open, or the user is editing it. */
+  isChosen: boolean;
   /** Whether it is the one whose button Tab focuses; the arrow keys move between messages. */
   isTabStop: boolean;
   onMenu: (message: MessageFieldsFragment, at: Point) => void;
@@ -32,10 +35,10 @@ interface Props {
 }
 
 export const MessageItem = memo(function MessageItem(props: Props) {
-  const { message, change, name, endsTurn, showsTime, mark, isTabStop, onMenu, onEditAgain } = props;
+  const { message, change, name, endsTurn, showsTime, mark, isChosen, isTabStop, onMenu, onEditAgain } = props;
   const waiting = change?.state === 'waiting' ? change : undefined;
-  const isDeleted = message.deletedAt !== null || waiting?.kind === 'delete';
-  const text = waiting?.kind === 'edit' ? waiting.content : message.content;
+  const { content, deletedAt } = withChange(message, change);
+  const isDeleted = deletedAt !== null;
   const hasMenu = hasActions(message) && !waiting;
   const { changes } = useSession();
   const takesLong = useHasLasted(waiting !== undefined, TAKES_LONG_MS);
@@ -49,12 +52,12 @@ export const MessageItem = memo(function MessageItem(props: Props) {
   }
 
   return (
-    <li className="message" data-mine={message.mine} data-last={endsTurn} data-deleted={isDeleted}>
+    <li className="message" data-mine={message.mine} data-last={endsTurn} data-deleted={isDeleted} data-chosen={isChosen}>
       <Shown>
         <div className="body" data-menu={hasMenu} onContextMenu={onContextMenu} {...longPress}>
           <div className="bubble">
             <span className="visually-hidden">{message.mine ? 'You' : <bdi>{name}</bdi>}: </span>
-            {isDeleted ? <DeletedText /> : <MessageText text={text} />}
+            {isDeleted ? <DeletedText /> : <MessageText text={content} />}
           </div>
           {hasMenu && (
             <button

@@ -5,6 +5,7 @@ import { useSession } from '../client/session.ts';
 import type { MessageFieldsFragment } from '../generated/graphql.ts';
 import { Confirmation } from '../parts/Confirmation.tsx';
 import { Menu, type MenuItem, type Point } from '../parts/Menu.tsx';
+import { previewOf } from '../parts/text.ts';
 
 export interface OpenMenu {
   messageId: string;
@@ -18,22 +19,19 @@ interface Props {
   at: Point;
   onEdit: () => void;
   onClose: () => void;
-  onDeleted: () => void;
 }
 
-export function MessageMenu({ message, at, onEdit, onClose, onDeleted }: Props) {
+export function MessageMenu({ message, at, onEdit, onClose }: Props) {
   const { changes } = useSession();
   const [asks, setAsks] = useState(false);
   if (asks)
     return (
       <Confirmation
         question="Delete this message?"
+        quote={previewOf(message)}
         explanation="It is deleted for everyone in this conversation, and cannot be restored."
         action="Delete"
-        onConfirm={() => {
-          changes.delete(message.id);
-          onDeleted();
-        }}
+        onConfirm={() => changes.delete(message.id)}
         onClose={onClose}
       />
     );
@@ -45,5 +43,5 @@ export function MessageMenu({ message, at, onEdit, onClose, onDeleted }: Props) 
       : []),
     ...(message.viewerCanDelete ? [{ label: 'Delete', isDanger: true, act: () => setAsks(true) }] : []),
   ];
-  return <Menu label="Message" at={at} items={items} onClose={onClose} />;
+  return <Menu label="Message" quote={previewOf(message)} at={at} items={items} onClose={onClose} />;
 }

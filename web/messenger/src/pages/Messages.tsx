@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, useCallback, useLayoutEffect, useRef, useState } from 'react';
 import { useClient } from 'urql';
 
 import type { Change } from '../client/changes.ts';
@@ -12,24 +12,24 @@ import { DayName } from '../parts/time.tsx';
 import { hasActions, MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import { MessageMenu, type OpenMenu } from './MessageMenu.tsx';
 import type { OpenConversation } from './Conversation.tsx';
-import { ReadingPlace } from './place.ts';
 import { useReading } from './reading.ts';
+import { useFocusIn, useScrolling } from './scrolling.ts';
 
 interface Props {
   conversation: OpenConversation;
   messages: MessageFieldsFragment[];
   unconfirmed: Unconfirmed[];
   name: string;
+  /** The ID of the message that the user is editing. */
+  editedId: string | undefined;
   /** Starts to edit a message; the same function at every rendering. */
   onEdit: (messageId: string, text: string) => void;
 }
 
-/** How close to its end a list must be scrolled to count as being at its end, in pixels. */
-const CLOSE = 60;
 /** Messages that follow each other within this time show the time only on the last of them. */
 const SOON_MS = 5 * 60_000;
 
-export function Messages({ conversation, messages, unconfirmed, name, onEdit }: Props) {
+export function Messages({ conversation, messages, unconfirmed, name, editedId, onEdit }: Props) {
   const { hasPreviousPage, startCursor } = conversation.messages.pageInfo;
   const client = useClient();
   const count = messages.length + unconfirmed.length;
@@ -45,6 +45,7 @@ export function Messages({ conversation, messages, unconfirmed, name, onEdit }: 
   const withMenu = messages.filter((message) => hasActions(message) && changes.get(message.id)?.state !== 'waiting');
   const reachedByTab = withMenu.find(({ id }) => id === tabStop)?.id ?? withMenu.at(-1)?.id;
   useReading(conversation, messages, atEnd);
+  const focusHandlers = useFocusIn(scroller);
 
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
@@ -58,7 +59,7 @@ export function Messages({ conversation, messages, unconfirmed, name, onEdit }: 
   }, [newest]);
 
   return (
-    <div className="messages">
+    <div className="messages" {...focusHandlers}>
       <div
         className="scroller"
         ref={scroller}
@@ -85,6 +86,7 @@ export function Messages({ conversation, messages, unconfirmed, name, onEdit }: 
             changes={changes}
             name={name}
             lastRead={lastRead}
+            chosen={[menu?.messageId, editedId]}
             tabStop={reachedByTab}
             onMenu={openMenu}
             onEditAgain={onEdit}
@@ -112,7 +114,6 @@ export function Messages({ conversation, messages, unconfirmed, name, onEdit }: 
           at={menu.at}
           onEdit={() => onEdit(inMenu.id, inMenu.content)}
           onClose={() => setMenu(undefined)}
-          onDeleted={() => scroller.current?.focus({ preventScroll: true })}
         />
       )}
     </div>
@@ -136,10 +137,12 @@ interface DayProps extends Pick<Parameters<typeof MessageItem>[0], 'onMenu' | 'o
   changes: ReadonlyMap<string, Change>;
   name: string;
   lastRead: string | undefined;
+  /** The IDs of the messages whose menu is open, and that is edited. */
+  chosen: (string | undefined)[];
   tabStop: string | undefined;
 }
 
-function Day({ messages, changes, name, lastRead, tabStop, onMenu, onEditAgain }: DayProps) {
+function Day({ messages, changes, name, lastRead, chosen, tabStop, onMenu, onEditAgain }: DayProps) {
   const [first] = messages;
   return (
     <section className="day">
@@ -154,6 +157,7 @@ function Day({ messages, changes, name, lastRead, tabStop, onMenu, onEditAgain }
             endsTurn={messages[index + 1]?.author.id !== message.author.id}
             showsTime={!isSoonAfter(message, messages[index + 1])}
             mark={message.id === lastRead ? 'Read' : undefined}
+            isChosen={chosen.includes(message.id)}
             isTabStop={message.id === tabStop}
             onMenu={onMenu}
             onEditAgain={onEditAgain}
@@ -190,66 +194,4 @@ function byDay(messages: MessageFieldsFragment[]): DayOfMessages[] {
     }
   }
   return days;
-}
-
-/**
- * Keeps the scroll position: at the end when messages arrive, in place when earlier messages are loaded above, and
- * where the user was reading when they return with Back or Forward.
- */
-function useScrolling(ids: string[]) {
-  const [first] = ids;
-  const scroller = useRef<HTMLDivElement>(null);
-  const [place] = useState(() => new ReadingPlace());
-  const [atEnd, setAtEnd] = useState(() => !place.isAmong(ids));
-  const stays = useRef(atEnd);
-  const before = useRef({ first, height: 0 });
-  const shown = useRef(ids);
-
-  function toEnd() {
-    const element = scroller.current;
-    if (element) element.scrollTop = element.scrollHeight;
-  }
-
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    if (!element) return;
-    if (stays.current) toEnd();
-    else if (before.current.first !== first) element.scrollTop += element.scrollHeight - before.current.height;
-    before.current = { first, height: element.scrollHeight };
-    shown.current = ids;
-  });
-
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    if (!element) return undefined;
-    if (!stays.current) place.restore(element, ids);
-    const leave = () => (stays.current ? place.forget() : place.keep(element, shown.current));
-    addEventListener('pagehide', leave);
-    return () => {
-      leave();
-      removeEventListener('pagehide', leave);
-    };
-  }, []);
-
-  useEffect(() => {
-    const element = scroller.current;
-    if (!element) return undefined;
-    const onScroll = () => {
-      stays.current = element.scrollHeight - element.scrollTop - element.clientHeight < CLOSE;
-      setAtEnd(stays.current);
-    };
-    // Stay at the end when a keyboard opens or the window is resized.
-    const observer = new ResizeObserver(() => {
-      if (stays.current) toEnd();
-      before.current.height = element.scrollHeight;
-    });
-    element.addEventListener('scroll', onScroll, { passive: true });
-    observer.observe(element);
-    return () => {
-      element.removeEventListener('scroll', onScroll);
-      observer.disconnect();
-    };
-  }, []);
-
-  return { scroller, atEnd, toEnd };
 }

@@ -17,6 +17,13 @@ export function RejectedChange({ message: { id, viewerCanEdit }, change, onEditA
         <span className="problem">
           {change.kind === 'edit' ? 'Not saved' : 'Not deleted'}: {change.problem}
         </span>
+      </p>
+      {change.kind === 'edit' && (
+        <p>
+          Your text: <q dir="auto">{change.content}</q>
+        </p>
+      )}
+      <p>
         {change.kind === 'delete' ? (
           <button type="button" onClick={() => changes.delete(id)}>
             Try again
@@ -32,11 +39,6 @@ export function RejectedChange({ message: { id, viewerCanEdit }, change, onEditA
           Discard
         </button>
       </p>
-      {change.kind === 'edit' && (
-        <p>
-          Your text: <q dir="auto">{change.content}</q>
-        </p>
-      )}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-/** Where the user was reading in a conversation, to restore the position after Back or Forward. */
+/** Where the user is reading in a conversation, to keep the position when it changes, and for Back and Forward. */
 import { entryKey } from '../parts/router.tsx';
 
 interface Place {
@@ -30,7 +30,7 @@ export class ReadingPlace {
 
   keep(scroller: HTMLElement, messageIds: string[]): void {
     const items = itemsIn(scroller);
-    const index = items.findIndex((item) => topIn(scroller, item) >= 0);
+    const index = firstInSight(scroller, items);
     const [item, messageId] = [items[index], messageIds[index]];
     places.delete(this.#entry);
     if (item && messageId !== undefined) places.set(this.#entry, { messageId, below: topIn(scroller, item) });
@@ -43,6 +43,42 @@ export class ReadingPlace {
   forget(): void {
     if (places.delete(this.#entry)) store();
   }
+}
+
+/** A message that stays where it is when the list changes above it. */
+export class Anchor {
+  #messageId: string | undefined;
+  /** The distance of the message from the start of the list, in pixels. */
+  #at = 0;
+
+  /** Chooses the first message that starts in the visible part of a list that shows these messages. */
+  choose(scroller: HTMLElement, messageIds: string[]): void {
+    const items = itemsIn(scroller);
+    const index = Math.min(firstInSight(scroller, items), items.length - 1);
+    const item = items[index];
+    this.#messageId = item && messageIds[index];
+    if (item) this.#at = scroller.scrollTop + topIn(scroller, item);
+  }
+
+  /** Scrolls the list, which now shows these messages, as far as the message has moved since it was chosen. */
+  hold(scroller: HTMLElement, messageIds: string[]): void {
+    const item = this.#messageId === undefined ? undefined : itemsIn(scroller)[messageIds.indexOf(this.#messageId)];
+    if (!item) return;
+    const moved = Math.round(scroller.scrollTop + topIn(scroller, item) - this.#at);
+    // Assigning the same position would stop a finger's scrolling.
+    if (moved !== 0) scroller.scrollTop += moved;
+  }
+}
+
+/** The index of the first item that starts in the visible part or below it; their number if there is none. */
+function firstInSight(scroller: HTMLElement, items: Element[]): number {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (topIn(scroller, items[middle] as Element) >= 0) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 const itemsIn = (scroller: HTMLElement) => [...scroller.querySelectorAll('.day .message')];

@@ -20,7 +20,12 @@ export function Avatar({ user }: { user: UserFieldsFragment | null }) {
       />
     );
   return (
-    <span className="avatar" aria-hidden="true" style={{ '--hue': hueOf(name) } as CSSProperties}>
+    <span
+      className="avatar"
+      aria-hidden="true"
+      data-removed={user !== null && user.removedAt !== null}
+      style={{ '--hue': hueOf(name) } as CSSProperties}
+    >
       {firstCharacter(name).toUpperCase()}
     </span>
   );

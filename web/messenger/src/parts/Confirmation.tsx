@@ -4,6 +4,8 @@ import { closeDialog, Dialog } from './Dialog.tsx';
 
 interface Props {
   question: string;
+  /** What the action applies to. */
+  quote: string;
   explanation: string;
   /** What the button says. */
   action: string;
@@ -12,7 +14,7 @@ interface Props {
 }
 
 /** Asks before an action that cannot be undone. */
-export function Confirmation({ question, explanation, action, onConfirm, onClose }: Props) {
+export function Confirmation({ question, quote, explanation, action, onConfirm, onClose }: Props) {
   const id = useId();
   const cancel = useRef<HTMLButtonElement>(null);
   return (
@@ -20,12 +22,15 @@ export function Confirmation({ question, explanation, action, onConfirm, onClose
       className="confirmation"
       role="alertdialog"
       aria-labelledby={`${id}-question`}
-      aria-describedby={`${id}-text`}
+      aria-describedby={`${id}-quote ${id}-text`}
       onClose={onClose}
       first={cancel}
     >
       <div>
         <h2 id={`${id}-question`}>{question}</h2>
+        <p id={`${id}-quote`} className="quote" dir="auto">
+          {quote}
+        </p>
         <p id={`${id}-text`}>{explanation}</p>
         <p className="buttons">
           <button type="button" className="button" ref={cancel} onClick={closeDialog}>

@@ -17,6 +17,8 @@ export interface Point {
 
 interface Props {
   label: string;
+  /** What the actions apply to. It is shown on a phone, where the menu may cover it. */
+  quote: string;
   at: Point;
   items: MenuItem[];
   onClose: () => void;
@@ -25,7 +27,7 @@ interface Props {
 /** The distance to the edges of the window, in pixels. */
 const MARGIN = 8;
 
-export function Menu({ label, at, items, onClose }: Props) {
+export function Menu({ label, quote, at, items, onClose }: Props) {
   const list = useRef<HTMLUListElement>(null);
   const first = useRef<HTMLButtonElement>(null);
 
@@ -50,6 +52,9 @@ export function Menu({ label, at, items, onClose }: Props) {
 
   return (
     <Dialog className="menu" aria-label={label} onClose={onClose} place={place} first={first}>
+      <p className="quote" dir="auto">
+        {quote}
+      </p>
       <ul ref={list} role="menu" aria-label={label} onKeyDown={onKeyDown}>
         {items.map(({ label, isDanger, act }, index) => (
           <li key={label} role="none">

@@ -8,7 +8,7 @@ export function StorageLine() {
   const durable = useStore(isDurable);
   const [dismissed, setDismissed] = useState(false);
   return (
-    <div className="storage-line" role="status">
+    <div className="top-line" role="status">
       {!durable && !dismissed && (
         <>
           <p>This browser does not store data for this site. Unsent messages and drafts are lost when you close this tab.</p>

@@ -1,0 +1,10 @@
+import { useEffect } from 'react';
+
+import { useSession } from '../client/session.ts';
+
+/** Takes the place of the composer when the other user has been removed, and deletes the draft, which is of no use. */
+export function NobodyToWriteTo({ conversationId }: { conversationId: string }) {
+  const { drafts } = useSession();
+  useEffect(() => drafts.set(conversationId, ''), [drafts, conversationId]);
+  return <p className="nobody">This user has been removed.</p>;
+}
