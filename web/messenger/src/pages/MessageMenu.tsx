@@ -28,7 +28,7 @@ export function MessageMenu({ message, at, onEdit, onClose, onDeleted }: Props) 
     return (
       <Confirmation
         question="Delete this message?"
-        explanation="It is deleted for everyone in this conversation, and cannot be restored."
+        explanation="It will be deleted for everyone in this conversation. This cannot be undone."
         action="Delete"
         onConfirm={() => {
           changes.delete(message.id);
