@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 from sqlalchemy import update
 
 from db.engine import Database
@@ -13,7 +13,8 @@ from schema.node import NodeType
 from tests.support import other_devices
 from tests.support.chromium import needs_chromium
 from tests.support.proxy import proxy_before
-from tests.support.serving import Server
+from tests.support.sent_messages import stored_in
+from tests.support.serving import Server, eventually_async
 from tests.support.tables import tables
 from tests.support.web_client import Pair, Window, browser_context_of, held_back, requests_of, window_of
 
@@ -32,6 +33,14 @@ async def opened(window: Window, pair: Pair, sent: dict[str, str]) -> Window:
     await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
     await window.sees(sent["content"])
     return window
+
+
+TOO_LATE = "The time for editing this message has passed."
+
+
+def editing(window: Window) -> Locator:
+    """Return what the composer says about the message that is edited, if it is."""
+    return window.page.locator(".editing > div")
 
 
 async def test_an_edit_appears_in_the_other_users_browser(browser: Browser, opened: Window, pair: Pair):
@@ -122,12 +131,20 @@ async def test_an_edit_in_conflict_shows_both_texts_and_can_be_saved_nevertheles
     await opened.sees("theirs")
     await expect(opened.page.get_by_role("status").filter(has_text="Editing")).to_contain_text("theirs")
     await opened.field.press("Enter")
-    rejected = opened.page.get_by_role("alert").filter(has_text="changed on another device")
+    rejected = opened.page.get_by_role("alert").filter(has_text="changed elsewhere")
     await expect(rejected).to_contain_text("mine")
     await opened.sees("theirs")
     await rejected.get_by_role("button", name="Edit again").click()
     await expect(opened.field).to_have_value("mine")
-    await expect(rejected).to_have_count(0)
+    # The text is not lost if the user changes their mind.
+    await opened.field.press("Escape")
+    await expect(opened.field).to_have_value("")
+    await expect(rejected).to_contain_text("mine")
+    # Neither if they look at the other text first.
+    await opened.chooses("Edit", of="theirs")
+    await expect(opened.field).to_have_value("theirs")
+    await rejected.get_by_role("button", name="Edit again").click()
+    await expect(opened.field).to_have_value("mine")
     await opened.field.press("Enter")
     await opened.sees("mine")
     await expect(opened.page.get_by_role("alert").filter(has_text="Not saved")).to_have_count(0)
@@ -142,7 +159,7 @@ async def test_an_edit_of_a_message_deleted_meanwhile_keeps_the_text(
     await expect(opened.page.locator(".preview")).to_contain_text("Message deleted")
     let_through()
     rejected = opened.page.get_by_role("alert").filter(has_text="Not saved")
-    await expect(rejected).to_contain_text("The message has been deleted on another device.")
+    await expect(rejected).to_contain_text("The message has been deleted elsewhere.")
     await expect(rejected).to_contain_text("mine")
     await opened.sees("Message deleted")
     await rejected.get_by_role("button", name="Discard").click()
@@ -159,27 +176,133 @@ async def makes_old(database: Database, message_id: str) -> None:
         )
 
 
-async def test_a_message_that_has_become_too_old_says_so(
+async def test_an_edit_saved_too_late_keeps_the_text_and_cannot_be_repeated(
     opened: Window, sent: dict[str, str], database: Database
 ):
-    too_late = "The time for editing this message has passed."
     let_through = await held_back(opened, "EditMessage")
     await opened.edits("teh text", to="too late")
     await makes_old(database, sent["id"])
     let_through()
     rejected = opened.page.get_by_role("alert").filter(has_text="Not saved")
-    await expect(rejected).to_contain_text(too_late)
+    await expect(rejected).to_contain_text(TOO_LATE)
     await expect(rejected).to_contain_text("too late")
+    await expect(rejected.get_by_role("button", name="Edit again")).to_have_count(0)
     await opened.sees("teh text")
-    # No event has told this page, so it asks when the user starts to edit.
-    await opened.chooses("Edit", of="teh text")
-    await expect(opened.page.get_by_role("status").filter(has_text="Editing")).to_contain_text(too_late)
-    await expect(opened.page.get_by_role("button", name="Save")).to_be_disabled()
-    await opened.field.press("Escape")
     await opened.message("teh text").hover()
     await opened.actions("teh text").click()
     await expect(opened.page.get_by_role("menuitem", name="Delete")).to_be_visible()
     await expect(opened.page.get_by_role("menuitem", name="Edit")).to_have_count(0)
+
+
+async def test_a_message_that_has_become_too_old_says_so_when_the_user_starts_to_edit(
+    opened: Window, sent: dict[str, str], database: Database
+):
+    # No event tells the page.
+    await makes_old(database, sent["id"])
+    await opened.chooses("Edit", of="teh text")
+    await expect(editing(opened)).to_contain_text("teh text")
+    await expect(editing(opened)).to_contain_text(TOO_LATE)
+    await expect(opened.page.get_by_role("button", name="Save")).to_be_disabled()
+    await opened.field.press("Escape")
+    await expect(editing(opened)).to_have_count(0)
+
+
+async def test_the_text_for_a_message_that_is_deleted_meanwhile_can_be_sent_as_a_new_one(
+    opened: Window, pair: Pair, sent: dict[str, str]
+):
+    await opened.chooses("Edit", of="teh text")
+    await opened.field.fill("the text")
+    await other_devices.deletes(pair.ada, sent["id"])
+    await expect(editing(opened)).to_contain_text("This message has been deleted.")
+    await expect(opened.page.get_by_role("button", name="Save")).to_be_disabled()
+    await opened.page.get_by_role("button", name="Send as a new message").click()
+    await opened.sees("Message deleted", "the text")
+    await expect(opened.field).to_have_value("")
+    await expect(editing(opened)).to_have_count(0)
+
+
+async def test_an_edit_does_not_bring_back_a_message_that_is_being_deleted(opened: Window, pair: Pair):
+    let_through = await held_back(opened, "DeleteMessage")
+    await opened.chooses("Edit", of="teh text")
+    await opened.field.fill("the text")
+    await opened.deletes("teh text")
+    await opened.field.press("Enter")
+    await expect(editing(opened)).to_contain_text("This message has been deleted.")
+    await expect(opened.page.get_by_text("Deleting…")).to_be_visible()
+    let_through()
+    await expect(opened.page.get_by_text("Deleting…")).to_have_count(0)
+    await opened.sees("Message deleted")
+    assert await stored_in(pair) == [""]
+
+
+async def test_an_edit_without_text_says_what_to_do(opened: Window):
+    await opened.chooses("Edit", of="teh text")
+    await opened.field.fill(" ")
+    await opened.field.press("Enter")
+    await expect(opened.page.get_by_text("Write a text, or choose Delete")).to_be_visible()
+    await opened.sees("teh text")
+    await opened.field.press("Escape")
+    await expect(opened.page.get_by_text("Write a text, or choose Delete")).to_have_count(0)
+
+
+async def test_an_unfinished_edit_continues_after_another_one(opened: Window, pair: Pair):
+    await opened.writes("second", "third")
+    await opened.sees("teh text", "second", "third")
+    await opened.chooses("Edit", of="teh text")
+    await opened.field.fill("the text")
+    # One that the user only looks at does not continue.
+    await opened.chooses("Edit", of="second")
+    await expect(opened.field).to_have_value("second")
+    await opened.edits("third", to="3rd")
+    await opened.sees("teh text", "second", "3rd")
+    await expect(editing(opened)).to_contain_text("teh text")
+    await expect(opened.field).to_have_value("the text")
+    await opened.field.press("Enter")
+    await opened.sees("the text", "second", "3rd")
+    await expect(editing(opened)).to_have_count(0)
+
+
+async def test_an_unfinished_edit_survives_a_reload_after_which_its_message_is_not_loaded(
+    opened: Window, pair: Pair
+):
+    await opened.chooses("Edit", of="teh text")
+    await opened.field.fill("the text")
+    for number in range(50):
+        await pair.grace.sends(str(number), to=pair.conversation)
+    await opened.page.reload()
+    await opened.sees(*map(str, range(50)))
+    await expect(editing(opened)).to_contain_text("teh text")
+    await expect(opened.field).to_have_value("the text")
+    await opened.field.press("Enter")
+    await expect(editing(opened)).to_have_count(0)
+
+    async def is_stored() -> bool:
+        return await stored_in(pair) == ["the text", *map(str, range(50))]
+
+    await eventually_async(is_stored)
+
+
+async def test_arrow_up_never_edits_the_message_before_an_unconfirmed_one(opened: Window):
+    let_through = await held_back(opened, "SendMessage")
+    await opened.writes("newest")
+    await opened.sees("teh text", "newest")
+    await opened.field.press("ArrowUp")
+    await opened.field.press("x")
+    await expect(opened.field).to_have_value("x")
+    let_through()
+    await expect(opened.message("newest")).not_to_contain_text("Sen")
+    await opened.field.fill("")
+    let_through = await held_back(opened, "EditMessage")
+    await opened.edits("newest", to="newer")
+    await expect(opened.message("newer")).to_contain_text("Saving…")
+    await opened.field.press("ArrowUp")
+    await opened.field.press("x")
+    await expect(opened.field).to_have_value("x")
+    let_through()
+    await expect(opened.page.get_by_text("Saving…")).to_have_count(0)
+    await opened.field.fill("")
+    await opened.field.press("ArrowUp")
+    await expect(opened.field).to_have_value("newer")
 
 
 async def test_edits_and_deletions_made_offline_are_sent_later(
@@ -201,6 +324,4 @@ async def test_edits_and_deletions_made_offline_are_sent_later(
         await expect(window.page.get_by_text("Saving…")).to_have_count(0)
         await expect(window.page.get_by_text("Deleting…")).to_have_count(0)
         await window.sees("the text", "Message deleted")
-        query = "query ($id: ID!) { conversation(id: $id) { messages { edges { node { content } } } } }"
-        stored = (await pair.grace.asks(query, id=pair.conversation))["conversation"]["messages"]["edges"]
-        assert [edge["node"]["content"] for edge in stored] == ["the text", ""]
+        assert await stored_in(pair) == ["the text", ""]

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Dialog, Route, expect
 
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
-from tests.support.sent_messages import sent_by
+from tests.support.sent_messages import sent_by, stored_in
 from tests.support.serving import eventually
 from tests.support.web_client import Pair, Window, browser_context_of, held_back, window_of
 
@@ -27,12 +27,6 @@ async def window(browser: Browser, pair: Pair) -> AsyncGenerator[Window]:
         await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
         await expect(window.field).to_be_visible()
         yield window
-
-
-async def stored(pair: Pair) -> list[str]:
-    """Return the messages that the server has stored in the conversation."""
-    answer = await pair.ada.asks(MESSAGES, id=pair.conversation)
-    return [edge["node"]["content"] for edge in answer["conversation"]["messages"]["edges"]]
 
 
 async def is_sent(window: Window, text: str) -> None:
@@ -55,7 +49,7 @@ async def test_a_message_that_a_firewall_rejects_is_marked_and_the_next_is_sent(
     refused = window.message(POISON)
     await expect(refused).to_contain_text(f"Not sent: The request was rejected (HTTP {status}).")
     await is_sent(window, "after")
-    assert await stored(pair) == ["before", "after"]
+    assert await stored_in(pair) == ["before", "after"]
     await window.page.unroute_all(behavior="wait")
     await refused.get_by_role("button", name="Try again").click()
     await is_sent(window, POISON)
@@ -83,7 +77,7 @@ async def test_a_message_whose_connection_always_fails_does_not_block_the_others
     await window.opens(pair.grace.username)
     await expect(window.message(POISON)).to_contain_text("Not sent", timeout=60_000)
     await is_sent(window, "after")
-    assert await stored(pair) == ["after"]
+    assert await stored_in(pair) == ["after"]
 
 
 async def test_an_outage_never_marks_a_message_as_failed(window: Window, pair: Pair):
@@ -108,7 +102,7 @@ async def test_an_outage_never_marks_a_message_as_failed(window: Window, pair: P
     await expect(window.message("patient")).to_contain_text("Sending…")
     await window.page.unroute_all(behavior="wait")
     await is_sent(window, "patient")
-    assert await stored(pair) == ["patient"]
+    assert await stored_in(pair) == ["patient"]
 
 
 async def test_waiting_messages_can_be_discarded_offline(window: Window, pair: Pair):
@@ -118,7 +112,7 @@ async def test_waiting_messages_can_be_discarded_offline(window: Window, pair: P
     await window.sees("for Grace")
     await window.page.context.set_offline(False)
     await is_sent(window, "for Grace")
-    assert await stored(pair) == ["for Grace"]
+    assert await stored_in(pair) == ["for Grace"]
 
 
 async def test_leaving_needs_confirmation_only_while_messages_wait(window: Window, pair: Pair):
@@ -167,7 +161,7 @@ async def test_messages_unsent_when_the_last_tab_closes_are_sent_once_by_the_nex
         await next_.opens_conversation(pair.conversation)
         await next_.sees("answer lost", "never asked for")
         await is_sent(next_, "never asked for")
-        assert await stored(pair) == ["answer lost", "never asked for"]
+        assert await stored_in(pair) == ["answer lost", "never asked for"]
 
 
 async def test_tabs_share_unsent_messages_and_send_them_once(browser: Browser, pair: Pair):
@@ -191,7 +185,7 @@ async def test_tabs_share_unsent_messages_and_send_them_once(browser: Browser, p
         await context.set_offline(False)
         await other.sees("one 1", "other 1", "one 2")
         await is_sent(other, "one 2")
-        assert await stored(pair) == ["one 1", "other 1", "one 2"]
+        assert await stored_in(pair) == ["one 1", "other 1", "one 2"]
         assert sent == ["one 1", "other 1", "one 2"]
 
 
@@ -213,7 +207,7 @@ async def test_two_tabs_that_reconnect_together_send_each_message_once(browser: 
         for tab in tabs:
             await tab.sees(*texts)
             await expect(tab.page.get_by_text("Sending…")).to_have_count(0)
-        assert await stored(pair) == texts
+        assert await stored_in(pair) == texts
         assert sent == texts
 
 
@@ -265,7 +259,7 @@ async def test_a_tab_never_sends_as_a_user_who_has_signed_in_meanwhile(browser: 
             window.page.get_by_role("link", name=f"Profile of {pair.grace.username}")
         ).to_be_visible()
         await window.sees()
-        assert await stored(pair) == []
+        assert await stored_in(pair) == []
 
 
 async def test_signing_out_needs_confirmation_and_discards_unsent_messages(browser: Browser, pair: Pair):

@@ -59,7 +59,7 @@ export function App() {
   const waits = state.kind === 'signed out' || state.kind === 'failed';
   useEffect(() => {
     if (!waits) return undefined;
-    return listenToTabs(({ id }) => id !== null && again());
+    return listenToTabs(({ kind, id }) => kind === 'viewer' && id !== null && again());
   }, [waits]);
 
   if (state.kind === 'starting') return <Starting />;

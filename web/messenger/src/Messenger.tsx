@@ -77,8 +77,10 @@ function OfflineLine() {
   const away = useSettled(!online || !connected, 1500, (is) => !is || !online);
   return (
     <p className="offline" role="status">
-      {away && (online ? 'The server cannot be reached. ' : 'You are offline. ')}
-      {away && 'Messages will be sent when the connection is back.'}
+      {away &&
+        (online
+          ? 'The server cannot be reached. Messages and changes will be sent when it responds again.'
+          : 'You are offline. Messages and changes will be sent when you are back online.')}
     </p>
   );
 }

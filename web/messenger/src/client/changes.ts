@@ -5,10 +5,16 @@
  */
 import type { Client, CombinedError } from '@urql/core';
 
-import { DeleteMessageDocument, EditMessageDocument, type UserErrorFieldsFragment } from '../generated/graphql.ts';
-import { hasCode, isTemporary, messageOf } from './graphql.ts';
+import {
+  DeleteMessageDocument,
+  EditMessageDocument,
+  MessageDocument,
+  type UserErrorFieldsFragment,
+} from '../generated/graphql.ts';
+import { type Delivery, isUnanswered, MAX_REJECTIONS } from './delivery.ts';
+import { messageOf } from './graphql.ts';
 import { Store } from './store.ts';
-import { backOff } from './waiting.ts';
+import { listenToTabs } from './tabs.ts';
 
 interface Edit {
   kind: 'edit';
@@ -20,52 +26,40 @@ interface Edit {
 export type Change = (Edit | { kind: 'delete' }) & {
   state: 'waiting' | 'failed';
   problem?: string;
+  /** How often the request failed although the server was reachable. */
+  rejections?: number;
 };
-
-/** A message that the user is editing, and the text in the field. */
-export interface Editing {
-  messageId: string;
-  text: string;
-  version: number;
-}
-
-type Outcome = { kind: 'done'; version: number } | { kind: 'rejected'; problem: string } | { kind: 'unanswered' };
-
-/** A request that fails this often while the server is reachable is not repeated. */
-const MAX_FAILURES = 5;
 
 /** What outlives a session, because the user may continue in the next one. */
 interface Kept {
   viewerId: string;
   items: Store<ReadonlyMap<string, Change>>;
-  editing: Map<string, Editing>;
 }
 
 let kept: Kept | undefined;
 
+// Also between two sessions: the server may end this tab's before the other tab says that the user has signed out.
+listenToTabs((message) => {
+  if (message.kind === 'signed out' && message.id === kept?.viewerId) kept.items.set(new Map());
+});
+
 export class Changes {
   /** By the ID of the message, which has at most one. */
   readonly items: Store<ReadonlyMap<string, Change>>;
-  /** Edits that the user has not saved, by the ID of the conversation. */
-  readonly editing: Map<string, Editing>;
   readonly #client: Client;
-  readonly #connected: Store<boolean>;
-  readonly #closed = new AbortController();
+  readonly #delivery: Delivery;
   readonly #sending = new Set<string>();
-  #waiting = new AbortController();
 
-  /** `connected` says whether the server is reachable, as far as this tab knows. */
-  constructor(client: Client, viewerId: string, connected: Store<boolean>) {
+  constructor(client: Client, viewerId: string, delivery: Delivery) {
     this.#client = client;
-    this.#connected = connected;
-    if (kept?.viewerId !== viewerId) kept = { viewerId, items: new Store(new Map()), editing: new Map() };
+    this.#delivery = delivery;
+    if (kept?.viewerId !== viewerId) kept = { viewerId, items: new Store(new Map()) };
     this.items = kept.items;
-    this.editing = kept.editing;
     for (const messageId of this.items.get().keys()) void this.#send(messageId);
   }
 
-  edit({ messageId, text, version }: Editing): void {
-    this.#put(messageId, { kind: 'edit', content: text, version, state: 'waiting' });
+  edit(messageId: string, content: string, version: number): void {
+    this.#put(messageId, { kind: 'edit', content, version, state: 'waiting' });
     void this.#send(messageId);
   }
 
@@ -80,24 +74,18 @@ export class Changes {
     this.items.set(items);
   }
 
-  /** Forgets everything, so that the next user of this browser does not find it. */
+  /** Forgets all changes of this tab. */
   clear(): void {
     this.items.set(new Map());
-    this.editing.clear();
-  }
-
-  /** Retries immediately, because the server is reachable again. */
-  wake(): void {
-    this.#waiting.abort();
-    this.#waiting = new AbortController();
-  }
-
-  close(): void {
-    this.#closed.abort();
   }
 
   #put(messageId: string, change: Change): void {
     this.items.set(new Map(this.items.get()).set(messageId, change));
+  }
+
+  #waiting(messageId: string): Change | undefined {
+    const change = this.items.get().get(messageId);
+    return change?.state === 'waiting' && !this.#delivery.closed.aborted ? change : undefined;
   }
 
   /** Sends the change of the message, and then the one that replaced it in the meantime. */
@@ -105,38 +93,46 @@ export class Changes {
     if (this.#sending.has(messageId)) return;
     this.#sending.add(messageId);
     let failures = 0;
-    for (;;) {
-      const change = this.items.get().get(messageId);
-      if (change?.state !== 'waiting' || this.#closed.signal.aborted) break;
-      const outcome = await this.#attempt(messageId, change);
-      const now = this.items.get().get(messageId);
-      if (outcome.kind === 'unanswered') {
-        if (this.#connected.get()) failures++;
-        if (failures === MAX_FAILURES && now === change) this.#reject(messageId, change, 'The server does not answer.');
-        else await backOff(Math.max(failures, 1), AbortSignal.any([this.#closed.signal, this.#waiting.signal]));
-      } else if (now === change) {
-        if (outcome.kind === 'done') this.discard(messageId);
-        else this.#reject(messageId, change, outcome.problem);
-      } else {
-        failures = 0;
-        // The user has edited the text that has just been saved.
-        if (outcome.kind === 'done' && now?.kind === 'edit') this.#put(messageId, { ...now, version: outcome.version });
-      }
+    while (this.#waiting(messageId)) {
+      const error = await this.#delivery.inTurn(() => this.#sendOnce(messageId));
+      if (!error) failures = 0;
+      else await this.#delivery.pause(++failures, error);
     }
     this.#sending.delete(messageId);
   }
 
-  #reject(messageId: string, change: Change, problem: string): void {
-    this.#put(messageId, { ...change, state: 'failed', problem });
-  }
-
-  async #attempt(messageId: string, change: Change): Promise<Outcome> {
+  /** Returns the error after which the change should be sent again. */
+  async #sendOnce(messageId: string): Promise<CombinedError | undefined> {
+    const change = this.#waiting(messageId);
+    if (!change) return undefined;
     const { message, userErrors, error } =
       change.kind === 'edit' ? await this.#edit(messageId, change) : await this.#delete(messageId);
-    if (error && (isTemporary(error) || hasCode(error, 'UNAUTHENTICATED'))) return { kind: 'unanswered' };
+    const isRejected = error !== undefined && (await this.#delivery.isOfTheContent(error));
     const [userError] = userErrors ?? [];
-    if (message && !userError) return { kind: 'done', version: message.version };
-    return { kind: 'rejected', problem: problemOf(userError, message?.deletedAt !== null, error) };
+    const isDone = message && !userError;
+    const now = this.items.get().get(messageId);
+    if (now !== change) {
+      // The user has edited the text that has just been saved.
+      if (isDone && now?.kind === 'edit') this.#put(messageId, { ...now, version: message.version });
+      return error && isUnanswered(error) ? error : undefined;
+    }
+    if (isDone) {
+      this.discard(messageId);
+      return undefined;
+    }
+    if (error && isUnanswered(error)) {
+      const rejections = (change.rejections ?? 0) + (isRejected ? 1 : 0);
+      if (rejections < MAX_REJECTIONS) {
+        if (isRejected) this.#put(messageId, { ...change, rejections });
+        return error;
+      }
+    }
+    // No event says that the time for edits is over.
+    if (userError?.code === 'TOO_LATE')
+      void this.#client.query(MessageDocument, { id: messageId }, { requestPolicy: 'network-only' }).toPromise();
+    const problem = problemOf(userError, message?.deletedAt !== null, error);
+    this.#put(messageId, { ...change, state: 'failed', problem });
+    return undefined;
   }
 
   async #edit(messageId: string, { content, version }: Edit) {
@@ -155,8 +151,8 @@ function problemOf(userError: UserErrorFieldsFragment | undefined, isGone: boole
   switch (userError?.code) {
     case 'CONFLICT':
       return isGone
-        ? 'The message has been deleted on another device.'
-        : 'The message has been changed on another device. Compare the two texts.';
+        ? 'The message has been deleted elsewhere.'
+        : 'The message has been changed elsewhere. Compare the two texts.';
     case 'TOO_LATE':
       return 'The time for editing this message has passed.';
     case 'NOT_ALLOWED':

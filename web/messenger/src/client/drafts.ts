@@ -1,13 +1,6 @@
 /** The user's draft in each conversation, in localStorage. */
-import { parsed, store, stored, storedKeys, unstore, watchStorage } from './storage.ts';
-
-interface Draft {
-  text: string;
-  at: number;
-}
-
-const MAX_DRAFTS = 100;
-const MAX_LENGTH = 10_000;
+import { parsed, stored, unstore, watchStorage } from './storage.ts';
+import { forgetTyped, keepTyped, type Typed } from './typed.ts';
 
 export class Drafts {
   readonly #prefix: string;
@@ -20,13 +13,10 @@ export class Drafts {
     return textIn(stored(this.#prefix + conversationId));
   }
 
-  /** Stores the draft, truncated if it is too long; deletes it if the text is empty. */
+  /** Stores the draft; deletes it if the text is empty. */
   set(conversationId: string, text: string): void {
-    const key = this.#prefix + conversationId;
-    if (!text) return unstore(key);
-    const isNew = stored(key) === null;
-    store(key, JSON.stringify({ text: text.slice(0, MAX_LENGTH), at: Date.now() } satisfies Draft));
-    if (isNew) this.#forgetOldest();
+    if (text) keepTyped<Typed>(this.#prefix, conversationId, { text });
+    else unstore(this.#prefix + conversationId);
   }
 
   /** Calls back when another tab changes the draft. */
@@ -36,18 +26,11 @@ export class Drafts {
   }
 
   clear(): void {
-    for (const key of storedKeys(this.#prefix)) unstore(key);
-  }
-
-  #forgetOldest(): void {
-    const keys = storedKeys(this.#prefix);
-    if (keys.length <= MAX_DRAFTS) return;
-    const at = (key: string) => parsed<Draft>(stored(key))?.at ?? 0;
-    for (const key of keys.sort((one, other) => at(one) - at(other)).slice(0, keys.length - MAX_DRAFTS)) unstore(key);
+    forgetTyped(this.#prefix);
   }
 }
 
 function textIn(value: string | null): string {
-  const text = parsed<Draft>(value)?.text;
+  const text = parsed<Typed>(value)?.text;
   return typeof text === 'string' ? text : '';
 }

@@ -39,7 +39,7 @@ export function makeClient({ forwardSubscription, headers, onSignedOut, onUnauth
         },
       }),
       makeCache(),
-      // Mutations are not retried here: the outbox retries messages, and users repeat other actions themselves.
+      // Mutations are not retried here: the outbox and `Changes` do so, and users repeat other actions themselves.
       retryExchange({
         maxNumberAttempts: Infinity,
         maxDelayMs: 5000,
@@ -67,6 +67,11 @@ export function statusOf(error: CombinedError): number | undefined {
 
 export function hasCode(error: CombinedError | undefined, code: string): boolean {
   return error?.graphQLErrors.some(({ extensions }) => extensions['code'] === code) ?? false;
+}
+
+/** After how many seconds the server allows another attempt. */
+export function retryAfterOf({ graphQLErrors }: CombinedError): number {
+  return Math.max(0, ...graphQLErrors.map(({ extensions }) => Number(extensions['retryAfter'] ?? 0) || 0));
 }
 
 /** The text that the user sees for an error. */

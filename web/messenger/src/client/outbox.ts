@@ -5,19 +5,15 @@
  */
 import type { Client, CombinedError } from '@urql/core';
 
-import { SendMessageDocument, UnreadCountDocument } from '../generated/graphql.ts';
-import { hasCode, isTemporary, messageOf, ONCE, statusOf } from './graphql.ts';
+import { SendMessageDocument } from '../generated/graphql.ts';
+import { type Delivery, isUnanswered, MAX_REJECTIONS } from './delivery.ts';
+import { messageOf } from './graphql.ts';
 import { newKey } from './keys.ts';
 import { contend } from './leadership.ts';
 import type { Store } from './store.ts';
 import { type Unconfirmed, UnsentMessages } from './unsent.ts';
-import { Turns } from './turns.ts';
-import { backOff } from './waiting.ts';
 
-/** A request that fails this often, while another one succeeds each time, fails because of its message. */
-const MAX_FAILURES = 5;
 const MAX_WAITING = 500;
-const MAX_CONCURRENT = 3;
 /** Longer than a request may take, so a tab that makes no progress for this long is suspended. */
 const ASLEEP_MS = 30_000;
 
@@ -26,16 +22,15 @@ export class Outbox {
   readonly #unsent: UnsentMessages;
   readonly #client: Client;
   readonly #viewerId: string;
-  readonly #closed = new AbortController();
+  readonly #delivery: Delivery;
   /** The conversations in which this tab sends, or waits to send. */
   readonly #sending = new Set<string>();
-  readonly #turns = new Turns(MAX_CONCURRENT);
   readonly #ends: (() => void)[];
-  #waiting = new AbortController();
 
-  constructor(client: Client, viewerId: string) {
+  constructor(client: Client, viewerId: string, delivery: Delivery) {
     this.#client = client;
     this.#viewerId = viewerId;
+    this.#delivery = delivery;
     this.#unsent = new UnsentMessages(viewerId);
     this.items = this.#unsent.items;
     this.#ends = [() => this.#unsent.close(), this.items.watch(() => this.#sendAll())];
@@ -53,7 +48,7 @@ export class Outbox {
   retry(key: string): void {
     const item = this.#unsent.get(key);
     if (item?.state !== 'failed') return;
-    const { problem: _, failures: __, ...again } = item;
+    const { problem: _, rejections: __, ...again } = item;
     this.#unsent.add({ ...again, state: 'waiting' });
   }
 
@@ -67,19 +62,12 @@ export class Outbox {
     this.#unsent.settle(key, messageId);
   }
 
-  /** Deletes all messages, so that the next user of this browser does not find them. */
+  /** Deletes all unsent messages. */
   clear(): void {
     this.#unsent.clear();
   }
 
-  /** Retries immediately, because the server is reachable again. */
-  wake(): void {
-    this.#waiting.abort();
-    this.#waiting = new AbortController();
-  }
-
   close(): void {
-    this.#closed.abort();
     for (const end of this.#ends) end();
   }
 
@@ -96,12 +84,12 @@ export class Outbox {
   async #send(conversationId: string): Promise<void> {
     this.#sending.add(conversationId);
     const name = `messenger-outbox-${this.#viewerId}-${conversationId}`;
-    await contend(name, this.#closed.signal, (end) => this.#sendInOrder(conversationId, end), {
+    await contend(name, this.#delivery.closed, (end) => this.#sendInOrder(conversationId, end), {
       patienceMs: ASLEEP_MS,
     }).done;
     this.#sending.delete(conversationId);
     // A message may have been added in the meantime.
-    if (!this.#closed.signal.aborted && this.#next(conversationId)) void this.#send(conversationId);
+    if (!this.#delivery.closed.aborted && this.#next(conversationId)) void this.#send(conversationId);
   }
 
   async #sendInOrder(conversationId: string, end: AbortSignal): Promise<void> {
@@ -109,49 +97,38 @@ export class Outbox {
     let next: Unconfirmed | undefined;
     while (!end.aborted && (next = this.#next(conversationId))) {
       const { key } = next;
-      const isAnswered = await this.#turns.take(() => this.#sendOne(key, end));
-      if (isAnswered) failures = 0;
-      else if (!end.aborted) await backOff(++failures, AbortSignal.any([end, this.#waiting.signal]));
+      const error = await this.#delivery.inTurn(() => this.#sendOne(key, end));
+      if (!error) failures = 0;
+      else if (!end.aborted) await this.#delivery.pause(++failures, error, end);
     }
   }
 
-  /** Returns whether the next message may be sent. */
-  async #sendOne(key: string, end: AbortSignal): Promise<boolean> {
+  /** Returns the error after which the message should be sent again. Without one, the next message may be sent. */
+  async #sendOne(key: string, end: AbortSignal): Promise<CombinedError | undefined> {
     this.#unsent.refresh(key);
     const item = this.#unsent.get(key);
-    if (end.aborted || item?.state !== 'waiting') return true;
+    if (end.aborted || item?.state !== 'waiting') return undefined;
     const { conversationId, content } = item;
     const { data, error } = await this.#client.mutation(SendMessageDocument, {
       input: { conversationId, content, idempotencyKey: key },
     });
-    const isCounted = error !== undefined && isOfTheMessage(error) && (await this.#isAnswered(conversationId));
+    const isRejected = error !== undefined && (await this.#delivery.isOfTheContent(error));
     const now = this.#unsent.get(key);
-    if (now?.state !== 'waiting') return true;
+    if (now?.state !== 'waiting') return undefined;
     const message = data?.createMessage.message;
     if (message) {
       this.#unsent.put({ ...now, state: 'sent', messageId: message.id });
-      return true;
+      return undefined;
     }
-    // Signed out: the message waits until the same user signs in again.
-    if (error && hasCode(error, 'UNAUTHENTICATED')) return false;
-    if (error && isTemporary(error)) {
-      const failures = (now.failures ?? 0) + 1;
-      if (isCounted && failures < MAX_FAILURES) this.#unsent.put({ ...now, failures });
-      if (!isCounted || failures < MAX_FAILURES) return false;
+    if (error && isUnanswered(error)) {
+      const rejections = (now.rejections ?? 0) + (isRejected ? 1 : 0);
+      if (rejections < MAX_REJECTIONS) {
+        if (isRejected) this.#unsent.put({ ...now, rejections });
+        return error;
+      }
     }
     const problem = data?.createMessage.userErrors[0]?.message ?? (error ? messageOf(error) : 'The server rejected it.');
     this.#unsent.put({ ...now, state: 'failed', problem });
-    return true;
+    return undefined;
   }
-
-  /** Whether the server answers another query about the conversation. */
-  async #isAnswered(id: string): Promise<boolean> {
-    const { error } = await this.#client.query(UnreadCountDocument, { id }, { requestPolicy: 'network-only', ...ONCE });
-    return !error || !isTemporary(error);
-  }
-}
-
-/** Whether the content of the message may be the cause: a firewall may close the connection instead of answering. */
-function isOfTheMessage(error: CombinedError): boolean {
-  return error.networkError !== undefined && isTemporary(error) && ![408, 425, 429, 503].includes(statusOf(error) ?? 0);
 }

@@ -11,7 +11,9 @@ import {
   type UserFieldsFragment,
 } from '../generated/graphql.ts';
 import { Changes } from './changes.ts';
+import { Delivery } from './delivery.ts';
 import { Drafts } from './drafts.ts';
+import { Edits } from './edits.ts';
 import { hasCode, isTemporary, makeClient, messageOf, ONCE } from './graphql.ts';
 import { newKey } from './keys.ts';
 import { askBeforeLeaving } from './leaving.ts';
@@ -44,12 +46,16 @@ export class Session {
   /** What has arrived before the page listens; it does so as soon as it is rendered. */
   #early: InboxEvent[] | undefined = [];
   readonly #onOver: () => void;
+  readonly #delivery: Delivery;
   #outbox: Outbox | undefined;
   #changes: Changes | undefined;
   #drafts: Drafts | undefined;
+  #edits: Edits | undefined;
   #viewer: UserFieldsFragment | undefined;
   #over = false;
   #checking = false;
+  /** Until the event is missing with which this tab was found to be behind. */
+  #missing: ReturnType<typeof setTimeout> | undefined;
 
   /** `onOver` is called once, when the session has ended and another one should be started. */
   constructor(onOver: () => void) {
@@ -64,6 +70,7 @@ export class Session {
       onSignedOut: () => this.#viewer && this.end(),
       onUnauthorized: () => this.#viewer && void this.#checkViewer(),
     });
+    this.#delivery = new Delivery(this.client);
   }
 
   get viewer(): UserFieldsFragment {
@@ -76,7 +83,7 @@ export class Session {
     return this.#outbox;
   }
 
-  /** Edits and deletions of messages. */
+  /** Edits and deletions of messages that the server has not confirmed. */
   get changes(): Changes {
     if (!this.#changes) throw new Error('No user is signed in.');
     return this.#changes;
@@ -85,6 +92,12 @@ export class Session {
   get drafts(): Drafts {
     if (!this.#drafts) throw new Error('No user is signed in.');
     return this.#drafts;
+  }
+
+  /** Edits that the user has begun and not saved. */
+  get edits(): Edits {
+    if (!this.#edits) throw new Error('No user is signed in.');
+    return this.#edits;
   }
 
   get connected() {
@@ -104,8 +117,9 @@ export class Session {
     if (isSignedOut || !data?.viewer) return { kind: 'signed out' };
     this.#viewer = data.viewer;
     this.#drafts = new Drafts(data.viewer.id);
-    const outbox = (this.#outbox = new Outbox(this.client, data.viewer.id));
-    const changes = (this.#changes = new Changes(this.client, data.viewer.id, this.connected));
+    this.#edits = new Edits(data.viewer.id);
+    const outbox = (this.#outbox = new Outbox(this.client, data.viewer.id, this.#delivery));
+    const changes = (this.#changes = new Changes(this.client, data.viewer.id, this.#delivery));
     const listening = this.client
       .subscription(InboxEventsDocument, { after: data.inboxCursor })
       .subscribe((result) => {
@@ -117,7 +131,7 @@ export class Session {
       () => listening.unsubscribe(),
       askBeforeLeaving(outbox.items, changes.items),
       this.connected.watch(() => this.connected.get() && this.#wake()),
-      listenToTabs(({ id }) => id !== this.viewer.id && this.end()),
+      listenToTabs(({ kind, id }) => (kind === 'signed out' || id !== this.viewer.id) && this.end()),
       this.#watchReturns(),
     );
     return { kind: 'signed in' };
@@ -137,6 +151,12 @@ export class Session {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Deletes what the user has written and not sent, in all tabs, so that the next user of this browser does not find it. */
+  forget(): void {
+    for (const each of [this.outbox, this.changes, this.drafts, this.edits]) each.clear();
+    postToTabs({ kind: 'signed out', id: this.viewer.id });
+  }
+
   /** Closes the session and calls `onOver`. */
   end(): void {
     if (this.#over) return;
@@ -147,8 +167,9 @@ export class Session {
   close(): void {
     this.#over = true;
     for (const end of this.#ends.splice(0)) end();
+    clearTimeout(this.#missing);
+    this.#delivery.close();
     this.#outbox?.close();
-    this.#changes?.close();
     this.#stream.close();
   }
 
@@ -164,8 +185,7 @@ export class Session {
   }
 
   #wake(): void {
-    this.outbox.wake();
-    this.changes.wake();
+    this.#delivery.wake();
     void this.client.query(ServerVersionDocument, {}, { requestPolicy: 'network-only', ...ONCE }).toPromise();
   }
 
@@ -209,8 +229,8 @@ export class Session {
   async #compare(): Promise<void> {
     const { data } = await this.client.query(InboxCursorDocument, {}, { requestPolicy: 'network-only' });
     if (!data || this.#over) return;
-    const timer = setTimeout(() => this.#stream.hasSeen(data.inboxCursor) || this.end(), MISSING_MS);
-    this.#ends.push(() => clearTimeout(timer));
+    clearTimeout(this.#missing);
+    this.#missing = setTimeout(() => this.#stream.hasSeen(data.inboxCursor) || this.end(), MISSING_MS);
   }
 }
 

@@ -18,7 +18,7 @@ export interface Unconfirmed {
   problem?: string;
   messageId?: string;
   /** How often the request failed although the server was reachable. */
-  failures?: number;
+  rejections?: number;
 }
 
 /** How many sent messages are kept until their events arrive. */

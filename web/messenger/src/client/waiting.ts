@@ -1,5 +1,7 @@
-/** Exponential backoff with jitter, up to ten seconds; ends early when the browser comes online. */
-export function backOff(failures: number, signal?: AbortSignal): Promise<void> {
+/**
+ * Exponential backoff with jitter, up to ten seconds, in addition to `leastMs`; ends early when the browser comes online.
+ */
+export function backOff(failures: number, signal?: AbortSignal, leastMs = 0): Promise<void> {
   const longest = Math.min(LONGEST_MS, 500 * 2 ** failures);
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
@@ -9,7 +11,7 @@ export function backOff(failures: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener('abort', done);
       resolve();
     };
-    const timer = setTimeout(done, Math.random() * longest);
+    const timer = setTimeout(done, leastMs + Math.random() * longest);
     addEventListener('online', done);
     signal?.addEventListener('abort', done);
   });

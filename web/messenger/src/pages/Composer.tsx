@@ -32,7 +32,17 @@ export function Composer({ field, conversationId, name, send, editing, onEdit, o
   const text = editing ? editing.text : draft;
   const normalised = normalise(text);
   const left = MAX_CHARACTERS - [...normalised].length;
-  const isRefused = editing !== undefined && !editing.message.viewerCanEdit;
+  const isEmpty = !hasVisibleText(normalised);
+  const isRefused = editing?.obstacle !== undefined;
+
+  const hint =
+    left < 0
+      ? `${-left} characters too many`
+      : left < 60
+        ? `${left} characters left`
+        : editing && isEmpty && !isRefused
+          ? 'Write a text, or choose Delete in the menu of the message.'
+          : '';
 
   // For browsers without `field-sizing`.
   useLayoutEffect(() => {
@@ -41,7 +51,7 @@ export function Composer({ field, conversationId, name, send, editing, onEdit, o
     field.current.style.height = `${field.current.scrollHeight + 2}px`;
   }, [text]);
 
-  const edited = editing?.message.id;
+  const edited = editing?.messageId;
   useLayoutEffect(() => {
     if (edited === undefined || !field.current) return;
     field.current.focus();
@@ -63,10 +73,15 @@ export function Composer({ field, conversationId, name, send, editing, onEdit, o
   function submit(event?: FormEvent) {
     event?.preventDefault();
     field.current?.focus();
-    if (!hasVisibleText(normalised) || left < 0 || isRefused) return;
+    if (isEmpty || left < 0 || isRefused) return;
     if (editing) return onSave(normalised);
     send(normalised);
     change('');
+  }
+
+  function sendAsNew() {
+    send(normalised);
+    stopEditing();
   }
 
   function stopEditing() {
@@ -88,13 +103,20 @@ export function Composer({ field, conversationId, name, send, editing, onEdit, o
       <div className="editing" role="status">
         {editing && (
           <>
-            <p>
-              <strong>Editing</strong> <bdi>{previewOf(editing.message)}</bdi>
-              {isRefused && !editing.message.deletedAt && (
-                <span className="problem">The time for editing this message has passed.</span>
+            <div>
+              <p>
+                <strong>Editing</strong> <bdi>{editing.message && previewOf(editing.message)}</bdi>
+              </p>
+              {isRefused && (
+                <p>
+                  <span className="problem">{editing.obstacle}</span>{' '}
+                  <button type="button" onClick={sendAsNew} disabled={isEmpty || left < 0}>
+                    Send as a new message
+                  </button>
+                </p>
               )}
-            </p>
-            <button type="button" onClick={stopEditing} aria-label="Cancel editing">
+            </div>
+            <button type="button" className="cancel" onClick={stopEditing} aria-label="Cancel editing">
               <span aria-hidden="true">×</span>
             </button>
           </>
@@ -120,7 +142,7 @@ export function Composer({ field, conversationId, name, send, editing, onEdit, o
         {editing ? 'Save' : 'Send'}
       </button>
       <p id={`${id}-left`} className="left" role="status" data-too-long={left < 0}>
-        {left < 0 ? `${-left} characters too many` : left < 60 ? `${left} characters left` : ''}
+        {hint}
       </p>
     </form>
   );

@@ -50,9 +50,15 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
       conversationId === conversation.id && (messageId === undefined || !stored.has(messageId)),
   );
 
-  const waiting = useStore(changes.items);
+  const changed = useStore(changes.items);
   const { editing, begin, type, cancel, save } = useEditing(conversation.id, nodes);
-  const lastOwn = nodes.findLast(({ id, viewerCanEdit }) => viewerCanEdit && !waiting.has(id));
+  const lastOwn = nodes.findLast(({ mine, deletedAt }) => mine && !deletedAt);
+
+  /** Edits the viewer's last message, unless the server has not confirmed it or what the viewer has done to it. */
+  function editLast() {
+    if (lastOwn?.viewerCanEdit && !changed.has(lastOwn.id) && unconfirmed.length === 0)
+      begin(lastOwn.id, lastOwn.content);
+  }
 
   // The viewer's own messages can still be edited.
   const isClosed = other !== null && other.removedAt !== null && !editing;
@@ -82,7 +88,7 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
         messages={nodes}
         unconfirmed={unconfirmed}
         name={name}
-        editedId={editing?.message.id}
+        editedId={editing?.messageId}
         onEdit={begin}
       />
       {isClosed ? (
@@ -97,7 +103,7 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
           onEdit={type}
           onSave={save}
           onCancel={cancel}
-          onEditLast={() => lastOwn && begin(lastOwn.id, lastOwn.content)}
+          onEditLast={editLast}
         />
       )}
     </article>

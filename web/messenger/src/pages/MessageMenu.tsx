@@ -29,7 +29,7 @@ export function MessageMenu({ message, at, onEdit, onClose }: Props) {
       <Confirmation
         question="Delete this message?"
         quote={previewOf(message)}
-        explanation="It is deleted for everyone in this conversation, and cannot be restored."
+        explanation="It will be deleted for everyone in this conversation. This cannot be undone."
         action="Delete"
         onConfirm={() => changes.delete(message.id)}
         onClose={onClose}

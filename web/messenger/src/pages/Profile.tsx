@@ -209,9 +209,9 @@ function Sessions() {
 }
 
 function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
-  const { outbox, changes, drafts } = useSession();
-  const edited = useStore(changes.items).size;
-  const unsent = useStore(outbox.items).filter(({ state }) => state !== 'sent').length + edited;
+  const session = useSession();
+  const changed = useStore(session.changes.items).size;
+  const unsent = useStore(session.outbox.items).filter(({ state }) => state !== 'sent').length + changed;
   const [asks, setAsks] = useState(false);
   const [problem, setProblem] = useState<string>();
   async function leave() {
@@ -219,9 +219,7 @@ function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
     const failure = await signOut();
     setProblem(failure);
     if (failure) return;
-    outbox.clear();
-    changes.clear();
-    drafts.clear();
+    session.forget();
     onSignedOut();
   }
   return (
@@ -231,7 +229,9 @@ function SignOut({ onSignedOut }: { onSignedOut: () => void }) {
       </button>
       <p role="alert" className="problem">
         {problem ??
-          (asks && unsent > 0 && `${unsent === 1 ? 'A message has' : `${unsent} messages have`} not been sent yet.`)}
+          (asks &&
+            unsent > 0 &&
+            `${unsent === 1 ? 'A message or change has' : `${unsent} messages or changes have`} not been sent yet.`)}
       </p>
     </section>
   );

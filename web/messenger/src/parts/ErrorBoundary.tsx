@@ -26,7 +26,10 @@ export function BrokenPage({ problem }: { problem: string }) {
     <div className="notice" role="alert">
       <h1>This page cannot be shown</h1>
       <p>{problem}</p>
-      <p>Your unsent messages and drafts are kept.</p>
+      <p>
+        Your unsent messages, drafts and unfinished edits are kept. Edits and deletions that the server has not confirmed
+        may be lost when you reload.
+      </p>
       <p>
         <button type="button" className="button" onClick={() => location.reload()}>
           Reload
