@@ -8,7 +8,9 @@ import pytest
 from playwright.async_api import Browser, Request, Route, expect
 
 from tests.support.chromium import needs_chromium
+from tests.support.proxy import proxy_before
 from tests.support.sent_messages import stored_in
+from tests.support.serving import Server
 from tests.support.web_client import Pair, Window, browser_context_of, held_back, requests_of, window_of
 
 pytestmark = needs_chromium
@@ -79,24 +81,33 @@ async def test_an_edit_whose_connection_always_fails_is_rejected_with_its_text(o
     assert await stored_in(pair) == ["teh text", "regretted"]
 
 
-async def test_changes_are_repeated_less_and_less_often_while_offline(opened: Window):
-    # Wait for the longest time each time.
-    await opened.page.evaluate("Math.random = () => 1")
-    await opened.page.context.set_offline(True)
-    times: list[float] = []
-    fourth = asyncio.Event()
+async def test_changes_are_repeated_less_and_less_often_while_offline(
+    browser: Browser, server: Server, pair: Pair
+):
+    await pair.ada.sends("teh text", to=pair.conversation)
+    async with proxy_before(server.port) as proxy, browser_context_of(browser) as context:
+        window = Window(await context.new_page(), proxy.url)
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await window.sees("teh text")
+        # Wait for the longest time each time.
+        await window.page.evaluate("Math.random = () => 1")
+        await context.set_offline(True)
+        proxy.cut()
+        await expect(window.offline_line).to_contain_text("You are offline.")
+        times: list[float] = []
+        fourth = asyncio.Event()
 
-    def note(request: Request) -> None:
-        if "EditMessage" in (request.post_data or ""):
-            times.append(asyncio.get_running_loop().time())
-            if len(times) == 4:
-                fourth.set()
+        def note(request: Request) -> None:
+            if "EditMessage" in (request.post_data or ""):
+                times.append(asyncio.get_running_loop().time())
+                if len(times) == 4:
+                    fourth.set()
 
-    opened.page.on("request", note)
-    await opened.edits("teh text", to="the text")
-    async with asyncio.timeout(40):
-        await fourth.wait()
-    assert times[3] - times[2] > 2 * (times[1] - times[0])
+        window.page.on("request", note)
+        await window.edits("teh text", to="the text")
+        async with asyncio.timeout(40):
+            await fourth.wait()
+        assert times[3] - times[2] > 2 * (times[1] - times[0])
 
 
 async def test_signing_out_in_another_tab_discards_changes(browser: Browser, pair: Pair):

@@ -64,5 +64,5 @@ export class Delivery {
   }
 }
 
-/** Whether the request was not answered, so that it should be repeated; after signing in again if the user is signed out. */
+/** Whether the request was not answered and should be repeated, possibly after the user has signed in again. */
 export const isUnanswered = (error: CombinedError) => isTemporary(error) || hasCode(error, 'UNAUTHENTICATED');

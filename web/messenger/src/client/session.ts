@@ -151,7 +151,7 @@ export class Session {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Deletes what the user has written and not sent, in all tabs, so that the next user of this browser does not find it. */
+  /** Deletes what the user has not sent, in all tabs, so that the next user of this browser does not find it. */
   forget(): void {
     for (const each of [this.outbox, this.changes, this.drafts, this.edits]) each.clear();
     postToTabs({ kind: 'signed out', id: this.viewer.id });
