@@ -19,14 +19,14 @@ from db.engine import open_database
 from tests.support.tables import tables
 
 OWNER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from db import embedded
+# A shell that runs the tests in the background has made it ignore the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded.running(Path(sys.argv[1])) as cluster:
     print("server", cluster.process.pid, flush=True)
-    # A signal that arrives just before a wait without end would not interrupt it.
-    while True:
-        time.sleep(0.1)
+    sys.stdin.read()
 """
 
 
