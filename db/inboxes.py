@@ -62,14 +62,6 @@ class NotStored(Enum):
     KEY_USED = "the author has already stored a message with this key"
 
 
-# The first steps see the author's inbox, but the statement may then wait for locks while the author is
-# removed. PostgreSQL has no expression that raises an error, so this divides by zero.
-_AUTHORS_HAVE_INBOXES = """
-    NOT EXISTS (
-        SELECT FROM message
-        WHERE 1 / CASE WHEN message.author_id IN (SELECT user_id FROM advanced) THEN 1 ELSE 0 END = 0
-    )
-"""
 # A participant's mark is moved by their own message, so only messages of others are after it, and one count
 # is enough.
 _ONE_TO_INBOXES = appending(
@@ -86,13 +78,11 @@ _ONE_TO_INBOXES = appending(
 _DELIVER = Statement(
     text(f"""
     WITH
-    -- Lock the conversation and take the next number, if the author participates and has an inbox. A removed
-    -- user has none.
+    -- Lock the conversation and take the next number, if the author participates.
     conversation AS (
         UPDATE conversations SET last_seq = last_seq + 1
         WHERE id = :conversation_id AND EXISTS (
-            SELECT FROM participants JOIN inboxes ON inboxes.user_id = participants.user_id
-            WHERE participants.conversation_id = :conversation_id AND participants.user_id = :author_id)
+            SELECT FROM participants WHERE conversation_id = :conversation_id AND user_id = :author_id)
         RETURNING id, last_seq
     ),
     -- Store the message.
@@ -109,9 +99,11 @@ _DELIVER = Statement(
         FROM message JOIN participants ON participants.conversation_id = message.conversation_id
     ),
     {_ONE_TO_INBOXES}
+    -- A removed author has no inbox, also if they were removed while this waited for locks. Then nothing may
+    -- be stored, so this divides by zero: no expression of PostgreSQL raises another error.
     SELECT {MESSAGE.sql("message")}, arrived.user_id, arrived.position
-    FROM message JOIN arrived ON arrived.id = message.id
-    WHERE {_AUTHORS_HAVE_INBOXES}
+    FROM message LEFT JOIN arrived ON arrived.id = message.id
+    WHERE message.seq / (SELECT count(*) FROM advanced WHERE user_id = :author_id) > 0
 """)
 )
 
@@ -125,8 +117,8 @@ async def deliver(
 ) -> Delivered | None:
     """Store a message and append it to the inbox of every participant, including the author.
 
-    None if the author does not participate in a conversation with this ID, or has been removed in the
-    meantime: then the transaction has failed.
+    None if the author does not participate in a conversation with this ID, or has been removed: then the
+    transaction has failed.
 
     Raises:
         IdempotencyKeyUsed: nothing is stored, and the transaction has failed.
@@ -245,8 +237,14 @@ _DELIVER_ALL = Statement(
         WHERE (SELECT count(*) FROM stored) > 0
     ),
     {_ALL_TO_INBOXES}
+    -- As for one message, this fails if an author has been removed while it waited for locks.
     SELECT place, seq, created_at, array_agg(user_id) AS user_ids, array_agg(position) AS positions
-    FROM arrived WHERE {_AUTHORS_HAVE_INBOXES} GROUP BY place, seq, created_at
+    FROM arrived
+    WHERE NOT EXISTS (
+        SELECT FROM message
+        WHERE 1 / CASE WHEN author_id IN (SELECT user_id FROM advanced) THEN 1 ELSE 0 END = 0
+    )
+    GROUP BY place, seq, created_at
     UNION ALL SELECT place, NULL, NULL, NULL, NULL FROM permitted WHERE has_used_key
 """)
 )
