@@ -112,7 +112,12 @@ TWINS: Sequence[Scene] = (
 )
 
 PLANTED: Sequence[Scene] = (
-    Scene("publish before commit", _without(faults.TERMINATED, "publish_before_commit"), {Breach.PHANTOM}),
+    # What is stored instead of the event that was announced is missed.
+    Scene(
+        "publish before commit",
+        _without(faults.TERMINATED, "publish_before_commit"),
+        {Breach.PHANTOM, Breach.MISSED},
+    ),
     Scene("answer before commit", _without(faults.TERMINATED, "answer_before_commit"), {Breach.LOST}),
     Scene("read before attach", _without(faults.CUT, "read_before_attach"), _MISSED, _PATIENT),
     Scene(
