@@ -36,8 +36,7 @@ async def update_message(
 
     Raises:
         UserError: the content cannot be stored, the viewer has no such message, it is another user's or has
-            been deleted, it is too old, or it has another version than `expected_version`, which may be one
-            that it never had.
+            been deleted, it is too old, or it has another version than `expected_version`, which is at least 1.
         RateLimited: the viewer has sent too many messages recently.
     """
     viewer = context.require_viewer()
@@ -92,8 +91,9 @@ def _check_edit(context: Context, locked: LockedMessage, expected_version: int |
         UserError: it cannot.
     """
     message, edit_seconds = locked.message, context.rules.edit_seconds
-    if expected_version is not None and not 1 <= expected_version <= message.version:
-        raise UserError(UserErrorCode.INVALID, "This message never had that version.", "expectedVersion")
+    # A later version than this may have been lost in a failover, so it is a conflict.
+    if expected_version is not None and expected_version < 1:
+        raise UserError(UserErrorCode.INVALID, "Versions begin with 1.", "expectedVersion")
     if message.deleted_at is not None and expected_version is None:
         raise _not_allowed("This message has been deleted, so it cannot be edited.")
     if message.deleted_at is not None:

@@ -21,9 +21,8 @@ class UpdateMessageInput:
     )
     expected_version: int | None = strawberry.field(
         default=None,
-        description="The `version` that the user has edited. If the message has a later one and another text,"
-        " the edit fails with `CONFLICT`. A version that the message never had is `INVALID`. Without it, the"
-        " last edit wins.",
+        description="The `version` that the user has edited. If the message has another one and another text,"
+        " the edit fails with `CONFLICT`. Versions below 1 are `INVALID`. Without it, the last edit wins.",
     )
 
 

@@ -252,13 +252,17 @@ async def test_an_edit_of_another_version_is_a_conflict_that_shows_the_message(t
     assert error_of(await talk.edits("from the laptop", version=1)) == ("CONFLICT", "expectedVersion")
 
 
-async def test_a_version_that_the_message_never_had_is_invalid(talk: Talk):
-    for version in (2, 0, -1):
+async def test_versions_below_one_are_invalid(talk: Talk):
+    for version in (0, -1):
         payload = await talk.edits("hello there", version=version)
         assert error_of(payload) == ("INVALID", "expectedVersion")
         assert payload["message"] is None
-    await talk.deletes()
-    assert error_of(await talk.edits("hello there", version=3)) == ("INVALID", "expectedVersion")
+
+
+async def test_a_version_that_the_database_has_lost_is_a_conflict(talk: Talk):
+    payload = await talk.edits("hello there", version=2)
+    assert error_of(payload) == ("CONFLICT", "expectedVersion")
+    assert payload["message"]["version"] == 1
 
 
 async def test_a_deleted_message_cannot_be_edited(talk: Talk):
