@@ -36,7 +36,8 @@ async def update_message(
 
     Raises:
         UserError: the content cannot be stored, the viewer has no such message, it is another user's or has
-            been deleted, it is too old, or it has another version than `expected_version`, which is at least 1.
+            been deleted, it is too old, or it has another version than `expected_version`, which must be
+            at least 1.
         RateLimited: the viewer has sent too many messages recently.
     """
     viewer = context.require_viewer()

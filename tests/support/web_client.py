@@ -19,6 +19,7 @@ from playwright.async_api import (
 )
 
 from tests.support.people import Person
+from tests.support.serving import eventually_async
 
 # On a machine under load, the default of five seconds is too short.
 _PATIENCE_MS = 20_000
@@ -100,6 +101,17 @@ class Window:
     async def sees(self, *texts: str) -> None:
         """Expect exactly these messages in the conversation, in this order."""
         await expect(self.messages).to_have_text(list(texts))
+
+    async def is_unattended(self) -> None:
+        """Wait until all tabs know that the user attends to none, which takes the browser a moment."""
+        attended = (
+            "navigator.locks.query().then(({ held }) => held.some((l) => l.name === 'messenger-attended'))"
+        )
+
+        async def is_none_attended() -> bool:
+            return not await self.page.evaluate(attended)
+
+        await eventually_async(is_none_attended)
 
     async def is_titled(self, title: str) -> None:
         await expect(self.page).to_have_title(title)

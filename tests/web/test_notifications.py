@@ -38,6 +38,7 @@ async def notified(notifying_browser: Browser, pair: Pair) -> AsyncGenerator[tup
         await window.signs_in(pair.ada.username, at="/profile")
         await window.page.get_by_role("button", name="Turn notifications on").click()
         await window.page.evaluate("hide()")
+        await window.is_unattended()
         sent = await pair.grace.sends("for your eyes", to=pair.conversation)
         await shows(window, "for your eyes")
         yield window, sent["id"]

@@ -92,6 +92,7 @@ async def test_a_window_without_focus_marks_nothing_as_read_and_notifies(
         await window.sees("focused")
         await window.is_titled(f"{pair.grace.username} · Messenger")
         await window.page.evaluate("leave()")
+        await window.is_unattended()
         await pair.grace.sends("beside another window", to=pair.conversation)
         await window.sees("focused", "beside another window")
         await window.is_titled(f"(1) {pair.grace.username} · Messenger")
