@@ -1,6 +1,5 @@
 """The settings: what an operator can set, and what each value must be."""
 
-import os
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -16,11 +15,9 @@ from server.config.lists import HeaderNames, Networks, Origins
 from server.config.manifests import read_manifest
 from server.config.nats_options import AuthorityFile, CredentialsFile, tls_context
 from server.config.paths import Directory, ExistingFile
-from server.config.urls import RedirectUris, is_safe_url, origin_of
+from server.config.urls import BroadcastUrl, RedirectUris, is_safe_url, origin_of
 
 PREFIX = "MESSENGER_"
-# Some systems limit the path of a Unix socket to 104 bytes, others to 108.
-_MAX_SOCKET_FOLDER_BYTES = 80
 
 
 class LogFormat(Enum):
@@ -78,7 +75,7 @@ class Settings(BaseSettings):
         10, ge=2, le=1000, description="Maximum number of database connections per process."
     )
     data_dir: Directory = Field(Path(".messenger"), description="Data directory of the embedded PostgreSQL.")
-    broadcast_url: str | None = Field(
+    broadcast_url: BroadcastUrl | None = Field(
         None,
         description="How processes notify each other of new messages: memory:// (one process),"
         " unix:///a/folder (processes on one machine that share the folder), postgresql:// (the database;"
@@ -371,24 +368,6 @@ class Settings(BaseSettings):
         if not is_database_url(url):
             raise ValueError("must be a URL such as postgresql://user:password@host:5432/database")
         return f"postgresql://{url.partition('://')[2]}"
-
-    @field_validator("broadcast_url")
-    @classmethod
-    def _check_broadcast_url(cls, url: str | None) -> str | None:
-        scheme, separator, rest = (url or "memory://").partition("://")
-        if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
-            raise ValueError(
-                "must be a URL such as memory://, unix:///folder, postgresql:// or nats://host:4222"
-            )
-        if scheme == "unix" and not (Path(rest).is_absolute() and Path(rest).is_dir()):
-            raise ValueError(
-                "must name an existing folder by its absolute path, such as unix:///run/messenger"
-            )
-        if scheme == "unix" and len(os.fsencode(rest)) > _MAX_SOCKET_FOLDER_BYTES:
-            raise ValueError(f"must have a path of at most {_MAX_SOCKET_FOLDER_BYTES} bytes")
-        if scheme in {"nats", "tls"} and not rest:
-            raise ValueError(f"must name the servers, such as {scheme}://host:4222")
-        return url
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -1,5 +1,7 @@
-"""Validating the URLs in the settings: origins, other servers, and addresses to redirect to."""
+"""Validating the URLs in the settings: origins, other servers, broadcasters, and addresses to redirect to."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +12,8 @@ from server.config.loopback import is_loopback
 from server.config.quoting import quoted
 
 MAX_ADDRESS_CHARS = 2000
+# Some systems limit the path of a Unix socket to 104 bytes, others to 108.
+_MAX_SOCKET_FOLDER_BYTES = 80
 
 
 def origin_of(url: str) -> str | None:
@@ -70,3 +74,19 @@ def _problem_with(address: str) -> str | None:
 
 
 RedirectUris = Annotated[list[str], NoDecode, BeforeValidator(split_at_commas), AfterValidator(_checked)]
+
+
+def _checked_broadcast_url(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"memory", "unix", "postgresql", "nats", "tls"}:
+        raise ValueError("must be a URL such as memory://, unix:///folder, postgresql:// or nats://host:4222")
+    if scheme == "unix" and not (Path(rest).is_absolute() and Path(rest).is_dir()):
+        raise ValueError("must name an existing folder by its absolute path, such as unix:///run/messenger")
+    if scheme == "unix" and len(os.fsencode(rest)) > _MAX_SOCKET_FOLDER_BYTES:
+        raise ValueError(f"must have a path of at most {_MAX_SOCKET_FOLDER_BYTES} bytes")
+    if scheme in {"nats", "tls"} and not rest:
+        raise ValueError(f"must name the servers, such as {scheme}://host:4222")
+    return url
+
+
+BroadcastUrl = Annotated[str, AfterValidator(_checked_broadcast_url)]

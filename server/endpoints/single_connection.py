@@ -12,7 +12,6 @@ import secrets
 import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from hashlib import sha256
 from uuid import UUID
 
 import structlog
@@ -29,18 +28,21 @@ from db.users import UserGone
 from execution.answers import Answer, encode_json, invalid
 from execution.budgets import WORK_PER_STATEMENT, Budget
 from resolvers import inbox
-from resolvers.content import is_storable
 from resolvers.context import Context
 from resolvers.errors import AccountGone
 from server.auth.authentication import Authenticator, Identity, cookie_renewal
 from server.config.settings import Settings
-from server.graphql import sse
+from server.endpoints.reserved_requests import (
+    checked_operation_id,
+    token_hash_of,
+    token_of,
+    wants_stream,
+)
 from server.graphql.execution import Execution
 from server.graphql.request import GraphQLRequest, NothingToExecute, read_graphql_request
 from server.graphql.sse import Sse
 from server.http.accept import accept_of, best_match
 from server.http.bodies import BodyLimits
-from server.http.headers import header
 from server.http.refusals import HttpRefusal, cannot_answer_now, unauthenticated
 from server.http.responses import json_response
 from server.limits.budgets import Budgets
@@ -50,8 +52,6 @@ from server.streams.open_streams import OpenStreams, end_with_ended_sessions
 from server.streams.reserved import ReservedStream
 from server.streams.response import ResponseStream
 
-TOKEN_HEADER = "x-graphql-event-stream-token"
-_MAX_OPERATION_ID_CHARS = 200
 # Answers of this size are stored even in a full mailbox, so that the result of a mutation is not lost. The
 # number of operations limits them.
 _SMALL_ANSWER_BYTES = 64 * 1024
@@ -86,7 +86,7 @@ class SingleConnections:
 
     def is_for(self, request: Request) -> bool:
         """Return whether the request belongs to this mode, by its method or because it has a token."""
-        return request.method in {"PUT", "DELETE"} or _token_of(request) is not None
+        return request.method in {"PUT", "DELETE"} or token_of(request) is not None
 
     async def respond(self, request: Request, send: Send) -> Response | None:
         """Return the response, or None after a stream has been served.
@@ -114,7 +114,7 @@ class SingleConnections:
             # Opening the stream uses up the reservation, which HEAD must not do.
             allowed = {"allow": "GET, POST, PUT, DELETE"}
             raise HttpRefusal(405, "BAD_USER_INPUT", "Use GET, POST, PUT or DELETE.", allowed)
-        if _wants_stream(request):
+        if wants_stream(request):
             response = ResponseStream(
                 request.scope,
                 send,
@@ -174,7 +174,7 @@ class SingleConnections:
             raise HttpRefusal(
                 406, "BAD_USER_INPUT", "A reservation is answered with its token. Send `Accept: text/plain`."
             )
-        if _token_of(request) is not None and await self._find(request, caller) is not None:
+        if token_of(request) is not None and await self._find(request, caller) is not None:
             raise HttpRefusal(
                 409, "BAD_USER_INPUT", "The stream is already reserved. Send PUT without its token."
             )
@@ -182,7 +182,9 @@ class SingleConnections:
         most = self._settings.max_reservations
         try:
             async with caller.transaction() as connection:
-                made = await reservations.create(connection, _hash(token), caller.viewer.id, most=most)
+                made = await reservations.create(
+                    connection, token_hash_of(token), caller.viewer.id, most=most
+                )
         except UserGone as error:
             raise unauthenticated(str(AccountGone())) from error
         if made is None:
@@ -191,12 +193,12 @@ class SingleConnections:
         return PlainTextResponse(token, 201, {"cache-control": "no-store"})
 
     async def _find(self, request: Request, caller: "_Caller") -> UUID | None:
-        token_hash = _hash(_token_of(request) or "")
+        token_hash = token_hash_of(token_of(request) or "")
         async with caller.connection() as connection:
             return await reservations.find(connection, token_hash, caller.viewer.id)
 
     async def _stop(self, request: Request, caller: "_Caller", reservation_id: UUID) -> Response:
-        operation_id = _checked_operation_id(request.query_params.get("operationId"))
+        operation_id = checked_operation_id(request.query_params.get("operationId"))
         async with caller.connection() as connection:
             await reservations.stop_operation(connection, reservation_id, operation_id)
         self._broadcaster.wake(reservation_id)
@@ -216,7 +218,7 @@ class SingleConnections:
             return json_response(invalid([error.error]), 400)
         if graphql_request.errors:
             return json_response(invalid(graphql_request.errors), 400)
-        operation_id = _checked_operation_id(graphql_request.operation_id)
+        operation_id = checked_operation_id(graphql_request.operation_id)
         if graphql_request.is_subscription:
             start = await self._end_of_inbox(caller)
             accepted = AcceptedSubscription.of(graphql_request.operation, start)
@@ -366,36 +368,3 @@ def _discarded(most_bytes: int) -> Answer:
         f" {most_bytes} bytes wait on the stream. Read them before you send further operations."
     )
     return {"data": None, "errors": [{"message": message, "extensions": {"code": "TOO_COMPLEX"}}]}
-
-
-def _token_of(request: Request) -> str | None:
-    given = header(request, TOKEN_HEADER)
-    # Parsing the query is skipped for the usual request, which has none.
-    return given or (request.query_params.get("token") if request.scope["query_string"] else None)
-
-
-def _wants_stream(request: Request) -> bool:
-    media_type = best_match(
-        accept_of(request),
-        ["application/json", "application/graphql-response+json", sse.MEDIA_TYPE],
-    )
-    if media_type is None:
-        raise HttpRefusal(406, "BAD_USER_INPUT", f"Accept {sse.MEDIA_TYPE} or application/json.")
-    return media_type == sse.MEDIA_TYPE
-
-
-def _checked_operation_id(operation_id: str | None) -> str:
-    if not operation_id:
-        message = (
-            "The operation's ID is missing. Send it as `extensions.operationId`, or with DELETE as the"
-            " parameter `operationId`."
-        )
-        raise HttpRefusal(400, "BAD_USER_INPUT", message)
-    if len(operation_id) > _MAX_OPERATION_ID_CHARS or not is_storable(operation_id):
-        message = f"An operation's ID has at most {_MAX_OPERATION_ID_CHARS} characters, none of them NUL."
-        raise HttpRefusal(400, "BAD_USER_INPUT", message)
-    return operation_id
-
-
-def _hash(token: str) -> str:
-    return sha256(token.encode()).hexdigest()

@@ -24,7 +24,8 @@ from server.config.settings import Settings
 from server.endpoints.graphiql import graphiql
 from server.endpoints.graphql import GraphQLEndpoint
 from server.endpoints.health import OperatorEndpoints
-from server.endpoints.single_connection import TOKEN_HEADER, SingleConnections
+from server.endpoints.reserved_requests import TOKEN_HEADER
+from server.endpoints.single_connection import SingleConnections
 from server.endpoints.web_client import web_client
 from server.graphql.execution import Execution
 from server.graphql.trusted_documents import TrustedDocuments

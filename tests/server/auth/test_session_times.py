@@ -11,7 +11,7 @@ from db.engine import Database
 from db.records import SessionTime
 from db.tables import sessions
 from resolvers.sessions import drop_over, open_session, sign_in_by_name
-from server.endpoints.single_connection import TOKEN_HEADER
+from server.endpoints.reserved_requests import TOKEN_HEADER
 from tests.support.sessions import a_name, change, is_signed_in, refreshed, session_of, signs_in, since_now
 from tests.support.tables import tables
 

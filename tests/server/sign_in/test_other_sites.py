@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from server.endpoints.single_connection import TOKEN_HEADER
+from server.endpoints.reserved_requests import TOKEN_HEADER
 from tests.conftest import SignIn
 from tests.server.sign_in.signing_in import (
     FRONTEND,
