@@ -14,7 +14,7 @@ from db.embedded import Cluster
 from db.engine import Database
 from realtime.follower import FRESH_SECONDS
 from tests.conftest import SignIn, sign_in
-from tests.schema.test_edits import UPDATE_MESSAGE
+from tests.schema.own_messages import UPDATE_MESSAGE
 from tests.server.endpoints.test_single_connection import Reserved
 from tests.support.people import PATIENCE_SECONDS, Person
 from tests.support.serving import Server, eventually, running_server
