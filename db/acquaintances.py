@@ -4,18 +4,18 @@ Acquaintances share a conversation with the user that they see in their list, be
 that they have opened themselves. Others do not know of the conversation, and get no entry: otherwise, anyone
 could write to the inboxes of all users by opening conversations with them.
 
-A change takes two transactions. The first appends an entry to the inboxes of those who are acquaintances when
-its statement begins (`notifying`), and then changes the user. While it waits for locks and appends, others
-may become acquaintances and read the user as they were: by opening a conversation, which does not wait for
-this, or by a first message, until the user's inbox is locked. The second appends to the inboxes of those
+A change takes two transactions. The first appends an entry to the inboxes of the acquaintances at the time
+when its statement begins (`notifying`), and then changes the user. While it waits for locks and appends,
+others may become acquaintances and read the unchanged user: by opening a conversation, which does not wait
+for this, or by a first message, until the user's inbox is locked. The second appends to the inboxes of those
 (`notify_missed`).
 
-Nobody is missed, whatever waits for whom. An acquaintance who has read the unchanged user has done so in a
-snapshot that has the conversation, but not the change, so the conversation was committed before the change.
-The statement of the second transaction begins after the change was committed, and READ COMMITTED gives each
-statement a snapshot of its own, so it sees the conversation. Those whose conversation is committed later read
-the changed user. Only if the process or the database fails between the two transactions are these few not
-notified.
+This reaches all acquaintances, in whatever order the transactions wait for each other. An acquaintance who
+has read the unchanged user did so in a snapshot that contains the conversation, but not the change, so the
+conversation was committed first. The statement of the second transaction begins after the commit of the
+change, and READ COMMITTED gives each statement a new snapshot, so it sees the conversation. Acquaintances
+whose conversation is committed later read the changed user. Only if the process or the database fails between
+the two transactions are these acquaintances not notified.
 
 The second transaction is not part of the first, which holds locks on inboxes: to lock further ones, out of
 the order of user IDs, could deadlock.
@@ -45,7 +45,7 @@ def notifying(change: str) -> str:
 
     `change` is a subquery of one row with `created_at`, or of none if nothing changes. The last step,
     `arrived`, is also empty if the user has been removed before their inbox is locked. Until the transaction
-    ends, nobody sends a message to or from the user, and no other transaction changes or removes them. After
+    ends, no message to or from the user is stored, and no other transaction changes or removes them. After
     the commit, call `notify_missed`.
     """
     return f"""

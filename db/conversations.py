@@ -77,7 +77,7 @@ _KNOWN_PAIR = Statement(
       AND (participants.last_position > 0 OR participants.has_opened) AND {_HAS_INBOX}
 """)
 )
-# No other row is locked afterwards, so nobody waits for this transaction while it waits for them.
+# No other row is locked afterwards, so this cannot be part of a deadlock.
 _OPEN = Statement(
     text("""
     UPDATE participants SET has_opened = true

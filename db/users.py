@@ -104,7 +104,8 @@ _CHANGE = """
         OR NOT CAST(:keep_avatar AS boolean) AND avatar_url IS DISTINCT FROM CAST(:avatar_url AS text))
 """
 _NOTIFY = Statement(text(f"WITH {notifying(_CHANGE)} SELECT user_id, position, created_at FROM arrived"))
-# What is not given keeps its newest value, so that two changes at once are both kept. Users are locked last.
+# A value that is not given stays as it is in the newest row, so simultaneous changes are both kept. Users are
+# locked last.
 # This is a statement of its own, because those who open a conversation wait while the user's name changes.
 _SET_PROFILE = Statement(
     text(f"""

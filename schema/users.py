@@ -125,8 +125,8 @@ class UserMutations:
 
 
 @strawberry.type(
-    description="The name or picture of the viewer, or of a user with whom the viewer has a conversation,"
-    " has changed, or the account was removed."
+    description="The viewer, or a user with whom the viewer has a conversation, has changed their name or"
+    " picture, or has been removed."
 )
 class UserUpdated(InboxEvent):
     cursor: str = strawberry.field(  # pyright: ignore[reportIncompatibleVariableOverride]  # never written

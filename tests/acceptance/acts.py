@@ -1,4 +1,4 @@
-"""What users do: at least one act for each mutation, with the choices made by whoever calls it."""
+"""What users do: at least one act for each mutation, with the choices made by the caller."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any

@@ -119,7 +119,7 @@ class Cache:
                 self._add_reader(conversation, participant["user"], self._up_to(last, messages))
 
     def user_updated(self, event: JSON) -> None:
-        """Write the user, for whom nobody waits if they have been removed."""
+        """Write the user. A removed user no longer counts for `readByOthers`."""
         self._write(event["user"])
         for conversation in {*self.listed, *self.loaded}:
             self._check_read_by_others(conversation)

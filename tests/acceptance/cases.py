@@ -12,7 +12,7 @@ CASES: dict[str, list[Case]] = {}
 """By the name of the mutation."""
 
 NO_EVENTS = {
-    "createConversation": "nobody sees a conversation without messages except those who open it",
+    "createConversation": "a conversation without messages is visible only to users who have opened it",
     "endSession": "sessions are fetched when they are shown, and only by their user",
     "endOtherSessions": "sessions are fetched when they are shown, and only by their user",
 }
@@ -172,13 +172,13 @@ async def a_picture_that_is_removed(scene: Scene) -> None:
 
 
 @_of("updateProfile")
-async def a_username_of_somebody_with_whom_there_are_no_messages(scene: Scene) -> None:
+async def a_username_in_a_conversation_without_messages(scene: Scene) -> None:
     """Those who have opened a conversation show it: Ada and Grace."""
     await acts.rename(scene.hal)
 
 
 @_of("updateProfile")
-async def a_picture_of_somebody_who_has_opened_a_conversation_too(scene: Scene) -> None:
+async def a_picture_of_a_user_who_has_also_opened_a_conversation(scene: Scene) -> None:
     await acts.set_picture(scene.grace, acts.PICTURE)
 
 

@@ -82,7 +82,7 @@ class Machine(RuleBasedStateMachine):
         who=st.integers(0, 2),
         choice=st.integers(0, 11),
     )
-    def somebody_acts(self, mutation: str, where: int, who: int, choice: int) -> None:
+    def a_user_acts(self, mutation: str, where: int, who: int, choice: int) -> None:
         talk = [self.scene.pair, self.scene.other_pair, self.scene.group][where]
         people = [each for each in talk.people if each not in self.scene.removed]
         self._run(ACTS[mutation](self.scene, people[who % len(people)], talk, choice))

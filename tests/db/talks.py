@@ -55,7 +55,7 @@ class Talks:
         return cls(people, talks)
 
     def one(self) -> Sent:
-        """Return a message of somebody."""
+        """Return a message of any participant."""
         talk, group = self.dice.choice(self.talks)
         return Sent(talk, self.dice.choice(group), "hello")
 

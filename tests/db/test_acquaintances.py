@@ -101,7 +101,7 @@ class Holder:
 
 
 @CHANGES
-async def test_whoever_opens_a_conversation_whenever_a_change_waits_is_notified(
+async def test_users_who_open_a_conversation_while_a_change_waits_are_notified(
     database: Database, person: PersonMaker, change: Change
 ):
     """The change waits for its first lock again each time that it is repeated."""

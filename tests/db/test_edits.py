@@ -227,7 +227,7 @@ async def test_only_participants_with_an_inbox_can_lock_a_message(talk: Talk, pe
         assert await edits.lock(connection, talk.grace.id, sent.id) is None
 
 
-async def test_messages_are_deleted_although_nobody_has_an_inbox(talk: Talk):
+async def test_messages_are_deleted_even_if_no_participant_has_an_inbox(talk: Talk):
     sent = await talk.sends(talk.ada, "hello")
     async with talk.database.transaction() as connection:
         users = [talk.ada.id, talk.grace.id]

@@ -275,19 +275,19 @@ async def test_marks_that_cross_with_everything_else_never_move_back_and_leave_e
 
     async def act() -> None:
         what = dice.choice(["send", "delete", "edit", "mark", "mark", "mark", "whole"])
-        somebody = dice.choice(group.people)
+        member = dice.choice(group.people)
         if what == "send":
-            sent.append(await group.sends(somebody))
+            sent.append(await group.sends(member))
         elif what == "mark":
-            before = highest[somebody]
-            marked = await group.marks(somebody, dice.choice(sent), attempts=attempts)
+            before = highest[member]
+            marked = await group.marks(member, dice.choice(sent), attempts=attempts)
             # Answers may cross each other; each says what held after all answers that came before it began.
             assert marked.conversation.read_seq >= before
-            highest[somebody] = max(highest[somebody], marked.conversation.read_seq)
-            moved[somebody] += marked.appended is not None
+            highest[member] = max(highest[member], marked.conversation.read_seq)
+            moved[member] += marked.appended is not None
         elif what == "whole":
-            marked = await group.marks(somebody, attempts=attempts)
-            moved[somebody] += marked.appended is not None
+            marked = await group.marks(member, attempts=attempts)
+            moved[member] += marked.appended is not None
         else:
             message = dice.choice(sent)
             async with group.database.transaction() as connection:

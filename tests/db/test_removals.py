@@ -150,7 +150,7 @@ async def test_a_removed_user_can_neither_write_nor_open_conversations_nor_sign_
         batch = [Outgoing(conversation, author.id, "hello") for author in (ada, grace, ada)]
         outcomes = await inboxes.deliver_all(connection, batch)
         assert [outcome is NotStored.NO_CONVERSATION for outcome in outcomes] == [True, False, True]
-        # Whoever looked the user up just before cannot use what they make for them.
+        # A request that has just looked up the user cannot create anything for them.
         token_hash, code_hash = uuid4().hex, uuid4().hex
         await sessions.create(connection, ada, token_hash, TIME, None)
         assert await sessions.by_token(connection, token_hash) is None

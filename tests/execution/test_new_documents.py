@@ -82,7 +82,7 @@ async def test_the_event_loop_goes_on_while_an_operation_is_planned():
     assert await turns_until(started) == 1, "the plan is not cached"
 
 
-async def test_whoever_cancels_a_request_is_charged_for_its_document():
+async def test_a_cancelled_request_is_charged_for_its_document():
     budget = RecordingBudget()
     preparing = asyncio.create_task(Api().prepare(EQUAL_FIELDS, budget))
     async with asyncio.timeout(10):

@@ -64,7 +64,7 @@ async def _write(url: str, talks: Talks, count: int) -> None:
 
 
 async def upgrade(folder: Path, binaries: Path, count: int) -> bool:
-    """Migrate a new database with so many messages, and return whether nobody waited for too long."""
+    """Migrate a new database with that many messages, and return whether all senders were fast enough."""
     async with (
         running_postgres(folder / "postgres", binaries) as postgres,
         open_database(postgres.url) as database,

@@ -114,7 +114,7 @@ class SharedInbox(Simulation, RuleBasedStateMachine):
             # The comparison with the database finds lost messages.
             self.broadcaster.subscribers.compare(EPOCH, {READER: len(self.log)})
             self.settle()
-            # Those that do not read hold up nobody.
+            # Streams that do not read delay no other stream.
             for stream in self.streams:
                 assert stream.received == self.due(stream) or not stream.reads
                 stream.reads = True

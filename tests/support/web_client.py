@@ -74,7 +74,7 @@ class Window:
     async def signs_in(self, name: str, *, at: str = "/") -> None:
         """Open the page and sign in by name, with the field for names that are not in the list."""
         await self.goes_to(at)
-        await self.page.get_by_label("Somebody else").fill(name)
+        await self.page.get_by_label("Another username").fill(name)
         await self.page.get_by_role("button", name="Sign in", exact=True).click()
         await expect(self.page.get_by_role("link", name=f"Profile of {name}")).to_be_attached()
 
@@ -117,7 +117,7 @@ class Window:
         await expect(self.page).to_have_title(title)
 
     async def is_at_the_sign_in(self) -> None:
-        await expect(self.page.get_by_label("Somebody else")).to_be_visible(timeout=20_000)
+        await expect(self.page.get_by_label("Another username")).to_be_visible(timeout=20_000)
 
     def heading(self, name: str) -> Locator:
         return self.page.get_by_role("heading", level=1, name=name, exact=True)

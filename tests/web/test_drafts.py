@@ -53,7 +53,7 @@ async def test_a_draft_survives_the_end_of_the_session_but_not_signing_out(windo
     await window.field.fill("careful")
     await pair.ada.asks("mutation { endOtherSessions { endedSessionIds } }")
     await window.is_at_the_sign_in()
-    await window.page.get_by_label("Somebody else").fill(pair.ada.username)
+    await window.page.get_by_label("Another username").fill(pair.ada.username)
     await window.page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(window.field).to_have_value("careful")
     await window.page.get_by_role("link", name="Profile of").click()

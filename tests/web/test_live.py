@@ -220,7 +220,7 @@ async def test_two_tabs_share_a_stream_and_stay_in_step(browser: Browser, pair: 
         await eventually(lambda: server.metric(STREAMS) == 0)
 
         # Signing in in one tab signs in all tabs, and hides the data of the previous user.
-        await third.page.get_by_label("Somebody else").fill(pair.grace.username)
+        await third.page.get_by_label("Another username").fill(pair.grace.username)
         await third.page.get_by_role("button", name="Sign in", exact=True).click()
         await other.sees("hello", "from the other", "the leader is gone")
         await expect(other.heading(pair.ada.username)).to_be_visible()

@@ -223,7 +223,7 @@ async def test_unsent_messages_wait_for_their_author_to_sign_in_again(browser: B
         await window.is_at_the_sign_in()
         await window.page.unroute_all(behavior="ignoreErrors")
         for person in (pair.grace, pair.ada):
-            await window.page.get_by_label("Somebody else").fill(person.username)
+            await window.page.get_by_label("Another username").fill(person.username)
             await window.page.get_by_role("button", name="Sign in", exact=True).click()
             await expect(window.field).to_be_visible()
             if person is pair.grace:

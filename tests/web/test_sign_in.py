@@ -62,7 +62,7 @@ async def test_a_failed_first_query_is_shown_as_a_failure_and_retried(
     await window.goes_to()
     await expect(window.heading("Your conversations cannot be loaded")).to_be_visible()
     await expect(window.page.get_by_role("alert")).to_contain_text(said)
-    await expect(window.page.get_by_label("Somebody else")).to_have_count(0)
+    await expect(window.page.get_by_label("Another username")).to_have_count(0)
     await window.page.unroute_all(behavior="wait")
     await expect(window.page.get_by_role("link", name="Profile of")).to_be_visible(timeout=20_000)
 
@@ -136,7 +136,7 @@ async def test_signing_out_in_one_tab_signs_out_the_others(browser: Browser, pai
         for tab in (here, there):
             await tab.is_at_the_sign_in()
             await expect(tab.page.get_by_text("You have been signed out.")).to_be_visible()
-        await there.page.get_by_label("Somebody else").fill(pair.grace.username)
+        await there.page.get_by_label("Another username").fill(pair.grace.username)
         await there.page.get_by_role("button", name="Sign in", exact=True).click()
         await expect(there.field).to_have_value("")
         await expect(here.page.get_by_role("link", name=f"Profile of {pair.grace.username}")).to_be_visible()

@@ -129,7 +129,7 @@ async def test_signing_out_in_another_tab_discards_changes(browser: Browser, pai
             await tab.is_at_the_sign_in()
         await there.page.unroute_all(behavior="ignoreErrors")
         repeated = requests_of(there, "EditMessage")
-        await there.page.get_by_label("Somebody else").fill(pair.ada.username)
+        await there.page.get_by_label("Another username").fill(pair.ada.username)
         await there.page.get_by_role("button", name="Sign in", exact=True).click()
         await there.sees("teh text")
         await there.writes("afterwards")

@@ -223,7 +223,7 @@ async def test_the_sign_in_page_offers_the_configured_methods(
         async with window_of(browser, origin) as window:
             await window.goes_to("/profile")
             await expect(window.page.get_by_role("link", name="Sign in with GitHub")).to_be_visible()
-            await expect(window.page.get_by_label("Somebody else")).to_have_count(0)
+            await expect(window.page.get_by_label("Another username")).to_have_count(0)
             await window.page.get_by_role("link", name="Sign in with GitHub").click()
             await expect(window.heading("Profile")).to_be_visible()
             await expect(window.page.get_by_label("Name")).to_have_value(name)

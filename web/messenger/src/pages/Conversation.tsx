@@ -13,7 +13,7 @@ import { Link } from '../parts/router.tsx';
 import { Composer } from './Composer.tsx';
 import { useEditing } from './editing.ts';
 import { Messages } from './Messages.tsx';
-import { NobodyToWriteTo } from './NobodyToWriteTo.tsx';
+import { RemovedUserLine } from './RemovedUserLine.tsx';
 
 export type OpenConversation = NonNullable<ConversationQuery['conversation']>;
 
@@ -92,7 +92,7 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
         onEdit={begin}
       />
       {isClosed ? (
-        <NobodyToWriteTo conversationId={conversation.id} />
+        <RemovedUserLine conversationId={conversation.id} />
       ) : (
         <Composer
           field={field}

@@ -95,7 +95,7 @@ function OtherUser({ busy, problem, enterAs }: OtherUserProps) {
   return (
     <form className="row" onSubmit={submit}>
       <label className="field">
-        <span>Somebody else</span>
+        <span>Another username</span>
         <input
           name="username"
           required

@@ -3,8 +3,8 @@ import { useEffect } from 'react';
 import { useSession } from '../client/session.ts';
 
 /** Takes the place of the composer when the other user has been removed, and deletes the draft, which is of no use. */
-export function NobodyToWriteTo({ conversationId }: { conversationId: string }) {
+export function RemovedUserLine({ conversationId }: { conversationId: string }) {
   const { drafts } = useSession();
   useEffect(() => drafts.set(conversationId, ''), [drafts, conversationId]);
-  return <p className="nobody">This user has been removed.</p>;
+  return <p className="removed-user">This user has been removed.</p>;
 }
