@@ -5,15 +5,15 @@ from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from db.entries import CAUGHT_UP
 from realtime.sharing import Role
 from tests.support.entries import EPOCH
-from tests.support.simulated_streams import READER, SENDER, SimulatedStream, Simulation, Turn
+from tests.support.simulated_streams import READER, SENDER, SimulatedStream, SimulationMachine, Turn
 
 
-class SharedInbox(Simulation, RuleBasedStateMachine):
+class SharedInbox(SimulationMachine):
     """Streams start and end, stall, lead and listen; hints are lost, duplicated and reordered."""
 
     def due(self, stream: SimulatedStream) -> list[int]:
@@ -42,26 +42,6 @@ class SharedInbox(Simulation, RuleBasedStateMachine):
     @rule()
     def the_broadcaster_may_have_missed_something(self) -> None:
         self.broadcaster.subscribers.wake(READER)
-
-    @rule(back=st.integers(0, 3))
-    def a_stream_opens(self, back: int) -> None:
-        self.streams.append(SimulatedStream(self, max(0, len(self.log) - back)))
-
-    @rule(count=st.integers(1, 12))
-    def time_passes(self, count: int) -> None:
-        self.loop.run_until_complete(self.turns(count))
-
-    @precondition(lambda self: self.streams)
-    @rule(which=st.integers(0, 9))
-    def a_client_stops_or_resumes_reading(self, which: int) -> None:
-        self.stream(which).reads ^= True
-
-    @precondition(lambda self: self.streams)
-    @rule(which=st.integers(0, 9))
-    def a_stream_ends(self, which: int) -> None:
-        stream = self.stream(which)
-        self.streams.remove(stream)
-        self.end(stream)
 
     @invariant()
     def received_events_are_in_order_and_unique(self) -> None:

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
 
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
 from db.engine import Database
 from db.entries import CAUGHT_UP, MESSAGE_CREATED, InboxEntry, InboxPage, Place, Standing
 from db.records import Message
@@ -174,3 +177,27 @@ class Simulation:
         stream.task.cancel()
         self.loop.run_until_complete(asyncio.wait([stream.task]))
         assert stream.task.cancelled() or stream.is_expired, stream.task.exception()
+
+
+class SimulationMachine(Simulation, RuleBasedStateMachine):
+    """Streams that open, read and end at any time."""
+
+    @rule(back=st.integers(0, 3))
+    def a_stream_opens(self, back: int) -> None:
+        self.streams.append(SimulatedStream(self, max(0, len(self.log) - back)))
+
+    @rule(count=st.integers(1, 12))
+    def time_passes(self, count: int) -> None:
+        self.loop.run_until_complete(self.turns(count))
+
+    @precondition(lambda self: self.streams)
+    @rule(which=st.integers(0, 9))
+    def a_client_stops_or_resumes_reading(self, which: int) -> None:
+        self.stream(which).reads ^= True
+
+    @precondition(lambda self: self.streams)
+    @rule(which=st.integers(0, 9))
+    def a_stream_ends(self, which: int) -> None:
+        stream = self.stream(which)
+        self.streams.remove(stream)
+        self.end(stream)
