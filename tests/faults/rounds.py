@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -82,16 +83,10 @@ async def play(
     devices = _devices(world, history, dice, conduct)
     senders = _senders(world, history, dice, conduct)
     strikes = Strikes(world, faults, dice, senders, history, work=conduct.work)
-    stuck: list[Violation] = []
     async with _listening(devices):
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                sending = [tasks.create_task(sender.send()) for sender in senders]
-                await strikes.deal(conduct.blows, lambda: _remove_one(world, company))
-                async with asyncio.timeout(RECOVERY_SECONDS):
-                    await asyncio.wait(sending)
-        except* TimeoutError:
-            stuck = [Violation(Breach.STUCK, f"after {fault.name}") for fault in faults]
+        # In a task of its own, because in Python 3.11 a group of tasks that fails leaves the task that waits
+        # for it marked as cancelled, so that later timeouts in it raise CancelledError.
+        stuck = await asyncio.create_task(_work(world, senders, strikes, conduct, company))
         found: list[Violation] = []
         caught_up = time.monotonic()
         while time.monotonic() < caught_up + conduct.patience_seconds:
@@ -116,6 +111,24 @@ async def play(
         seconds=time.monotonic() - started,
         catch_up_seconds=max(0, caught_up - (strikes.mended or caught_up)),
     )
+
+
+async def _work(
+    world: World, senders: Sequence[Sender], strikes: Strikes, conduct: Conduct, company: Company
+) -> Sequence[Violation]:
+    """Have the senders work while the faults strike; return what did not go on in time."""
+    stuck: list[Violation] = []
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            sending = [tasks.create_task(sender.send()) for sender in senders]
+            await strikes.deal(conduct.blows, lambda: _remove_one(world, company))
+            async with asyncio.timeout(RECOVERY_SECONDS):
+                await asyncio.wait(sending)
+    except* TimeoutError as group:
+        waits = "".join(traceback.format_exception(group, chain=False))
+        logs = [f"server {number}: {server.log()[-2000:]}" for number, server in enumerate(world.servers)]
+        stuck = [Violation(Breach.STUCK, "\n".join([waits, *logs]))]
+    return stuck
 
 
 def _devices(world: World, history: History, dice: Random, conduct: Conduct) -> list[Device]:
