@@ -153,7 +153,7 @@ class Appended:
 
 def tag_of(subject_id: UUID, created_at: datetime) -> int:
     """Return the tag of the entry that has these."""
-    return int.from_bytes(subject_id.bytes[-3:], "big") ^ milliseconds(created_at) & _TAG_BITS
+    return (subject_id.int ^ milliseconds(created_at)) & _TAG_BITS
 
 
 def milliseconds(moment: datetime) -> int:

@@ -115,9 +115,9 @@ class FollowedInbox:
         """Return whether the entry is wanted, which is the next one or a CAUGHT_UP."""
         return self._wanted.has(entry)
 
-    def event(self, entry: InboxEntry) -> tuple[str, object]:
-        """Return a wanted entry's cursor and event."""
-        cursor = self.cursor(self.place_of(entry))
+    def event(self, entry: InboxEntry, place: Place) -> tuple[str, object]:
+        """Return the cursor and the event of a wanted entry, after which the inbox is at `place`."""
+        cursor = self.cursor(place)
         return cursor, self._event_of(cursor, entry)
 
     def place_of(self, entry: InboxEntry) -> Place:

@@ -86,25 +86,28 @@ class SharedRun:
         self.leader = None
         self.inbox.subscriber.waiting = self
 
-    def take(self, entry: InboxEntry) -> bool:
-        """Execute and pass on the inbox's next entry. Return False if this would have to wait."""
+    def take(self, entry: InboxEntry, place: Place) -> bool:
+        """Execute and pass on the inbox's next entry, or a CAUGHT_UP, after which the inbox is at `place`.
+
+        Return False if this would have to wait.
+        """
         try:
             if not self.inbox.wants(entry):
                 return True
-            chunk = self._executed_at_once(entry)
+            chunk = self._executed_at_once(entry, place)
             if chunk is None:
                 return False
             self.inbox.reported = entry.position
-            self.hand_on(SharedEvent(self.inbox.place_of(entry), chunk))
+            self.hand_on(SharedEvent(place, chunk))
         except Exception:  # the task that publishes the hint, or reports to all runs, must not fail
             log.exception("event not delivered at once")
             return False
         return True
 
-    def _executed_at_once(self, entry: InboxEntry) -> bytes | None:
+    def _executed_at_once(self, entry: InboxEntry, place: Place) -> bytes | None:
         if entry.kind in self._waiting_kinds or (entry.message is None and entry.kind != CAUGHT_UP):
             return None
-        chunk = next(iter(self.listeners)).execute_at_once(*self.inbox.event(entry))
+        chunk = next(iter(self.listeners)).execute_at_once(*self.inbox.event(entry, place))
         if chunk is None:
             self._waiting_kinds.add(entry.kind)
         return chunk
@@ -114,7 +117,7 @@ class SharedRun:
         if self.leader is not None or not self.listeners:
             return
         entry = self.inbox.owed()
-        if entry is not None and not self.take(entry):
+        if entry is not None and not self.take(entry, self.inbox.place):
             # The one that leads owes it, too.
             self.inbox.subscriber.waiting = None
             self.wake()
@@ -298,12 +301,13 @@ class SharingStream(ABC):
 
         Return False if the client cannot take it, or has been sent another event in its place.
         """
-        if event.place.position > self.position:
+        place, own = event.place, self.place
+        if place.position > own.position:
             if not self.write_at_once(event.chunk):
                 return False
-            self.place = event.place
+            self.place = place
             return True
-        return event.place.position < self.position or event.place.is_same_as(self.place)
+        return place.position < own.position or place.is_same_as(own)
 
     def lead(self) -> None:
         """Lead the run from this stream's position on."""

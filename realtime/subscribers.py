@@ -13,8 +13,11 @@ from realtime.hints import Hint
 class Waiting(Protocol):
     """Takes a subscriber's entries when they arrive, without a task."""
 
-    def take(self, entry: InboxEntry) -> bool:
-        """Process the inbox's next entry without waiting. If False, it must be read from the log."""
+    def take(self, entry: InboxEntry, place: Place) -> bool:
+        """Process the inbox's next entry without waiting. If False, it must be read from the log.
+
+        `place` is the one after it.
+        """
         ...
 
     def wake(self) -> None:
@@ -75,9 +78,10 @@ class Subscriber:
         if self.waiting is None or place is None:
             return False
         if entry.position == place.position + 1:
-            if not self.waiting.take(entry):
+            after = entry.place
+            if not self.waiting.take(entry, after):
                 return False
-            self.place = entry.place
+            self.place = after
             return True
         return entry.position <= place.position and not place.is_contradicted_by(entry)
 
