@@ -83,7 +83,8 @@ def grow(seed: Seed, reads: list[str]) -> Any:
     """Return the object of a seed. Its reads, and those of the objects in it, are appended."""
     grown: Any = object.__new__(cast("Any", seed.make()))
     grown.values, grown.reads = seed.values, reads
-    return grown
+    cast_to = seed.values.get("cast")
+    return grown if cast_to is None else strawberry.cast(cast_to, grown)
 
 
 def watched(kind: type) -> None:
@@ -120,6 +121,11 @@ class Living:
 @strawberry.type
 class Animal(Living):
     noise: str
+
+
+@strawberry.type
+class Statue(Living):
+    of: str
 
 
 @strawberry.type
@@ -197,7 +203,7 @@ class Allotment(Plot):
     """A subclass that is not a type of the schema."""
 
 
-for each in (Plot, Animal, Living, Weed):
+for each in (Plot, Animal, Living, Statue, Weed):
     watched(each)
 
 
@@ -213,7 +219,7 @@ class Query:
 
 
 MEADOW = strawberry.Schema(
-    Query, types=[Animal], config=StrawberryConfig(), scalar_overrides={Moment: MOMENT}
+    Query, types=[Animal, Statue], config=StrawberryConfig(), scalar_overrides={Moment: MOMENT}
 )
 
 _LONG = ["x" * 65, "ü" * 80, "\U0001f331" * 70]
@@ -282,6 +288,11 @@ def seed_from(random: Random, *, at_once: bool, odd: float, depth: int = 3) -> S
     def animal() -> Any:
         return Seed(lambda: Animal, {"id": some("A1"), "noise": some("moo")})
 
+    def statue() -> Any:
+        return Seed(
+            lambda: Statue, {"id": some("S1"), "of": some("an animal"), "cast": random.choice([None, Animal])}
+        )
+
     values: dict[str, Any] = {name: some(random.choice(_RIGHT[kind])) for name, kind in _LEAVES.items()}
     values |= {
         "words": several(lambda: some("word")),
@@ -293,7 +304,7 @@ def seed_from(random: Random, *, at_once: bool, odd: float, depth: int = 3) -> S
         "many": several(lambda: several(plot)),
         "box": some(Box(content=number()), None),
         "text_box": some(Box(content=some("text")), None),
-        "living": some(animal(), None),
+        "living": some(random.choice([animal(), statue()]), None),
         "either": some(random.choice([animal(), Seed(lambda: Weed, {"height": some(0.5)})]), None),
     }
     return Seed(random.choice([lambda: Plot] * 5 + [lambda: Allotment]), values)
