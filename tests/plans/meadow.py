@@ -223,7 +223,7 @@ MEADOW = strawberry.Schema(
 )
 
 _LONG = ["x" * 65, "ü" * 80, "\U0001f331" * 70]
-_RIGHT: dict[str, list[Any]] = {
+RIGHT: dict[str, list[Any]] = {
     "ID": ["P1", "", "ü", *_LONG],
     "String": ["birch", "", "ü", *_LONG],
     "Int": [0, 3, -(2**31), 2**31 - 1],
@@ -232,7 +232,7 @@ _RIGHT: dict[str, list[Any]] = {
     "Colour": list(Colour),
     "Moment": [datetime(2026, 11, 28, tzinfo=UTC), "now", *_LONG],
 }
-_ODD: list[Any] = [
+ODD: list[Any] = [
     *(
         None,
         7,
@@ -250,7 +250,7 @@ _ODD: list[Any] = [
     ),
     *(float("inf"), float("nan"), [], {}, Text("y" * 100), Weed),
 ]
-_LEAVES = {
+LEAVES = {
     **dict.fromkeys(("title", "subtitle", "class_", "type", "source", "error", "NOT_READ"), "String"),
     **dict.fromkeys(("resume", "complete_Plot", "put_value", "Plot"), "String"),
     **dict.fromkeys(("id", "coerced"), "ID"),
@@ -271,7 +271,7 @@ def seed_from(random: Random, *, at_once: bool, odd: float, depth: int = 3) -> S
     def some(right: Any, *others: Any) -> Any:
         if random.random() >= odd:
             return right
-        kinds = [random.choice(others or _ODD), Wilted("returned"), Raised(Wilted("raised"))]
+        kinds = [random.choice(others or ODD), Wilted("returned"), Raised(Wilted("raised"))]
         return random.choice(kinds if at_once else [*kinds, Later(right), Later(Raised(Wilted("later")))])
 
     def plot() -> Any:
@@ -293,7 +293,7 @@ def seed_from(random: Random, *, at_once: bool, odd: float, depth: int = 3) -> S
             lambda: Statue, {"id": some("S1"), "of": some("an animal"), "cast": random.choice([None, Animal])}
         )
 
-    values: dict[str, Any] = {name: some(random.choice(_RIGHT[kind])) for name, kind in _LEAVES.items()}
+    values: dict[str, Any] = {name: some(random.choice(RIGHT[kind])) for name, kind in LEAVES.items()}
     values |= {
         "words": several(lambda: some("word")),
         "grid": several(lambda: several(number)),

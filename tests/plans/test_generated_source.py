@@ -19,7 +19,9 @@ from graphql import (
     NameNode,
     OperationDefinitionNode,
     Visitor,
+    assert_object_type,
     execute,
+    execute_sync,
     parse,
     validate,
     visit,
@@ -32,12 +34,17 @@ from plans.names import Names, attribute
 from plans.source import compile_function
 from tests.plans.agreement import assert_same
 from tests.plans.documents import Document, document_from
-from tests.plans.meadow import MEADOW, Seed, grow, seed_from
+from tests.plans.meadow import LEAVES, MEADOW, ODD, RIGHT, Plot, Seed, grow, seed_from
 from tests.support.core_schema import core_schema
 
 SCHEMA = core_schema(MEADOW)
 SEEDS = st.integers(0, 2**64).map(Random)
-PARTS = st.sampled_from([0.0, 0.02, 0.1])
+# The names of the fields, by attribute.
+NAMES = {
+    field.extensions["strawberry-definition"].python_name: name
+    for name, field in assert_object_type(SCHEMA.type_map["Plot"]).fields.items()
+}
+PARTS = st.sampled_from([0.0, 0.05, 0.2])
 
 
 def planned(text: str, max_generated_fields: int = 300) -> OperationPlan:
@@ -126,6 +133,22 @@ def test_generated_source_does_the_same_as_one_field_after_another(
 
     asyncio.run(compare())
     assert_identical(executed_at_once(generated, seed), executed_at_once(one_by_one, seed))
+
+
+@pytest.mark.parametrize("attribute", LEAVES)
+def test_every_value_of_a_leaf_gives_the_answer_of_graphql_core(attribute: str):
+    text = f"{{ plot {{ __typename before: run {NAMES[attribute]} isHere }} }}"
+    generated, one_by_one = bound(Document(text, {})), bound(Document(text, {}), 0)
+
+    async def compare() -> None:
+        for value in [*ODD, *(each for values in RIGHT.values() for each in values)]:
+            seed = Seed(lambda: Plot, {"run": True, attribute: value})
+            ours = await executed(generated, seed, 2000)
+            assert_identical(ours, await executed(one_by_one, seed, 2000))
+            assert ours.result is not None
+            assert_same(ours.result, execute_sync(SCHEMA, parse(text), grow(seed, [])), in_order=True)
+
+    asyncio.run(compare())
 
 
 @settings(max_examples=100, deadline=None)
