@@ -190,6 +190,15 @@ class Plot:
         return f"{type(root).__name__} {info.field_name}"
 
     @strawberry.field
+    def by_keyword(self, *, info: strawberry.Info) -> str:
+        return info.field_name
+
+    @strawberry.field
+    @staticmethod
+    def alone() -> "Weed":
+        return Weed(height=0.5)
+
+    @strawberry.field
     def one_of(self, info: strawberry.Info, number: int = 1) -> int:
         return number + len(info.path.as_list())
 
@@ -260,6 +269,11 @@ LEAVES = {
     **dict.fromkeys(("colour", "other_colour"), "Colour"),
     **dict.fromkeys(("moment", "other_moment"), "Moment"),
 }
+COMPOSITE = {
+    **dict.fromkeys(("near", "strict_near", "plots", "loose_plots", "many"), "{ title }"),
+    **dict.fromkeys(("words", "grid"), ""),
+}
+"""What to select of attributes that are lists or objects."""
 
 
 def seed_from(random: Random, *, at_once: bool, odd: float, depth: int = 3) -> Seed:

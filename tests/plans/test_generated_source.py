@@ -34,7 +34,20 @@ from plans.names import Names, attribute
 from plans.source import compile_function
 from tests.plans.agreement import assert_same
 from tests.plans.documents import Document, document_from
-from tests.plans.meadow import LEAVES, MEADOW, ODD, RIGHT, Plot, Seed, grow, seed_from
+from tests.plans.meadow import (
+    COMPOSITE,
+    LEAVES,
+    MEADOW,
+    ODD,
+    RIGHT,
+    Later,
+    Plot,
+    Raised,
+    Seed,
+    Wilted,
+    grow,
+    seed_from,
+)
 from tests.support.core_schema import core_schema
 
 SCHEMA = core_schema(MEADOW)
@@ -135,20 +148,52 @@ def test_generated_source_does_the_same_as_one_field_after_another(
     assert_identical(executed_at_once(generated, seed), executed_at_once(one_by_one, seed))
 
 
-@pytest.mark.parametrize("attribute", LEAVES)
-def test_every_value_of_a_leaf_gives_the_answer_of_graphql_core(attribute: str):
-    text = f"{{ plot {{ __typename before: run {NAMES[attribute]} isHere }} }}"
-    generated, one_by_one = bound(Document(text, {})), bound(Document(text, {}), 0)
+@pytest.mark.parametrize("attribute", [*LEAVES, *COMPOSITE])
+def test_every_value_of_an_attribute_gives_the_answer_of_graphql_core(attribute: str):
+    field = f"{NAMES[attribute]} {COMPOSITE.get(attribute, '')}"
+    # An attribute is read in another place if a field before it has a resolver.
+    texts = [f"{{ plot {{ __typename {before} {field} isHere }} }}" for before in ("run", "isHere")]
+    plot = Seed(lambda: Plot, {"title": "birch"})
+    immediate = [*ODD, *(each for values in RIGHT.values() for each in values)]
+    immediate += [plot, [plot, None, 7], [[plot]], [7, None], Wilted("returned"), Raised(Wilted("raised"))]
+    pending = [Later(plot), Later("birch"), Later(None), Later(Raised(Wilted("later")))]
 
-    async def compare() -> None:
-        for value in [*ODD, *(each for values in RIGHT.values() for each in values)]:
+    async def compare(text: str) -> None:
+        generated, one_by_one = bound(Document(text, {})), bound(Document(text, {}), 0)
+        for value in [*immediate, *pending]:
             seed = Seed(lambda: Plot, {"run": True, attribute: value})
             ours = await executed(generated, seed, 2000)
             assert_identical(ours, await executed(one_by_one, seed, 2000))
-            assert ours.result is not None
-            assert_same(ours.result, execute_sync(SCHEMA, parse(text), grow(seed, [])), in_order=True)
+            if not isinstance(value, Later):
+                assert ours.result is not None
+                reference = execute_sync(SCHEMA, parse(text), grow(seed, []))
+                assert_same(ours.result, reference, in_order=True)
 
-    asyncio.run(compare())
+    for text in texts:
+        asyncio.run(compare(text))
+
+
+def test_resolvers_get_the_parameters_that_they_have():
+    fields = "isHere nearest { title } named byKeyword alone { __typename } oneOf(number: 2) soon { title }"
+    document = Document(f"{{ plot {{ {fields} }} }}", {})
+    seed = Seed(lambda: Plot, {"run": True, "plots": []})
+    ours = asyncio.run(executed(bound(document), seed, 2000))
+    assert ours.result is not None
+    assert (ours.result.errors, ours.result.data) == (
+        None,
+        {
+            "plot": {
+                "isHere": True,
+                "nearest": None,
+                "named": "Plot named",
+                "byKeyword": "byKeyword",
+                "alone": {"__typename": "Weed"},
+                "oneOf": 4,
+                "soon": [],
+            }
+        },
+    )
+    assert_identical(ours, asyncio.run(executed(bound(document, 0), seed, 2000)))
 
 
 @settings(max_examples=100, deadline=None)
