@@ -14,6 +14,7 @@ import psutil
 from bench.cores import Cores
 from bench.measuring import PER_SECOND, Measured, Span
 from bench.processes import CHECKOUT
+from bench.revisions import Revision
 from bench.rounds import Compared
 from bench.subjects import MESSENGER, PEERS_FOLDER, node_program
 from bench.targets import TARGETS, Rounds, Target, ratios_of
@@ -46,6 +47,7 @@ class Run:
     span: Span
     cores: Cores
     compared: Sequence[Compared]
+    earlier: Revision | None = None
 
 
 def table(run: Run) -> str:
@@ -73,7 +75,7 @@ def _target_row(target: Target, compared: Compared, cores: Cores) -> tuple[str, 
     return (
         target.comparison,
         f"{target.subject}, {target.unit}",
-        target.against,
+        ", ".join(filter(None, (target.against, target.against_unit))),
         f"at most {target.factor:g}" if target.less else f"at least {target.factor:g}",
         target.verdict(rounds) + noisy,
         _limit(rounds[target.subject], cores),
@@ -91,6 +93,7 @@ def as_json(run: Run) -> dict[str, object]:
     return {
         "made_at": run.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "revision": _revision(),
+        "against": run.earlier.commit if run.earlier else None,
         "python": platform.python_version(),
         "node": _node_version(),
         "versions": _versions(),
