@@ -19,6 +19,7 @@ import typer
 
 from bench import answerable, documents, messenger
 from bench.answers import AnswersDiffer
+from bench.changes import changes
 from bench.comparisons import Scale, comparisons, growth, warm_up, with_earlier
 from bench.cores import Cores, pin
 from bench.databases import Databases
@@ -94,6 +95,8 @@ def main(
     _show_progress("")
     if compared:
         print(table(run))
+    if changed := changes(compared):
+        print(f"\n{changed}")
     if left_out:
         names = ", ".join(each.name for each in left_out)
         print(f"\nLeft out, because {earlier} does not answer their documents: {names}")
