@@ -84,7 +84,8 @@ def main(
             if earlier:
                 chosen, left_out = with_earlier(chosen, forms)
             if not chosen:
-                raise typer.BadParameter(f"no comparison has {only!r} in its name", param_hint="--only")
+                why = f"{earlier} answers no comparison with" if left_out else "no comparison has"
+                raise typer.BadParameter(f"{why} {only!r} in its name", param_hint="--only")
             warming = partial(warm_up, population, scale)
             compared, failure = measure_in_turns(
                 stage, chosen, 1 if quick else rounds, warming, _show_progress
@@ -98,7 +99,7 @@ def main(
     if changed := changes(compared):
         print(f"\n{changed}")
     if left_out:
-        names = ", ".join(each.name for each in left_out)
+        names = "; ".join(each.name for each in left_out)
         print(f"\nLeft out, because {earlier} does not answer their documents: {names}")
     if reached := targets(run):
         print(f"\n{reached}")

@@ -88,7 +88,6 @@ const preset = {
   grafserv: {
     graphiql: false,
     websockets: false,
-    outputDataAsString: true,
   },
 }
 
