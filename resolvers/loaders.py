@@ -7,8 +7,9 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db import conversations, messages, users
+from db import conversations, message_pages, messages, users
 from db.along import ConversationAlong, Found, MessageAlong, SeqRange
+from db.asked_pages import AskedPage, MessagePage
 from db.records import Conversation, Message, Participant, User
 from resolvers.snapshot import Snapshot
 
@@ -34,6 +35,7 @@ class Loaders:
         self._conversations: dict[ConversationAlong, DataLoader[UUID, Conversation | None]] = {}
         self._messages: dict[MessageAlong, DataLoader[UUID, Message | None]] = {}
         self._ranges: dict[MessageAlong, DataLoader[SeqRange, Sequence[Message]]] = {}
+        self._pages: dict[tuple[MessageAlong, bool], DataLoader[tuple[UUID, AskedPage], MessagePage]] = {}
 
     @cached_property
     def users(self) -> DataLoader[UUID, User | None]:
@@ -57,6 +59,15 @@ class Loaders:
         if along not in self._ranges:
             self._ranges[along] = DataLoader(partial(self._load_ranges, along))
         return self._ranges[along]
+
+    def pages(
+        self, along: MessageAlong, *, is_from_end: bool
+    ) -> DataLoader[tuple[UUID, AskedPage], MessagePage]:
+        """Return the loader of pages of conversations, all of which are asked for with this `is_from_end`."""
+        key = along, is_from_end
+        if key not in self._pages:
+            self._pages[key] = DataLoader(partial(self._load_pages, *key))
+        return self._pages[key]
 
     @cached_property
     def idempotency_keys(self) -> DataLoader[UUID, UUID | None]:
@@ -101,6 +112,16 @@ class Loaders:
             ]
             for wanted in ranges
         ]
+
+    async def _load_pages(
+        self, along: MessageAlong, is_from_end: bool, wanted: list[tuple[UUID, AskedPage]]
+    ) -> list[MessagePage]:
+        viewer = self._require_viewer()
+        async with self._snapshot.reading() as connection:
+            found = await message_pages.pages(
+                connection, viewer.id, wanted, is_from_end=is_from_end, along=along, found=self._found
+            )
+        return list(found)
 
     async def _load_idempotency_keys(self, ids: list[UUID]) -> list[UUID | None]:
         viewer = self._require_viewer()
