@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
-
 _TWO_DIGITS = [f"{number:02d}" for number in range(100)]
 _THREE_DIGITS = [f"{number:03d}" for number in range(1000)]
 
