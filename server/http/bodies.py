@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
 from server.config.settings import Settings
-from server.http.framing import cycle_of
+from server.http.exchange import exchange_of
 from server.http.headers import header
 from server.http.refusals import HttpRefusal
 
@@ -139,7 +139,7 @@ def _parse(text: bytes | str) -> object:
 
 async def _read(request: Request, limits: BodyLimits) -> bytes:
     body = bytearray()
-    is_there = not cycle_of(request.scope).more_body
+    is_there = not exchange_of(request.scope).more_body
     try:
         async with nullcontext() if is_there else asyncio.timeout(limits.within_seconds):
             async for chunk in request.stream():
