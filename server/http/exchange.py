@@ -1,6 +1,6 @@
 """A request and its response."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 from types import CoroutineType
 from typing import Any, cast
@@ -18,10 +18,6 @@ EXCHANGE = "messenger.exchange"
 class Exchange(RequestResponseCycle):
     """uvicorn's state of a request and its response, with shorter ways for the usual ones."""
 
-    first_headers: Mapping[bytes, bytes] = {}
-    """The first value of each header of the request, by its name in lower case."""
-    repeats_headers = False
-    """Whether the request has several headers of one name."""
     status = 0
     """The status of the response; 0 until it has started."""
 

@@ -26,7 +26,6 @@ tests/server/http/test_private_parts.py checks each of them:
 
 import asyncio
 import re
-from collections.abc import Mapping
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +35,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from execution.answers import encode_json
 from server.http.exchange import EXCHANGE, Exchange, exchange_of
+from server.http.headers import first_headers
 from server.http.idle_timeout import IdleTimeout
 
 log = structlog.stdlib.get_logger(__name__)
@@ -138,20 +138,20 @@ class FramedRequests(IdleTimeout):
             # The parser stops here, and `_parse` continues without the offer.
             self.scope["method"] = method.decode("ascii")
             return
-        first_headers = self._check_headers(version)
+        self._check_headers(version)
         app = cast(ASGIApp, self.app)  # pyright: ignore[reportUnknownMemberType]  # uvicorn does not type it
         if version == "1.0":
             self.expect_100_continue = False
             app = _answer_without_chunks(app)
         elif self.expect_100_continue:
             app = _close_unless_continued(app)
-        self._start(app, method, version, first_headers)
+        self._start(app, method, version)
         self._in_head, self._in_body, self._bytes_without_body = False, True, 0
         self._is_last = not self.cycle.keep_alive
         # uvicorn would append trailers to the headers of the request.
         self.headers = _Dropped()
 
-    def _start(self, app: ASGIApp, method: bytes, version: str, first_headers: Mapping[bytes, bytes]) -> None:
+    def _start(self, app: ASGIApp, method: bytes, version: str) -> None:
         """Start the application, once earlier responses are complete."""
         scope, url = self.scope, httptools.parse_url(self.url)
         path = url.path.decode("ascii")
@@ -174,8 +174,6 @@ class FramedRequests(IdleTimeout):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        exchange.first_headers = first_headers
-        exchange.repeats_headers = len(first_headers) != len(self.headers)
         scope.setdefault("extensions", {})[EXCHANGE] = exchange  # pyright: ignore[reportArgumentType]  # not in uvicorn's type
         if earlier is None or earlier.response_complete:
             self._start_asgi_task(exchange, app)  # pyright: ignore[reportArgumentType]  # uvicorn's types of ASGI
@@ -220,7 +218,7 @@ class FramedRequests(IdleTimeout):
             if not self._in_head:
                 super().on_message_begin()
             self.url = b"/"
-            self._start(refusal, self.parser.get_method(), self.parser.get_http_version(), {})
+            self._start(refusal, self.parser.get_method(), self.parser.get_http_version())
         elif self.pipeline:
             # The application has not been started, and the request is the newest one waiting.
             self.pipeline[0] = (self.cycle, refusal)  # pyright: ignore[reportArgumentType]  # uvicorn's types of ASGI
@@ -232,12 +230,12 @@ class FramedRequests(IdleTimeout):
             self.cycle.message_event.set()
             self.transport.close()
 
-    def _check_headers(self, version: str) -> Mapping[bytes, bytes]:
+    def _check_headers(self, version: str) -> None:
         """Require one Host and no other transfer coding than chunked; the target's authority replaces Host.
 
-        Return the first value of each header. https://www.rfc-editor.org/rfc/rfc9112#name-request-target
+        https://www.rfc-editor.org/rfc/rfc9112#name-request-target
         """
-        first = dict(reversed(self.headers))
+        first = first_headers(cast(Scope, self.scope))
         host, coding = first.get(b"host"), first.get(b"transfer-encoding")
         if host is None and version == "1.1":
             raise BadRequest(BAD_REQUEST, "one Host header is required")
@@ -259,7 +257,6 @@ class FramedRequests(IdleTimeout):
             if host is not None:
                 self.headers[self.headers.index((b"host", host))] = (b"host", authority)
                 first[b"host"] = authority
-        return first
 
     def _make_target_relative(self) -> bytes:
         """Replace the absolute request target with its path and query, and return its authority."""

@@ -23,7 +23,7 @@ def accept_upgrades(number: int) -> None:
     def start(self: FramedRequests) -> None:
         parser = self.parser
         app = cast(ASGIApp, self.app)  # pyright: ignore[reportUnknownMemberType]  # uvicorn does not type it
-        self._start(app, parser.get_method(), parser.get_http_version(), dict(self.headers))
+        self._start(app, parser.get_method(), parser.get_http_version())
 
     FramedRequests._parse = parse
     FramedRequests.on_headers_complete = start
