@@ -12,7 +12,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from server.http.corked import CorkedTransport
 
 EXCHANGE = "messenger.exchange"
-"""The extension of an ASGI scope that holds the request's `Exchange`."""
+"""The extension of an ASGI scope that refers to the request's `Exchange`.
+
+The reference is weak, because the exchange refers to the scope. Only the garbage collector could free the two
+otherwise, which took a tenth of the time of a request.
+"""
 
 
 class Exchange(RequestResponseCycle):
@@ -72,4 +76,7 @@ class Exchange(RequestResponseCycle):
 
 def exchange_of(scope: Scope) -> Exchange:
     """Return the exchange of a request."""
-    return cast(Exchange, scope["extensions"][EXCHANGE])
+    exchange: Exchange | None = scope["extensions"][EXCHANGE]()
+    if exchange is None:
+        raise RuntimeError("the exchange is over")
+    return exchange

@@ -28,6 +28,7 @@ import asyncio
 import re
 from typing import cast
 from urllib.parse import unquote, urlsplit
+from weakref import ref
 
 import httptools
 import structlog
@@ -174,7 +175,7 @@ class FramedRequests(IdleTimeout):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        scope.setdefault("extensions", {})[EXCHANGE] = exchange  # pyright: ignore[reportArgumentType]  # not in uvicorn's type
+        scope.setdefault("extensions", {})[EXCHANGE] = ref(exchange)  # pyright: ignore[reportArgumentType]  # not in uvicorn's type
         if earlier is None or earlier.response_complete:
             self._start_asgi_task(exchange, app)  # pyright: ignore[reportArgumentType]  # uvicorn's types of ASGI
         else:
