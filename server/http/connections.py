@@ -28,7 +28,8 @@ class Connection(BoundedHeads):
     is_half_closed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(cast(asyncio.Transport, CorkedTransport(transport, self._watch_unread)))
+        self._corked = CorkedTransport(transport, self._watch_unread)
+        super().connection_made(cast(asyncio.Transport, self._corked))
 
     def eof_received(self) -> bool:
         """Notify the open stream that its client has closed its sending side."""
@@ -80,17 +81,15 @@ class Connection(BoundedHeads):
             self.on_lost()
 
     @property
-    def is_writable(self) -> bool:
-        """Whether the connection is open and its write buffer is not full."""
-        return not self.flow.write_paused and not self.transport.is_closing()
-
-    @property
     def is_closed(self) -> bool:
         return self.transport.is_closing()
 
-    def write_chunk(self, chunk: bytes) -> None:
-        """Write a chunk from `encode_chunk` immediately; the response has started, and has no length."""
-        cast(CorkedTransport, self.transport).write_now(chunk)
+    def write_chunk(self, chunk: bytes) -> bool:
+        """Write a chunk from `encode_chunk` immediately; the response has started, and has no length.
+
+        Return False if the connection is closed, or its write buffer is full.
+        """
+        return not self.flow.write_paused and self._corked.write_now(chunk)
 
 
 def encode_chunk(body: bytes) -> bytes:

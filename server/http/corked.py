@@ -8,7 +8,15 @@ from typing import Any
 class CorkedTransport:
     """A transport that sends a response's head and body together, which uvicorn writes separately."""
 
-    __slots__ = ("_closing", "_loop", "_transport", "_written", "get_write_buffer_size", "is_closing")
+    __slots__ = (
+        "_closing",
+        "_loop",
+        "_transport",
+        "_write",
+        "_written",
+        "get_write_buffer_size",
+        "is_closing",
+    )
 
     def __init__(self, transport: asyncio.Transport, closing: Callable[[], None]) -> None:
         """Write to `transport`; call `closing` after it has begun to close."""
@@ -17,6 +25,7 @@ class CorkedTransport:
         self._written = b""
         self._loop = asyncio.get_running_loop()
         # Every request and event uses these, and `__getattr__` takes ten times as long.
+        self._write = transport.write
         self.is_closing = transport.is_closing
         self.get_write_buffer_size = transport.get_write_buffer_size
 
@@ -28,13 +37,14 @@ class CorkedTransport:
             self._written = data
             self._loop.call_soon(self._uncork)
 
-    def write_now(self, data: bytes) -> None:
-        """Write immediately, after what is still buffered here."""
+    def write_now(self, data: bytes) -> bool:
+        """Write immediately, after what is still buffered here; return False if the client has gone."""
         if self._written:
             data, self._written = self._written + data, b""
-        # A client that has gone in the meantime gets nothing.
-        if not self.is_closing():
-            self._transport.write(data)
+        if self.is_closing():
+            return False
+        self._write(data)
+        return True
 
     def _uncork(self) -> None:
         if self._written:

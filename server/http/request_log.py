@@ -39,13 +39,13 @@ class RequestLog:
         exchange.add_headers((b"x-request-id", request_id.encode()), _NO_SNIFFING)
         # Each request runs in its own task, and so has its own context.
         REQUEST_ID.set(request_id)
-        REQUESTS_IN_PROGRESS.inc()
+        REQUESTS_IN_PROGRESS.count += 1
         started = time.perf_counter()
         try:
             await self._app(scope, receive, send)
         finally:
             seconds = time.perf_counter() - started
-            REQUESTS_IN_PROGRESS.dec()
+            REQUESTS_IN_PROGRESS.count -= 1
             method, path, status = scope["method"], scope["path"], exchange.status
             counted = _counted(path)
             _requests(method, counted, status).inc()

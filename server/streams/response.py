@@ -110,11 +110,10 @@ class ResponseStream:
 
     def write_at_once(self, chunk: bytes) -> bool:
         """Write a chunk if the response has begun and the client reads; return whether it was written."""
-        if not self.begun or not self._connection.is_writable:
+        if not self.begun:
             return False
         # HTTP/1.0 has no chunks.
-        self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
-        return True
+        return self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
 
     async def write_in_time(self, body: bytes, *, more: bool = True) -> None:
         """Write a part of the body as soon as the client reads; the last part has no `more` to come.
