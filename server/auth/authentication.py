@@ -67,6 +67,10 @@ class KnownIdentities:
         self._known: dict[bytes, tuple[float, Identity]] = {}
         self.times_forgotten = 0
 
+    def __len__(self) -> int:
+        """Return the number of cached identities."""
+        return len(self._known)
+
     def get(self, token: str) -> Identity | None:
         """Return the cached identity, unless the token has expired since."""
         deadline, known = self._known.get(_hash_of(token), _UNKNOWN)

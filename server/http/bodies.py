@@ -155,6 +155,8 @@ async def _receive(request: Request, limits: BodyLimits) -> bytes:
         raise _incomplete(
             408, f"The body did not arrive within {limits.within_seconds:g} seconds."
         ) from error
+    # A long part has paused reading, and a stream has to notice when its client disconnects.
+    exchange_of(request.scope).flow.resume_reading()
     return bytes(body)
 
 
