@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
+from db.along import Found
 from db.engine import Database
 from db.entries import Place
 from db.inboxes import Delivered, NotStored, Outgoing
@@ -15,10 +16,10 @@ from db.statements import Connection
 from realtime.broadcaster import Broadcaster
 from realtime.cursor_form import CursorForm
 from realtime.followed_inbox import FollowedInbox, FollowingStream
+from resolvers.ahead import NO_MESSAGE_AHEAD, MessageAhead
 from resolvers.errors import Unauthenticated
 from resolvers.loaders import Loaders
 from resolvers.rules import DEFAULT_RULES, Rules
-from resolvers.selection import UNKNOWN, Selection
 from resolvers.snapshot import Snapshot, rejecting_outages
 
 
@@ -134,7 +135,10 @@ class Context:
     rules: Rules = DEFAULT_RULES
     cursor_form: CursorForm = _WITHOUT_TAGS
     """The form in which cursors are issued."""
-    selection: Selection = UNKNOWN
+    has_one_root_field: bool = False
+    """Whether the operation selects a single root field."""
+    events_ahead: MessageAhead = NO_MESSAGE_AHEAD
+    """What is read along with the messages of events."""
     is_over: bool = False
     """Whether the request has ended. Further reads are cancelled."""
     _snapshot: Snapshot = field(init=False)
@@ -192,6 +196,19 @@ class Context:
         if self.stream is None:
             raise RuntimeError("a subscription was executed without a stream of events")
         return self.stream
+
+    @property
+    def found(self) -> Found:
+        """What has been read along with other objects, until the next `refresh`."""
+        return self.loaders.found
+
+    def read_once(self) -> None:
+        """Let the next read have no snapshot, because the root field that calls this reads nothing else.
+
+        This ends with the next `refresh`. It does nothing if there are other root fields.
+        """
+        if self.has_one_root_field:
+            self._snapshot.read_once()
 
     def reading(self) -> AbstractAsyncContextManager[Connection]:
         """Yield the request's snapshot to one resolver at a time.
