@@ -1,9 +1,9 @@
 """What is read along with messages and conversations, in the same statement."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from enum import Enum, auto
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
@@ -48,21 +48,40 @@ class SeqRange(NamedTuple):
     last: int
 
 
-@dataclass(frozen=True, slots=True)
+class NotRead(Enum):
+    """Stands for what has not been read, where None stands for what does not exist."""
+
+    NOT_READ = auto()
+
+
+NOT_READ: Final = NotRead.NOT_READ
+
+
 class Found:
     """What has been read along, by the ID of what it belongs to. None says that there is nothing."""
 
-    users: dict[UUID, User] = field(default_factory=dict[UUID, User])
-    conversations: dict[UUID, Conversation] = field(default_factory=dict[UUID, Conversation])
-    others: dict[UUID, User | None] = field(default_factory=dict[UUID, User | None])
-    """The other participants of conversations."""
-    participants: dict[UUID, Sequence[Participant]] = field(default_factory=dict[UUID, Sequence[Participant]])
-    """The participants of conversations."""
-    last_messages: dict[UUID, Message | None] = field(default_factory=dict[UUID, Message | None])
-    """The newest messages of conversations."""
-    ranges: dict[SeqRange, Sequence[Message]] = field(default_factory=dict[SeqRange, Sequence[Message]])
-    idempotency_keys: dict[UUID, UUID | None] = field(default_factory=dict[UUID, UUID | None])
-    """The keys that the viewer sent messages with."""
+    __slots__ = (
+        "conversations",
+        "idempotency_keys",
+        "last_messages",
+        "others",
+        "participants",
+        "ranges",
+        "users",
+    )
+
+    def __init__(self) -> None:
+        self.users: dict[UUID, User] = {}
+        self.conversations: dict[UUID, Conversation] = {}
+        self.others: dict[UUID, User | None] = {}
+        """The other participants of conversations."""
+        self.participants: dict[UUID, Sequence[Participant]] = {}
+        """The participants of conversations."""
+        self.last_messages: dict[UUID, Message | None] = {}
+        """The newest messages of conversations."""
+        self.ranges: dict[SeqRange, Sequence[Message]] = {}
+        self.idempotency_keys: dict[UUID, UUID | None] = {}
+        """The keys that the viewer sent messages with."""
 
 
 _Take = Callable[[Sequence[Record], Found], None]

@@ -151,6 +151,8 @@ def _with_page(along: ConversationAlong, of_messages: MessageAlong) -> tuple[Sta
             SELECT {AS_SEEN}, {AskedPage.sql_of("conversations.last_seq")}
             FROM participants JOIN conversations ON conversations.id = participants.conversation_id
             WHERE participants.user_id = :viewer AND conversations.id = :id AND {HAS_INBOX}
+            -- Without this, the unread messages would be counted again for each message of the page.
+            OFFSET 0
         ) AS seen
         LEFT JOIN LATERAL (
             SELECT * FROM messages

@@ -141,6 +141,8 @@ class Context:
     """What is read along with the messages of events."""
     is_over: bool = False
     """Whether the request has ended. Further reads are cancelled."""
+    found: Found = field(default_factory=Found, init=False)
+    """What has been read along with other objects since the last `refresh`."""
     _snapshot: Snapshot = field(init=False)
     _loaders: Loaders | None = field(default=None, init=False)
 
@@ -178,7 +180,7 @@ class Context:
     def loaders(self) -> Loaders:
         """Loaders, whose results are cached until the next `refresh`."""
         if self._loaders is None:
-            self._loaders = Loaders(self._snapshot, self.require_viewer)
+            self._loaders = Loaders(self._snapshot, self.require_viewer, self.found)
         return self._loaders
 
     def require_viewer(self) -> User:
@@ -196,11 +198,6 @@ class Context:
         if self.stream is None:
             raise RuntimeError("a subscription was executed without a stream of events")
         return self.stream
-
-    @property
-    def found(self) -> Found:
-        """What has been read along with other objects, until the next `refresh`."""
-        return self.loaders.found
 
     def read_once(self) -> None:
         """Let the next read have no snapshot, because the root field that calls this reads nothing else.
@@ -265,4 +262,5 @@ class Context:
     async def refresh(self) -> None:
         """Release the snapshot and clear the loaders, so that the next read sees the newest state."""
         self._loaders = None
+        self.found = Found()
         await self._snapshot.give_back()

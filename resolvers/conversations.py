@@ -71,15 +71,10 @@ async def by_ids(
     return present(await context.loaders.conversations(along).load_many(ids))
 
 
-def known_of_message(context: Context, message: Message) -> Conversation | None:
-    """Return the conversation of a message if it has been read."""
-    return context.found.conversations.get(message.conversation_id)
-
-
 async def of_message(context: Context, message: Message, ahead: MessageAhead) -> Conversation:
     """Return the conversation of a message that is visible to the viewer."""
     await bring_along(context, message, ahead)
-    conversation = known_of_message(context, message)
+    conversation = context.found.conversations.get(message.conversation_id)
     if conversation is None:
         conversation = await context.loaders.conversations(JUST_CONVERSATIONS).load(message.conversation_id)
     if conversation is None:
@@ -162,51 +157,22 @@ async def _other_user(connection: Connection, viewer: User, username: str, *, ke
 
 async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:
     """Return all participants, including the viewer."""
-    known = known_participants(context, conversation_id)
+    known = context.found.participants.get(conversation_id)
     return await context.loaders.participants.load(conversation_id) if known is None else known
-
-
-def known_participants(context: Context, conversation_id: UUID) -> Sequence[Participant] | None:
-    """Return the participants of a conversation if they have been read."""
-    return context.found.participants.get(conversation_id)
-
-
-def knows_other_participant(context: Context, conversation_id: UUID) -> bool:
-    """Return whether the other participant of a conversation has been read."""
-    return conversation_id in context.found.others or conversation_id in context.found.participants
-
-
-def known_other_participant(context: Context, conversation_id: UUID) -> User | None:
-    """Return the other participant, who has been read; None in a group."""
-    participants = known_participants(context, conversation_id)
-    if participants is None:
-        return context.found.others[conversation_id]
-    return _other_among(context, participants)
 
 
 async def other_participant(context: Context, conversation_id: UUID) -> User | None:
     """Return the other participant in a conversation of two, even if removed; None in a group."""
-    return _other_among(context, await participants_of(context, conversation_id))
-
-
-def _other_among(context: Context, participants: Sequence[Participant]) -> User | None:
     viewer = context.require_viewer()
+    participants = await participants_of(context, conversation_id)
     others = [each.user for each in participants if each.user.id != viewer.id]
     return others[0] if len(others) == 1 else None
 
 
-def knows_last_message(context: Context, conversation: Conversation) -> bool:
-    """Return whether the newest message has been read, or there is none."""
-    return conversation.id in context.found.last_messages or conversation.last_seq == 0
-
-
-def known_last_message(context: Context, conversation: Conversation) -> Message | None:
-    """Return the newest message, which has been read; None if there is none."""
-    return context.found.last_messages.get(conversation.id)
-
-
 async def last_message(context: Context, conversation: Conversation, along: MessageAlong) -> Message | None:
     """Return the newest message; None if there are none, or if it was deleted together with its author."""
+    if conversation.last_seq == 0:
+        return None
     newest = SeqRange(conversation.id, conversation.last_seq, conversation.last_seq)
     return next(iter(await context.loaders.ranges(along).load(newest)), None)
 

@@ -23,14 +23,14 @@ def present(found: Iterable[_T | None]) -> list[_T]:
 class Loaders:
     """A loader for each kind of object, created when it is first used.
 
-    What a statement reads along with the objects is kept in `found`, where resolvers look first.
+    Resolvers look first at what has been found.
     """
 
-    def __init__(self, snapshot: Snapshot, require_viewer: Callable[[], User]) -> None:
-        """Read objects that the viewer may see from this snapshot."""
+    def __init__(self, snapshot: Snapshot, require_viewer: Callable[[], User], found: Found) -> None:
+        """Read objects that the viewer may see from this snapshot, and add them to `found`."""
         self._snapshot = snapshot
         self._require_viewer = require_viewer
-        self.found = Found()
+        self._found = found
         self._conversations: dict[ConversationAlong, DataLoader[UUID, Conversation | None]] = {}
         self._messages: dict[MessageAlong, DataLoader[UUID, Message | None]] = {}
         self._ranges: dict[MessageAlong, DataLoader[SeqRange, Sequence[Message]]] = {}
@@ -70,28 +70,28 @@ class Loaders:
 
     async def _load_users(self, ids: list[UUID]) -> list[User | None]:
         async with self._snapshot.reading() as connection:
-            self.found.users.update((user.id, user) for user in await users.by_ids(connection, ids))
-        return [self.found.users.get(user_id) for user_id in ids]
+            self._found.users.update((user.id, user) for user in await users.by_ids(connection, ids))
+        return [self._found.users.get(user_id) for user_id in ids]
 
     async def _load_conversations(
         self, along: ConversationAlong, ids: list[UUID]
     ) -> list[Conversation | None]:
         viewer = self._require_viewer()
         async with self._snapshot.reading() as connection:
-            await conversations.by_ids(connection, viewer.id, ids, along, self.found)
-        return [self.found.conversations.get(conversation_id) for conversation_id in ids]
+            await conversations.by_ids(connection, viewer.id, ids, along, self._found)
+        return [self._found.conversations.get(conversation_id) for conversation_id in ids]
 
     async def _load_messages(self, along: MessageAlong, ids: list[UUID]) -> list[Message | None]:
         viewer = self._require_viewer()
         async with self._snapshot.reading() as connection:
-            rows = await messages.visible_to(connection, viewer.id, ids, along, self.found)
+            rows = await messages.visible_to(connection, viewer.id, ids, along, self._found)
         found = {row.id: row for row in rows}
         return [found.get(message_id) for message_id in ids]
 
     async def _load_ranges(self, along: MessageAlong, ranges: list[SeqRange]) -> list[Sequence[Message]]:
         viewer = self._require_viewer()
         async with self._snapshot.reading() as connection:
-            rows = await messages.in_ranges(connection, viewer.id, ranges, along, self.found)
+            rows = await messages.in_ranges(connection, viewer.id, ranges, along, self._found)
         found = {(row.conversation_id, row.seq): row for row in rows}
         return [
             [

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from db import messages
-from db.along import JUST_MESSAGES, MessageAlong
+from db.along import JUST_MESSAGES, NOT_READ, MessageAlong
 from db.inboxes import NotStored, Outgoing
 from db.records import Message, User
 from realtime.hints import hints_of
@@ -29,15 +29,12 @@ async def by_ids(
     return present(await context.loaders.messages(along).load_many(ids))
 
 
-def known_author(context: Context, message: Message) -> User | None:
-    """Return the message's author if already read."""
-    return context.found.users.get(message.author_id)
-
-
 async def author(context: Context, message: Message, ahead: MessageAhead) -> User:
     """Return the message's author."""
     await bring_along(context, message, ahead)
-    user = known_author(context, message) or await context.loaders.users.load(message.author_id)
+    user = context.found.users.get(message.author_id)
+    if user is None:
+        user = await context.loaders.users.load(message.author_id)
     if user is None:
         raise RuntimeError(f"message {message.id} has no author")
     return user
@@ -48,21 +45,14 @@ def is_mine(context: Context, message: Message) -> bool:
     return message.author_id == context.require_viewer().id
 
 
-def knows_idempotency_key(context: Context, message: Message) -> bool:
-    """Return whether the key has been read, or the viewer did not send the message."""
-    return message.id in context.found.idempotency_keys or not is_mine(context, message)
-
-
-def known_idempotency_key(context: Context, message: Message) -> UUID | None:
-    """Return the key that the viewer sent the message with if it has been read."""
-    return context.found.idempotency_keys.get(message.id)
-
-
 async def idempotency_key(context: Context, message: Message, ahead: MessageAhead) -> UUID | None:
     """Return the key that the viewer sent the message with; None for other users' messages."""
+    if not is_mine(context, message):
+        return None
     await bring_along(context, message, ahead)
-    if knows_idempotency_key(context, message):
-        return known_idempotency_key(context, message)
+    known = context.found.idempotency_keys.get(message.id, NOT_READ)
+    if known is not NOT_READ:
+        return known
     return await context.loaders.idempotency_keys.load(message.id)
 
 

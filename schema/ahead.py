@@ -5,7 +5,8 @@ along for it. A field that is missing here is read by its own resolver, and has 
 statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from graphql import GraphQLError
@@ -40,13 +41,19 @@ class _OfConversation(NamedTuple):
 
 def message_ahead(info: Info, *path: str) -> MessageAhead:
     """Return what to read along with the message at the end of the path."""
-    selected = look_ahead(info)
-    below = selected.below(*path)
-    if below is None:
-        return MessageAhead()
-    found = below.derive(_of_message)
-    is_all = found.is_all and _waits_for_nothing(selected, path)
-    return MessageAhead(found.along, is_all)
+    return look_ahead(info).derive(_message_at(path))
+
+
+@cache
+def _message_at(path: tuple[str, ...]) -> Callable[[LookAhead], MessageAhead]:
+    def derived(selected: LookAhead) -> MessageAhead:
+        below = selected.below(*path)
+        if below is None:
+            return MessageAhead()
+        found = below.derive(_of_message)
+        return MessageAhead(found.along, found.is_all and _waits_for_nothing(selected, path))
+
+    return derived
 
 
 def messages_along(info: Info, *path: str) -> MessageAlong:
@@ -63,11 +70,13 @@ def conversations_along(info: Info, *path: str) -> ConversationAlong:
 
 def conversations_ahead(info: Info) -> ConversationAhead:
     """Return what to read along with the conversations of a page."""
-    selected = look_ahead(info)
+    return look_ahead(info).derive(_page_of_conversations)
+
+
+def _page_of_conversations(selected: LookAhead) -> ConversationAhead:
     below = selected.below(*_NODE)
     found = _OfConversation() if below is None else below.derive(_of_conversation)
-    is_all = found.is_all and _waits_for_nothing(selected, _NODE)
-    return ConversationAhead(found.along, is_all)
+    return ConversationAhead(found.along, found.is_all and _waits_for_nothing(selected, _NODE))
 
 
 def conversation_ahead(info: Info) -> ConversationAhead:
@@ -140,8 +149,7 @@ def _of_conversation(selected: LookAhead) -> _OfConversation:
         needs_participants = needs_participants or (each is not None and each.along.participants)
     return _OfConversation(
         ConversationAlong(
-            # The other one is among them.
-            other="otherParticipant" in selected and not needs_participants,
+            other="otherParticipant" in selected,
             participants=needs_participants,
             last_message=None if last_message is None else last_message.along._replace(participants=False),
         ),

@@ -6,7 +6,7 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
-from db.along import MessageAlong
+from db.along import NOT_READ, MessageAlong
 from resolvers import conversations, read_marks
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
@@ -42,7 +42,7 @@ class Conversation(Node):
         metadata=at_most(conversations.MAX_PARTICIPANTS),
     )
     def participants(self, info: Info) -> AwaitableOrValue[list[User]]:
-        known = conversations.known_participants(info.context, self.row.id)
+        known = info.context.found.participants.get(self.row.id)
         if known is None:
             return self._load_participants(info.context)
         return [User.of(each.user) for each in known]
@@ -56,9 +56,10 @@ class Conversation(Node):
         " removed, it has `removedAt`.",
     )
     def other_participant(self, info: Info) -> AwaitableOrValue[User | None]:
-        if not conversations.knows_other_participant(info.context, self.row.id):
+        known = info.context.found.others.get(self.row.id, NOT_READ)
+        if known is NOT_READ:
             return self._load_other_participant(info.context)
-        return User.of_optional(conversations.known_other_participant(info.context, self.row.id))
+        return User.of_optional(known)
 
     async def _load_other_participant(self, context: Context) -> User | None:
         return User.of_optional(await conversations.other_participant(context, self.row.id))
@@ -69,9 +70,10 @@ class Conversation(Node):
         " author.",
     )
     def last_message(self, info: Info) -> AwaitableOrValue[Message | None]:
-        if not conversations.knows_last_message(info.context, self.row):
+        known = info.context.found.last_messages.get(self.row.id, NOT_READ)
+        if known is NOT_READ:
             return self._load_last_message(info.context, messages_along(info))
-        return Message.of_optional(conversations.known_last_message(info.context, self.row))
+        return Message.of_optional(known)
 
     async def _load_last_message(self, context: Context, along: MessageAlong) -> Message | None:
         return Message.of_optional(await conversations.last_message(context, self.row, along))

@@ -9,6 +9,7 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
+from db.along import NOT_READ
 from db.entries import MESSAGE_CREATED, InboxEntry
 from realtime.wanted import Wanted
 from resolvers import conversations, edits, inbox, messages, read_marks
@@ -74,7 +75,7 @@ class Message(Node):
 
     @strawberry.field(graphql_type=User, description="The participant who sent the message.")
     def author(self, info: Info) -> AwaitableOrValue[User]:
-        known = messages.known_author(info.context, self.row)
+        known = info.context.found.users.get(self.row.author_id)
         return self._load_author(info.context) if known is None else User.of(known)
 
     async def _load_author(self, context: Context) -> User:
@@ -104,7 +105,7 @@ class Message(Node):
     def read_by_others(self, info: Info) -> AwaitableOrValue[bool]:
         if not messages.is_mine(info.context, self.row):
             return False
-        known = conversations.known_participants(info.context, self.row.conversation_id)
+        known = info.context.found.participants.get(self.row.conversation_id)
         if known is None:
             return self._load_read_by_others(info.context)
         return read_marks.is_read_by_others(info.context, self.row, known)
@@ -126,7 +127,7 @@ class Message(Node):
         info: Info,
         first: Annotated[int, strawberry.argument(description="Maximum number of users: 1 to 100.")] = 10,
     ) -> AwaitableOrValue[list[User]]:
-        known = conversations.known_participants(info.context, self.row.conversation_id)
+        known = info.context.found.participants.get(self.row.conversation_id)
         if known is None:
             return self._load_read_by(info.context, first)
         return list(map(User.of, read_marks.read_by(info.context, self.row, known, first)))
@@ -141,9 +142,8 @@ class Message(Node):
         " match it to a pending message. Null if it was sent without a key, or by another user.",
     )
     def idempotency_key(self, info: Info) -> AwaitableOrValue[strawberry.ID | None]:
-        if not messages.knows_idempotency_key(info.context, self.row):
-            return self._load_idempotency_key(info.context)
-        return _key_of(messages.known_idempotency_key(info.context, self.row))
+        known = info.context.found.idempotency_keys.get(self.row.id, NOT_READ)
+        return self._load_idempotency_key(info.context) if known is NOT_READ else _key_of(known)
 
     async def _load_idempotency_key(self, context: Context) -> strawberry.ID | None:
         return _key_of(await messages.idempotency_key(context, self.row, self._ahead(context)))
@@ -155,7 +155,7 @@ class Message(Node):
     def conversation(self, info: Info) -> AwaitableOrValue["Conversation"]:
         from schema.conversations import Conversation  # noqa: PLC0415  # the two types name each other
 
-        known = conversations.known_of_message(info.context, self.row)
+        known = info.context.found.conversations.get(self.row.conversation_id)
         return self._load_conversation(info.context) if known is None else Conversation.of(known)
 
     async def _load_conversation(self, context: Context) -> "Conversation":
