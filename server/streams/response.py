@@ -9,8 +9,8 @@ from starlette.types import Scope, Send
 from execution.answers import Answer
 from server.auth.authentication import Identity
 from server.http.connections import connection_of, decode_chunk, encode_chunk
-from server.http.framing import cycle_of
-from server.observability.request_log import IS_STREAM
+from server.http.exchange import exchange_of
+from server.http.request_log import IS_STREAM
 from server.streams.open_streams import EndReason, OpenStream, OpenStreams
 
 
@@ -82,7 +82,7 @@ class ResponseStream:
         self._send = send
         self._more_headers = more_headers
         self._connection = connection_of(scope)
-        self._cycle = cycle_of(scope)
+        self._cycle = exchange_of(scope)
         self._state = scope["state"]
         self.format = stream_format
         self._write_timeout_seconds = write_timeout_seconds
@@ -110,11 +110,10 @@ class ResponseStream:
 
     def write_at_once(self, chunk: bytes) -> bool:
         """Write a chunk if the response has begun and the client reads; return whether it was written."""
-        if not self.begun or not self._connection.is_writable:
+        if not self.begun:
             return False
         # HTTP/1.0 has no chunks.
-        self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
-        return True
+        return self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
 
     async def write_in_time(self, body: bytes, *, more: bool = True) -> None:
         """Write a part of the body as soon as the client reads; the last part has no `more` to come.
