@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from db.batched_reads import BatchedReads
 from db.deliveries import Deliveries
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
 from db.server_watch import ServerWatch
@@ -58,6 +59,7 @@ class Database:
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
         self._stream_shares = Shares(STREAM_CONNECTIONS)
+        self.batched_reads = BatchedReads(self._connected, self._one_statement, self._stream_shares)
         self._request_shares = Shares(REQUEST_CONNECTIONS, wait_seconds=_ACQUIRE_SECONDS)
 
     @asynccontextmanager
@@ -135,6 +137,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.batched_reads.close()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._pool.close()

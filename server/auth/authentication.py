@@ -72,7 +72,9 @@ class KnownIdentities:
         That session may be the token's own, which was looked up before it ended.
         """
         if identity.user is not None and times_forgotten == self.times_forgotten:
-            self._known[hash_of(token)] = replace(identity, renews_cookie=None)
+            if identity.renews_cookie is not None:
+                identity = replace(identity, renews_cookie=None)
+            self._known[hash_of(token)] = identity
 
     def forget(self, session_ids: Collection[UUID]) -> None:
         """Remove the tokens of these sessions."""

@@ -129,7 +129,8 @@ class ResponseStream:
                     head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
                     head.extend(self._more_headers)
                     await self._send({"type": "http.response.start", "status": 200, "headers": head})
-                await self._send({"type": "http.response.body", "body": body, "more_body": more})
+                if not more or not self.write_at_once(encode_chunk(body)):
+                    await self._send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError as error:
             raise SlowReader from error
 
