@@ -30,6 +30,12 @@ class _Corked:
             self._written = data
             self._loop.call_soon(self._uncork)
 
+    def write_soon(self, data: bytes) -> None:
+        """Write at the end of this iteration of the event loop, or together with what is written before."""
+        if not self._written:
+            self._loop.call_soon(self._uncork)
+        self._written += data
+
     def write_now(self, data: bytes) -> None:
         """Write immediately, after what is still buffered here."""
         data, self._written = self._written + data, b""
@@ -130,9 +136,16 @@ class Connection(BoundedHeads):
     def is_closed(self) -> bool:
         return self.transport.is_closing()
 
-    def write_chunk(self, chunk: bytes) -> None:
-        """Write a chunk from `encode_chunk` immediately; the response has started, and has no length."""
-        cast(_Corked, self.transport).write_now(chunk)
+    def write_chunk(self, chunk: bytes, *, may_wait: bool = False) -> None:
+        """Write a chunk from `encode_chunk` immediately; the response has started, and has no length.
+
+        If it `may_wait`, it is written with the next one, at the latest in the event loop's next iteration.
+        """
+        corked = cast(_Corked, self.transport)
+        if may_wait:
+            corked.write_soon(chunk)
+        else:
+            corked.write_now(chunk)
 
 
 def encode_chunk(body: bytes) -> bytes:

@@ -108,12 +108,16 @@ class ResponseStream:
         if not self.write_at_once(encode_chunk(event)):
             await self.write_in_time(event)
 
-    def write_at_once(self, chunk: bytes) -> bool:
-        """Write a chunk if the response has begun and the client reads; return whether it was written."""
+    def write_at_once(self, chunk: bytes, *, may_wait: bool = False) -> bool:
+        """Write a chunk if the response has begun and the client reads; return whether it was written.
+
+        If it `may_wait`, an event that follows immediately is sent together with it.
+        """
         if not self.begun or not self._connection.is_writable:
             return False
         # HTTP/1.0 has no chunks.
-        self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
+        chunk = chunk if self._cycle.chunked_encoding else decode_chunk(chunk)
+        self._connection.write_chunk(chunk, may_wait=may_wait)
         return True
 
     async def write_in_time(self, body: bytes, *, more: bool = True) -> None:
@@ -124,12 +128,13 @@ class ResponseStream:
         """
         try:
             async with asyncio.timeout(self._write_timeout_seconds):
-                if not self.begun:
+                is_first = not self.begun
+                if is_first:
                     self.begun = True
                     head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
                     head.extend(self._more_headers)
                     await self._send({"type": "http.response.start", "status": 200, "headers": head})
-                if not more or not self.write_at_once(encode_chunk(body)):
+                if not more or not self.write_at_once(encode_chunk(body), may_wait=is_first):
                     await self._send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError as error:
             raise SlowReader from error
