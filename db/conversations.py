@@ -1,53 +1,33 @@
 """Statements about conversations and their participants."""
 
 from collections.abc import Sequence
+from functools import cache
 from uuid import UUID
 
+from asyncpg import Record
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects import postgresql
 
+from db.along import JUST_CONVERSATIONS, ConversationAlong, Found, Joins, MessageAlong, SeqRange
+from db.as_seen import AS_SEEN, HAS_INBOX
 from db.columns import Columns
 from db.ids import new_id
-from db.records import Conversation, Message, Participant, RecentConversation, User
+from db.numbered_pages import AskedPage
+from db.records import Conversation, Message, Participant
 from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
 from db.users import USER, UserGone
 
-
-def unread_count(conversation: str, participant: str) -> str:
-    """Return the SQL of the number of messages that a participant has not read.
-
-    The arguments name tables or subqueries, with the columns of `conversations` and `participants`.
-    """
-    # Everything that sends, reads or deletes messages keeps the participant's count, except for the deletion
-    # of a user together with their messages. While a pair is complete, this has not happened. Otherwise the
-    # messages that remain are counted.
-    return f"""
-        CASE
-            WHEN {conversation}.last_seq = {participant}.read_seq THEN 0
-            WHEN {conversation}.pair_key IS NOT NULL AND EXISTS (
-                SELECT FROM participants AS other
-                WHERE other.conversation_id = {conversation}.id AND other.user_id <> {participant}.user_id
-            ) THEN {participant}.unread_count
-            ELSE (
-                SELECT count(*) FROM messages
-                WHERE messages.conversation_id = {conversation}.id
-                  AND messages.seq > {participant}.read_seq AND messages.deleted_at IS NULL
-            )
-        END
-    """
-
-
-# The columns of a conversation as one of its participants sees it.
-_AS_SEEN = f"""
-    conversations.id, conversations.last_seq, participants.read_seq, participants.last_position,
-    {unread_count("conversations", "participants")} AS unread_count
-"""
-# A removed user, whose token may be cached for a few seconds, sees none.
-_HAS_INBOX = "EXISTS (SELECT FROM inboxes WHERE inboxes.user_id = :viewer)"
 _CONVERSATION = Columns(Conversation)
-_NEWEST_MESSAGE = Columns(Message, prefix="newest_")
-_OTHER = Columns(User, prefix="other_")
+_IN_PAGE = "page_"
+_MESSAGE_IN_PAGE = Columns(Message, prefix=_IN_PAGE)
+# Whether the viewer has conversations before a page.
+_HAS_PREVIOUS = f"""
+    EXISTS (
+        SELECT FROM participants
+        WHERE participants.user_id = :viewer AND participants.last_position >= :before AND {HAS_INBOX}
+    )
+"""
 
 _MAKE_PAIR = Statement(
     postgresql.insert(conversations)
@@ -74,7 +54,7 @@ _KNOWN_PAIR = Statement(
     SELECT conversations.id
     FROM conversations JOIN participants ON participants.conversation_id = conversations.id
     WHERE conversations.pair_key = :pair_key AND participants.user_id = :viewer
-      AND (participants.last_position > 0 OR participants.has_opened) AND {_HAS_INBOX}
+      AND (participants.last_position > 0 OR participants.has_opened) AND {HAS_INBOX}
 """)
 )
 # No other row is locked afterwards, so this cannot be part of a deadlock.
@@ -121,86 +101,162 @@ async def open_pair(connection: Connection, opener: UUID, other: UUID) -> tuple[
     return made, True
 
 
-_BY_IDS = Statement(
-    text(f"""
-    SELECT {_AS_SEEN}
-    FROM participants JOIN conversations ON conversations.id = participants.conversation_id
-    WHERE participants.user_id = :viewer AND conversations.id = ANY(CAST(:ids AS uuid[]))
-      AND {_HAS_INBOX}
-""")
-)
-
-
-async def by_ids(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Conversation]:
-    """Return the conversations in which the viewer participates, in no particular order."""
-    rows = await _BY_IDS.fetch(connection, viewer=viewer, ids=ids)
-    return list(map(_CONVERSATION.reader(rows), rows))
-
-
-def _recent(condition: str) -> Statement:
-    # The other participant and the newest message are looked up for each row of the page: LIMIT 1 keeps the
-    # planner from reading whole tables instead.
-    return Statement(
+@cache
+def _by_ids(along: ConversationAlong) -> tuple[Statement, Joins]:
+    joins = Joins()
+    joins.along_conversations("seen", along)
+    statement = Statement(
         text(f"""
-        SELECT page.*, {_OTHER.sql("other")}, {_NEWEST_MESSAGE.sql("newest")}
+        SELECT seen.*{joins.columns}
         FROM (
-            SELECT {_AS_SEEN}
+            SELECT {AS_SEEN}
             FROM participants JOIN conversations ON conversations.id = participants.conversation_id
-            WHERE participants.user_id = :viewer AND participants.last_position > 0 {condition}
-              AND {_HAS_INBOX}
-            ORDER BY participants.last_position DESC
-            LIMIT :limit
-        ) AS page
-        LEFT JOIN LATERAL (
-            SELECT (array_agg(two.user_id))[1] AS user_id FROM (
-                SELECT user_id FROM participants
-                WHERE conversation_id = page.id AND user_id <> :viewer
-                LIMIT 2
-            ) AS two
-            HAVING count(*) = 1
-        ) AS single ON true
-        LEFT JOIN LATERAL (
-            SELECT * FROM users WHERE users.id = single.user_id LIMIT 1
-        ) AS other ON true
+            WHERE participants.user_id = :viewer AND conversations.id = ANY(CAST(:ids AS uuid[]))
+              AND {HAS_INBOX}
+        ) AS seen
+        {joins.sql}
+        """)
+    )
+    return statement, joins
+
+
+async def by_ids(
+    connection: Connection,
+    viewer: UUID,
+    ids: Sequence[UUID],
+    along: ConversationAlong = JUST_CONVERSATIONS,
+    found: Found | None = None,
+) -> Sequence[Conversation]:
+    """Return the conversations in which the viewer participates, in no particular order.
+
+    What is read along is added to `found`.
+    """
+    statement, joins = _by_ids(along)
+    rows = await statement.fetch(connection, viewer=viewer, ids=ids)
+    read = list(map(_CONVERSATION.reader(rows), rows))
+    if found is not None:
+        _take(read, rows, joins, found)
+    return read
+
+
+@cache
+def _with_page(along: ConversationAlong, of_messages: MessageAlong) -> tuple[Statement, Joins]:
+    joins = Joins()
+    joins.along_conversations("seen", along)
+    joins.along_messages("page", of_messages, _IN_PAGE)
+    statement = Statement(
+        text(f"""
+        SELECT seen.*, {_MESSAGE_IN_PAGE.sql("page")}{joins.columns}
+        FROM (
+            SELECT {AS_SEEN}, {AskedPage.sql_of("conversations.last_seq")}
+            FROM participants JOIN conversations ON conversations.id = participants.conversation_id
+            WHERE participants.user_id = :viewer AND conversations.id = :id AND {HAS_INBOX}
+            -- Without this, the unread messages would be counted again for each message of the page.
+            OFFSET 0
+        ) AS seen
         LEFT JOIN LATERAL (
             SELECT * FROM messages
-            WHERE messages.conversation_id = page.id AND messages.seq = page.last_seq
-            LIMIT 1
-        ) AS newest ON true
+            WHERE messages.conversation_id = seen.id AND messages.seq BETWEEN seen.first AND seen.last
+            LIMIT CAST(:size AS bigint)
+        ) AS page ON true
+        {joins.sql}
+        ORDER BY page.seq
+        """)
+    )
+    return statement, joins
+
+
+async def with_page(
+    connection: Connection,
+    viewer: UUID,
+    conversation_id: UUID,
+    asked: AskedPage,
+    *,
+    along: ConversationAlong,
+    of_messages: MessageAlong,
+    found: Found,
+) -> Conversation | None:
+    """Return the conversation if the viewer participates in it.
+
+    The page of its messages, and what is read along with both, are added to `found`.
+    """
+    statement, joins = _with_page(along, of_messages)
+    rows = await statement.fetch(
+        connection,
+        viewer=viewer,
+        id=conversation_id,
+        after=asked.after,
+        before=asked.before,
+        size=asked.size,
+        is_from_end=asked.is_from_end,
+    )
+    if not rows:
+        return None
+    conversation = _CONVERSATION.read(rows[0])
+    _take([conversation], rows, joins, found)
+    page = asked.of(conversation.last_seq)
+    has_messages = rows[0][f"{_IN_PAGE}id"] is not None
+    found.ranges[SeqRange(conversation.id, page.start, page.end)] = (
+        list(map(_MESSAGE_IN_PAGE.reader(rows), rows)) if has_messages else []
+    )
+    return conversation
+
+
+@cache
+def _recent(condition: str, has_previous: str, along: ConversationAlong) -> tuple[Statement, Joins]:
+    joins = Joins()
+    joins.along_conversations("page", along)
+    statement = Statement(
+        text(f"""
+        SELECT page.*, ends.has_previous{joins.columns}
+        FROM (SELECT {has_previous} AS has_previous) AS ends LEFT JOIN (
+            SELECT {AS_SEEN}
+            FROM participants JOIN conversations ON conversations.id = participants.conversation_id
+            WHERE participants.user_id = :viewer AND participants.last_position > 0 {condition}
+              AND {HAS_INBOX}
+            ORDER BY participants.last_position DESC
+            LIMIT :limit
+        ) AS page ON true
+        {joins.sql}
         ORDER BY page.last_position DESC
         """)
     )
-
-
-_NEWEST = _recent("")
-_BEFORE = _recent("AND participants.last_position < :before")
+    return statement, joins
 
 
 async def recent(
-    connection: Connection, viewer: UUID, *, before: int | None, limit: int
-) -> Sequence[RecentConversation]:
+    connection: Connection,
+    viewer: UUID,
+    *,
+    before: int | None,
+    limit: int,
+    along: ConversationAlong = JUST_CONVERSATIONS,
+    found: Found | None = None,
+) -> tuple[Sequence[Conversation], bool]:
     """Return at most `limit` of the viewer's conversations, the most recently active first.
 
-    `before` is a `last_position`, or None to start with the newest. Conversations without a message are left
-    out. The statement reads one range of the index (user_id, last_position).
+    `before` is a `last_position`, or None to start with the newest. Also return whether there are others at
+    it or before it in the list. Conversations without a message are left out. What is read along is added to
+    `found`. The statement reads one range of the index (user_id, last_position).
     """
     if before is None:
-        rows = await _NEWEST.fetch(connection, viewer=viewer, limit=limit)
+        statement, joins = _recent("", "false", along)
+        rows = await statement.fetch(connection, viewer=viewer, limit=limit)
     else:
-        rows = await _BEFORE.fetch(connection, viewer=viewer, limit=limit, before=before)
-    conversation, other, newest = (
-        _CONVERSATION.reader(rows),
-        _OTHER.reader(rows),
-        _NEWEST_MESSAGE.reader(rows),
-    )
-    return [
-        RecentConversation(
-            conversation(row),
-            other(row) if row["other_id"] else None,
-            newest(row) if row["newest_id"] else None,
-        )
-        for row in rows
-    ]
+        statement, joins = _recent("AND participants.last_position < :before", _HAS_PREVIOUS, along)
+        rows = await statement.fetch(connection, viewer=viewer, limit=limit, before=before)
+    has_previous: bool = rows[0]["has_previous"]
+    if rows[0]["id"] is None:
+        return [], has_previous
+    read = list(map(_CONVERSATION.reader(rows), rows))
+    if found is not None:
+        _take(read, rows, joins, found)
+    return read, has_previous
+
+
+def _take(conversations: Sequence[Conversation], rows: Sequence[Record], joins: Joins, found: Found) -> None:
+    found.conversations.update((each.id, each) for each in conversations)
+    joins.take(rows, found)
 
 
 _PARTICIPANTS_OF = Statement(

@@ -58,6 +58,8 @@ class Database:
         self.behind_pooler = behind_pooler
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
+        # Each holds a connection, so there are no more than those of the pool.
+        self._ending = set[asyncio.Task[None]]()
         self._stream_shares = Shares(STREAM_CONNECTIONS)
         self.batched_reads = BatchedReads(self._connected, self._one_statement, self._stream_shares)
         self._request_shares = Shares(REQUEST_CONNECTIONS, wait_seconds=_ACQUIRE_SECONDS)
@@ -118,6 +120,12 @@ class Database:
         ):
             yield connection
 
+    def end_later(self, opened: AbstractAsyncContextManager[Connection]) -> None:
+        """End the block of a snapshot or connection in a task of its own, because nobody waits for that."""
+        task = asyncio.create_task(_end(opened))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
     def _share(self, streams_of: UUID | None, requests_of: UUID | None) -> AbstractAsyncContextManager[None]:
         if streams_of is not None:
             return self._stream_shares.of(streams_of)
@@ -140,9 +148,16 @@ class Database:
         await self.batched_reads.close()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.gather(*self._ending)
                 await self._pool.close()
         except CONNECTION_ERRORS:
             self._pool.terminate()
+
+
+async def _end(opened: AbstractAsyncContextManager[Connection]) -> None:
+    # If the connection is lost now, what was read remains valid.
+    with suppress(DatabaseUnavailable):
+        await opened.__aexit__(None, None, None)
 
 
 # Almost every request uses these two. `asynccontextmanager` would take several times as long.

@@ -2,44 +2,54 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, func, select, text
+from sqlalchemy import bindparam, func, select, text
 
+from db.along import JUST_MESSAGES, Found, Joins, MessageAlong, SeqRange
+from db.as_seen import HAS_INBOX
 from db.columns import Columns
 from db.records import Message
 from db.statements import Connection, Statement, uuids
-from db.tables import inboxes, messages, participants
+from db.tables import messages
 
 MESSAGE = Columns(Message)
 
 
-@dataclass(frozen=True, slots=True)
-class SeqRange:
-    """The messages `first` to `last` of a conversation, both included."""
-
-    conversation_id: UUID
-    first: int
-    last: int
-
-
-_VISIBLE_TO = Statement(
-    select(*MESSAGE.of(messages))
-    .join(participants, participants.c.conversation_id == messages.c.conversation_id)
-    .where(
-        participants.c.user_id == bindparam("viewer"),
-        messages.c.id == func.any(uuids("ids")),
-        exists().where(inboxes.c.user_id == bindparam("viewer")),
+@cache
+def _visible_to(along: MessageAlong) -> tuple[Statement, Joins]:
+    joins = Joins()
+    joins.along_messages("seen", along)
+    statement = Statement(
+        text(f"""
+        SELECT {MESSAGE.sql("seen")}{joins.columns}
+        FROM (
+            SELECT messages.* FROM messages
+            JOIN participants ON participants.conversation_id = messages.conversation_id
+            WHERE participants.user_id = :viewer AND messages.id = ANY(CAST(:ids AS uuid[])) AND {HAS_INBOX}
+        ) AS seen
+        {joins.sql}
+        """)
     )
-)
+    return statement, joins
 
 
-async def visible_to(connection: Connection, viewer: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
+async def visible_to(
+    connection: Connection,
+    viewer: UUID,
+    ids: Sequence[UUID],
+    along: MessageAlong = JUST_MESSAGES,
+    found: Found | None = None,
+) -> Sequence[Message]:
     """Return the messages that are in a conversation of the viewer, in no particular order.
 
-    A removed user sees none.
+    A removed user sees none. What is read along is added to `found`.
     """
-    rows = await _VISIBLE_TO.fetch(connection, viewer=viewer, ids=ids)
+    statement, joins = _visible_to(along)
+    rows = await statement.fetch(connection, viewer=viewer, ids=ids)
+    if found is not None:
+        joins.take(rows, found)
     return list(map(MESSAGE.reader(rows), rows))
 
 
@@ -98,29 +108,46 @@ async def idempotency_keys(
     return {row["id"]: row["idempotency_key"] for row in rows}
 
 
-_IN_RANGES = Statement(
-    text(f"""
-    SELECT {MESSAGE.sql("messages")}
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
-             AS wanted (conversation_id, first, last)
-    JOIN messages ON messages.conversation_id = wanted.conversation_id
-                 AND messages.seq BETWEEN wanted.first AND wanted.last
-    ORDER BY messages.conversation_id, messages.seq
-""")
-)
+@cache
+def _in_ranges(along: MessageAlong) -> tuple[Statement, Joins]:
+    joins = Joins()
+    joins.along_messages("messages", along)
+    statement = Statement(
+        text(f"""
+        SELECT {MESSAGE.sql("messages")}{joins.columns}
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
+                 AS wanted (conversation_id, first, last)
+        JOIN messages ON messages.conversation_id = wanted.conversation_id
+                     AND messages.seq BETWEEN wanted.first AND wanted.last
+        {joins.sql}
+        ORDER BY messages.conversation_id, messages.seq
+        """)
+    )
+    return statement, joins
 
 
-async def in_ranges(connection: Connection, ranges: Sequence[SeqRange]) -> Sequence[Message]:
+async def in_ranges(
+    connection: Connection,
+    viewer: UUID,
+    ranges: Sequence[SeqRange],
+    along: MessageAlong = JUST_MESSAGES,
+    found: Found | None = None,
+) -> Sequence[Message]:
     """Return the messages of all the ranges in one statement, by conversation, oldest first.
 
-    Messages are numbered without gaps, so a page is a range that is known before it is read.
+    Messages are numbered without gaps, so a page is a range that is known before it is read. What is read
+    along is added to `found`.
     """
-    rows = await _IN_RANGES.fetch(
+    statement, joins = _in_ranges(along)
+    rows = await statement.fetch(
         connection,
+        **joins.parameters(viewer),
         ids=[wanted.conversation_id for wanted in ranges],
         firsts=[wanted.first for wanted in ranges],
         lasts=[wanted.last for wanted in ranges],
     )
+    if found is not None:
+        joins.take(rows, found)
     return list(map(MESSAGE.reader(rows), rows))
 
 

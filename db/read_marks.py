@@ -10,8 +10,8 @@ from asyncpg import Record
 from sqlalchemy import text
 
 from db.appending import Counting, appending, entries_of
+from db.as_seen import unread_count
 from db.columns import Columns
-from db.conversations import unread_count
 from db.entries import READ_MARK_MOVED, Appended
 from db.records import Conversation
 from db.statements import Connection, Statement

@@ -61,18 +61,6 @@ class Message(NamedTuple):
     deleted_at: datetime | None = None
 
 
-class RecentConversation(NamedTuple):
-    """A conversation as a list shows it: with the other participant and the last message.
-
-    `other` is None unless there are exactly two participants. `last_message` is None if it has been deleted
-    together with its author.
-    """
-
-    conversation: Conversation
-    other: User | None
-    last_message: Message | None
-
-
 @dataclass(frozen=True, slots=True)
 class UnreadTotals:
     """The conversations in which a user has unread messages, and how many messages these are."""

@@ -205,7 +205,7 @@ class Api:
         if isinstance(bound, list):
             budget.charge(-reserved)
             return invalid(bound)
-        context.selection = operation.prepared.selection
+        context.has_one_root_field = operation.prepared.has_one_root_field
         faults = Faults(operation.request_id)
         try:
             if bound is not None:
@@ -293,6 +293,7 @@ class Api:
         if isinstance(bound, list):
             yield invalid(bound)
             return
+        context.has_one_root_field = operation.prepared.has_one_root_field
         if bound is not None and bound.is_subscription:
             try:
                 events = await bound.events(context)

@@ -24,7 +24,6 @@ from graphql.execution.values import get_variable_values
 from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
 from execution.cost import Cost, Sizes
 from plans import BoundOperation, OperationPlan, Unplannable, plan_operation
-from resolvers.selection import Selection
 from schema.list_sizes import IntrospectionSizes
 
 _CACHED_COSTS = 64
@@ -62,6 +61,9 @@ class PreparedOperation:
             if isinstance(selection, FieldNode)
         )
         """The names of the root fields selected outside fragments."""
+        selected = node.selection_set.selections
+        self.has_one_root_field = len(selected) == 1 and isinstance(selected[0], FieldNode)
+        """Whether the operation selects a single root field."""
         self._preparation = preparation
         self._document = document
         self._plan: OperationPlan | None = None
@@ -69,18 +71,7 @@ class PreparedOperation:
         self._cost = Cost(preparation.schema, preparation.introspection, document, node)
         self._costs = LRUCache[Sizes, int](_CACHED_COSTS)
 
-    # Both are computed on first use: of a document with hundreds of operations, few are executed.
-    @cached_property
-    def selection(self) -> Selection:
-        """All fields selected in the document."""
-        return Selection(self._names.fields)
-
-    @cached_property
-    def _names(self) -> "_Names":
-        names = _Names()
-        visit(self._document, names)
-        return names
-
+    # Computed on first use: of a document with hundreds of operations, few are executed.
     @cached_property
     def _after_variable(self) -> str | None:
         """The variable passed as `after` to a root field; None if there is none or it has other uses."""
@@ -91,8 +82,10 @@ class PreparedOperation:
             for given in field.arguments or ()
             if given.name.value == "after" and isinstance(given.value, VariableNode)
         ]
+        variables = _Variables()
+        visit(self._document, variables)
         # The definition of a variable counts as an occurrence, so a variable used once has two.
-        return found[0] if len(found) == 1 and self._names.variables[found[0]] == 2 else None
+        return found[0] if len(found) == 1 and variables.counts[found[0]] == 2 else None
 
     def cost(self, variables: Mapping[str, Any], budget: Budget = UNLIMITED) -> int:
         """Return the maximum cost of the operation with these variables.
@@ -161,16 +154,12 @@ class PreparedOperation:
         return values if isinstance(values, list) else None
 
 
-class _Names(Visitor):
-    """Counts the occurrences of each field and variable."""
+class _Variables(Visitor):
+    """Counts the occurrences of each variable."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.fields = Counter[str]()
-        self.variables = Counter[str]()
-
-    def enter_field(self, node: FieldNode, *_: Any) -> None:
-        self.fields[node.name.value] += 1
+        self.counts = Counter[str]()
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.variables[node.name.value] += 1
+        self.counts[node.name.value] += 1

@@ -12,6 +12,8 @@ before any resolver runs; fall back to graphql-core for it.
 """
 
 from plans.bounds import Bounds, ChargeBytes, ResponseTooLarge, Turns
+from plans.info import look_ahead, variables_of
+from plans.look_ahead import LookAhead
 from plans.operation import BoundOperation, OperationPlan, PlanResult, plan_operation
 from plans.unplannable import Unplannable
 
@@ -19,10 +21,13 @@ __all__ = [
     "BoundOperation",
     "Bounds",
     "ChargeBytes",
+    "LookAhead",
     "OperationPlan",
     "PlanResult",
     "ResponseTooLarge",
     "Turns",
     "Unplannable",
+    "look_ahead",
     "plan_operation",
+    "variables_of",
 ]

@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import strawberry
@@ -17,10 +17,12 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
 )
+from graphql.execution.values import VariableValues
 from graphql.pyutils import Path, gather_with_cancel, is_awaitable
 from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.types.field import StrawberryField
 
+from plans.look_ahead import LookAhead
 from plans.run import Place, Run
 
 
@@ -34,6 +36,7 @@ class SelectedField:
     parent: GraphQLObjectType
     definition: GraphQLField
     nodes: list[FieldNode]
+    _ahead: list[LookAhead] = field(default_factory=list[LookAhead], init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -45,6 +48,21 @@ class SelectedField:
         """The field's name in the response."""
         node = self.nodes[0]
         return node.alias.value if node.alias else node.name.value
+
+    def look_ahead(self, variables: VariableValues) -> LookAhead:
+        """Return what is selected below the field, which is the same for all variables of its plan."""
+        if not self._ahead:
+            self._ahead.append(
+                LookAhead.of(
+                    self.definition.type,
+                    self.nodes,
+                    schema=self.schema,
+                    operation=self.operation,
+                    fragments=self.fragments,
+                    variables=variables,
+                )
+            )
+        return self._ahead[0]
 
     def info(self, run: Run, place: Place) -> GraphQLResolveInfo[Any]:
         """Return graphql-core's info for this place; for an item of a list, that of the list."""
@@ -107,3 +125,33 @@ class PlannedInfo(strawberry.Info[Any, Any]):
     def root_value(self) -> Any:
         """The source of the root fields."""
         return self._run.root_value
+
+    @property
+    def ahead(self) -> LookAhead:
+        """What is selected below the field."""
+        return self._selected.look_ahead(self._run.variables)
+
+    @property
+    def variables(self) -> VariableValues:
+        """The variables of the execution."""
+        return self._run.variables
+
+
+def look_ahead(info: strawberry.Info[Any, Any]) -> LookAhead:
+    """Return what is selected below the field that is resolved, with or without a plan."""
+    if isinstance(info, PlannedInfo):
+        return info.ahead
+    raw = info._raw_info  # pyright: ignore[reportPrivateUsage]  # Strawberry's own look-ahead has no types
+    return LookAhead.of(
+        raw.return_type,
+        raw.field_nodes,
+        schema=raw.schema,
+        operation=raw.operation,
+        fragments=raw.fragments,
+        variables=variables_of(info),
+    )
+
+
+def variables_of(info: strawberry.Info[Any, Any]) -> VariableValues:
+    """Return the variables of the execution, for the arguments of fields that are looked ahead to."""
+    return info.variables if isinstance(info, PlannedInfo) else VariableValues({}, info.variable_values)

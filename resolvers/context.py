@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
+from db.along import Found
 from db.engine import Database
 from db.entries import InboxPage, Place
 from db.inbox_log import PageAsked
@@ -16,10 +17,10 @@ from db.statements import Connection
 from realtime.broadcaster import Broadcaster
 from realtime.cursor_form import CursorForm
 from realtime.followed_inbox import FollowedInbox, FollowingStream
+from resolvers.ahead import NO_MESSAGE_AHEAD, MessageAhead
 from resolvers.errors import Unauthenticated
 from resolvers.loaders import Loaders
 from resolvers.rules import DEFAULT_RULES, Rules
-from resolvers.selection import UNKNOWN, Selection
 from resolvers.snapshot import Snapshot, rejecting_outages
 
 
@@ -142,9 +143,14 @@ class Context:
     rules: Rules = DEFAULT_RULES
     cursor_form: CursorForm = _WITHOUT_TAGS
     """The form in which cursors are issued."""
-    selection: Selection = UNKNOWN
+    has_one_root_field: bool = False
+    """Whether the operation selects a single root field."""
+    events_ahead: MessageAhead = NO_MESSAGE_AHEAD
+    """What is read along with the messages of events."""
     is_over: bool = False
     """Whether the request has ended. Further reads are cancelled."""
+    found: Found = field(default_factory=Found, init=False)
+    """What has been read along with other objects since the last `refresh`."""
     _snapshot: Snapshot = field(init=False)
     _loaders: Loaders | None = field(default=None, init=False)
 
@@ -182,7 +188,7 @@ class Context:
     def loaders(self) -> Loaders:
         """Loaders, whose results are cached until the next `refresh`."""
         if self._loaders is None:
-            self._loaders = Loaders(self._snapshot, self.require_viewer)
+            self._loaders = Loaders(self._snapshot, self.require_viewer, self.found)
         return self._loaders
 
     def require_viewer(self) -> User:
@@ -200,6 +206,14 @@ class Context:
         if self.stream is None:
             raise RuntimeError("a subscription was executed without a stream of events")
         return self.stream
+
+    def read_once(self) -> None:
+        """Let the next read have no snapshot, because the root field that calls this reads nothing else.
+
+        This ends with the next `refresh`. It does nothing if there are other root fields.
+        """
+        if self.has_one_root_field:
+            self._snapshot.read_once()
 
     def reading(self) -> AbstractAsyncContextManager[Connection]:
         """Yield the request's snapshot to one resolver at a time.
@@ -269,4 +283,5 @@ class Context:
     async def refresh(self) -> None:
         """Release the snapshot and clear the loaders, so that the next read sees the newest state."""
         self._loaders = None
+        self.found = Found()
         await self._snapshot.give_back()

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from db import conversations, messages, users
-from db.messages import SeqRange
-from db.records import Conversation, Message, Participant, RecentConversation, User
+from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, ConversationAlong, MessageAlong, SeqRange
+from db.numbered_pages import AskedPage
+from db.records import Conversation, Message, Participant, User
 from db.statements import Connection
+from resolvers.ahead import NO_CONVERSATION_AHEAD, ConversationAhead, MessageAhead
+from resolvers.bringing_along import bring_along
 from resolvers.context import Context
 from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
 from resolvers.page_cursors import decode_page_cursor
-from resolvers.paging import NumberedPage, check_page_size, numbered_page
+from resolvers.paging import asked_page, check_page_size
 from resolvers.users import is_username
 
 MAX_PARTICIPANTS = 5
@@ -32,35 +35,57 @@ class MessagePage:
 class ConversationPage:
     """Conversations, most recently active first, and whether there are more before and after them."""
 
-    conversations: Sequence[RecentConversation]
+    conversations: Sequence[Conversation]
     has_previous: bool
     has_next: bool
 
 
-async def by_id(context: Context, conversation_id: UUID | None) -> Conversation | None:
+async def by_id(
+    context: Context, conversation_id: UUID | None, ahead: ConversationAhead = NO_CONVERSATION_AHEAD
+) -> Conversation | None:
     """Return a conversation of the viewer's; None if there is none. An undecodable ID is None."""
-    context.require_viewer()
-    return await context.loaders.conversations.load(conversation_id) if conversation_id else None
+    viewer = context.require_viewer()
+    if conversation_id is None:
+        return None
+    if ahead.is_all:
+        context.read_once()
+    if ahead.page is None:
+        return await context.loaders.conversations(ahead.along).load(conversation_id)
+    async with context.reading() as connection:
+        return await conversations.with_page(
+            connection,
+            viewer.id,
+            conversation_id,
+            ahead.page,
+            along=ahead.along,
+            of_messages=ahead.of_messages,
+            found=context.found,
+        )
 
 
-async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Conversation]:
+async def by_ids(
+    context: Context, ids: Collection[UUID], along: ConversationAlong = JUST_CONVERSATIONS
+) -> Sequence[Conversation]:
     """Return the conversations with these IDs that the viewer is a participant of, in any order."""
     context.require_viewer()
-    return present(await context.loaders.conversations.load_many(ids))
+    return present(await context.loaders.conversations(along).load_many(ids))
 
 
-async def of_message(context: Context, message: Message) -> Conversation:
+async def of_message(context: Context, message: Message, ahead: MessageAhead) -> Conversation:
     """Return the conversation of a message that is visible to the viewer."""
-    conversation = await context.loaders.conversations.load(message.conversation_id)
+    await bring_along(context, message, ahead)
+    conversation = context.found.conversations.get(message.conversation_id)
+    if conversation is None:
+        conversation = await context.loaders.conversations(JUST_CONVERSATIONS).load(message.conversation_id)
     if conversation is None:
         raise RuntimeError(f"message {message.id} is visible but its conversation is not")
     return conversation
 
 
-async def recent(context: Context, first: int, after: str | None, *, alone: bool = False) -> ConversationPage:
+async def recent(
+    context: Context, first: int, after: str | None, ahead: ConversationAhead = NO_CONVERSATION_AHEAD
+) -> ConversationPage:
     """Return a page of the viewer's conversations that have a message.
-
-    With `alone`, the request reads nothing else, so a single statement needs no snapshot around it.
 
     Raises:
         BadUserInput: `first` is not 1 to 100.
@@ -69,20 +94,24 @@ async def recent(context: Context, first: int, after: str | None, *, alone: bool
     viewer = context.require_viewer()
     check_page_size(first, "first")
     before = None if after is None else decode_page_cursor(after, "after")
-    async with context.connection() if alone else context.reading() as connection:
+    if ahead.is_all:
+        context.read_once()
+    async with context.reading() as connection:
         # One more than requested, to find out whether there is a next page.
-        found = await conversations.recent(connection, viewer.id, before=before, limit=first + 1)
-        newest = (
-            found[:1]
-            if before is None
-            else await conversations.recent(connection, viewer.id, before=None, limit=1)
+        found, has_previous = await conversations.recent(
+            connection,
+            viewer.id,
+            before=before,
+            limit=first + 1,
+            along=ahead.along,
+            found=context.found,
         )
-    page = found[:first]
-    has_previous = before is not None and bool(newest) and newest[0].conversation.last_position >= before
-    return ConversationPage(page, has_previous, len(found) > first)
+    return ConversationPage(found[:first], has_previous, len(found) > first)
 
 
-async def create_conversation(context: Context, username: str) -> tuple[Conversation, bool]:
+async def create_conversation(
+    context: Context, username: str, along: ConversationAlong = JUST_CONVERSATIONS
+) -> tuple[Conversation, bool]:
     """Return the conversation with the user, opening it if necessary, and whether it is new to the viewer.
 
     Raises:
@@ -105,7 +134,7 @@ async def create_conversation(context: Context, username: str) -> tuple[Conversa
             # The name may have become another user's.
             other = await _other_user(connection, viewer, username, keep=True)
             conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
-    conversation = await context.loaders.conversations.load(conversation_id)
+    conversation = await context.loaders.conversations(along).load(conversation_id)
     if conversation is None:
         # The conversation exists, so its opener's account has been removed meanwhile.
         raise AccountGone
@@ -128,24 +157,24 @@ async def _other_user(connection: Connection, viewer: User, username: str, *, ke
 
 async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:
     """Return all participants, including the viewer."""
-    return await context.loaders.participants.load(conversation_id)
+    known = context.found.participants.get(conversation_id)
+    return await context.loaders.participants.load(conversation_id) if known is None else known
 
 
 async def other_participant(context: Context, conversation_id: UUID) -> User | None:
     """Return the other participant in a conversation of two, even if removed; None in a group."""
     viewer = context.require_viewer()
-    others = [
-        each.user for each in await participants_of(context, conversation_id) if each.user.id != viewer.id
-    ]
+    participants = await participants_of(context, conversation_id)
+    others = [each.user for each in participants if each.user.id != viewer.id]
     return others[0] if len(others) == 1 else None
 
 
-async def last_message(context: Context, conversation: Conversation) -> Message | None:
+async def last_message(context: Context, conversation: Conversation, along: MessageAlong) -> Message | None:
     """Return the newest message; None if there are none, or if it was deleted together with its author."""
     if conversation.last_seq == 0:
         return None
     newest = SeqRange(conversation.id, conversation.last_seq, conversation.last_seq)
-    return next(iter(await context.loaders.ranges.load(newest)), None)
+    return next(iter(await context.loaders.ranges(along).load(newest)), None)
 
 
 async def messages_of(
@@ -156,6 +185,7 @@ async def messages_of(
     after: str | None,
     last: int | None,
     before: str | None,
+    along: MessageAlong = JUST_MESSAGES,
 ) -> MessagePage:
     """Return a page of the conversation's messages.
 
@@ -163,23 +193,33 @@ async def messages_of(
         BadUserInput: a page size is out of range, or `first` and `last` are both given.
         CursorInvalid: `after` or `before` is not a cursor.
     """
-    page = numbered_page(
-        conversation.last_seq,
+    asked = asked_messages(first=first, after=after, last=last, before=before)
+    page = asked.of(conversation.last_seq)
+    found: Sequence[Message] = []
+    if page.start <= page.end:
+        wanted = SeqRange(conversation.id, page.start, page.end)
+        known = context.found.ranges.get(wanted)
+        found = await context.loaders.ranges(along).load(wanted) if known is None else known
+    if len(found) < page.end - page.start + 1:
+        return await _page_of_remaining(context, conversation, asked)
+    return MessagePage(found, page.has_previous, page.has_next)
+
+
+def asked_messages(
+    *, first: int | None, after: str | None, last: int | None, before: str | None
+) -> AskedPage:
+    """Return the page of messages that the arguments select.
+
+    Raises:
+        BadUserInput: a page size is out of range, or `first` and `last` are both given.
+        CursorInvalid: `after` or `before` is not a cursor.
+    """
+    return asked_page(
         first=first,
         after=None if after is None else decode_page_cursor(after, "after"),
         last=last,
         before=None if before is None else decode_page_cursor(before, "before"),
     )
-    found: Sequence[Message] = []
-    if page.start <= page.end:
-        found = await context.loaders.ranges.load(SeqRange(conversation.id, page.start, page.end))
-    shown = MessagePage(found, page.has_previous, page.has_next)
-    if len(found) < page.end - page.start + 1:
-        shown = await _page_of_remaining(context, conversation.id, page)
-    if "author" in context.selection:
-        # With all authors loaded now, no message has to wait for its own.
-        await context.loaders.users.load_many({message.author_id for message in shown.messages})
-    return shown
 
 
 def no_such_conversation() -> UserError:
@@ -191,15 +231,15 @@ def no_such_conversation() -> UserError:
     )
 
 
-async def _page_of_remaining(context: Context, conversation_id: UUID, page: NumberedPage) -> MessagePage:
+async def _page_of_remaining(context: Context, conversation: Conversation, asked: AskedPage) -> MessagePage:
     """Return the page in a conversation with deleted messages, whose numbers have gaps."""
     async with context.reading() as connection:
         found = await messages.remaining(
             connection,
-            conversation_id,
-            after=page.after,
-            before=page.before,
-            limit=page.size,
-            newest=page.is_from_end,
+            conversation.id,
+            after=min(asked.after, conversation.last_seq),
+            before=min(asked.before, conversation.last_seq + 1),
+            limit=asked.size,
+            newest=asked.is_from_end,
         )
     return MessagePage(found.messages, found.has_earlier, found.has_later)

@@ -44,6 +44,7 @@ class EventPage:
 async def inbox_cursor(context: Context) -> str:
     """Return the cursor of the end of the viewer's inbox."""
     viewer = context.require_viewer()
+    context.read_once()
     async with context.reading() as connection:
         state = await inboxes.state(connection, viewer.id)
     return _encoded(context, viewer, InboxCursor(state.epoch, state.last_position, state.tag))
@@ -52,6 +53,7 @@ async def inbox_cursor(context: Context) -> str:
 async def unread(context: Context) -> UnreadTotals:
     """Return how much the viewer has not read."""
     viewer = context.require_viewer()
+    context.read_once()
     async with context.reading() as connection:
         return (await inboxes.state(connection, viewer.id)).unread
 

@@ -5,9 +5,12 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from db import messages
+from db.along import JUST_MESSAGES, NOT_READ, MessageAlong
 from db.inboxes import NotStored, Outgoing
 from db.records import Message, User
 from realtime.hints import hints_of
+from resolvers.ahead import MessageAhead
+from resolvers.bringing_along import bring_along
 from resolvers.content import check_content
 from resolvers.context import Context
 from resolvers.conversations import no_such_conversation
@@ -18,20 +21,20 @@ from resolvers.users import signed_in_user
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
-async def by_ids(context: Context, ids: Collection[UUID]) -> Sequence[Message]:
+async def by_ids(
+    context: Context, ids: Collection[UUID], along: MessageAlong = JUST_MESSAGES
+) -> Sequence[Message]:
     """Return the messages with these IDs that are in conversations of the viewer's, in any order."""
     context.require_viewer()
-    return present(await context.loaders.messages.load_many(ids))
+    return present(await context.loaders.messages(along).load_many(ids))
 
 
-def known_author(context: Context, message: Message) -> User | None:
-    """Return the message's author if already loaded."""
-    return context.loaders.known_user(message.author_id)
-
-
-async def author(context: Context, message: Message) -> User:
+async def author(context: Context, message: Message, ahead: MessageAhead) -> User:
     """Return the message's author."""
-    user = await context.loaders.users.load(message.author_id)
+    await bring_along(context, message, ahead)
+    user = context.found.users.get(message.author_id)
+    if user is None:
+        user = await context.loaders.users.load(message.author_id)
     if user is None:
         raise RuntimeError(f"message {message.id} has no author")
     return user
@@ -42,10 +45,14 @@ def is_mine(context: Context, message: Message) -> bool:
     return message.author_id == context.require_viewer().id
 
 
-async def idempotency_key(context: Context, message: Message) -> UUID | None:
+async def idempotency_key(context: Context, message: Message, ahead: MessageAhead) -> UUID | None:
     """Return the key that the viewer sent the message with; None for other users' messages."""
     if not is_mine(context, message):
         return None
+    await bring_along(context, message, ahead)
+    known = context.found.idempotency_keys.get(message.id, NOT_READ)
+    if known is not NOT_READ:
+        return known
     return await context.loaders.idempotency_keys.load(message.id)
 
 

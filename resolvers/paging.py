@@ -1,7 +1,8 @@
 """Pages of a list, by the arguments of Relay's connections: https://relay.dev/graphql/connections.htm."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
+from db.numbered_pages import AskedPage
 from resolvers.errors import BadUserInput
 
 DEFAULT_PAGE_SIZE = 25
@@ -19,36 +20,8 @@ def check_page_size(size: int, argument: str, most: int = MAX_PAGE_SIZE) -> int:
     return size
 
 
-@dataclass(frozen=True, slots=True)
-class NumberedPage:
-    """The items `start` to `end`, both included, of a list numbered 1 to `length`; empty if end < start.
-
-    They are the first `size` items between `after` and `before`, or the last ones if `is_from_end`.
-    """
-
-    start: int
-    end: int
-    length: int
-    after: int
-    before: int
-    size: int
-    is_from_end: bool
-
-    @property
-    def has_previous(self) -> bool:
-        """Whether the list has items before this page."""
-        return self.start > 1 and self.length > 0
-
-    @property
-    def has_next(self) -> bool:
-        """Whether the list has items after this page."""
-        return self.end < self.length
-
-
-def numbered_page(
-    length: int, *, first: int | None, after: int | None, last: int | None, before: int | None
-) -> NumberedPage:
-    """Return the page that the arguments select in a list numbered 1 to `length`.
+def asked_page(*, first: int | None, after: int | None, last: int | None, before: int | None) -> AskedPage:
+    """Return the page that the arguments select in a list whose items are numbered.
 
     `first` pages forward from `after`, and `last` pages backward from `before`. Without a size, the page has
     25 items: the first ones if `after` is given, otherwise the last ones.
@@ -63,9 +36,7 @@ def numbered_page(
         size = check_page_size(first, "first")
     if last is not None:
         size = check_page_size(last, "last")
-    is_from_end = last is not None or (first is None and after is None)
-    low = 1 if after is None else min(after, length) + 1
-    high = length if before is None else min(before - 1, length)
-    start = max(low, high - size + 1) if is_from_end else low
-    end = high if is_from_end else min(high, low + size - 1)
-    return NumberedPage(start, max(end, start - 1), length, low - 1, high + 1, size, is_from_end)
+    page = AskedPage(size, is_from_end=last is not None or (first is None and after is None))
+    if after is not None:
+        page = replace(page, after=after)
+    return page if before is None else replace(page, before=before)

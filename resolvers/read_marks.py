@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from db import read_marks
+from db.along import JUST_MESSAGES, ConversationAlong, MessageAlong, SeqRange
 from db.entries import InboxEntry
-from db.messages import SeqRange
 from db.read_marks import NotMarked
 from db.records import Conversation, Message, Participant, User
 from realtime.hints import hints_of
+from resolvers.ahead import MessageAhead
+from resolvers.bringing_along import bring_along
 from resolvers.context import Context
-from resolvers.conversations import no_such_conversation
+from resolvers.conversations import no_such_conversation, participants_of
 from resolvers.errors import UserError, UserErrorCode
 from resolvers.paging import check_page_size
 from resolvers.users import signed_in_user
@@ -53,11 +55,13 @@ async def read_messages(
     return marked.conversation
 
 
-async def conversation_of_event(context: Context, entry: InboxEntry) -> Conversation:
+async def conversation_of_event(
+    context: Context, entry: InboxEntry, along: ConversationAlong
+) -> Conversation:
     """Return the conversation of an event of a read mark, as the viewer sees it."""
     conversation = None
     if entry.conversation_id is not None:
-        conversation = await context.loaders.conversations.load(entry.conversation_id)
+        conversation = await context.loaders.conversations(along).load(entry.conversation_id)
     if conversation is None:
         raise RuntimeError(f"the event at {entry.position} is in no conversation of the viewer's")
     return conversation
@@ -66,7 +70,7 @@ async def conversation_of_event(context: Context, entry: InboxEntry) -> Conversa
 async def participant_of_event(context: Context, entry: InboxEntry) -> Participant:
     """Return the participant whose mark has moved, in its current state."""
     if entry.conversation_id is not None:
-        for participant in await context.loaders.participants.load(entry.conversation_id):
+        for participant in await participants_of(context, entry.conversation_id):
             if participant.user.id == entry.subject_id:
                 return participant
     raise RuntimeError(
@@ -74,7 +78,17 @@ async def participant_of_event(context: Context, entry: InboxEntry) -> Participa
     )
 
 
-async def read_by(context: Context, message: Message, first: int) -> Sequence[User]:
+async def participants_of_message(
+    context: Context, message: Message, ahead: MessageAhead
+) -> Sequence[Participant]:
+    """Return the participants of a message's conversation."""
+    await bring_along(context, message, ahead)
+    return await participants_of(context, message.conversation_id)
+
+
+def read_by(
+    context: Context, message: Message, participants: Sequence[Participant], first: int
+) -> Sequence[User]:
     """Return the first participants, by when they joined, who have read the message, without its author.
 
     Where read marks are not shared, there are none.
@@ -83,30 +97,27 @@ async def read_by(context: Context, message: Message, first: int) -> Sequence[Us
         BadUserInput: `first` is not 1 to 100.
     """
     check_page_size(first, "first")
-    participants = await context.loaders.participants.load(message.conversation_id)
     if not _are_shared(context, participants):
         return []
     others = [each for each in participants if each.user.id != message.author_id]
     return [each.user for each in others if each.read_seq >= message.seq][:first]
 
 
-async def is_read_by_others(context: Context, message: Message) -> bool:
-    """Return whether the other participants have read the message.
+def is_read_by_others(context: Context, message: Message, participants: Sequence[Participant]) -> bool:
+    """Return whether the other participants have read the message, which the viewer sent.
 
-    At least one of them must have read it, and all but removed users, who never will. False unless the viewer
-    sent it and read marks are shared.
+    At least one of them must have read it, and all but removed users, who never will. False unless read marks
+    are shared.
     """
-    viewer = context.require_viewer()
-    if message.author_id != viewer.id:
-        return False
-    participants = await context.loaders.participants.load(message.conversation_id)
-    others = [each for each in participants if each.user.id != viewer.id]
+    others = [each for each in participants if each.user.id != message.author_id]
     without = [each for each in others if each.read_seq < message.seq]
     is_read = len(without) < len(others) and all(each.user.removed_at is not None for each in without)
     return is_read and _are_shared(context, participants)
 
 
-async def last_read_message(context: Context, participant: Participant) -> Message | None:
+async def last_read_message(
+    context: Context, participant: Participant, along: MessageAlong = JUST_MESSAGES
+) -> Message | None:
     """Return the last message that the participant has read; None if there is none.
 
     The viewer sees their own mark, and those of others only where read marks are shared.
@@ -114,11 +125,11 @@ async def last_read_message(context: Context, participant: Participant) -> Messa
     if participant.read_seq == 0:
         return None
     if participant.user.id != context.require_viewer().id:
-        participants = await context.loaders.participants.load(participant.conversation_id)
+        participants = await participants_of(context, participant.conversation_id)
         if not _are_shared(context, participants):
             return None
     last = SeqRange(participant.conversation_id, participant.read_seq, participant.read_seq)
-    return next(iter(await context.loaders.ranges.load(last)), None)
+    return next(iter(await context.loaders.ranges(along).load(last)), None)
 
 
 def _are_shared(context: Context, participants: Sequence[Participant]) -> bool:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from types import TracebackType
+from typing import Protocol
 from uuid import UUID
 
 from db.engine import Database, DatabaseUnavailable, naming_outages
@@ -10,6 +12,12 @@ from db.statements import Connection
 from db.users import UserGone
 from realtime.backoff import Backoff
 from resolvers.errors import AccountGone, Unavailable
+
+
+class _Connect(Protocol):
+    def __call__(
+        self, *, share_of: UUID | None, requests_of: UUID | None
+    ) -> AbstractAsyncContextManager[Connection]: ...
 
 
 class Snapshot:
@@ -24,6 +32,7 @@ class Snapshot:
         "_count_statement",
         "_database",
         "_ended",
+        "_is_single",
         "_lock",
         "_opened",
         "_requests_of",
@@ -52,9 +61,14 @@ class Snapshot:
         self._count_statement = count_statement
         self._waits = waits
         self._ended = ended
+        self._is_single = False
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._opened: AbstractAsyncContextManager[Connection] | None = None
+
+    def read_once(self) -> None:
+        """Take every read for the only one until `give_back`: it needs no transaction around it."""
+        self._is_single = True
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Connection]:
@@ -69,47 +83,65 @@ class Snapshot:
             if self._ended:
                 raise asyncio.CancelledError
             self._count_statement()
+            is_single = self._is_single and self._connection is None
             if self._connection is None:
-                self._connection = await self._open()
+                await self._open(self._database.connection if is_single else self._database.snapshot)
+            assert self._connection is not None
             try:
                 yield self._connection
-            except Exception:
+            except BaseException as error:
                 # They take time to enter, and few readers fail.
                 with rejecting_outages(), naming_outages():
+                    if is_single:
+                        await self._close(type(error), error, error.__traceback__)
                     raise
+            else:
+                if is_single:
+                    # If the connection is lost now, what was read remains valid.
+                    with suppress(DatabaseUnavailable):
+                        await self._close(None, None, None)
             finally:
                 if self._ended:
-                    await self._release()
+                    self._release()
 
-    async def _open(self) -> Connection:
+    async def _open(self, connect: "_Connect") -> None:
         backoff = None
         while True:
-            opened = self._database.snapshot(share_of=self._share_of, requests_of=self._requests_of)
+            opened = connect(share_of=self._share_of, requests_of=self._requests_of)
             try:
-                connection = await opened.__aenter__()
+                self._connection = await opened.__aenter__()
             except DatabaseUnavailable as error:
                 if not self._waits:
                     raise Unavailable from error
             else:
                 self._opened = opened
-                return connection
+                return
             backoff = backoff or Backoff()
             await backoff.wait()
 
     async def give_back(self) -> None:
         """Release the connection after its reader has finished."""
+        self._is_single = False
         if self._connection is None and not self._lock.locked():
             return
         async with self._lock:
-            await self._release()
+            self._release()
 
-    async def _release(self) -> None:
+    def _release(self) -> None:
+        """End the transaction, which nobody waits for."""
         opened, self._opened = self._opened, None
         self._connection = None
         if opened is not None:
-            # If the connection is lost now, what was read remains valid.
-            with suppress(DatabaseUnavailable):
-                await opened.__aexit__(None, None, None)
+            self._database.end_later(opened)
+
+    async def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the block of a single statement; with an error, roll back what is left of it."""
+        opened, self._opened = self._opened, None
+        self._connection = None
+        assert opened is not None
+        await opened.__aexit__(kind, error, trace)
 
     async def end(self) -> None:
         """Release the connection, and cancel all later readers."""

@@ -31,6 +31,7 @@ async def viewer(context: Context) -> User | None:
     """
     if context.refused is None and context.viewer is None:
         return None
+    context.read_once()
     return await signed_in_user(context)
 
 
@@ -65,6 +66,7 @@ async def by_username(context: Context, username: str) -> User | None:
     context.require_viewer()
     if not is_username(username):
         return None
+    context.read_once()
     async with context.reading() as connection:
         return await users.by_username(connection, username)
 
@@ -80,6 +82,7 @@ async def search_users(context: Context, search: str, first: int) -> Sequence[Us
     # A text that cannot start a username finds no users. An empty text would find all of them.
     if not is_username(search.strip()):
         return []
+    context.read_once()
     async with context.reading() as connection:
         return await users.with_prefix(connection, search.strip(), without=viewer.id, limit=first)
 

@@ -6,10 +6,12 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
+from db.along import NOT_READ, MessageAlong
 from resolvers import conversations, read_marks
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
 from resolvers.page_cursors import encode_page_cursor
+from schema.ahead import conversation_ahead, conversations_ahead, conversations_along, messages_along
 from schema.info import Info
 from schema.list_sizes import at_most
 from schema.messages import Message, MessageConnection, MessageEdge
@@ -18,45 +20,35 @@ from schema.paging import PageInfo
 from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
 from schema.users import User
 
-# One statement reads a page of conversations with these fields. Other fields take further statements, and the
-# snapshot that they share takes two more statements to begin and end.
-_READ_WITH_PAGE = frozenset(
-    {
-        *("edges", "cursor", "node", "id", "unreadCount", "hasUnreadMessages", "__typename"),
-        *("pageInfo", "hasPreviousPage", "hasNextPage", "startCursor", "endCursor"),
-        *("otherParticipant", "username", "avatarUrl", "removedAt"),
-        *("lastMessage", "content", "createdAt", "mine"),
-        *("version", "editedAt", "deletedAt", "viewerCanEdit", "viewerCanDelete"),
-    }
-)
-
 
 @strawberry.type(description="A conversation, as the viewer sees it.")
 class Conversation(Node):
     unread_count: int = strawberry.field(description="Number of messages that the viewer has not read.")
     has_unread_messages: bool = strawberry.field(description="Whether the viewer has unread messages.")
     row: strawberry.Private[records.Conversation]
-    recent: strawberry.Private[records.RecentConversation | None] = None
-    """What was read together with the row; None if the row was read alone."""
 
     @classmethod
-    def of(
-        cls, row: records.Conversation, recent: records.RecentConversation | None = None
-    ) -> "Conversation":
+    def of(cls, row: records.Conversation) -> "Conversation":
         return cls(
             id=NodeType.CONVERSATION.encode(row.id),
             unread_count=row.unread_count,
             has_unread_messages=row.unread_count > 0,
             row=row,
-            recent=recent,
         )
 
     @strawberry.field(
+        graphql_type=list[User],
         description="All participants, including the viewer, ordered by join time.",
         metadata=at_most(conversations.MAX_PARTICIPANTS),
     )
-    async def participants(self, info: Info) -> list[User]:
-        return [User.of(each.user) for each in await conversations.participants_of(info.context, self.row.id)]
+    def participants(self, info: Info) -> AwaitableOrValue[list[User]]:
+        known = info.context.found.participants.get(self.row.id)
+        if known is None:
+            return self._load_participants(info.context)
+        return [User.of(each.user) for each in known]
+
+    async def _load_participants(self, context: Context) -> list[User]:
+        return [User.of(each.user) for each in await conversations.participants_of(context, self.row.id)]
 
     @strawberry.field(
         graphql_type=User | None,
@@ -64,9 +56,10 @@ class Conversation(Node):
         " removed, it has `removedAt`.",
     )
     def other_participant(self, info: Info) -> AwaitableOrValue[User | None]:
-        if self.recent is None:
+        known = info.context.found.others.get(self.row.id, NOT_READ)
+        if known is NOT_READ:
             return self._load_other_participant(info.context)
-        return User.of_optional(self.recent.other)
+        return User.of_optional(known)
 
     async def _load_other_participant(self, context: Context) -> User | None:
         return User.of_optional(await conversations.other_participant(context, self.row.id))
@@ -77,12 +70,13 @@ class Conversation(Node):
         " author.",
     )
     def last_message(self, info: Info) -> AwaitableOrValue[Message | None]:
-        if self.recent is None:
-            return self._load_last_message(info.context)
-        return Message.of_optional(self.recent.last_message)
+        known = info.context.found.last_messages.get(self.row.id, NOT_READ)
+        if known is NOT_READ:
+            return self._load_last_message(info.context, messages_along(info))
+        return Message.of_optional(known)
 
-    async def _load_last_message(self, context: Context) -> Message | None:
-        return Message.of_optional(await conversations.last_message(context, self.row))
+    async def _load_last_message(self, context: Context, along: MessageAlong) -> Message | None:
+        return Message.of_optional(await conversations.last_message(context, self.row, along))
 
     @strawberry.field(
         description="A page of messages, oldest first. Without arguments, the page has the newest 25"
@@ -114,7 +108,13 @@ class Conversation(Node):
         ] = None,
     ) -> MessageConnection:
         page = await conversations.messages_of(
-            info.context, self.row, first=first, after=after, last=last, before=before
+            info.context,
+            self.row,
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+            along=messages_along(info, "edges", "node"),
         )
         edges = [
             MessageEdge(cursor=encode_page_cursor(row.seq), node=Message.of(row)) for row in page.messages
@@ -153,7 +153,9 @@ class ConversationQueries:
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="ID of the conversation.")],
     ) -> Conversation | None:
-        row = await conversations.by_id(info.context, NodeType.CONVERSATION.decode(id))
+        row = await conversations.by_id(
+            info.context, NodeType.CONVERSATION.decode(id), conversation_ahead(info)
+        )
         return None if row is None else Conversation.of(row)
 
     @strawberry.field(
@@ -168,14 +170,10 @@ class ConversationQueries:
             str | None, strawberry.argument(description="Return only conversations after this cursor.")
         ] = None,
     ) -> ConversationConnection:
-        alone = after is None and info.context.selection.is_only("conversations", _READ_WITH_PAGE)
-        page = await conversations.recent(info.context, first, after, alone=alone)
+        page = await conversations.recent(info.context, first, after, conversations_ahead(info))
         edges = [
-            ConversationEdge(
-                cursor=encode_page_cursor(recent.conversation.last_position),
-                node=Conversation.of(recent.conversation, recent),
-            )
-            for recent in page.conversations
+            ConversationEdge(cursor=encode_page_cursor(row.last_position), node=Conversation.of(row))
+            for row in page.conversations
         ]
         return ConversationConnection(
             edges=edges,
@@ -235,7 +233,9 @@ class ConversationMutations:
         ],
     ) -> CreateConversationPayload:
         try:
-            row, created = await conversations.create_conversation(info.context, input.username)
+            row, created = await conversations.create_conversation(
+                info.context, input.username, conversations_along(info, "conversation")
+            )
         except UserErrorRaised as error:
             return CreateConversationPayload(
                 conversation=None, created=False, user_errors=[UserError.of(error)]

@@ -1,18 +1,22 @@
 """Messages: sending them, and receiving them live."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
+from db.along import NOT_READ
 from db.entries import MESSAGE_CREATED, InboxEntry
 from realtime.wanted import Wanted
 from resolvers import conversations, edits, inbox, messages, read_marks
+from resolvers.ahead import MessageAhead
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
+from schema.ahead import message_ahead
 from schema.inbox_events import CURSOR, InboxEvent
 from schema.info import Info
 from schema.node import Node, NodeType
@@ -46,9 +50,11 @@ class Message(Node):
         " also as `lastMessage`, without content."
     )
     row: strawberry.Private[records.Message]
+    ahead: strawberry.Private[MessageAhead | None] = None
+    """What to read along when anything has to be read; None if this has been done, or as events do."""
 
     @classmethod
-    def of(cls, row: records.Message) -> "Message":
+    def of(cls, row: records.Message, ahead: MessageAhead | None = None) -> "Message":
         return cls(
             id=NodeType.MESSAGE.encode(row.id),
             content=row.content,
@@ -57,19 +63,23 @@ class Message(Node):
             edited_at=row.edited_at,
             deleted_at=row.deleted_at,
             row=row,
+            ahead=ahead,
         )
 
     @classmethod
-    def of_optional(cls, row: records.Message | None) -> "Message | None":
-        return None if row is None else cls.of(row)
+    def of_optional(cls, row: records.Message | None, ahead: MessageAhead | None = None) -> "Message | None":
+        return None if row is None else cls.of(row, ahead)
+
+    def _ahead(self, context: Context) -> MessageAhead:
+        return context.events_ahead if self.ahead is None else self.ahead
 
     @strawberry.field(graphql_type=User, description="The participant who sent the message.")
     def author(self, info: Info) -> AwaitableOrValue[User]:
-        known = messages.known_author(info.context, self.row)
+        known = info.context.found.users.get(self.row.author_id)
         return self._load_author(info.context) if known is None else User.of(known)
 
     async def _load_author(self, context: Context) -> User:
-        return User.of(await messages.author(context, self.row))
+        return User.of(await messages.author(context, self.row, self._ahead(context)))
 
     @strawberry.field(description="Whether the viewer sent the message.")
     def mine(self, info: Info) -> bool:
@@ -87,40 +97,75 @@ class Message(Node):
         return edits.can_delete(info.context, self.row)
 
     @strawberry.field(
+        graphql_type=bool,
         description="Whether the viewer's message has been read by at least one other participant, and by all"
         " of them who have not been removed. False on other users' messages, and in conversations with more"
-        " than `serverInfo.limits.readMarksMaxParticipants` participants."
+        " than `serverInfo.limits.readMarksMaxParticipants` participants.",
     )
-    async def read_by_others(self, info: Info) -> bool:
-        return await read_marks.is_read_by_others(info.context, self.row)
+    def read_by_others(self, info: Info) -> AwaitableOrValue[bool]:
+        if not messages.is_mine(info.context, self.row):
+            return False
+        known = info.context.found.participants.get(self.row.conversation_id)
+        if known is None:
+            return self._load_read_by_others(info.context)
+        return read_marks.is_read_by_others(info.context, self.row, known)
+
+    async def _load_read_by_others(self, context: Context) -> bool:
+        return read_marks.is_read_by_others(context, self.row, await self._participants(context))
+
+    async def _participants(self, context: Context) -> Sequence[records.Participant]:
+        return await read_marks.participants_of_message(context, self.row, self._ahead(context))
 
     @strawberry.field(
+        graphql_type=list[User],
         description="The participants who have read the message, without its author, ordered by join time."
         " Empty in conversations with more than `serverInfo.limits.readMarksMaxParticipants` participants."
-        " A `first` out of range fails with `BAD_USER_INPUT`."
+        " A `first` out of range fails with `BAD_USER_INPUT`.",
     )
-    async def read_by(
+    def read_by(
         self,
         info: Info,
         first: Annotated[int, strawberry.argument(description="Maximum number of users: 1 to 100.")] = 10,
-    ) -> list[User]:
-        return [User.of(row) for row in await read_marks.read_by(info.context, self.row, first)]
+    ) -> AwaitableOrValue[list[User]]:
+        known = info.context.found.participants.get(self.row.conversation_id)
+        if known is None:
+            return self._load_read_by(info.context, first)
+        return list(map(User.of, read_marks.read_by(info.context, self.row, known, first)))
+
+    async def _load_read_by(self, context: Context, first: int) -> list[User]:
+        participants = await self._participants(context)
+        return list(map(User.of, read_marks.read_by(context, self.row, participants, first)))
 
     @strawberry.field(
+        graphql_type=strawberry.ID | None,
         description="The `idempotencyKey` that the viewer sent the message with, as a lower-case UUID, to"
-        " match it to a pending message. Null if it was sent without a key, or by another user."
+        " match it to a pending message. Null if it was sent without a key, or by another user.",
     )
-    async def idempotency_key(self, info: Info) -> strawberry.ID | None:
-        key = await messages.idempotency_key(info.context, self.row)
-        return None if key is None else strawberry.ID(str(key))
+    def idempotency_key(self, info: Info) -> AwaitableOrValue[strawberry.ID | None]:
+        known = info.context.found.idempotency_keys.get(self.row.id, NOT_READ)
+        return self._load_idempotency_key(info.context) if known is NOT_READ else _key_of(known)
 
-    @strawberry.field(description="The conversation that the message belongs to.")
-    async def conversation(
-        self, info: Info
-    ) -> Annotated["Conversation", strawberry.lazy("schema.conversations")]:
+    async def _load_idempotency_key(self, context: Context) -> strawberry.ID | None:
+        return _key_of(await messages.idempotency_key(context, self.row, self._ahead(context)))
+
+    @strawberry.field(
+        graphql_type=Annotated["Conversation", strawberry.lazy("schema.conversations")],
+        description="The conversation that the message belongs to.",
+    )
+    def conversation(self, info: Info) -> AwaitableOrValue["Conversation"]:
         from schema.conversations import Conversation  # noqa: PLC0415  # the two types name each other
 
-        return Conversation.of(await conversations.of_message(info.context, self.row))
+        known = info.context.found.conversations.get(self.row.conversation_id)
+        return self._load_conversation(info.context) if known is None else Conversation.of(known)
+
+    async def _load_conversation(self, context: Context) -> "Conversation":
+        from schema.conversations import Conversation  # noqa: PLC0415  # as above
+
+        return Conversation.of(await conversations.of_message(context, self.row, self._ahead(context)))
+
+
+def _key_of(key: UUID | None) -> strawberry.ID | None:
+    return None if key is None else strawberry.ID(str(key))
 
 
 @strawberry.type(description="A message in a page, with its cursor.")
@@ -192,7 +237,7 @@ class MessageMutations:
             )
         except UserErrorRaised as error:
             return CreateMessagePayload(message=None, user_errors=[UserError.of(error)])
-        return CreateMessagePayload(message=Message.of(row), user_errors=[])
+        return CreateMessagePayload(message=Message.of(row, message_ahead(info, "message")), user_errors=[])
 
 
 @strawberry.type(description="A message that arrived in the viewer's inbox.")
@@ -265,5 +310,6 @@ class MessageSubscriptions:
     ) -> AsyncGenerator[MessageCreated, None]:
         # A coroutine that returns the generator, so that a rejection is an error at the field's path.
         viewer = info.context.require_viewer()
+        info.context.events_ahead = message_ahead(info, "message")
         wanted = Wanted(viewer.id, frozenset({MESSAGE_CREATED}), include_mine)
         return await inbox.follow_inbox(info.context, after, wanted, MessageCreated.of)

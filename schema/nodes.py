@@ -7,6 +7,7 @@ import strawberry
 
 from resolvers import conversations, messages, sessions, users
 from resolvers.paging import check_page_size
+from schema.ahead import conversations_along, messages_along
 from schema.conversations import Conversation
 from schema.info import Info
 from schema.messages import Message
@@ -44,8 +45,11 @@ async def _nodes(info: Info, ids: Sequence[str]) -> list[Node | None]:
     keys = {node_type: {key for i in ids if (key := node_type.decode(i))} for node_type in NodeType}
     found: list[Node] = [
         *map(User.of, await users.by_ids(context, keys[NodeType.USER])),
-        *map(Conversation.of, await conversations.by_ids(context, keys[NodeType.CONVERSATION])),
-        *map(Message.of, await messages.by_ids(context, keys[NodeType.MESSAGE])),
+        *map(
+            Conversation.of,
+            await conversations.by_ids(context, keys[NodeType.CONVERSATION], conversations_along(info)),
+        ),
+        *map(Message.of, await messages.by_ids(context, keys[NodeType.MESSAGE], messages_along(info))),
         *map(Session.of, await sessions.by_ids(context, keys[NodeType.SESSION])),
     ]
     by_id = {node.id: node for node in found}

@@ -7,6 +7,7 @@ import strawberry
 from db import records
 from db.entries import InboxEntry
 from resolvers import read_marks
+from schema.ahead import conversations_along, messages_along
 from schema.conversations import Conversation
 from schema.inbox_events import CURSOR, InboxEvent
 from schema.info import Info
@@ -30,7 +31,8 @@ class Participant:
         " deleted it with its author, or if read marks are not shared, unless the user is the viewer."
     )
     async def last_read_message(self, info: Info) -> Message | None:
-        return Message.of_optional(await read_marks.last_read_message(info.context, self.row))
+        row = await read_marks.last_read_message(info.context, self.row, messages_along(info))
+        return Message.of_optional(row)
 
 
 @strawberry.type(
@@ -50,7 +52,8 @@ class ReadMarkMoved(InboxEvent):
 
     @strawberry.field(description="The conversation in its current state, with the viewer's unread count.")
     async def conversation(self, info: Info) -> Conversation:
-        return Conversation.of(await read_marks.conversation_of_event(info.context, self.entry))
+        row = await read_marks.conversation_of_event(info.context, self.entry, conversations_along(info))
+        return Conversation.of(row)
 
     @strawberry.field(description="The participant who read the messages, in its current state.")
     async def participant(self, info: Info) -> Participant:

@@ -1,7 +1,8 @@
 """Statements that append to inboxes number entries, count what is unread, and never deadlock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import combinations
 from random import Random
 from uuid import UUID, uuid4
@@ -129,6 +130,16 @@ class World:
             assert [row["position"] for row in rows] == list(range(1, state.last_position + 1))
 
 
+@asynccontextmanager
+async def patient(connection: Connection) -> AsyncGenerator[None]:
+    """Wait longer for locks than a busy machine takes. PostgreSQL finds deadlocks within a second."""
+    await connection.execute("SET lock_timeout = '30s'")
+    try:
+        yield
+    finally:
+        await connection.execute("RESET lock_timeout")
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(actions, min_size=1, max_size=12))
 async def test_every_statement_leaves_exact_counts(database: Database, sequence: list[Action]):
@@ -153,7 +164,7 @@ async def test_statements_that_append_never_deadlock(database: Database, dice: R
     pick = dice.choice
 
     async def act_often() -> None:
-        async with database.connection() as own:
+        async with database.connection() as own, patient(own):
             for _ in range(40):
                 action = (pick(KINDS), dice.randrange(8), dice.randrange(PEOPLE), dice.randint(1, 12))
                 await world.act(own, action)

@@ -11,6 +11,7 @@ import pytest
 from asyncpg import LockNotAvailableError
 
 from db import conversations, edits, inboxes, messages
+from db.along import SeqRange
 from db.edits import LockedMessage
 from db.engine import Database
 from db.entries import MESSAGE_DELETED, MESSAGE_UPDATED, Appended
@@ -110,7 +111,7 @@ async def test_deleted_messages_keep_their_places_and_are_entries_in_their_order
         {talk.ada.id: position, talk.grace.id: position} for position in (7, 8)
     ]
     async with talk.database.snapshot() as connection:
-        page = await messages.in_ranges(connection, [messages.SeqRange(talk.id, 1, 5)])
+        page = await messages.in_ranges(connection, talk.ada.id, [SeqRange(talk.id, 1, 5)])
     assert [message.seq for message in page] == [1, 2, 3, 4, 5]
     assert [message.content for message in page] == ["", "", "number 3", "", "number 5"]
     assert [message.version for message in page] == [2, 2, 1, 2, 1]

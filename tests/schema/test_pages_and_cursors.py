@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db.numbered_pages import NumberedPage
 from realtime.cursors import InboxCursor, MalformedCursor
 from resolvers.content import check_content, normalise
 from resolvers.errors import BadUserInput, CursorInvalid, UserError, UserErrorCode
 from resolvers.page_cursors import decode_page_cursor, encode_page_cursor
-from resolvers.paging import NumberedPage, numbered_page
+from resolvers.paging import asked_page
 
 sizes = st.integers(1, 100)
 positions = st.integers(0, 2**63 - 1)
@@ -27,7 +28,7 @@ def test_paging_forward_returns_every_element_once(length: int, size: int):
     met: list[int] = []
     after = None
     while True:
-        page = numbered_page(length, first=size, after=after, last=None, before=None)
+        page = asked_page(first=size, after=after, last=None, before=None).of(length)
         met += numbers(page)
         assert page.has_previous == (after is not None)
         if not page.has_next:
@@ -41,7 +42,7 @@ def test_paging_backward_returns_every_element_once(length: int, size: int):
     met: list[int] = []
     before = None
     while True:
-        page = numbered_page(length, first=None, after=None, last=size, before=before)
+        page = asked_page(first=None, after=None, last=size, before=before).of(length)
         met = numbers(page) + met
         assert page.has_next == (before is not None)
         if not page.has_previous:
@@ -64,9 +65,9 @@ def test_pages_follow_the_relay_specification(
         n for n in range(1, length + 1) if (after is None or n > after) and (before is None or n < before)
     ]
     expected = expected[:size] if forward else expected[-size:]
-    page = numbered_page(
-        length, first=size if forward else None, after=after, last=None if forward else size, before=before
-    )
+    page = asked_page(
+        first=size if forward else None, after=after, last=None if forward else size, before=before
+    ).of(length)
     assert numbers(page) == expected
     if expected:
         assert page.has_previous == (expected[0] > 1)
@@ -76,7 +77,7 @@ def test_pages_follow_the_relay_specification(
 @pytest.mark.parametrize(("first", "last"), [(0, None), (101, None), (None, -1), (None, 101), (5, 5)])
 def test_a_page_size_out_of_range_is_rejected(first: int | None, last: int | None):
     with pytest.raises(BadUserInput, match=r"`(first|last)`"):
-        numbered_page(10, first=first, after=None, last=last, before=None)
+        asked_page(first=first, after=None, last=last, before=None)
 
 
 @given(st.builds(InboxCursor, st.uuids(), positions, tags), st.uuids())

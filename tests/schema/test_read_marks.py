@@ -211,11 +211,13 @@ async def test_who_has_read_what_is_shown_up_to_the_setting(
             None,
         ]
         await read_messages(context, devices.id, one.id, whole=False)
-        readers = [user.id for user in await read_by(context, one, 10)]
+        participants = await participants_of(context, devices.id)
+        readers = [user.id for user in read_by(context, one, participants, 10)]
         assert readers == ([devices.grace.id] if shown else [])
-        assert list(await read_by(context, two, 10)) == []
+        assert list(read_by(context, two, participants, 10)) == []
     async with devices.of_ada(most_participants) as context:
-        assert [await is_read_by_others(context, each) for each in (one, two)] == [shown, False]
+        participants = await participants_of(context, devices.id)
+        assert [is_read_by_others(context, each, participants) for each in (one, two)] == [shown, False]
     async with devices.of_grace(most_participants) as context:
         # Her own mark is always shown to her.
         marks = [

@@ -84,7 +84,7 @@ class Talk:
 async def seen_by(context: Context, talks: Sequence[Talk]) -> tuple[Mapping[UUID, int], UnreadTotals]:
     """Return the viewer's count of each conversation, and the totals."""
     found = await conversations.by_ids(context, [talk.id for talk in talks])
-    listed = {each.conversation for each in (await conversations.recent(context, 10, None)).conversations}
+    listed = set((await conversations.recent(context, 10, None)).conversations)
     assert listed == {each for each in found if each.last_seq > 0}
     return {each.id: each.unread_count for each in found}, await inbox.unread(context)
 

@@ -1,0 +1,155 @@
+"""What an operation selects below a field, for resolvers that read ahead."""
+
+# graphql-core leaves the type parameters of its lists and non-null types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar, cast, get_args, get_origin
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_named_type,
+    is_abstract_type,
+    is_object_type,
+)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_subfields
+from graphql.execution.values import VariableValues
+from strawberry.types.field import StrawberryField
+
+from plans.arguments import Arguments, plan_arguments
+from plans.unplannable import Unplannable
+
+_T = TypeVar("_T")
+_DEFINITION = "strawberry-definition"
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    schema: GraphQLSchema
+    definition: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDetails]
+    variables: VariableValues
+    """Those that decide what is skipped and included."""
+
+
+class LookAhead:
+    """The fields selected below a field, by their names in the schema, whatever their aliases.
+
+    The fields of all types that the value may have are in it. It is the same for all values of the variables
+    that `@skip` and `@include` do not use.
+    """
+
+    def __init__(self, operation: _Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> None:
+        self._operation = operation
+        self._kind = get_named_type(kind)
+        self._nodes = nodes
+        self._derived: dict[Callable[[LookAhead], Any], Any] = {}
+
+    @classmethod
+    def of(
+        cls,
+        kind: GraphQLOutputType,
+        nodes: Sequence[FieldNode],
+        *,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        variables: VariableValues,
+    ) -> "LookAhead":
+        """Look ahead from a field of this type, which these nodes select."""
+        details = {name: FragmentDetails(each) for name, each in fragments.items()}
+        return cls(_Operation(schema, operation, details, variables), kind, nodes)
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether a field with this name is selected."""
+        return name in self.fields
+
+    @cached_property
+    def fields(self) -> Mapping[str, "SelectedBelow"]:
+        """The selected fields, by name."""
+        by_name: dict[str, list[tuple[GraphQLField, Sequence[FieldNode]]]] = {}
+        for kind in self._object_types():
+            collected = collect_subfields(
+                self._operation.schema,
+                cast(dict[str, FragmentDetails], self._operation.fragments),
+                self._operation.variables,
+                self._operation.definition,
+                kind,
+                [FieldDetails(node, None) for node in self._nodes],
+            )
+            for details in collected.grouped_field_set.values():
+                nodes = [each.node for each in details]
+                name = nodes[0].name.value
+                definition = self._operation.schema.get_field(kind, name)
+                if definition is not None and not name.startswith("__"):
+                    by_name.setdefault(name, []).append((definition, nodes))
+        return {name: self._field(found) for name, found in by_name.items()}
+
+    def below(self, *path: str) -> "LookAhead | None":
+        """Return what is selected below the field at the end of the path; None if it is not selected."""
+        found: LookAhead | None = self
+        for name in path:
+            field = None if found is None else found.fields.get(name)
+            found = None if field is None else field.below
+        return found
+
+    def derive(self, derived: Callable[["LookAhead"], _T]) -> _T:
+        """Return what the function returns for this, calling it once."""
+        if derived not in self._derived:
+            self._derived[derived] = derived(self)
+        return self._derived[derived]
+
+    def _object_types(self) -> Sequence[GraphQLObjectType]:
+        if is_object_type(self._kind):
+            return [self._kind]
+        if is_abstract_type(self._kind):
+            return self._operation.schema.get_possible_types(self._kind)
+        return []
+
+    def _field(self, found: Sequence[tuple[GraphQLField, Sequence[FieldNode]]]) -> "SelectedBelow":
+        definition, nodes = found[0]
+        every_node = [node for _, nodes in found for node in nodes]
+        return SelectedBelow(
+            LookAhead(self._operation, definition.type, every_node),
+            may_wait=any(_may_wait(definition) for definition, _ in found),
+            arguments=_arguments(definition, nodes[0]) if len(found) == 1 else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedBelow:
+    """A selected field."""
+
+    below: LookAhead
+    """What is selected below it: all fields, if it is selected several times."""
+    may_wait: bool
+    """Whether its resolver may have to wait for something."""
+    arguments: Arguments | None
+    """Its arguments; None if it is selected several times, or its arguments are invalid."""
+
+
+def _arguments(definition: GraphQLField, node: FieldNode) -> Arguments | None:
+    try:
+        return plan_arguments(definition, node)[0]
+    except Unplannable:
+        return None
+
+
+def _may_wait(definition: GraphQLField) -> bool:
+    field = (definition.extensions or {}).get(_DEFINITION)
+    if not isinstance(field, StrawberryField):
+        return definition.resolve is not None
+    resolver = field.base_resolver
+    if resolver is None:
+        return False
+    returned = resolver.signature.return_annotation
+    return resolver.is_async or any(get_origin(each) is Awaitable for each in get_args(returned))
