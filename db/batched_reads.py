@@ -40,7 +40,8 @@ class BatchedReads:
             UserGone: the user does not exist.
             DatabaseUnavailable: the database does not respond.
         """
-        rows = await self._pages.read(asked)
+        async with self._stream_shares.of(asked.user_id):
+            rows = await self._pages.read(asked)
         return rows.page()
 
     async def close(self) -> None:

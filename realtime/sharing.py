@@ -74,7 +74,7 @@ class SharedRun:
         self.leader: SharingStream | None = None
         self.listeners: set[SharingStream] = set()
         # All events of a kind are alike: if one has to wait for the database, so do the next ones.
-        self._waiting_kinds: set[int] = set()
+        self._waiting_kinds: frozenset[int] = frozenset()
 
     @property
     def place(self) -> Place:
@@ -109,7 +109,7 @@ class SharedRun:
             return None
         chunk = next(iter(self.listeners)).execute_at_once(*self.inbox.event(entry, place))
         if chunk is None:
-            self._waiting_kinds.add(entry.kind)
+            self._waiting_kinds |= {entry.kind}
         return chunk
 
     def report_place(self) -> None:

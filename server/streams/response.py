@@ -130,14 +130,17 @@ class ResponseStream:
             async with asyncio.timeout(self._write_timeout_seconds):
                 is_first = not self.begun
                 if is_first:
-                    self.begun = True
-                    head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
-                    head.extend(self._more_headers)
-                    await self._send({"type": "http.response.start", "status": 200, "headers": head})
+                    await self._begin()
                 if not more or not self.write_at_once(encode_chunk(body), may_wait=is_first):
                     await self._send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError as error:
             raise SlowReader from error
+
+    async def _begin(self) -> None:
+        self.begun = True
+        head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
+        head.extend(self._more_headers)
+        await self._send({"type": "http.response.start", "status": 200, "headers": head})
 
     async def hold_open(
         self, sender: Sender, *, streams: OpenStreams, identity: Identity, address: str | None
