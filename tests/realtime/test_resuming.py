@@ -39,6 +39,7 @@ class Stream(SharingStream):
         super().__init__(SharedEvents(), "the only one")
         self.waits_at = waits_at
         self.on_begin = on_begin
+        self.on_wait: Callable[[], object] = list
         self.sent_at_once: list[int] = []
         self.followed: list[int] = []
 
@@ -50,7 +51,10 @@ class Stream(SharingStream):
         return True
 
     def execute_at_once(self, cursor: str, event: object) -> bytes | None:
-        return None if event in self.waits_at else str(event).encode()
+        if event not in self.waits_at:
+            return str(event).encode()
+        self.on_wait()
+        return None
 
     def reach(self, place: Place, cursor: str) -> None:
         self.hand_on(SharedEvent(place, b""))
@@ -127,6 +131,17 @@ async def test_an_event_that_has_to_wait_and_those_after_it_are_not_read_again(t
     stream = Stream(waits_at=[3])
     await talk.follow(stream, await talk.start())
     assert (stream.sent_at_once, stream.followed, len(talk.statements)) == ([1, 2], [3, 4], 1)
+
+
+async def test_what_is_left_of_a_page_that_is_no_longer_fresh_is_read_again(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+):
+    clock = followed_inbox.monotonic
+    await talk.sends(3)
+    stream = Stream(waits_at=[2])
+    stream.on_wait = lambda: monkeypatch.setattr(followed_inbox, "monotonic", lambda: clock() + FRESH_SECONDS)
+    await talk.follow(stream, await talk.start())
+    assert (stream.sent_at_once, stream.followed, len(talk.statements)) == ([1], [2, 3], 2)
 
 
 async def test_a_page_with_more_after_it_is_sent_and_the_rest_is_read(
