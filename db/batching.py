@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, cast
 
 import structlog
 
-from db.outages import CONNECTION_ERRORS, LOCK_ERRORS, DatabaseUnavailable, is_outage
+from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, is_outage
 from db.statements import Connection
 
 log = structlog.stdlib.get_logger(__name__)
@@ -183,7 +183,8 @@ class Batching(Generic[_Asked, _Found]):
             async with asyncio.timeout(_STATEMENT_SECONDS), self._begin(connection):
                 found = await self._read(connection, [each.asked for each in batch])
         except Exception as error:
-            if _is_outage(error) and not isinstance(error, LOCK_ERRORS):
+            # A lock is one of a whole table, which all of them have to read.
+            if _is_outage(error):
                 raise
             return error
         finally:
