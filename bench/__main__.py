@@ -7,8 +7,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,18 @@ from typing import Annotated
 
 import typer
 
-from bench import messenger
-from bench.comparisons import Scale, before_and_after, comparisons, growth, warm_up
+from bench import answerable, documents, messenger
+from bench.answers import AnswersDiffer
+from bench.changes import changes
+from bench.comparisons import Scale, comparisons, growth, warm_up, with_earlier
 from bench.cores import Cores, pin
 from bench.databases import Databases
 from bench.measuring import Span
+from bench.messenger import CannotDowngrade
 from bench.population import Population, Sizes, settle
-from bench.processes import worker
+from bench.processes import CHECKOUT, worker
 from bench.report import Run, as_json, table, targets
+from bench.revisions import Revision, RevisionUnusable, checked_out
 from bench.rounds import measure_in_turns
 from bench.subjects import PeersMissing, Stage
 from db import embedded
@@ -50,16 +54,13 @@ def main(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: does everything work?")] = False,
     grow: Annotated[bool, typer.Option("--growth", help="How does each grow with what is stored?")] = False,
-    before: Annotated[
-        Path | None,
+    against: Annotated[
+        str,
         typer.Option(
-            help="A checkout of the version before, to compare with nothing else.",
-            exists=True,
-            file_okay=False,
-            resolve_path=True,
-            show_default=False,
+            help="A commit, tag or branch of this repository, to compare with nothing else.",
+            metavar="REVISION",
         ),
-    ] = None,
+    ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="How often each subject is measured.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.2, help="How long each time.")] = 0.7,
     only: Annotated[str, typer.Option(help="Only comparisons with this in their name.")] = "",
@@ -70,22 +71,36 @@ def main(
     begun, made_at = time.monotonic(), datetime.now(UTC)
     scale = _QUICK if quick else Scale(Span(0.25, seconds))
     cores = Cores.of_this_machine()
-    choose = before_and_after if before else growth if grow else comparisons
-    with _stage(cores, _sizes(scale, grow=grow, quick=quick), before) as (stage, population):
-        chosen = [each for each in choose(population, scale) if only in each.name]
-        if not chosen:
-            raise typer.BadParameter(f"no comparison has {only!r} in its name", param_hint="--only")
-        warming = partial(warm_up, population, scale)
-        try:
+    try:
+        with ExitStack() as stack:
+            earlier = stack.enter_context(_revision(against)) if against else None
+            forms: Mapping[str, str | None] = {}
+            if earlier:
+                forms = answerable.forms(documents.ALL, earlier.schema())
+            sizes = _sizes(scale, grow=grow, quick=quick)
+            stage, population = stack.enter_context(_stage(cores, sizes, earlier, forms))
+            offered = growth(population, scale) if grow else comparisons(population, scale)
+            chosen, left_out = [each for each in offered if only in each.name], ()
+            if earlier:
+                chosen, left_out = with_earlier(chosen, forms)
+            if not chosen:
+                why = f"{earlier} answers no comparison with" if left_out else "no comparison has"
+                raise typer.BadParameter(f"{why} {only!r} in its name", param_hint="--only")
+            warming = partial(warm_up, population, scale)
             compared, failure = measure_in_turns(
                 stage, chosen, 1 if quick else rounds, warming, _show_progress
             )
-        except PeersMissing as missing:
-            raise SystemExit(str(missing)) from None
-    run = Run(made_at, time.monotonic() - begun, scale.span, cores, compared)
+    except (AnswersDiffer, CannotDowngrade, PeersMissing, RevisionUnusable) as error:
+        raise SystemExit("\n".join([str(error), *getattr(error, "__notes__", ())])) from None
+    run = Run(made_at, time.monotonic() - begun, scale.span, cores, compared, earlier)
     _show_progress("")
     if compared:
         print(table(run))
+    if changed := changes(compared):
+        print(f"\n{changed}")
+    if left_out:
+        names = "; ".join(each.name for each in left_out)
+        print(f"\nLeft out, because {earlier} does not answer their documents: {names}")
     if reached := targets(run):
         print(f"\n{reached}")
     path = output or RESULTS / f"{made_at:%Y-%m-%dT%H-%M-%S}.json"
@@ -108,8 +123,14 @@ def _sizes(scale: Scale, *, grow: bool, quick: bool) -> Sizes:
     return Sizes(pairs, [1_000], [1_000], deletions, replayed=10_000)
 
 
+def _revision(name: str) -> AbstractContextManager[Revision]:
+    return checked_out(name, CHECKOUT, Path(sys.prefix) / "revisions", _show_progress)
+
+
 @contextmanager
-def _stage(cores: Cores, sizes: Sizes, before: Path | None) -> Generator[tuple[Stage, Population]]:
+def _stage(
+    cores: Cores, sizes: Sizes, earlier: Revision | None, forms: Mapping[str, str | None]
+) -> Generator[tuple[Stage, Population]]:
     """Start what all subjects share, and end it when the block ends, whatever the reason."""
     # PostgreSQL inherits this from us. This process only waits during a measurement.
     pin(cores.database)
@@ -126,10 +147,12 @@ def _stage(cores: Cores, sizes: Sizes, before: Path | None) -> Generator[tuple[S
         template = databases.make_template()
         messenger.migrate(template.url)
         population = asyncio.run(settle(template.url, sizes))
-        if before is not None:
-            messenger.downgrade(databases.copy_template().url, before)
+        version = None if earlier is None else earlier.version
+        if version is not None:
+            messenger.downgrade(databases.copy_template().url, version)
         load = stack.enter_context(worker(cores.load))
-        yield Stage(folder, cores, databases, cluster.process.pid, load, before), population
+        common = {document: form for document, form in forms.items() if form is not None}
+        yield Stage(folder, cores, databases, cluster.process.pid, load, version, common), population
 
 
 def _show_progress(what: str) -> None:

@@ -1,6 +1,6 @@
 """The comparisons: subjects that are given the same work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench import documents
@@ -15,7 +15,8 @@ from bench.speech import GraphQL
 from bench.subjects import (
     BARE_ASGI,
     BARE_SOCKETS,
-    BEFORE,
+    EARLIER,
+    GRAFAST,
     MERCURIUS,
     MESSENGER,
     NOWHERE,
@@ -29,10 +30,12 @@ from bench.subjects import (
 
 _PAGE = 25
 _SERVERS = (MESSENGER, YOGA, YOGA_ONE_STATEMENT, MERCURIUS, STRAWBERRY)
-# The subjects of comparisons that createMessage does not affect.
-_READERS = (MESSENGER, YOGA, MERCURIUS, STRAWBERRY)
+# Those that answer the pages. Grafast answers nothing else.
+_READERS = (MESSENGER, YOGA, MERCURIUS, GRAFAST, STRAWBERRY)
 # Subscriptions in Mercurius use WebSockets.
 _STREAMERS = (MESSENGER, YOGA, STRAWBERRY)
+# The documents of comparisons in which messages are written and delivered.
+_DELIVERED = (documents.CREATE_MESSAGE, documents.MESSAGE_CREATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,15 @@ class Comparison:
 
     With `alone`, each subject is started for this comparison and ended after it, in at most that many rounds.
     Otherwise the subjects keep running for all comparisons of a round. `cold` comparisons are not warmed up.
+    `sends` are the documents that clients send. All servers must give the same answer to the `question`,
+    which is asked before the first round.
     """
 
     name: str
     subjects: Sequence[str]
     job: Callable[[str, Subject], Job]
+    sends: Sequence[str]
+    question: Callable[[Subject], bytes] | None = None
     alone: int = 0
     cold: bool = False
 
@@ -86,19 +93,17 @@ def comparisons(population: Population, scale: Scale) -> Sequence[Comparison]:
     ]
 
 
-def before_and_after(population: Population, scale: Scale) -> Sequence[Comparison]:
-    """Return what the version before can do as well: messages, their delivery, and reading them."""
-    make = _Maker(population, scale)
-    one_user, users = scale.streams_of_one, scale.users
-    chosen = [
-        *(make.create_message(callers) for callers in scale.callers),
-        make.read_messages(),
-        *(make.page_of_conversations(length) for length in population.busy),
-        make.deliveries_to_one("deliveries", documents.MESSAGE_CREATED, one_user),
-        make.deliveries_to_many(f"createMessage and delivery, {users:,} users"),
-        make.latency_to_many(f"send to receive, {users:,} users"),
-    ]
-    return [replace(each, subjects=(MESSENGER, BEFORE)) for each in chosen]
+def with_earlier(
+    comparisons: Sequence[Comparison], forms: Mapping[str, str | None]
+) -> tuple[Sequence[Comparison], Sequence[Comparison]]:
+    """Return the comparisons of two versions of the messenger, and those that the earlier one cannot answer.
+
+    `forms` has, for each document, what the earlier version can answer of it, or None.
+    """
+    of_one = [each for each in comparisons if MESSENGER in each.subjects and TWO_WORKERS not in each.subjects]
+    answered = [each for each in of_one if all(forms[document] is not None for document in each.sends)]
+    with_both = [replace(each, subjects=(MESSENGER, EARLIER), question=None) for each in answered]
+    return with_both, [each for each in of_one if each not in answered]
 
 
 def warm_up(population: Population, scale: Scale, subject: Subject) -> Sequence[Job]:
@@ -106,12 +111,13 @@ def warm_up(population: Population, scale: Scale, subject: Subject) -> Sequence[
     if not isinstance(subject.speech, GraphQL) or subject.address == NOWHERE:
         return ()
     make = _Maker(population, scale)
-    written, *pages = [
-        make.create_message(16),
+    written = make.create_message(16)
+    pages = [
         *(make.page_of_conversations(length) for length in list(population.busy)[:1]),
         *(make.page_of_messages(length) for length in list(population.talkative)[:1]),
     ]
-    return [each.job("", subject) for each in (written, written, *pages)]
+    chosen = [written, written, *pages] if subject.speech.writes else pages
+    return [each.job("", subject) for each in chosen]
 
 
 def growth(population: Population, scale: Scale) -> Sequence[Comparison]:
@@ -146,7 +152,12 @@ class _Maker:
             return Calls(subject.address, subject.pids, requests, span)
 
         floors = (SQL, BARE_ASGI, BARE_SOCKETS) if callers == 16 else (SQL, BARE_ASGI)
-        return Comparison(f"createMessage, {_counted(callers, 'caller')}", (*floors, *_SERVERS), job)
+        return Comparison(
+            f"createMessage, {_counted(callers, 'caller')}",
+            (*floors, *_SERVERS),
+            job,
+            [documents.CREATE_MESSAGE],
+        )
 
     def update_message(self) -> Comparison:
         """Have each caller give a message of its own two texts in turn. The peers have no equivalent."""
@@ -158,7 +169,12 @@ class _Maker:
             ]
             return Calls(subject.address, subject.pids, requests, self._span)
 
-        return Comparison(f"updateMessage, {len(self._population.edited)} callers", (MESSENGER,), job)
+        return Comparison(
+            f"updateMessage, {len(self._population.edited)} callers",
+            (MESSENGER,),
+            job,
+            [documents.UPDATE_MESSAGE],
+        )
 
     def delete_message(self) -> Comparison:
         """Have each caller delete messages of its own, one after another. The peers have no equivalent."""
@@ -170,7 +186,12 @@ class _Maker:
             ]
             return Calls(subject.address, subject.pids, requests, self._span)
 
-        return Comparison(f"deleteMessage, {len(self._population.deleted)} callers", (MESSENGER,), job)
+        return Comparison(
+            f"deleteMessage, {len(self._population.deleted)} callers",
+            (MESSENGER,),
+            job,
+            [documents.DELETE_MESSAGE],
+        )
 
     def update_profile(self, length: int) -> Comparison:
         """Have a user with this many conversations change pictures. The peers have no equivalent."""
@@ -181,7 +202,9 @@ class _Maker:
             requests = [[_graphql(subject).picture(person, url) for url in urls]]
             return Calls(subject.address, subject.pids, requests, self._span)
 
-        return Comparison(f"updateProfile, {length:,} conversations", (MESSENGER,), job)
+        return Comparison(
+            f"updateProfile, {length:,} conversations", (MESSENGER,), job, [documents.UPDATE_PROFILE]
+        )
 
     def replay(self, what: str) -> Comparison:
         """Receive everything in an inbox. The peers have no equivalent."""
@@ -202,7 +225,9 @@ class _Maker:
                 subject.database_log_path,
             )
 
-        return Comparison(f"replay of {entries:,} entries: {what}", (MESSENGER,), job)
+        return Comparison(
+            f"replay of {entries:,} entries: {what}", (MESSENGER,), job, [documents.INBOX_EVENTS]
+        )
 
     def read_messages(self) -> Comparison:
         """Have each caller send a message and mark it as read, in turn. The peers have no equivalent."""
@@ -213,31 +238,38 @@ class _Maker:
             requests = [[graphql.write(pair, CONTENT), graphql.read(pair)] for pair in pairs]
             return Calls(subject.address, subject.pids, requests, self._span)
 
-        return Comparison("createMessage and readMessages in turn, 16 callers", (MESSENGER,), job)
+        sends = [documents.CREATE_MESSAGE, documents.READ_MESSAGES]
+        return Comparison("createMessage and readMessages in turn, 16 callers", (MESSENGER,), job, sends)
 
     def page_of_conversations(self, length: int) -> Comparison:
         """Read the first page of a list; the floor is the SQL that reads what the page shows."""
         viewer = self._population.busy[length]
 
+        def question(subject: Subject) -> bytes:
+            return _graphql(subject).page_of_conversations(viewer, _PAGE)
+
         def job(name: str, subject: Subject) -> Job:
             if name == SQL:
                 return ConversationsSql(subject.database_url, subject.pids, 16, self._span, viewer, _PAGE)
-            requests = [[_graphql(subject).page_of_conversations(viewer, _PAGE)]] * 16
-            return Calls(subject.address, subject.pids, requests, self._span)
+            return Calls(subject.address, subject.pids, [[question(subject)]] * 16, self._span)
 
-        return Comparison(f"page of {_PAGE} of {length:,} conversations", (SQL, *_READERS), job)
+        name = f"page of {_PAGE} of {length:,} conversations"
+        return Comparison(name, (SQL, *_READERS), job, [documents.CONVERSATIONS], question)
 
     def page_of_messages(self, length: int) -> Comparison:
         """Read the newest page of a conversation; the floor is the SQL that reads what the page shows."""
         pair = self._population.talkative[length]
 
+        def question(subject: Subject) -> bytes:
+            return _graphql(subject).page_of_messages(pair, _PAGE)
+
         def job(name: str, subject: Subject) -> Job:
             if name == SQL:
                 return MessagesSql(subject.database_url, subject.pids, 16, self._span, pair, _PAGE)
-            requests = [[_graphql(subject).page_of_messages(pair, _PAGE)]] * 16
-            return Calls(subject.address, subject.pids, requests, self._span)
+            return Calls(subject.address, subject.pids, [[question(subject)]] * 16, self._span)
 
-        return Comparison(f"page of {_PAGE} of {length:,} messages", (SQL, *_READERS), job)
+        name = f"page of {_PAGE} of {length:,} messages"
+        return Comparison(name, (SQL, *_READERS), job, [documents.MESSAGES], question)
 
     def create_message_after(self, length: int) -> Comparison:
         """Write messages one after the other to a conversation and inboxes that already have this length."""
@@ -248,7 +280,8 @@ class _Maker:
                 return DeliverSql(subject.database_url, subject.pids, 1, self._span, [pair])
             return Calls(subject.address, subject.pids, [[subject.speech.write(pair, CONTENT)]], self._span)
 
-        return Comparison(f"createMessage after {length:,} messages", (SQL, *_SERVERS), job)
+        name = f"createMessage after {length:,} messages"
+        return Comparison(name, (SQL, *_SERVERS), job, [documents.CREATE_MESSAGE])
 
     def deliveries_to_one(self, what: str, document: str, streams: int) -> Comparison:
         """Open all streams for one user, while four callers write to that user."""
@@ -260,11 +293,12 @@ class _Maker:
             return Deliveries(subject.address, subject.pids, callers, self._span, openings, streams)
 
         floors = (BARE_ASGI, BARE_SOCKETS) if document == documents.MESSAGE_CREATED else ()
-        return Comparison(f"{what}, {streams:,} streams of one user", (*floors, *_STREAMERS), job)
+        name = f"{what}, {streams:,} streams of one user"
+        return Comparison(name, (*floors, *_STREAMERS), job, [documents.CREATE_MESSAGE, document])
 
-    def deliveries_to_many(self, name: str, subjects: Sequence[str] = (BARE_ASGI, *_STREAMERS)) -> Comparison:
+    def deliveries_to_many(self, name: str) -> Comparison:
         """Open one stream for every user, while sixteen callers write to the users in turn."""
-        return Comparison(name, subjects, self._deliveries_to_many)
+        return Comparison(name, (BARE_ASGI, *_STREAMERS), self._deliveries_to_many, _DELIVERED)
 
     def _deliveries_to_many(self, _name: str, subject: Subject) -> Job:
         writers = self._both_directions()
@@ -282,7 +316,7 @@ class _Maker:
             span = self._span.twice()
             return Latency(subject.address, subject.pids, callers, span, openings, 1, self._scale.rates)
 
-        return Comparison(name, (BARE_ASGI, *_STREAMERS), job)
+        return Comparison(name, (BARE_ASGI, *_STREAMERS), job, _DELIVERED)
 
     def latency_to_one(self, name: str) -> Comparison:
         """Send at fixed rates to one user with many streams."""
@@ -295,7 +329,7 @@ class _Maker:
             span = self._span.twice()
             return Latency(subject.address, subject.pids, callers, span, openings, streams, rates)
 
-        return Comparison(name, (BARE_ASGI, *_STREAMERS), job)
+        return Comparison(name, (BARE_ASGI, *_STREAMERS), job, _DELIVERED)
 
     def idle_streams(self, name: str) -> Comparison:
         """Open a stream for each of many users, and leave them idle."""
@@ -310,12 +344,12 @@ class _Maker:
                 subject.pids,
                 [speech.listen(person, documents.MESSAGE_CREATED) for person in listeners],
                 self._scale.idle,
-                subject.database_url,
-                pairs,
-                speech.resumes,
+                [speech.write(place, CONTENT) for pair in pairs for place in (pair, pair.turned())]
+                if speech.resumes
+                else None,
             )
 
-        return Comparison(name, (BARE_ASGI, *_STREAMERS), job, alone=2, cold=True)
+        return Comparison(name, (BARE_ASGI, *_STREAMERS), job, _DELIVERED, alone=2, cold=True)
 
     def resuming(self, length: int) -> Comparison:
         """Resume in an inbox of this length, one page before its end. The peers have no equivalent."""
@@ -327,15 +361,18 @@ class _Maker:
                 subject.address, subject.pids, opening, reader, _PAGE, 4, self._span, subject.database_url
             )
 
-        return Comparison(f"coming back {_PAGE} behind an inbox of {length:,} messages", (MESSENGER,), job)
+        name = f"coming back {_PAGE} behind an inbox of {length:,} messages"
+        return Comparison(name, (MESSENGER,), job, [documents.MESSAGE_CREATED])
 
     def two_workers(self) -> Sequence[Comparison]:
         """Run the messenger with two workers on two cores, compared with one worker."""
         both = (MESSENGER, TWO_WORKERS)
         written = self.create_message(max(self._scale.callers))
         return [
-            Comparison(f"two workers: {written.name}", both, written.job, alone=3),
-            Comparison("two workers: createMessage and delivery", both, self._deliveries_to_many, alone=3),
+            Comparison(f"two workers: {written.name}", both, written.job, written.sends, alone=3),
+            Comparison(
+                "two workers: createMessage and delivery", both, self._deliveries_to_many, _DELIVERED, alone=3
+            ),
         ]
 
     def _both_directions(self) -> Sequence[Pair]:

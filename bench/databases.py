@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import asyncpg
 
 TEMPLATE = "population"
-BEFORE_TEMPLATE = "population_before"
+EARLIER_TEMPLATE = "population_earlier"
 # The triggers count what is unread for statements of the previous version. They would slow the other servers
 # down. A copy of a database does not have the settings of its template.
 _WITHOUT_TRIGGERS = "SET messenger.counts = 'on'"
@@ -49,8 +49,8 @@ class Databases:
 
     def copy_template(self) -> Address:
         """Copy the template, for another version of the messenger to use the copy as its template."""
-        self._execute(f"CREATE DATABASE {BEFORE_TEMPLATE} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-        return Address(self.socket_dir, BEFORE_TEMPLATE)
+        self._execute(f"CREATE DATABASE {EARLIER_TEMPLATE} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+        return Address(self.socket_dir, EARLIER_TEMPLATE)
 
     @contextmanager
     def fresh(self, template: str = TEMPLATE) -> Generator[Address]:

@@ -1,5 +1,7 @@
 """The GraphQL documents that clients send to the messenger and to its peers."""
 
+from collections.abc import Sequence
+
 CREATE_MESSAGE = """
     mutation ($input: CreateMessageInput!) {
         createMessage(input: $input) {
@@ -93,3 +95,16 @@ INBOX_EVENTS = """
         }
     }
 """
+
+ALL: Sequence[str] = (
+    CREATE_MESSAGE,
+    UPDATE_MESSAGE,
+    DELETE_MESSAGE,
+    UPDATE_PROFILE,
+    READ_MESSAGES,
+    CONVERSATIONS,
+    MESSAGES,
+    MESSAGE_CREATED,
+    MESSAGE_WITH_UNREAD,
+    INBOX_EVENTS,
+)

@@ -1,27 +1,23 @@
 """Idle streams: the memory of each, and how they reconnect after all are cut at once."""
 
-import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import asyncpg
 import psutil
-from uuid_utils.compat import uuid7
 
-from bench import statements
-from bench.http import Address, Stream, Streams
+from bench.http import Address, Caller, Stream, Streams, calling
 from bench.load import SERVER
 from bench.measuring import CpuWatch, Measured
-from bench.population import CONTENT, MARK, Pair
+from bench.population import MARK
 from bench.waiting import Trouble, calm
 
 RECONNECTED = "s until all are back"
 CAUGHT_UP = "s until all have caught up"
 
 _FIRST_STREAMS = 50
-_WRITERS = 10
+_WRITERS = 16
 _EVENT_ID = re.compile(rb"(?:^|\n)id: ([^\n]+)\n")
 
 
@@ -34,18 +30,16 @@ def memory_each(streams: int) -> str:
 class IdleStreams:
     """Opens one stream per user, in steps; cuts all, sends every user a message, and reopens all.
 
-    The messages are stored while nothing is connected, as if another process had stored them. For a server
-    that `resumes`, the job ends when every stream has received its message; for the others, when all streams
-    are open again.
+    The messages are sent with `writes`, one request for each user, while no stream is open. The job ends
+    when every stream has received its message. A server that cannot resume gets no messages (None), and the
+    job ends when all streams are open again.
     """
 
     address: Address
     pids: Mapping[str, int]
     openings: Sequence[bytes]
     steps: Sequence[int]
-    database_url: str
-    pairs: Sequence[Pair]
-    resumes: bool
+    writes: Sequence[bytes] | None
 
     async def run(self) -> Measured:
         """Run once.
@@ -67,8 +61,9 @@ class IdleStreams:
             await calm([server.pid])
             figures[memory_each(step)] = (_resident(server) - before) / 1024 / (step - _FIRST_STREAMS)
         streams.cut()
-        if self.resumes:
-            await self._write_to_all()
+        await calm([server.pid])
+        if self.writes is not None:
+            await self._write_to_all(self.writes)
         await calm([server.pid])
         figures |= await self._come_back(cursors)
         return Measured(figures, watch.shares())
@@ -82,13 +77,14 @@ class IdleStreams:
             if MARK in data:
                 heard.add(stream)
 
-        openings = [cursors.resumed(opening) for opening in self.openings] if self.resumes else self.openings
+        resumes = self.writes is not None
+        openings = [cursors.resumed(opening) for opening in self.openings] if resumes else self.openings
         begun = time.perf_counter()
         streams = Streams(self.address, hear, trouble)
         try:
             await streams.add(openings)
             figures = {RECONNECTED: time.perf_counter() - begun}
-            if self.resumes:
+            if resumes:
                 awaiting.update(streams.open)
                 await trouble.until(lambda: awaiting <= heard)
                 figures[CAUGHT_UP] = time.perf_counter() - begun
@@ -96,23 +92,27 @@ class IdleStreams:
             streams.cut()
         return figures
 
-    async def _write_to_all(self) -> None:
-        """Send every user a message."""
-        places = [place for pair in self.pairs for place in (pair, pair.turned())]
+    async def _write_to_all(self, requests: Sequence[bytes]) -> None:
+        trouble = Trouble()
+        callers = [requests[number::_WRITERS] for number in range(min(_WRITERS, len(requests)))]
+        unanswered = len(requests)
+        unsent: dict[Caller, int] = {}
 
-        async def write(some: Sequence[Pair]) -> None:
-            connection = await asyncpg.connect(self.database_url)
-            try:
-                for place in some:
-                    await connection.fetch(
-                        statements.DELIVER, place.conversation_id, place.one.user_id, uuid7(), CONTENT
-                    )
-            finally:
-                await connection.close()
+        def call(caller: Caller) -> None:
+            if unsent[caller]:
+                unsent[caller] -= 1
+                caller.call()
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(_WRITERS):
-                group.create_task(write(places[number::_WRITERS]))
+        def answered(caller: Caller) -> None:
+            nonlocal unanswered
+            unanswered -= 1
+            call(caller)
+
+        async with calling(self.address, callers, answered, trouble) as connected:
+            unsent.update((caller, len(own)) for caller, own in zip(connected, callers, strict=True))
+            for caller in connected:
+                call(caller)
+            await trouble.until(lambda: unanswered == 0)
 
 
 class _Cursors:

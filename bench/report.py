@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,8 +14,10 @@ import psutil
 from bench.cores import Cores
 from bench.measuring import PER_SECOND, Measured, Span
 from bench.processes import CHECKOUT
+from bench.revisions import Revision
 from bench.rounds import Compared
 from bench.subjects import MESSENGER, PEERS_FOLDER, node_program
+from bench.tables import figure, markdown, ratio, with_range
 from bench.targets import TARGETS, Rounds, Target, ratios_of
 
 _HEAD = (
@@ -46,6 +48,7 @@ class Run:
     span: Span
     cores: Cores
     compared: Sequence[Compared]
+    earlier: Revision | None = None
 
 
 def table(run: Run) -> str:
@@ -53,7 +56,7 @@ def table(run: Run) -> str:
 
     Only quiet rounds count, if a comparison has any.
     """
-    return _table(_HEAD, [row for compared in run.compared for row in _rows(compared, run.cores)])
+    return markdown(_HEAD, [row for compared in run.compared for row in _rows(compared, run.cores)])
 
 
 def targets(run: Run) -> str:
@@ -64,7 +67,7 @@ def targets(run: Run) -> str:
         for target in TARGETS
         if (compared := compared_by_name.get(target.comparison)) and target.against in compared.rounds
     ]
-    return _table(_TARGETS_HEAD, rows) if rows else ""
+    return markdown(_TARGETS_HEAD, rows) if rows else ""
 
 
 def _target_row(target: Target, compared: Compared, cores: Cores) -> tuple[str, ...]:
@@ -73,17 +76,11 @@ def _target_row(target: Target, compared: Compared, cores: Cores) -> tuple[str, 
     return (
         target.comparison,
         f"{target.subject}, {target.unit}",
-        target.against,
+        ", ".join(filter(None, (target.against, target.against_unit))),
         f"at most {target.factor:g}" if target.less else f"at least {target.factor:g}",
         target.verdict(rounds) + noisy,
         _limit(rounds[target.subject], cores),
     )
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [head, tuple("-" * width for width in widths), *rows]
-    return "\n".join(_line(cells, widths) for cells in lines)
 
 
 def as_json(run: Run) -> dict[str, object]:
@@ -91,6 +88,7 @@ def as_json(run: Run) -> dict[str, object]:
     return {
         "made_at": run.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "revision": _revision(),
+        "against": run.earlier.commit if run.earlier else None,
         "python": platform.python_version(),
         "node": _node_version(),
         "versions": _versions(),
@@ -123,8 +121,8 @@ def _rows(compared: Compared, cores: Cores) -> Iterator[tuple[str, ...]]:
                 what,
                 how_quiet,
                 subject,
-                f"{_median(figures, _figure)} {unit}",
-                "" if subject == MESSENGER or not ratios else _median(ratios, _ratio),
+                f"{with_range(figures, figure)} {unit}",
+                "" if subject == MESSENGER or not ratios else with_range(ratios, ratio),
                 _cpu_each(of_subject, "subject") if unit == PER_SECOND else "",
                 _cpu_each(of_subject, "load") if unit == PER_SECOND else "",
                 # All figures of a job were measured over the same time.
@@ -161,34 +159,15 @@ def _limit(rounds: Sequence[Measured], cores: Cores) -> str:
     return ", ".join(at_limit)
 
 
-def _median(values: Sequence[float], show: Callable[[float], str]) -> str:
-    if len(values) == 1:
-        return show(values[0])
-    return f"{show(median(values))} ({show(min(values))} to {show(max(values))})"
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.2g}" if value < 1 else _figure(value)
-
-
 def _cpu_each(rounds: Sequence[Measured], process: str) -> str:
     if process not in rounds[0].cpu:
         return ""
     each = median(one.cpu[process] / one.figures[PER_SECOND] for one in rounds)
-    return f"{_figure(each * 1e6)} µs"
+    return f"{figure(each * 1e6)} µs"
 
 
 def _cpu(rounds: Sequence[Measured]) -> str:
     return ", ".join(f"{name} {median(each.cpu[name] for each in rounds):.2f}" for name in rounds[0].cpu)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return f"| {' | '.join(padded)} |"
 
 
 def _node_version() -> str | None:

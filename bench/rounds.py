@@ -4,10 +4,11 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from bench.answers import AnswersDiffer, check_alike
 from bench.comparisons import Comparison
 from bench.measuring import Job, Measured
 from bench.processes import DidNotStart, WorkerFailed
-from bench.subjects import Stage, Subject
+from bench.subjects import NOWHERE, Stage, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ def measure_in_turns(
     Returns what was measured up to the first failure, and that failure. Every round starts its subjects
     afresh and warms them up. Only one of them is under load at a time. Every second round uses the reverse
     order.
+
+    Raises:
+        AnswersDiffer: The subjects of a comparison answer its question differently.
     """
     measured: dict[str, dict[str, list[Measured]]] = {
         each.name: {name: [] for name in each.subjects} for each in comparisons
@@ -48,6 +52,8 @@ def measure_in_turns(
         together = [each for each in comparisons if not each.alone]
         for number in range(rounds):
             with _running(stage, together, warm_up, tell) as subjects:
+                if number == 0:
+                    _check_alike(together, subjects)
                 for comparison in together:
                     for name in _in_turn(comparison.subjects, number):
                         measure(comparison, name, subjects[name])
@@ -62,6 +68,18 @@ def measure_in_turns(
     except (WorkerFailed, DidNotStart) as error:
         failure = error
     return list(_in_whole_rounds(measured)), failure
+
+
+def _check_alike(comparisons: Sequence[Comparison], subjects: Mapping[str, Subject]) -> None:
+    for comparison in comparisons:
+        if (question := comparison.question) is None:
+            continue
+        servers = {name: subjects[name] for name in comparison.subjects if subjects[name].address != NOWHERE}
+        try:
+            check_alike({name: (server.address, question(server)) for name, server in servers.items()})
+        except AnswersDiffer as error:
+            error.add_note(f"while this was checked: {comparison.name}")
+            raise
 
 
 def _in_whole_rounds(measured: Mapping[str, Mapping[str, Sequence[Measured]]]) -> Iterator[Compared]:

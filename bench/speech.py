@@ -1,7 +1,7 @@
 """The requests of a server's clients, encoded once and sent often."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
@@ -34,42 +34,57 @@ class GraphQL:
 
     plain_ids: bool
     resumes: bool
+    writes: bool = True
+    """Whether the server has mutations."""
+    forms: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The documents that are sent in another form, and that form."""
 
     def write(self, pair: Pair, content: str) -> bytes:
         given = {"conversationId": self._conversation(pair.conversation_id), "content": content}
-        return _post(pair.one, documents.CREATE_MESSAGE, {"input": given})
+        return self._post(pair.one, documents.CREATE_MESSAGE, {"input": given})
 
     def edit(self, author: Person, message_id: UUID, content: str) -> bytes:
         """Return the request to edit a message; the peers have no equivalent."""
         given = {"messageId": NodeType.MESSAGE.encode(message_id), "content": content}
-        return _post(author, documents.UPDATE_MESSAGE, {"input": given})
+        return self._post(author, documents.UPDATE_MESSAGE, {"input": given})
 
     def delete(self, author: Person, message_id: UUID) -> bytes:
         """Return the request to delete a message; the peers have no equivalent."""
-        return _post(
+        return self._post(
             author, documents.DELETE_MESSAGE, {"input": {"messageId": NodeType.MESSAGE.encode(message_id)}}
         )
 
     def picture(self, person: Person, url: str) -> bytes:
         """Return the request to change a user's picture; the peers have no equivalent."""
-        return _post(person, documents.UPDATE_PROFILE, {"input": {"avatarUrl": url}})
+        return self._post(person, documents.UPDATE_PROFILE, {"input": {"avatarUrl": url}})
 
     def read(self, pair: Pair) -> bytes:
         """Return the request to mark everything as read, as the second user of the pair."""
         given = {"conversationId": self._conversation(pair.conversation_id)}
-        return _post(pair.other, documents.READ_MESSAGES, {"input": given})
+        return self._post(pair.other, documents.READ_MESSAGES, {"input": given})
 
     def page_of_conversations(self, person: Person, size: int) -> bytes:
         """Return the request for a user's most recent conversations."""
-        return _post(person, documents.CONVERSATIONS, {"first": size})
+        return self._post(person, documents.CONVERSATIONS, {"first": size})
 
     def page_of_messages(self, pair: Pair, size: int) -> bytes:
         """Return the request for the newest messages, as the second user of the pair."""
         given = {"id": self._conversation(pair.conversation_id), "last": size}
-        return _post(pair.other, documents.MESSAGES, given)
+        return self._post(pair.other, documents.MESSAGES, given)
 
     def listen(self, person: Person, document: str) -> bytes:
-        return _post(person, document, {}, accept="text/event-stream")
+        return self._post(person, document, {}, accept="text/event-stream")
+
+    def _post(
+        self,
+        person: Person,
+        document: str,
+        variables: Mapping[str, object],
+        accept: str = "application/json",
+    ) -> bytes:
+        headers = {"authorization": f"Bearer {person.token}", "accept": accept}
+        body = {"query": self.forms.get(document, document), "variables": variables}
+        return request("POST", "/graphql", headers, body)
 
     def _conversation(self, key: UUID) -> str:
         return str(key) if self.plain_ids else NodeType.CONVERSATION.encode(key)
@@ -98,10 +113,3 @@ def _event_like(pair: Pair, content: str) -> object:
         "mine": False,
     }
     return {"data": {"messageCreated": {"cursor": "A" * 44, "message": message}}}
-
-
-def _post(
-    person: Person, document: str, variables: Mapping[str, object], accept: str = "application/json"
-) -> bytes:
-    headers = {"authorization": f"Bearer {person.token}", "accept": accept}
-    return request("POST", "/graphql", headers, {"query": document, "variables": variables})

@@ -5,23 +5,24 @@ import shutil
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import messenger
 from bench.cores import Cores
-from bench.databases import BEFORE_TEMPLATE, TEMPLATE, Databases
+from bench.databases import EARLIER_TEMPLATE, TEMPLATE, Databases
 from bench.databases import Address as DatabaseAddress
 from bench.http import Address
+from bench.messenger import CURRENT, Version
 from bench.processes import CHECKOUT, Worker, serving, worker
 from bench.speech import Bare, GraphQL, Speech
 
 MESSENGER = "messenger"
 TWO_WORKERS = "messenger, two workers"
-BEFORE = "messenger, the version before"
+EARLIER = "messenger, the earlier revision"
 YOGA = "graphql-yoga"
 YOGA_ONE_STATEMENT = "graphql-yoga, one statement"
 MERCURIUS = "Mercurius"
+GRAFAST = "Grafast"
 STRAWBERRY = "plain Strawberry"
 SQL = "SQL alone"
 BARE_ASGI = "bare ASGI"
@@ -29,14 +30,17 @@ BARE_SOCKETS = "bare sockets"
 
 NOWHERE: Address = ("", 0)
 
+_MESSENGERS = frozenset({MESSENGER, TWO_WORKERS, EARLIER})
+
 PEERS_FOLDER = CHECKOUT / "bench" / "peers"
 
 _MESSENGER_SPEECH = GraphQL(plain_ids=False, resumes=True)
 _PEER_SPEECH = GraphQL(plain_ids=True, resumes=False)
-_NODE_PROGRAMS: Mapping[str, Sequence[str]] = {
-    YOGA: ["yoga.mjs"],
-    YOGA_ONE_STATEMENT: ["yoga.mjs", "--one-statement"],
-    MERCURIUS: ["mercurius.mjs"],
+_NODE_PROGRAMS: Mapping[str, tuple[Sequence[str], Speech]] = {
+    YOGA: (["yoga.mjs"], _PEER_SPEECH),
+    YOGA_ONE_STATEMENT: (["yoga.mjs", "--one-statement"], _PEER_SPEECH),
+    MERCURIUS: (["mercurius.mjs"], _PEER_SPEECH),
+    GRAFAST: (["grafast.mjs"], replace(_PEER_SPEECH, writes=False)),
 }
 _PYTHON_PROGRAMS: Mapping[str, tuple[str, Speech]] = {
     STRAWBERRY: ("bench.plain_strawberry", _PEER_SPEECH),
@@ -70,8 +74,10 @@ class Stage:
     databases: Databases
     database_pid: int
     load: Worker
-    before: Path | None = None
-    """The checkout of the version before, if it is measured."""
+    earlier: Version | None = None
+    """The earlier version, if it is measured."""
+    forms: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The documents of which both versions are sent what the earlier one can answer, and that."""
 
     @property
     def database_log_path(self) -> Path:
@@ -81,7 +87,7 @@ class Stage:
     @contextmanager
     def running(self, name: str) -> Generator[Subject]:
         """Start a subject on fresh data; end it when the block ends."""
-        with self.databases.fresh(BEFORE_TEMPLATE if name == BEFORE else TEMPLATE) as database:
+        with self.databases.fresh(EARLIER_TEMPLATE if name == EARLIER else TEMPLATE) as database:
             if name == SQL:
                 with worker(self.cores.subject) as sql:
                     yield Subject(sql, {"subject": sql.pid, "PostgreSQL": self.database_pid}, database.url)
@@ -96,25 +102,24 @@ class Stage:
                 yield Subject(self.load, pids, database.url, address, speech, self.database_log_path)
 
     def _how(self, name: str, database: DatabaseAddress) -> tuple[Sequence[str], Mapping[str, str], Speech]:
-        if name != BEFORE:
+        """Return a server's command, its environment, and its requests."""
+        if name not in _MESSENGERS:
             return _how(name, database)
-        assert self.before is not None
-        return messenger.command(1), messenger.environment_of(self.before, database.url), _MESSENGER_SPEECH
+        version = self.earlier if name == EARLIER else CURRENT
+        assert version is not None
+        command = version.command(2 if name == TWO_WORKERS else 1)
+        return command, version.environment(database.url), replace(_MESSENGER_SPEECH, forms=self.forms)
 
 
 def _folder_of(name: str, scratch: Path) -> Path:
     # The messenger creates its files in the current directory.
-    return scratch if name in {MESSENGER, TWO_WORKERS, BEFORE} else CHECKOUT
+    return scratch if name in _MESSENGERS else CHECKOUT
 
 
 def _how(name: str, database: DatabaseAddress) -> tuple[Sequence[str], Mapping[str, str], Speech]:
-    """Return a server's command, its environment, and its requests."""
-    if name in {MESSENGER, TWO_WORKERS}:
-        workers = 2 if name == TWO_WORKERS else 1
-        return messenger.command(workers), messenger.environment(database.url), _MESSENGER_SPEECH
     if name in _NODE_PROGRAMS:
-        environment = {**os.environ, **database.variables, "NODE_ENV": "production"}
-        return _node(*_NODE_PROGRAMS[name]), environment, _PEER_SPEECH
+        arguments, speech = _NODE_PROGRAMS[name]
+        return _node(*arguments), {**os.environ, **database.variables, "NODE_ENV": "production"}, speech
     module, speech = _PYTHON_PROGRAMS[name]
     return [sys.executable, "-m", module, database.url], os.environ, speech
 

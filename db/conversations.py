@@ -140,30 +140,35 @@ async def by_ids(
 
 
 @cache
-def _with_page(along: ConversationAlong, of_messages: MessageAlong) -> tuple[Statement, Joins]:
-    joins = Joins()
-    joins.along_conversations("seen", along)
-    joins.along_messages("page", of_messages, _IN_PAGE)
+def _with_page(along: ConversationAlong, of_messages: MessageAlong) -> tuple[Statement, Joins, Joins]:
+    of_conversation, of_page = Joins(), Joins()
+    of_conversation.along_conversations("seen", along)
+    of_page.along_messages("page", of_messages, _IN_PAGE)
     statement = Statement(
         text(f"""
-        SELECT seen.*, {_MESSAGE_IN_PAGE.sql("page")}{joins.columns}
+        SELECT conversation.*, {_MESSAGE_IN_PAGE.sql("page")}{of_page.columns}
         FROM (
-            SELECT {AS_SEEN}, {AskedPage.sql_of("conversations.last_seq")}
-            FROM participants JOIN conversations ON conversations.id = participants.conversation_id
-            WHERE participants.user_id = :viewer AND conversations.id = :id AND {HAS_INBOX}
-            -- Without this, the unread messages would be counted again for each message of the page.
+            SELECT seen.*{of_conversation.columns}
+            FROM (
+                SELECT {AS_SEEN}, {AskedPage.sql_of("conversations.last_seq")}
+                FROM participants JOIN conversations ON conversations.id = participants.conversation_id
+                WHERE participants.user_id = :viewer AND conversations.id = :id AND {HAS_INBOX}
+            ) AS seen
+            {of_conversation.sql}
+            -- Without this, it would be read again for each message of the page.
             OFFSET 0
-        ) AS seen
+        ) AS conversation
         LEFT JOIN LATERAL (
             SELECT * FROM messages
-            WHERE messages.conversation_id = seen.id AND messages.seq BETWEEN seen.first AND seen.last
+            WHERE messages.conversation_id = conversation.id
+              AND messages.seq BETWEEN conversation.first AND conversation.last
             LIMIT CAST(:size AS bigint)
         ) AS page ON true
-        {joins.sql}
+        {of_page.sql}
         ORDER BY page.seq
         """)
     )
-    return statement, joins
+    return statement, of_conversation, of_page
 
 
 async def with_page(
@@ -180,7 +185,7 @@ async def with_page(
 
     The page of its messages, and what is read along with both, are added to `found`.
     """
-    statement, joins = _with_page(along, of_messages)
+    statement, of_conversation, of_page = _with_page(along, of_messages)
     rows = await statement.fetch(
         connection,
         viewer=viewer,
@@ -193,12 +198,13 @@ async def with_page(
     if not rows:
         return None
     conversation = _CONVERSATION.read(rows[0])
-    _take([conversation], rows, joins, found)
+    _take([conversation], rows[:1], of_conversation, found)
+    messages: Sequence[Message] = []
+    if rows[0][f"{_IN_PAGE}id"] is not None:
+        of_page.take(rows, found)
+        messages = list(map(_MESSAGE_IN_PAGE.reader(rows), rows))
     page = asked.of(conversation.last_seq)
-    has_messages = rows[0][f"{_IN_PAGE}id"] is not None
-    found.ranges[SeqRange(conversation.id, page.start, page.end)] = (
-        list(map(_MESSAGE_IN_PAGE.reader(rows), rows)) if has_messages else []
-    )
+    found.ranges[SeqRange(conversation.id, page.start, page.end)] = messages
     return conversation
 
 

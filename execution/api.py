@@ -29,7 +29,7 @@ from execution.answers import (
 from execution.budgets import BYTES_PER_FIELD, UNLIMITED, WORK_PER_SECOND, Budget
 from execution.documents import Document, DocumentCache, PreparedDocument
 from execution.limits import DocumentLimits, DocumentTooComplex
-from execution.operation import Preparation, PreparedOperation
+from execution.operation import NotPlanned, Preparation, PreparedOperation
 from execution.work_thread import WorkThread
 from plans import BoundOperation, Bounds, ChargeBytes, PlanResult, ResponseTooLarge, Turns
 from resolvers.context import Context
@@ -39,8 +39,8 @@ from schema.inbox import EVENTS
 from schema.list_sizes import IntrospectionSizes
 from schema.root import Mutation, Query, Subscription
 
-# An operation of a document with more fields is planned in a thread.
-_FIELDS_PLANNED_AT_ONCE = 200
+# An operation of a document with more fields is planned in a thread. A field takes up to 0.1 ms.
+_FIELDS_PLANNED_AT_ONCE = 50
 # JSON escapes a control character, one byte in UTF-8, as six: \u0001.
 _MAX_ESCAPED_BYTES = 6
 
@@ -170,6 +170,20 @@ class Api:
         # The text from the cache, so that many streams of one document share a single copy.
         declared = prepared.declared(variables)
         return Operation(document.text, name, prepared, document.errors, declared, request_id, cost)
+
+    async def plan_listing(self, text: str, name: str | None) -> str:
+        """Return the source that is generated for the operation, and how each field is resolved.
+
+        Raises:
+            DocumentMalformed: the text is not a GraphQL document.
+            DocumentTooComplex: the document exceeds a limit.
+            OperationUnknown: the document has no such operation, or several and `name` is None.
+            NotPlanned: the document is invalid, or plans do not support the operation.
+        """
+        document = await self.prepare(text)
+        if document.errors:
+            raise NotPlanned("the document is invalid: " + " ".join(each.message for each in document.errors))
+        return document.operation(name).plan_listing()
 
     def _prepared_now(self, text: str) -> Document:
         return self._documents.prepare_now(text)

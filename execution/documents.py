@@ -29,10 +29,13 @@ from execution.budgets import UNLIMITED, Budget
 from execution.limits import DocumentLimits, DocumentTooComplex, check_document
 from execution.operation import Preparation, PreparedOperation
 from execution.work_thread import WorkThread
+from plans import MAX_GENERATED_FIELDS
 
 _CACHED_CHARS = 1024 * 1024
-# A field of a plan or parsed document takes up to 2 kB of memory. A fragment counts once per spread.
+# A field of a plan or parsed document takes up to 3 kB of memory. A fragment counts once per spread.
 _CHARS_PER_FIELD = 32
+# The source of a field, and its code, take up to another 2 kB.
+_CHARS_PER_GENERATED_FIELD = 16
 _REJECTED_CHARS = 4 * 1024 * 1024
 # Errors quote names from the document, which may be long.
 _MAX_ERROR_CHARS = 1000
@@ -272,7 +275,8 @@ def _size_of_rejected(rejected: _Prepared) -> int:
 
 
 def _size(document: Document) -> int:
-    return len(document.text) + _CHARS_PER_FIELD * document.fields + 1
+    generated = _CHARS_PER_GENERATED_FIELD * min(document.fields, MAX_GENERATED_FIELDS)
+    return len(document.text) + _CHARS_PER_FIELD * document.fields + generated + 1
 
 
 class PreparedDocument(SchemaExtension):

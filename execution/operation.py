@@ -44,6 +44,10 @@ class Preparation:
     hides_schema: bool = False
 
 
+class NotPlanned(Exception):
+    """There is no plan for the operation. The message says why."""
+
+
 class PreparedOperation:
     """An operation of a document. It can be executed if the document is valid."""
 
@@ -129,16 +133,30 @@ class PreparedOperation:
         except Unplannable:
             return self._unplanned(variables)
 
+    def plan_listing(self) -> str:
+        """Return the source that is generated for the operation, and how each field is resolved.
+
+        Raises:
+            NotPlanned: there is no plan for the operation.
+        """
+        try:
+            return self._new_plan().listing()
+        except Unplannable as error:
+            raise NotPlanned(f"graphql-core executes it, because plans do not support {error}") from error
+
     def _planned(self) -> OperationPlan | None:
         try:
-            return plan_operation(
-                self._preparation.schema,
-                self._document,
-                self.node,
-                hide_suggestions=self._preparation.hides_schema,
-            )
+            return self._new_plan()
         except Unplannable:
             return None
+
+    def _new_plan(self) -> OperationPlan:
+        return plan_operation(
+            self._preparation.schema,
+            self._document,
+            self.node,
+            hide_suggestions=self._preparation.hides_schema,
+        )
 
     def _unplanned(self, variables: Mapping[str, Any]) -> list[GraphQLError] | None:
         """Return the errors in the variables if graphql-core's own messages would reveal the schema."""

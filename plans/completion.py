@@ -11,7 +11,6 @@ from typing import Any, TypeAlias, cast
 from graphql import (
     GraphQLAbstractType,
     GraphQLError,
-    GraphQLLeafType,
     GraphQLObjectType,
     GraphQLOutputType,
     Undefined,
@@ -25,17 +24,16 @@ from graphql import (
     located_error,
 )
 from graphql.pyutils import inspect, is_awaitable, is_iterable
+from strawberry.types.cast import get_strawberry_type_cast
 
 from plans.info import SelectedField
-from plans.resolvers import class_of
-from plans.run import MAX_UNCOUNTED_CHARS, Complete, Place, Run, path_of
+from plans.leaves import complete_leaf
+from plans.resolvers import class_of, classes_of
+from plans.run import Complete, Place, Run, path_of
 from plans.unplannable import Unplannable
 
 PlanObject: TypeAlias = Callable[[Run, Any, Place], "dict[str, Any]"]
 """Returns the response's object for a source object."""
-
-# The classes whose instances the built-in scalars return unchanged.
-_UNCHANGED: dict[str, type] = {"String": str, "ID": str, "Boolean": bool}
 
 
 class Completion:
@@ -52,23 +50,26 @@ class Completion:
     def of(self, kind: GraphQLOutputType) -> Complete:
         """Return the function that completes a value of this type."""
         if is_non_null_type(kind):
-            return self._non_null(self.of(kind.of_type))
+            return self.non_null(self.of(kind.of_type))
         if is_list_type(kind):
             return self._list(kind.of_type)
         if is_leaf_type(kind):
-            return _leaf(kind)
+            return complete_leaf(kind)
         if is_object_type(kind):
             return self._object(kind)
         if is_abstract_type(kind):
             return self._abstract(kind)
         raise Unplannable(f"values of {kind}")
 
-    def exact(self, kind: GraphQLOutputType) -> tuple[type | None, Complete]:
-        """Return the class whose instances need no checks, if there is one, and how to complete them."""
+    def exact(self, kind: GraphQLOutputType, complete: Complete) -> tuple[type | None, Complete]:
+        """Return the class whose instances need no checks, if there is one, and how to complete them.
+
+        `complete` is the function that completes any value.
+        """
         named = get_nullable_type(kind)
         found = class_of(named) if is_object_type(named) else None
         if found is None or hasattr(found, "__await__"):
-            return None, self.of(kind)
+            return None, complete
         return found, self._plan_object(cast(GraphQLObjectType, named))
 
     def _plan_object(self, kind: GraphQLObjectType) -> PlanObject:
@@ -77,7 +78,8 @@ class Completion:
             found = self._planned_objects[kind.name] = self._plan_new_object(kind)
         return found
 
-    def _non_null(self, complete: Complete) -> Complete:
+    def non_null(self, complete: Complete) -> Complete:
+        """Return the function that completes a value and raises if the result is null."""
         selected = self._selected
 
         def complete_non_null(run: Run, value: Any, place: Place) -> Any:
@@ -111,14 +113,17 @@ class Completion:
 
     def _abstract(self, kind: GraphQLAbstractType) -> Complete:
         selected, resolve_type = self._selected, kind.resolve_type or default_type_resolver
+        classes = classes_of(selected.schema, kind)
         planned: dict[str, Complete] = {}
 
         def complete_abstract(run: Run, value: Any, place: Place) -> Any:
-            if value is None or value is Undefined:
-                return None
-            if isinstance(value, Exception):
-                raise value
-            name = resolve_type(value, selected.info(run, place), kind)
+            name = classes.get(type(value))
+            if name is None or get_strawberry_type_cast(value) is not None:
+                if value is None or value is Undefined:
+                    return None
+                if isinstance(value, Exception):
+                    raise value
+                name = resolve_type(value, selected.info(run, place), kind)
             if name not in planned:
                 planned[cast(str, name)] = self._object(self._runtime_type(kind, name))
             return planned[cast(str, name)](run, value, place)
@@ -151,15 +156,18 @@ class _ListCompletion:
         self._selected = selected
         self._nullable = not is_non_null_type(item_type)
         self._complete_item = items.of(item_type)
-        self._exact_class, self._complete_exact = items.exact(item_type)
+        self._exact_class, self._complete_exact = items.exact(item_type, self._complete_item)
 
     def complete(self, run: Run, value: Any, place: Place) -> Any:
         """Complete a list."""
+        response: list[Any] = []
+        if type(value) is list:
+            self._complete_items(run, iter(cast("list[Any]", value)), response, place)
+            return response
         if value is None or value is Undefined:
             return None
         if isinstance(value, Exception):
             raise value
-        response: list[Any] = []
         if isinstance(value, AsyncIterable):
             items = cast("AsyncIterable[Any]", value)
             run.wait_for(_collected(items), self.complete, self._selected.nodes, place)
@@ -197,35 +205,3 @@ class _ListCompletion:
 
 async def _collected(items: AsyncIterable[Any]) -> list[Any]:
     return [item async for item in items]
-
-
-def unchanged_class(kind: GraphQLOutputType) -> type | None:
-    """Return the class whose instances the scalar returns unchanged; None for other types."""
-    named = get_nullable_type(kind)
-    return _UNCHANGED.get(named.name) if is_leaf_type(named) else None
-
-
-def _leaf(kind: GraphQLLeafType) -> Complete:
-    unchanged = unchanged_class(kind)
-    coerce = kind.coerce_output_value
-
-    def complete_leaf(run: Run, value: Any, _place: Place) -> Any:
-        if type(value) is unchanged:
-            if unchanged is str and len(value) > MAX_UNCOUNTED_CHARS:
-                run.count_text(value)
-            return value
-        if value is None or value is Undefined:
-            return None
-        if isinstance(value, Exception):
-            raise value
-        coerced = coerce(value)
-        if coerced is None or coerced is Undefined:
-            raise TypeError(
-                f"Expected `{inspect(kind)}.coerce_output_value({inspect(value)})` to return non-nullable"
-                f" value, returned: {inspect(coerced)}"
-            )
-        if isinstance(coerced, str) and len(coerced) > MAX_UNCOUNTED_CHARS:
-            run.count_text(coerced)
-        return coerced
-
-    return complete_leaf

@@ -25,6 +25,9 @@ from strawberry.types.field import StrawberryField
 from plans.look_ahead import LookAhead
 from plans.run import Place, Run
 
+STRAWBERRY_DEFINITION = "strawberry-definition"
+"""The extension in which Strawberry keeps its own definition of a field or type."""
+
 
 @dataclass(frozen=True, slots=True)
 class SelectedField:
@@ -66,12 +69,18 @@ class SelectedField:
 
     def info(self, run: Run, place: Place) -> GraphQLResolveInfo[Any]:
         """Return graphql-core's info for this place; for an item of a list, that of the list."""
+        while isinstance(place[1], int) and place[0] is not None:
+            place = place[0]
+        return self.info_below(run, place[0])
+
+    def info_below(self, run: Run, parent: "Place | None") -> GraphQLResolveInfo[Any]:
+        """Return graphql-core's info for the field of the object at this place; None for a root field."""
         return GraphQLResolveInfo(
             self.name,
             self.nodes,
             self.definition.type,
             self.parent,
-            _path(place, self.parent.name),
+            Path(_prefix(parent), self.key, self.parent.name),
             self.schema,
             self.fragments,
             run.root_value,
@@ -82,12 +91,6 @@ class SelectedField:
             None,
             GraphQLResolveInfoHelpers(_gather, _forget),
         )
-
-
-def _path(place: Place, type_name: str) -> Path:
-    while isinstance(place[1], int) and place[0] is not None:
-        place = place[0]
-    return Path(_prefix(place[0]), place[1], type_name)
 
 
 def _prefix(place: "Place | None") -> Path | None:
@@ -105,21 +108,24 @@ def _forget(_values: Sequence[Any]) -> None:
 class PlannedInfo(strawberry.Info[Any, Any]):
     """Strawberry's `Info`, with the rarely used parts created on demand."""
 
-    def __init__(self, run: Run, selected: SelectedField, field: StrawberryField, place: Place) -> None:
+    # Nearly all resolvers read the context, and an attribute is faster than a property.
+    __slots__ = ("_parent", "_run", "_selected", "context")
+
+    def __init__(self, run: Run, selected: SelectedField, parent: "Place | None") -> None:
+        """Describe the field of the object at `parent`; None for a root field."""
         # The constructor of the base class would need all parts now.
         self._run = run
         self._selected = selected
-        self._field = field
-        self._place = place
+        self._parent = parent
+        self.context = run.context  # pyright: ignore[reportAttributeAccessIssue]  # a property of the base class
 
     @property
     def _raw_info(self) -> GraphQLResolveInfo[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]  # made on demand
-        return self._selected.info(self._run, self._place)
+        return self._selected.info_below(self._run, self._parent)
 
     @property
-    def context(self) -> Any:
-        """The context of the execution."""
-        return self._run.context
+    def _field(self) -> StrawberryField:  # pyright: ignore[reportIncompatibleVariableOverride]  # made on demand
+        return (self._selected.definition.extensions or {})[STRAWBERRY_DEFINITION]
 
     @property
     def root_value(self) -> Any:

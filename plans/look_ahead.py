@@ -117,11 +117,13 @@ class LookAhead:
 
     def _field(self, found: Sequence[tuple[GraphQLField, Sequence[FieldNode]]]) -> "SelectedBelow":
         definition, nodes = found[0]
-        every_node = [node for _, nodes in found for node in nodes]
+        # The same nodes select it on several types.
+        is_one = all(others[0] is nodes[0] for _, others in found)
+        every_node = {id(node): node for _, nodes in found for node in nodes}
         return SelectedBelow(
-            LookAhead(self._operation, definition.type, every_node),
+            LookAhead(self._operation, definition.type, list(every_node.values())),
             may_wait=any(_may_wait(definition) for definition, _ in found),
-            arguments=_arguments(definition, nodes[0]) if len(found) == 1 else None,
+            arguments=_arguments(definition, nodes[0]) if is_one else None,
         )
 
 

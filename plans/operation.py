@@ -4,7 +4,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+import sys
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -24,16 +25,20 @@ from graphql import (
     VariableNode,
     Visitor,
     located_error,
+    print_ast,
     visit,
 )
 from graphql.execution.values import VariableValues
 from graphql.pyutils import inspect, is_awaitable
 
 from plans.bounds import UNBOUNDED, Bounds, ChargeBytes
+from plans.fields import ResolveField
+from plans.generation import MAX_GENERATED_FIELDS, Generation
 from plans.info import SelectedField
+from plans.listing import list_plan
 from plans.resolvers import Resolve, plan_subscriber
 from plans.run import MAX_UNCOUNTED_CHARS, Run
-from plans.selections import ResolveField, Selections
+from plans.selections import Selections
 from plans.unplannable import Unplannable
 from plans.variables import Variables
 
@@ -45,12 +50,14 @@ _UNPLANNABLE_DIRECTIVES = {"defer", "stream", "experimental_disableErrorPropagat
 class _Shape:
     """The fields of an operation for one combination of skipped and included selections.
 
-    `size` is the approximate size of the response in bytes, without the values of its root fields.
+    `size` is the approximate size of the response in bytes, without the values of its root fields. `sources`
+    grows when a type occurs for the first time.
     """
 
     size: int
     fields: list[ResolveField]
     subscription: tuple[SelectedField, Resolve] | None
+    sources: Sequence[str]
 
 
 def plan_operation(
@@ -59,15 +66,23 @@ def plan_operation(
     operation: OperationDefinitionNode,
     *,
     hide_suggestions: bool = False,
+    max_generated_fields: int = MAX_GENERATED_FIELDS,
 ) -> "OperationPlan":
     """Return the plan of an operation of a valid document.
 
-    With `hide_suggestions`, errors in variables do not suggest names from the schema.
+    With `hide_suggestions`, errors in variables do not suggest names from the schema. Source is generated for
+    at most `max_generated_fields` of the selected fields; the others are executed one by one.
 
     Raises:
         Unplannable: plans do not support the operation.
     """
-    return OperationPlan(schema, document, operation, hide_suggestions=hide_suggestions)
+    return OperationPlan(
+        schema,
+        document,
+        operation,
+        hide_suggestions=hide_suggestions,
+        max_generated_fields=max_generated_fields,
+    )
 
 
 class OperationPlan:
@@ -80,6 +95,7 @@ class OperationPlan:
         operation: OperationDefinitionNode,
         *,
         hide_suggestions: bool = False,
+        max_generated_fields: int = MAX_GENERATED_FIELDS,
     ) -> None:
         """Plan everything that does not depend on variables.
 
@@ -98,6 +114,7 @@ class OperationPlan:
             if isinstance(definition, FragmentDefinitionNode)
         }
         self._variables = Variables(schema, operation, hide_suggestions=hide_suggestions)
+        self._max_generated_fields = max_generated_fields
         self._deciding = _deciding_variables(operation, self._fragments)
         self._shapes: dict[tuple[Any, ...], _Shape] = {}
         self._changing_shapes = Lock()
@@ -115,6 +132,21 @@ class OperationPlan:
             return True
         values = self._variables.values(variables)
         return isinstance(values, list) or self._key(values) in self._shapes
+
+    def listing(self) -> str:
+        """Return the generated source, and comments that say how each field is resolved.
+
+        A field with `@skip` or `@include` is listed if true variables include it.
+
+        Raises:
+            Unplannable: plans do not support the operation with these variables.
+        """
+        variables = VariableValues({}, dict.fromkeys(self._deciding, True))
+        selections = self._selections(variables, Generation(sys.maxsize))
+        definitions = ", ".join(map(print_ast, self.operation.variable_definitions or ()))
+        name = "" if self.operation.name is None else f" {self.operation.name.value}"
+        title = f"# {self.operation.operation.value}{name}{f' ({definitions})' if definitions else ''}"
+        return list_plan(title, self._root_type, selections)
 
     def bind(self, variables: Mapping[str, Any]) -> "BoundOperation | list[GraphQLError]":
         """Return the operation with these variables, or the errors in them.
@@ -144,14 +176,17 @@ class OperationPlan:
         return tuple(variables.coerced.get(name) for name in self._deciding)
 
     def _planned_shape(self, variables: VariableValues) -> _Shape:
-        selections = Selections(self._schema, self.operation, self._fragments, variables)
+        selections = self._selections(variables, Generation(self._max_generated_fields))
         fields, size = selections.root(self._root_type)
         if self.operation.operation is not OperationType.SUBSCRIPTION:
-            return _Shape(size, fields, None)
+            return _Shape(size, fields, None, selections.sources)
         if len(fields) != 1:
             raise Unplannable("a subscription that does not have exactly one root field")
         selected = selections.root_field(self._root_type)
-        return _Shape(size, fields, (selected, plan_subscriber(selected)))
+        return _Shape(size, fields, (selected, plan_subscriber(selected)), selections.sources)
+
+    def _selections(self, variables: VariableValues, generation: Generation) -> Selections:
+        return Selections(self._schema, self.operation, self._fragments, variables, generation)
 
 
 class PlanResult(ExecutionResult):
@@ -257,6 +292,11 @@ class BoundOperation:
         run.work = len(self._shape.fields)
         run.size = self._shape.size
         return run
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The source of each function that has been generated for the operation, inner ones first."""
+        return self._shape.sources
 
     @property
     def is_subscription(self) -> bool:

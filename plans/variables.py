@@ -23,7 +23,7 @@ from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_value
 
-from plans.completion import unchanged_class
+from plans.leaves import unchanged_class
 from plans.unplannable import Unplannable
 
 _MAX_ERRORS = 50

@@ -100,31 +100,39 @@ def _asked_page(info: Info) -> AskedPage | None:
 
 
 def _of_message(selected: LookAhead) -> _OfMessage:
+    found = _without_conversation(selected)
     conversation = selected.below("conversation")
-    of_conversation = None if conversation is None else conversation.derive(_of_conversation)
-    found = _in_conversation(selected)
-    along = found.along
-    if of_conversation is not None:
-        # Its participants are those of the message's conversation.
-        inner = of_conversation.along
-        needed = along.participants or inner.participants
-        along = along._replace(participants=needed, conversation=inner._replace(participants=False))
-    is_all = found.is_all and (of_conversation is None or of_conversation.is_all)
-    return _OfMessage(along, is_all)
+    if conversation is None:
+        return found
+    of_conversation = conversation.derive(_of_conversation)
+    inner = of_conversation.along
+    along = found.along._replace(
+        # Those of its conversation are the same.
+        participants=found.along.participants or inner.participants,
+        conversation=inner._replace(participants=False),
+    )
+    return _OfMessage(along, found.is_all and of_conversation.is_all)
 
 
 def _in_conversation(selected: LookAhead) -> _OfMessage:
-    """Return what is read along with a message whose conversation is read anyway, except for that."""
+    """Return what is read along with a message whose conversation is read, too."""
+    found = _without_conversation(selected)
+    conversation = selected.below("conversation")
+    is_all = found.is_all and (conversation is None or _waits_for_nothing(conversation))
+    return _OfMessage(found.along, is_all)
+
+
+def _without_conversation(selected: LookAhead) -> _OfMessage:
     along = MessageAlong(
         author="author" in selected,
         idempotency_key="idempotencyKey" in selected,
         participants=not _NEEDS_PARTICIPANTS.isdisjoint(selected.fields),
     )
-    foreseen = {"author", "idempotencyKey", "conversation", *_NEEDS_PARTICIPANTS}
+    foreseen = {"author", "idempotencyKey", *_NEEDS_PARTICIPANTS}
     is_all = all(
-        (name in foreseen or not field.may_wait)
-        and (name == "conversation" or _waits_for_nothing(field.below))
+        (name in foreseen or not field.may_wait) and _waits_for_nothing(field.below)
         for name, field in selected.fields.items()
+        if name != "conversation"
     )
     return _OfMessage(along, is_all)
 
@@ -135,12 +143,11 @@ def _of_conversation(selected: LookAhead) -> _OfConversation:
     for name, field in selected.fields.items():
         if name == "lastMessage":
             last_message = _in_conversation(field.below)
-            is_all = is_all and last_message.is_all and _knows_conversation(field.below)
+            is_all = is_all and last_message.is_all
         elif name == "messages":
             node = field.below.below(*_NODE)
             page = _OfMessage() if node is None else _in_conversation(node)
-            with_page = page.is_all and _waits_for_nothing(field.below, _NODE)
-            page = page._replace(is_all=with_page and (node is None or _knows_conversation(node)))
+            page = page._replace(is_all=page.is_all and _waits_for_nothing(field.below, _NODE))
         elif field.may_wait and name not in {"participants", "otherParticipant"}:
             is_all = False
         else:
@@ -158,12 +165,6 @@ def _of_conversation(selected: LookAhead) -> _OfConversation:
         of_messages=JUST_MESSAGES if page is None else page.along._replace(participants=False),
         is_all_with_page=is_all and page is not None and page.is_all,
     )
-
-
-def _knows_conversation(message: LookAhead) -> bool:
-    """Return whether nothing is read for the message's conversation, in which it has been found."""
-    conversation = message.below("conversation")
-    return conversation is None or _waits_for_nothing(conversation)
 
 
 def _waits_for_nothing(selected: LookAhead, path: Sequence[str] = ()) -> bool:

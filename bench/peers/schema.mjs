@@ -1,7 +1,10 @@
 // The measured part of the messenger's API, with the same names, and the mapping from rows to its types.
 import { readFileSync } from 'node:fs'
 
-export const typeDefs = readFileSync(new URL('schema.graphql', import.meta.url), 'utf8')
+const read = (name) => readFileSync(new URL(name, import.meta.url), 'utf8')
+
+export const pages = read('pages.graphql')
+export const typeDefs = pages + read('changes.graphql')
 
 const MAX_CONTENT_CHARS = 480
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from db.embedded import EmbeddedPostgresError
 from db.engine import Database, open_database
 from db.records import User
 from execution.api import Api
+from execution.documents import DocumentMalformed, OperationUnknown
+from execution.limits import DocumentTooComplex
+from execution.operation import NotPlanned
 from realtime.broadcaster import Broadcaster
 from resolvers import removals, retention, sessions
 from resolvers.users import is_username
@@ -128,6 +132,31 @@ def migrate() -> None:
 def schema() -> None:
     """Print the GraphQL schema in SDL."""
     typer.echo(Api().sdl(), nl=False)
+
+
+@app.command()
+def plan(
+    document: Annotated[str, typer.Argument(help="A file with a GraphQL document; - for standard input.")],
+    operation: Annotated[
+        str | None,
+        typer.Option(help="Name of the operation, if the document has several.", show_default=False),
+    ] = None,
+) -> None:
+    """Print how an operation is executed: where each field comes from, and the generated Python source."""
+    with _clean_errors():
+        try:
+            typer.echo(_run(Api().plan_listing(_text_of(document), operation)), nl=False)
+        except (DocumentMalformed, DocumentTooComplex, OperationUnknown, NotPlanned) as error:
+            raise CannotStart(str(error)) from error
+
+
+def _text_of(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CannotStart(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CannotStart(f"cannot read {file}: it is not UTF-8") from error
 
 
 @app.command()

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from db import users
-from db.engine import Database
+from db.engine import Database, open_database
 from db.records import User
 from execution.api import Api
 from realtime.broadcaster import Broadcaster
@@ -171,3 +171,18 @@ async def test_a_page_of_messages_takes_as_many_statements_as_one_message(noted:
         assert "errors" not in answer
         costs.append(len(statements))
     assert costs == [1, 1]
+
+
+async def test_a_query_does_not_wait_for_the_end_of_its_transaction(database: Database, signs_in: SignIn):
+    ada = await signs_in("ada")
+    async with database.snapshot() as connection:
+        viewer = await users.by_username(connection, ada.username)
+    async with open_database(database.url, pool_size=1) as opened:
+        async with Context(opened, Broadcaster(), viewer=viewer) as context:
+            operation = await API.operation("{ inboxCursor viewer { id } }", None, {}, "a request")
+            assert "errors" not in await API.execute(operation, context)
+        assert opened.pool_use()[1] == 1
+        # The next request waits for it, and so does the end of the process.
+        async with Context(opened, Broadcaster(), viewer=viewer) as context:
+            assert "errors" not in await API.execute(operation, context)
+    assert opened.pool_use() == (0, 0)

@@ -15,6 +15,8 @@ from tests.faults.world import World
 _HOLD_SECONDS = 1
 RECOVERY_SECONDS = 30
 """The maximum time until everything works again after a blow."""
+_COMMAND_SECONDS = 120
+"""The maximum time until a command has succeeded, which is tried again whenever a fault interrupts it."""
 
 
 class Strikes:
@@ -43,7 +45,7 @@ class Strikes:
     async def deal(self, blows: int, meanwhile: Callable[[], Awaitable[None]]) -> None:
         """Have each fault strike this many times, the last time all together.
 
-        `meanwhile` is done before the last time.
+        The command `meanwhile` is executed before the last time.
         """
         async with asyncio.TaskGroup() as tasks:
             for fault in self._faults:
@@ -58,7 +60,7 @@ class Strikes:
 
     async def _deal_with(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
         await self._work_goes_on()
-        async with asyncio.timeout(RECOVERY_SECONDS):
+        async with asyncio.timeout(_COMMAND_SECONDS):
             await meanwhile()
 
     async def _deal_alone(self, fault: Fault, blows: int) -> None:

@@ -24,7 +24,7 @@ class Breach(Enum):
     DIFFERENT = "known to a device in another state than it has now"
     WRONG_ERROR = "answered with an error that no fault explains"
     DIED = "a server has ended by itself"
-    STUCK = "nothing is acknowledged any more"
+    STUCK = "something takes too long"
 
 
 @dataclass(frozen=True)

@@ -228,3 +228,26 @@ async def contents(person: Person, conversation: str) -> list[str]:
         if not page["pageInfo"]["hasNextPage"]:
             return found
         after = page["pageInfo"]["endCursor"]
+
+
+def test_plan_prints_how_an_operation_is_executed(tmp_path: Path):
+    document = tmp_path / "document.graphql"
+    document.write_text("query Me { viewer { username } } query Info { serverInfo { version } }")
+    done = run_command(tmp_path, "plan", "document.graphql", "--operation", "Me")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("# query Me\n#    viewer: User  ")
+    assert "        value = source.username  # User.username: String!\n" in done.stdout
+    assert "version" not in done.stdout
+    document.write_bytes(b"\xff")
+    for text, expected in (
+        ("{ viewer { nobody } }", "the document is invalid: Cannot query field 'nobody' on type 'User'."),
+        ("{", "Syntax Error: Expected Name, found <EOF>."),
+        ("query A { __typename } query B { __typename }", "The document has several operations."),
+    ):
+        (tmp_path / "wrong.graphql").write_text(text)
+        done = run_command(tmp_path, "plan", "wrong.graphql")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"messenger: {expected}")
+    for name, expected in (("missing", "No such file or directory"), (document.name, "it is not UTF-8")):
+        done = run_command(tmp_path, "plan", name)
+        assert (done.returncode, done.stderr) == (1, f"messenger: cannot read {name}: {expected}\n")
