@@ -84,10 +84,12 @@ class KnownIdentities:
         That session may be the token's own, which was looked up before it ended.
         """
         if identity.user is not None and times_forgotten == self.times_forgotten:
+            if identity.renews_cookie is not None:
+                identity = replace(identity, renews_cookie=None)
             key, now = _hash_of(token), monotonic()
             self._known.pop(key, None)
             self._make_room(now)
-            self._known[key] = now + self._seconds, replace(identity, renews_cookie=None)
+            self._known[key] = now + self._seconds, identity
 
     def _make_room(self, now: float) -> None:
         """Remove the identities whose time is over, and another one if there are too many."""

@@ -84,12 +84,14 @@ class Connection(BoundedHeads):
     def is_closed(self) -> bool:
         return self.transport.is_closing()
 
-    def write_chunk(self, chunk: bytes) -> bool:
+    def write_chunk(self, chunk: bytes, *, may_wait: bool = False) -> bool:
         """Write a chunk from `encode_chunk` immediately; the response has started, and has no length.
 
+        If it `may_wait`, it is written with the next one, at the latest in the event loop's next iteration.
         Return False if the connection is closed, or its write buffer is full.
         """
-        return not self.flow.write_paused and self._corked.write_now(chunk)
+        write = self._corked.write_soon if may_wait else self._corked.write_now
+        return not self.flow.write_paused and write(chunk)
 
 
 def encode_chunk(body: bytes) -> bytes:

@@ -37,6 +37,16 @@ class CorkedTransport:
             self._written = data
             self._loop.call_soon(self._uncork)
 
+    def write_soon(self, data: bytes) -> bool:
+        """Write at the end of this iteration of the event loop, or together with what is written before.
+
+        Return False if the client has gone.
+        """
+        if not self._written:
+            self._loop.call_soon(self._uncork)
+        self._written += data
+        return not self.is_closing()
+
     def write_now(self, data: bytes) -> bool:
         """Write immediately, after what is still buffered here; return False if the client has gone."""
         if self._written:

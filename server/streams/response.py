@@ -108,12 +108,16 @@ class ResponseStream:
         if not self.write_at_once(encode_chunk(event)):
             await self.write_in_time(event)
 
-    def write_at_once(self, chunk: bytes) -> bool:
-        """Write a chunk if the response has begun and the client reads; return whether it was written."""
+    def write_at_once(self, chunk: bytes, *, may_wait: bool = False) -> bool:
+        """Write a chunk if the response has begun and the client reads; return whether it was written.
+
+        If it `may_wait`, an event that follows immediately is sent together with it.
+        """
         if not self.begun:
             return False
         # HTTP/1.0 has no chunks.
-        return self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
+        chunk = chunk if self._cycle.chunked_encoding else decode_chunk(chunk)
+        return self._connection.write_chunk(chunk, may_wait=may_wait)
 
     async def write_in_time(self, body: bytes, *, more: bool = True) -> None:
         """Write a part of the body as soon as the client reads; the last part has no `more` to come.
@@ -123,14 +127,19 @@ class ResponseStream:
         """
         try:
             async with asyncio.timeout(self._write_timeout_seconds):
-                if not self.begun:
-                    self.begun = True
-                    head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
-                    head.extend(self._more_headers)
-                    await self._send({"type": "http.response.start", "status": 200, "headers": head})
-                await self._send({"type": "http.response.body", "body": body, "more_body": more})
+                is_first = not self.begun
+                if is_first:
+                    await self._begin()
+                if not more or not self.write_at_once(encode_chunk(body), may_wait=is_first):
+                    await self._send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError as error:
             raise SlowReader from error
+
+    async def _begin(self) -> None:
+        self.begun = True
+        head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
+        head.extend(self._more_headers)
+        await self._send({"type": "http.response.start", "status": 200, "headers": head})
 
     async def hold_open(
         self, sender: Sender, *, streams: OpenStreams, identity: Identity, address: str | None
