@@ -12,11 +12,14 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionSetNode,
     get_named_type,
     is_abstract_type,
     is_object_type,
@@ -29,6 +32,7 @@ from plans.arguments import Arguments, plan_arguments
 from plans.unplannable import Unplannable
 
 _T = TypeVar("_T")
+_MOST_FIELDS = 500
 _DEFINITION = "strawberry-definition"
 
 
@@ -49,6 +53,8 @@ class LookAhead:
     """
 
     def __init__(self, operation: _Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> None:
+        self.is_too_large = False
+        """Whether the operation has so many fields that looking at them would block the event loop."""
         self._operation = operation
         self._kind = get_named_type(kind)
         self._nodes = nodes
@@ -67,7 +73,9 @@ class LookAhead:
     ) -> "LookAhead":
         """Look ahead from a field of this type, which these nodes select."""
         details = {name: FragmentDetails(each) for name, each in fragments.items()}
-        return cls(_Operation(schema, operation, details, variables), kind, nodes)
+        ahead = cls(_Operation(schema, operation, details, variables), kind, nodes)
+        ahead.is_too_large = _count(operation.selection_set, fragments, {}) > _MOST_FIELDS
+        return ahead
 
     def __contains__(self, name: str) -> bool:
         """Return whether a field with this name is selected."""
@@ -102,8 +110,10 @@ class LookAhead:
             found = None if field is None else field.below
         return found
 
-    def derive(self, derived: Callable[["LookAhead"], _T]) -> _T:
-        """Return what the function returns for this, calling it once."""
+    def derive(self, derived: Callable[["LookAhead"], _T], otherwise: _T) -> _T:
+        """Return what the function returns for this, calling it once; `otherwise` if this is too large."""
+        if self.is_too_large:
+            return otherwise
         if derived not in self._derived:
             self._derived[derived] = derived(self)
         return self._derived[derived]
@@ -137,6 +147,24 @@ class SelectedBelow:
     """Whether its resolver may have to wait for something."""
     arguments: Arguments | None
     """Its arguments; None if it is selected several times, or its arguments are invalid."""
+
+
+def _count(
+    selected: SelectionSetNode | None,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    known: dict[str, int],
+) -> int:
+    """Return the number of selected fields. `known` has those of fragments."""
+    count = 0
+    for each in selected.selections if selected else ():
+        if isinstance(each, FragmentSpreadNode):
+            name = each.name.value
+            if name not in known:
+                known[name] = _count(fragments[name].selection_set, fragments, known)
+            count += known[name]
+        elif isinstance(each, FieldNode | InlineFragmentNode):
+            count += isinstance(each, FieldNode) + _count(each.selection_set, fragments, known)
+    return count
 
 
 def _arguments(definition: GraphQLField, node: FieldNode) -> Arguments | None:

@@ -14,7 +14,7 @@ from graphql import GraphQLError
 from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, ConversationAlong, MessageAlong
 from db.asked_pages import AskedPage
 from plans import LookAhead, look_ahead, variables_of
-from resolvers.ahead import ConversationAhead, MessageAhead
+from resolvers.ahead import NO_CONVERSATION_AHEAD, NO_MESSAGE_AHEAD, ConversationAhead, MessageAhead
 from resolvers.conversations import asked_messages
 from resolvers.errors import Refusal
 from schema.info import Info
@@ -39,9 +39,12 @@ class _OfConversation(NamedTuple):
     """Whether that is all if the page of messages is read along, too."""
 
 
+_TOO_LARGE = _OfConversation(is_all=False)
+
+
 def message_ahead(info: Info, *path: str) -> MessageAhead:
     """Return what to read along with the message at the end of the path."""
-    return look_ahead(info).derive(_message_at(path))
+    return look_ahead(info).derive(_message_at(path), otherwise=NO_MESSAGE_AHEAD)
 
 
 @cache
@@ -49,8 +52,8 @@ def _message_at(path: tuple[str, ...]) -> Callable[[LookAhead], MessageAhead]:
     def derived(selected: LookAhead) -> MessageAhead:
         below = selected.below(*path)
         if below is None:
-            return MessageAhead()
-        found = below.derive(_of_message)
+            return NO_MESSAGE_AHEAD
+        found = _of_message(below)
         return MessageAhead(found.along, found.is_all and _waits_for_nothing(selected, path))
 
     return derived
@@ -58,30 +61,37 @@ def _message_at(path: tuple[str, ...]) -> Callable[[LookAhead], MessageAhead]:
 
 def messages_along(info: Info, *path: str) -> MessageAlong:
     """Return what to read along with the messages at the end of the path."""
-    below = look_ahead(info).below(*path)
-    return JUST_MESSAGES if below is None else below.derive(_of_message).along
+    return message_ahead(info, *path).along
 
 
 def conversations_along(info: Info, *path: str) -> ConversationAlong:
     """Return what to read along with the conversations at the end of the path."""
-    below = look_ahead(info).below(*path)
-    return JUST_CONVERSATIONS if below is None else below.derive(_of_conversation).along
+    return look_ahead(info).derive(_conversations_at(path), otherwise=JUST_CONVERSATIONS)
+
+
+@cache
+def _conversations_at(path: tuple[str, ...]) -> Callable[[LookAhead], ConversationAlong]:
+    def derived(selected: LookAhead) -> ConversationAlong:
+        below = selected.below(*path)
+        return JUST_CONVERSATIONS if below is None else _of_conversation(below).along
+
+    return derived
 
 
 def conversations_ahead(info: Info) -> ConversationAhead:
     """Return what to read along with the conversations of a page."""
-    return look_ahead(info).derive(_page_of_conversations)
+    return look_ahead(info).derive(_page_of_conversations, otherwise=NO_CONVERSATION_AHEAD)
 
 
 def _page_of_conversations(selected: LookAhead) -> ConversationAhead:
     below = selected.below(*_NODE)
-    found = _OfConversation() if below is None else below.derive(_of_conversation)
+    found = _OfConversation() if below is None else _of_conversation(below)
     return ConversationAhead(found.along, found.is_all and _waits_for_nothing(selected, _NODE))
 
 
 def conversation_ahead(info: Info) -> ConversationAhead:
     """Return what to read along with a single conversation, which may be a page of its messages."""
-    found = look_ahead(info).derive(_of_conversation)
+    found = look_ahead(info).derive(_of_conversation, otherwise=_TOO_LARGE)
     page = _asked_page(info) if found.has_page else None
     is_all = found.is_all if page is None else found.is_all_with_page
     return ConversationAhead(found.along, is_all, page, found.of_messages)
@@ -104,7 +114,7 @@ def _of_message(selected: LookAhead) -> _OfMessage:
     conversation = selected.below("conversation")
     if conversation is None:
         return found
-    of_conversation = conversation.derive(_of_conversation)
+    of_conversation = _of_conversation(conversation)
     inner = of_conversation.along
     along = found.along._replace(
         # Those of its conversation are the same.

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import pytest
 import strawberry
-from graphql import GraphQLSchema, OperationDefinitionNode, parse
-from graphql.execution.values import get_variable_values
+from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, parse
+from graphql.execution.values import VariableValues
 
 from plans import BoundOperation, LookAhead, look_ahead, plan_operation, variables_of
 
@@ -147,15 +147,13 @@ async def test_what_is_derived_from_a_selection_is_derived_once():
     parsed = parse("{ thing { name } }")
     [operation] = [each for each in parsed.definitions if isinstance(each, OperationDefinitionNode)]
     [node] = operation.selection_set.selections
-    variables = get_variable_values(CORE, [], {})
-    assert not isinstance(variables, list)
     selected = LookAhead.of(
         CORE.get_type("Thing"),  # pyright: ignore[reportArgumentType]  # it exists
         [node],  # pyright: ignore[reportArgumentType]  # it is a field
         schema=CORE,
         operation=operation,
         fragments={},
-        variables=variables,
+        variables=VariableValues({}, {}),
     )
     calls: list[LookAhead] = []
 
@@ -163,5 +161,29 @@ async def test_what_is_derived_from_a_selection_is_derived_once():
         calls.append(given)
         return len(given.fields)
 
-    assert [selected.derive(derived) for _ in range(2)] == [1, 1]
+    assert [selected.derive(derived, otherwise=0) for _ in range(2)] == [1, 1]
     assert calls == [selected]
+
+
+@pytest.mark.parametrize(("aliases", "is_too_large"), [(9, False), (600, True)])
+async def test_large_operations_are_not_looked_at(aliases: int, is_too_large: bool):
+    # Each spread has three fields more.
+    names = " ".join(f"a{number}: name ...it" for number in range(aliases // 3))
+    document = f"{{ thing {{ {names} }} }} fragment it on Shelf {{ width page {{ __typename }} }}"
+    parsed = parse(document)
+    [operation, fragment] = parsed.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    assert isinstance(fragment, FragmentDefinitionNode)
+    [node] = operation.selection_set.selections
+    ahead = LookAhead.of(
+        CORE.get_type("Thing"),  # pyright: ignore[reportArgumentType]  # it exists
+        [node],  # pyright: ignore[reportArgumentType]  # it is a field
+        schema=CORE,
+        operation=operation,
+        fragments={"it": fragment},
+        variables=VariableValues({}, {}),
+    )
+    assert ahead.is_too_large == is_too_large
+    assert ahead.derive(lambda _: "looked at", otherwise="not looked at") == (
+        "not looked at" if is_too_large else "looked at"
+    )
