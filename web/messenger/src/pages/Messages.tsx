@@ -6,6 +6,7 @@ import { useSession } from '../client/session.ts';
 import { useStore } from '../client/store.ts';
 import type { Unconfirmed } from '../client/unsent.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
+import { useFocusIn } from '../parts/focus.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { isolated } from '../parts/text.ts';
 import { DayName } from '../parts/time.tsx';
@@ -13,7 +14,7 @@ import { hasActions, MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import { MessageMenu, type OpenMenu } from './MessageMenu.tsx';
 import type { OpenConversation } from './Conversation.tsx';
 import { useReading } from './reading.ts';
-import { useFocusIn, useScrolling } from './scrolling.ts';
+import { useScrolling } from './scrolling.ts';
 
 interface Props {
   conversation: OpenConversation;
@@ -45,7 +46,7 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
   const withMenu = messages.filter((message) => hasActions(message) && changes.get(message.id)?.state !== 'waiting');
   const reachedByTab = withMenu.find(({ id }) => id === tabStop)?.id ?? withMenu.at(-1)?.id;
   useReading(conversation, messages, atEnd);
-  const focusHandlers = useFocusIn(scroller);
+  const aroundFocus = useFocusIn<HTMLDivElement>(scroller);
 
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
@@ -59,7 +60,7 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
   }, [newest]);
 
   return (
-    <div className="messages" {...focusHandlers}>
+    <div className="messages" {...aroundFocus}>
       <div
         className="scroller"
         ref={scroller}

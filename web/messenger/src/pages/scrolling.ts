@@ -1,5 +1,5 @@
-/** The scroll position and the focus of a list of messages. */
-import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react';
+/** The scroll position of a list of messages. */
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 
 import { Anchor, ReadingPlace } from './place.ts';
 
@@ -67,20 +67,4 @@ export function useScrolling(ids: string[]) {
   }, []);
 
   return { scroller, atEnd, toEnd };
-}
-
-/**
- * Moves the focus to the list when the button or dialog that has it disappears, for example because a message has been
- * deleted on another device. Returns the handlers for an element around both.
- */
-export function useFocusIn(list: RefObject<HTMLElement | null>) {
-  const isInside = useRef(false);
-  useLayoutEffect(() => {
-    if (isInside.current && document.activeElement === document.body) list.current?.focus({ preventScroll: true });
-  });
-  return {
-    onFocus: () => void (isInside.current = true),
-    // React does not report it when an element loses the focus because it is removed.
-    onBlur: () => void (isInside.current = false),
-  };
 }
