@@ -24,6 +24,7 @@ interface Edit {
 }
 
 export type Change = (Edit | { kind: 'delete' }) & {
+  conversationId: string;
   state: 'waiting' | 'failed';
   problem?: string;
   /** How often the request failed although the server was reachable. */
@@ -58,13 +59,13 @@ export class Changes {
     for (const messageId of this.items.get().keys()) void this.#send(messageId);
   }
 
-  edit(messageId: string, content: string, version: number): void {
-    this.#put(messageId, { kind: 'edit', content, version, state: 'waiting' });
+  edit(conversationId: string, messageId: string, content: string, version: number): void {
+    this.#put(messageId, { kind: 'edit', conversationId, content, version, state: 'waiting' });
     void this.#send(messageId);
   }
 
-  delete(messageId: string): void {
-    this.#put(messageId, { kind: 'delete', state: 'waiting' });
+  delete(conversationId: string, messageId: string): void {
+    this.#put(messageId, { kind: 'delete', conversationId, state: 'waiting' });
     void this.#send(messageId);
   }
 

@@ -114,6 +114,7 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
           message={inMenu}
           at={menu.at}
           onEdit={() => onEdit(inMenu.id, inMenu.content)}
+          conversationId={conversation.id}
           onClose={() => setMenu(undefined)}
         />
       )}

@@ -25,7 +25,7 @@ export function RejectedChange({ message: { id, viewerCanEdit }, change, onEditA
       )}
       <p>
         {change.kind === 'delete' ? (
-          <button type="button" onClick={() => changes.delete(id)}>
+          <button type="button" onClick={() => changes.delete(change.conversationId, id)}>
             Try again
           </button>
         ) : (

@@ -89,7 +89,7 @@ export function useEditing(conversationId: string, messages: MessageFieldsFragme
     save: (text: string) => {
       if (!current) return;
       if (text === message?.content) changes.discard(current.messageId);
-      else changes.edit(current.messageId, text, current.version);
+      else changes.edit(conversationId, current.messageId, text, current.version);
       finish(current.messageId);
     },
   };
