@@ -35,7 +35,10 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
   const client = useClient();
   const count = messages.length + unconfirmed.length;
   const changes = useStore(useSession().changes.items);
-  const { scroller, atEnd, toEnd } = useScrolling(messages.map(({ id }) => id));
+  const { scroller, atEnd, toEnd } = useScrolling(
+    messages.map(({ id }) => id),
+    hasPreviousPage,
+  );
   const [menu, setMenu] = useState<OpenMenu>();
   const openMenu = useCallback<DayProps['onMenu']>(
     ({ id }, at) => setMenu((before) => ({ messageId: id, at, number: (before?.number ?? 0) + 1 })),
@@ -111,10 +114,10 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
         <MessageMenu
           // The browser may report that the dialog before has been closed when this one is already open.
           key={menu.number}
+          conversationId={conversation.id}
           message={inMenu}
           at={menu.at}
           onEdit={() => onEdit(inMenu.id, inMenu.content)}
-          conversationId={conversation.id}
           onClose={() => setMenu(undefined)}
         />
       )}
