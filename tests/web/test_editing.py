@@ -162,7 +162,7 @@ async def test_an_edit_of_a_message_deleted_meanwhile_keeps_the_text(
     await expect(rejected).to_contain_text("The message has been deleted elsewhere.")
     await expect(rejected).to_contain_text("mine")
     await opened.sees("Message deleted")
-    await rejected.get_by_role("button", name="Discard").click()
+    await rejected.get_by_role("button", name="Send as a new message").click()
     await expect(rejected).to_have_count(0)
 
 
@@ -177,6 +177,9 @@ async def makes_old(database: Database, message_id: str) -> None:
 
 
 async def test_an_edit_saved_too_late_keeps_the_text_and_cannot_be_repeated(
+    await opened.sees("Message deleted", "mine")
+    await expect(opened.message("mine")).not_to_contain_text("Sen")
+    assert await stored_in(pair) == ["", "mine"]
     opened: Window, sent: dict[str, str], database: Database
 ):
     let_through = await held_back(opened, "EditMessage")
@@ -200,6 +203,7 @@ async def test_a_message_that_has_become_too_old_says_so_when_the_user_starts_to
     # No event tells the page.
     await makes_old(database, sent["id"])
     await opened.chooses("Edit", of="teh text")
+    await expect(rejected.get_by_role("button", name="Send as a new message")).to_be_visible()
     await expect(editing(opened)).to_contain_text("teh text")
     await expect(editing(opened)).to_contain_text(TOO_LATE)
     await expect(opened.page.get_by_role("button", name="Save")).to_be_disabled()
