@@ -150,6 +150,19 @@ async def test_an_edit_in_conflict_shows_both_texts_and_can_be_saved_nevertheles
     await expect(opened.page.get_by_role("alert").filter(has_text="Not saved")).to_have_count(0)
 
 
+async def test_an_edit_without_changes_follows_its_message(opened: Window, pair: Pair, sent: dict[str, str]):
+    await opened.field.press("ArrowUp")
+    await expect(opened.field).to_have_value("teh text")
+    await other_devices.edits(pair.ada, sent["id"], "the text")
+    await expect(opened.field).to_have_value("the text")
+    await opened.field.press("Enter")
+    await expect(editing(opened)).to_have_count(0)
+    await opened.edits("the text", to="my text")
+    await opened.sees("my text")
+    await expect(opened.page.get_by_text("Saving…")).to_have_count(0)
+    await expect(opened.page.get_by_text("Not saved")).to_have_count(0)
+
+
 async def test_an_edit_of_a_message_deleted_meanwhile_keeps_the_text(
     opened: Window, pair: Pair, sent: dict[str, str]
 ):
@@ -164,6 +177,9 @@ async def test_an_edit_of_a_message_deleted_meanwhile_keeps_the_text(
     await opened.sees("Message deleted")
     await rejected.get_by_role("button", name="Send as a new message").click()
     await expect(rejected).to_have_count(0)
+    await opened.sees("Message deleted", "mine")
+    await expect(opened.message("mine")).not_to_contain_text("Sen")
+    assert await stored_in(pair) == ["", "mine"]
 
 
 async def makes_old(database: Database, message_id: str) -> None:
@@ -177,9 +193,6 @@ async def makes_old(database: Database, message_id: str) -> None:
 
 
 async def test_an_edit_saved_too_late_keeps_the_text_and_cannot_be_repeated(
-    await opened.sees("Message deleted", "mine")
-    await expect(opened.message("mine")).not_to_contain_text("Sen")
-    assert await stored_in(pair) == ["", "mine"]
     opened: Window, sent: dict[str, str], database: Database
 ):
     let_through = await held_back(opened, "EditMessage")
@@ -190,6 +203,7 @@ async def test_an_edit_saved_too_late_keeps_the_text_and_cannot_be_repeated(
     await expect(rejected).to_contain_text(TOO_LATE)
     await expect(rejected).to_contain_text("too late")
     await expect(rejected.get_by_role("button", name="Edit again")).to_have_count(0)
+    await expect(rejected.get_by_role("button", name="Send as a new message")).to_be_visible()
     await opened.sees("teh text")
     await opened.message("teh text").hover()
     await opened.actions("teh text").click()
@@ -203,7 +217,6 @@ async def test_a_message_that_has_become_too_old_says_so_when_the_user_starts_to
     # No event tells the page.
     await makes_old(database, sent["id"])
     await opened.chooses("Edit", of="teh text")
-    await expect(rejected.get_by_role("button", name="Send as a new message")).to_be_visible()
     await expect(editing(opened)).to_contain_text("teh text")
     await expect(editing(opened)).to_contain_text(TOO_LATE)
     await expect(opened.page.get_by_role("button", name="Save")).to_be_disabled()
