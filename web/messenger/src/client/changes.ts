@@ -50,6 +50,8 @@ export class Changes {
   readonly #client: Client;
   readonly #delivery: Delivery;
   readonly #sending = new Set<string>();
+  /** The versions before and after an edit that the server has saved although it had been discarded, by message. */
+  readonly #savedAnyway = new Map<string, { before: number; after: number }>();
 
   constructor(client: Client, viewerId: string, delivery: Delivery) {
     this.#client = client;
@@ -60,7 +62,10 @@ export class Changes {
   }
 
   edit(conversationId: string, messageId: string, content: string, version: number): void {
-    this.#put(messageId, { kind: 'edit', conversationId, content, version, state: 'waiting' });
+    const saved = this.#savedAnyway.get(messageId);
+    // Then it is no conflict if the edit was begun before.
+    const seen = saved?.before === version ? saved.after : version;
+    this.#put(messageId, { kind: 'edit', conversationId, content, version: seen, state: 'waiting' });
     void this.#send(messageId);
   }
 
@@ -113,6 +118,8 @@ export class Changes {
     const isDone = message && !userError;
     const now = this.items.get().get(messageId);
     if (now !== change) {
+      if (isDone && change.kind === 'edit')
+        this.#savedAnyway.set(messageId, { before: change.version, after: message.version });
       // The user has edited the text that has just been saved.
       if (isDone && now?.kind === 'edit') this.#put(messageId, { ...now, version: message.version });
       return error && isUnanswered(error) ? error : undefined;
