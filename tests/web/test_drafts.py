@@ -93,6 +93,7 @@ async def test_drafts_are_limited(window: Window, pair: Pair):
         viewer,
     )
     await window.field.fill("y" * 30_000)
+    await expect(window.page.get_by_text("Only the first 10,000 are kept as a draft.")).to_be_visible()
     drafts = "Object.entries(localStorage).filter(([key]) => key.startsWith('messenger-draft-'))"
     assert await window.page.evaluate(f"{drafts}.length") == 100
     assert await window.page.evaluate(f"{drafts}.filter(([key]) => key.endsWith('-C0')).length") == 0
