@@ -345,33 +345,3 @@ async def test_a_suspended_leader_is_replaced(browser: Browser, pair: Pair):
         await pair.grace.sends("for both", to=pair.conversation)
         for tab in (leader, other):
             await tab.sees("before", "while it sleeps", "for both")
-
-
-async def test_attempts_to_reconnect_become_less_frequent_with_several_tabs(browser: Browser, pair: Pair):
-    async with browser_context_of(browser) as context:
-        # Wait for the longest time each time.
-        await context.add_init_script("Math.random = () => 1")
-        leader, other = (
-            Window(await context.new_page(), pair.origin),
-            Window(await context.new_page(), pair.origin),
-        )
-        await leader.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
-        await other.opens_conversation(pair.conversation)
-        times: list[float] = []
-        fifth = asyncio.Event()
-
-        async def refuse(route: Route) -> None:
-            if "InboxEvents" not in (route.request.post_data or ""):
-                return await route.continue_()
-            times.append(asyncio.get_running_loop().time())
-            if len(times) == 5:
-                fifth.set()
-            return await route.abort("connectionrefused")
-
-        await context.route("**/graphql", refuse)
-        # It ignores this for a second after it has connected.
-        await leader.page.wait_for_timeout(1000)
-        await leader.page.evaluate("dispatchEvent(new Event('online'))")
-        async with asyncio.timeout(60):
-            await fifth.wait()
-        assert times[4] - times[0] > 12
