@@ -18,6 +18,7 @@ CAUGHT_UP = "s until all have caught up"
 
 _FIRST_STREAMS = 50
 _WRITERS = 16
+_WRITING_SECONDS = 120
 _EVENT_ID = re.compile(rb"(?:^|\n)id: ([^\n]+)\n")
 
 
@@ -112,7 +113,7 @@ class IdleStreams:
             unsent.update((caller, len(own)) for caller, own in zip(connected, callers, strict=True))
             for caller in connected:
                 call(caller)
-            await trouble.until(lambda: unanswered == 0)
+            await trouble.until(lambda: unanswered == 0, _WRITING_SECONDS)
 
 
 class _Cursors:

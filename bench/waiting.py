@@ -45,13 +45,13 @@ class Trouble:
             self._error.result()
         return future.result()
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], patience_seconds: float = _PATIENCE_SECONDS) -> None:
         """Wait until the condition holds.
 
         Raises:
             TimeoutError: The condition did not hold in time.
         """
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(patience_seconds):
             while not condition():
                 await self.sleep(0.005)
 

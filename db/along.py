@@ -10,6 +10,7 @@ import orjson
 from asyncpg import Record
 
 from db.as_seen import AS_SEEN, HAS_INBOX
+from db.asked_pages import AskedPage, MessagePage
 from db.columns import Columns
 from db.records import Conversation, Message, Participant, User
 
@@ -65,8 +66,8 @@ class Found:
         "idempotency_keys",
         "last_messages",
         "others",
+        "pages",
         "participants",
-        "ranges",
         "users",
     )
 
@@ -79,7 +80,8 @@ class Found:
         """The participants of conversations."""
         self.last_messages: dict[UUID, Message | None] = {}
         """The newest messages of conversations."""
-        self.ranges: dict[SeqRange, Sequence[Message]] = {}
+        self.pages: dict[tuple[UUID, AskedPage], MessagePage] = {}
+        """The pages of conversations."""
         self.idempotency_keys: dict[UUID, UUID | None] = {}
         """The keys that the viewer sent messages with."""
 

@@ -8,19 +8,18 @@ from asyncpg import Record
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects import postgresql
 
-from db.along import JUST_CONVERSATIONS, ConversationAlong, Found, Joins, MessageAlong, SeqRange
+from db import message_pages
+from db.along import JUST_CONVERSATIONS, ConversationAlong, Found, Joins, MessageAlong
 from db.as_seen import AS_SEEN, HAS_INBOX
+from db.asked_pages import AskedPage
 from db.columns import Columns
 from db.ids import new_id
-from db.numbered_pages import AskedPage
-from db.records import Conversation, Message, Participant
+from db.records import Conversation, Participant
 from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
 from db.users import USER, UserGone
 
 _CONVERSATION = Columns(Conversation)
-_IN_PAGE = "page_"
-_MESSAGE_IN_PAGE = Columns(Message, prefix=_IN_PAGE)
 # Whether the viewer has conversations before a page.
 _HAS_PREVIOUS = f"""
     EXISTS (
@@ -140,17 +139,21 @@ async def by_ids(
 
 
 @cache
-def _with_page(along: ConversationAlong, of_messages: MessageAlong) -> tuple[Statement, Joins, Joins]:
+def _with_page(
+    is_from_end: bool, along: ConversationAlong, of_messages: MessageAlong
+) -> tuple[Statement, Joins, Joins]:
     of_conversation, of_page = Joins(), Joins()
     of_conversation.along_conversations("seen", along)
-    of_page.along_messages("page", of_messages, _IN_PAGE)
+    of_page.along_messages("page", of_messages, message_pages.PREFIX)
     statement = Statement(
         text(f"""
-        SELECT conversation.*, {_MESSAGE_IN_PAGE.sql("page")}{of_page.columns}
+        SELECT conversation.*, {message_pages.columns(of_page)}
         FROM (
-            SELECT seen.*{of_conversation.columns}
+            SELECT seen.*, {message_pages.ends_of("seen.id")}, CAST(:size AS bigint) AS size,
+                   CAST(:after AS bigint) AS after, CAST(:before AS bigint) AS before
+                   {of_conversation.columns}
             FROM (
-                SELECT {AS_SEEN}, {AskedPage.sql_of("conversations.last_seq")}
+                SELECT {AS_SEEN}
                 FROM participants JOIN conversations ON conversations.id = participants.conversation_id
                 WHERE participants.user_id = :viewer AND conversations.id = :id AND {HAS_INBOX}
             ) AS seen
@@ -158,12 +161,7 @@ def _with_page(along: ConversationAlong, of_messages: MessageAlong) -> tuple[Sta
             -- Without this, it would be read again for each message of the page.
             OFFSET 0
         ) AS conversation
-        LEFT JOIN LATERAL (
-            SELECT * FROM messages
-            WHERE messages.conversation_id = conversation.id
-              AND messages.seq BETWEEN conversation.first AND conversation.last
-            LIMIT CAST(:size AS bigint)
-        ) AS page ON true
+        {message_pages.joined("conversation", is_from_end=is_from_end, conversation_id="conversation.id")}
         {of_page.sql}
         ORDER BY page.seq
         """)
@@ -185,7 +183,7 @@ async def with_page(
 
     The page of its messages, and what is read along with both, are added to `found`.
     """
-    statement, of_conversation, of_page = _with_page(along, of_messages)
+    statement, of_conversation, of_page = _with_page(asked.is_from_end, along, of_messages)
     rows = await statement.fetch(
         connection,
         viewer=viewer,
@@ -193,18 +191,12 @@ async def with_page(
         after=asked.after,
         before=asked.before,
         size=asked.size,
-        is_from_end=asked.is_from_end,
     )
     if not rows:
         return None
     conversation = _CONVERSATION.read(rows[0])
     _take([conversation], rows[:1], of_conversation, found)
-    messages: Sequence[Message] = []
-    if rows[0][f"{_IN_PAGE}id"] is not None:
-        of_page.take(rows, found)
-        messages = list(map(_MESSAGE_IN_PAGE.reader(rows), rows))
-    page = asked.of(conversation.last_seq)
-    found.ranges[SeqRange(conversation.id, page.start, page.end)] = messages
+    found.pages[conversation.id, asked] = message_pages.read(rows, asked, of_page, found)
     return conversation
 
 

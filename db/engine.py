@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from db.batched_reads import BatchedReads
 from db.deliveries import Deliveries
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
 from db.server_watch import ServerWatch
@@ -60,6 +61,7 @@ class Database:
         # Each holds a connection, so there are no more than those of the pool.
         self._ending = set[asyncio.Task[None]]()
         self._stream_shares = Shares(STREAM_CONNECTIONS)
+        self.batched_reads = BatchedReads(self._connected, self._one_statement, self._stream_shares)
         self._request_shares = Shares(REQUEST_CONNECTIONS, wait_seconds=_ACQUIRE_SECONDS)
 
     @asynccontextmanager
@@ -143,6 +145,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.batched_reads.close()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await asyncio.gather(*self._ending)

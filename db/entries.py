@@ -118,8 +118,10 @@ class InboxPage(NamedTuple):
     """Whether there are no entries after `up_to`."""
     looked_at: int
     """How many entries the range has, including those that were left out."""
-    standing: Standing | None = None
+    standing: Standing
     """That of the place after which the page was read."""
+    read_at: float | None = None
+    """When this process got it, by the monotonic clock; None if that was just now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,9 @@ _BY_KEY = Statement(
                WHEN sent_digest IS NULL THEN content = :content
                ELSE sent_digest = {digest_of("CAST(:content AS text)")}
            END AS is_same
-    FROM messages WHERE author_id = :author_id AND idempotency_key = :key
+    FROM messages
+    WHERE author_id = :author_id AND idempotency_key = :key
+      AND EXISTS (SELECT FROM inboxes WHERE inboxes.user_id = :author_id)
 """)
 )
 
@@ -84,7 +86,10 @@ _BY_KEY = Statement(
 async def by_idempotency_key(
     connection: Connection, author_id: UUID, key: UUID, *, conversation_id: UUID, content: str
 ) -> SentBefore | None:
-    """Return the message that the author stored with this key, and whether this is how it was sent."""
+    """Return the message that the author stored with this key, and whether this is how it was sent.
+
+    None if there is none, or the author has been removed.
+    """
     row = await _BY_KEY.fetchrow(
         connection, author_id=author_id, key=key, conversation_id=conversation_id, content=content
     )
@@ -149,63 +154,3 @@ async def in_ranges(
     if found is not None:
         joins.take(rows, found)
     return list(map(MESSAGE.reader(rows), rows))
-
-
-@dataclass(frozen=True, slots=True)
-class RemainingMessages:
-    """Messages of a conversation, oldest first, and whether there are others before and after them."""
-
-    messages: Sequence[Message]
-    has_earlier: bool
-    has_later: bool
-
-
-def _remaining(order: str) -> Statement:
-    return Statement(
-        text(f"""
-        WITH found AS (
-            SELECT {MESSAGE.sql("messages")} FROM messages
-            WHERE conversation_id = :conversation_id AND seq > :after AND seq < :before
-            ORDER BY seq {order}
-            LIMIT :limit
-        ), ends AS (
-            SELECT coalesce(min(seq), :first) AS first, coalesce(max(seq), :last) AS last FROM found
-        )
-        SELECT EXISTS (
-                   SELECT FROM messages WHERE conversation_id = :conversation_id AND seq < ends.first
-               ) AS has_earlier,
-               EXISTS (
-                   SELECT FROM messages WHERE conversation_id = :conversation_id AND seq > ends.last
-               ) AS has_later,
-               found.*
-        FROM ends LEFT JOIN found ON true
-        ORDER BY found.seq
-        """)
-    )
-
-
-_OLDEST_REMAINING = _remaining("ASC")
-_NEWEST_REMAINING = _remaining("DESC")
-
-
-async def remaining(
-    connection: Connection, conversation_id: UUID, *, after: int, before: int, limit: int, newest: bool
-) -> RemainingMessages:
-    """Return the oldest `limit` messages with a number between `after` and `before`, both excluded.
-
-    With `newest`, return the newest. Gaps in the numbers, where messages have been deleted, are skipped.
-    """
-    statement = _NEWEST_REMAINING if newest else _OLDEST_REMAINING
-    rows = await statement.fetch(
-        connection,
-        conversation_id=conversation_id,
-        after=after,
-        before=before,
-        limit=limit,
-        # Without any, the page is empty at the end from which it is filled.
-        first=before if newest else after + 1,
-        last=before - 1 if newest else after,
-    )
-    message = MESSAGE.reader(rows)
-    found = [message(row) for row in rows if row["id"] is not None]
-    return RemainingMessages(found, rows[0]["has_earlier"], rows[0]["has_later"])

@@ -159,7 +159,7 @@ class Api:
             OperationUnknown: the document has no such operation, or several and `name` is None.
             RateLimited: the document, its cost or its plan is not cached, and the budget is exhausted.
         """
-        document = await self.prepare(query, budget)
+        document = self._documents.known(query) or await self.prepare(query, budget)
         prepared = document.operation(name)
         cost = 0
         if not document.errors:

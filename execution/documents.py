@@ -130,6 +130,13 @@ class DocumentCache:
         self._documents: LRUCache[str, Document] = LRUCache(_CACHED_CHARS, getsizeof=_size)
         self._rejected: LRUCache[bytes, _Prepared] = LRUCache(_REJECTED_CHARS, getsizeof=_size_of_rejected)
 
+    def known(self, text: str) -> Document | None:
+        """Return the document if it is cached and valid."""
+        try:
+            return self._documents[text]
+        except KeyError:
+            return None
+
     async def prepare(self, text: str, budget: Budget = UNLIMITED) -> Document:
         """Return the prepared document. A thread prepares one that is not cached, charged to the budget.
 
@@ -138,7 +145,7 @@ class DocumentCache:
             DocumentTooComplex: the document exceeds a limit.
             RateLimited: the document is not cached, and the budget is exhausted.
         """
-        document = self._documents.get(text)
+        document = self.known(text)
         if document is not None:
             return document
         digest = _digest(text)

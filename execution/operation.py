@@ -100,8 +100,9 @@ class PreparedOperation:
             RateLimited: the cost is not cached, and the budget is exhausted.
         """
         sizes = self._cost.sizes(variables)
-        found = self._costs.get(sizes)
-        if found is None:
+        try:
+            found = self._costs[sizes]
+        except KeyError:
             budget.check()
             started = thread_time()
             found = self._costs[sizes] = self._cost.with_sizes(sizes)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Protocol
 
 from db import inbox_log
@@ -12,7 +13,8 @@ from realtime.backoff import Backoff
 from realtime.broadcaster import Broadcaster
 from realtime.cursor_form import CursorForm
 from realtime.cursors import ExpiredCursor, InboxCursor
-from realtime.follower import follow
+from realtime.follower import FRESH_SECONDS, follow
+from realtime.metrics import LOG_READS
 from realtime.subscribers import Subscriber
 from realtime.wanted import Wanted
 
@@ -25,6 +27,14 @@ class FollowingStream(Protocol):
 
     def caught_up(self, inbox: "FollowedInbox", /) -> bool:
         """Record that all events up to the inbox's position have been sent. True ends the following."""
+        ...
+
+
+class ResumingStream(FollowingStream, Protocol):
+    """A stream that can send entries without waiting."""
+
+    def send_at_once(self, inbox: "FollowedInbox", entry: InboxEntry, /) -> bool:
+        """Send the inbox's next entry, or a CAUGHT_UP, or return False if that would have to wait."""
         ...
 
 
@@ -42,6 +52,7 @@ class FollowedInbox:
         "_event_of",
         "_form",
         "_is_new",
+        "_page",
         "_wanted",
         "owner",
         "reported",
@@ -55,12 +66,16 @@ class FollowedInbox:
         subscriber: Subscriber,
         start: InboxCursor,
         *,
+        page: InboxPage | None = None,
         owner: object,
         wanted: Wanted,
         event_of: Callable[[str, InboxEntry], object],
         form: CursorForm,
     ) -> None:
-        """Follow the inbox of the subscriber's user from that cursor on."""
+        """Follow the inbox of the subscriber's user from that cursor on.
+
+        `page` is the one after it, if it has been read since the subscriber was attached.
+        """
         self._database = database
         self._broadcaster = broadcaster
         self.subscriber = subscriber
@@ -69,7 +84,9 @@ class FollowedInbox:
         self._wanted = wanted
         self._event_of = event_of
         self._form = form
+        # Entries that were stored before the subscriber was attached are only in the log.
         self._is_new = True
+        self._page = None if page is None else page._replace(read_at=monotonic())
         self.reported = start.position
         """The position of the last cursor that the streams have been sent."""
         self.owner = owner
@@ -106,6 +123,14 @@ class FollowedInbox:
         """Detach the subscriber."""
         self._broadcaster.detach(self.subscriber)
 
+    def let_go(self, stream: FollowingStream) -> None:
+        """Detach the subscriber, unless the stream has handed the inbox over to a run.
+
+        Another stream may also have taken over while this one was waiting for its client.
+        """
+        if self.owner is stream:
+            self.leave()
+
     def cursor(self, place: Place) -> str:
         """Return the cursor of a place."""
         cursor = InboxCursor(self._epoch, place.position, place.tag if self._form.tags else None)
@@ -135,6 +160,40 @@ class FollowedInbox:
         viewer_id = self.subscriber.user_id
         return InboxEntry(position, CAUGHT_UP, None, viewer_id, None, datetime.now(UTC))
 
+    def _owed_to(self, stream: FollowingStream) -> InboxEntry | None:
+        """Return the CAUGHT_UP of this place, if the stream has to be told of it."""
+        return self.owed() if stream.knows_caught_up else self._caught_up_at(self.place.position)
+
+    def resume_at_once(self, stream: ResumingStream) -> bool:
+        """Send the stream the page that has been read, as far as that needs no waiting.
+
+        Return True if the stream has then caught up and shares the inbox. Otherwise, it follows the `entries`
+        from where this has stopped.
+        """
+        page = self._page
+        if page is None or self.is_lost or _is_stale(page):
+            return False
+        for number, entry in enumerate(page.entries):
+            if not stream.send_at_once(self, entry):
+                self._page = page._replace(entries=page.entries[number:])
+                return False
+            self.place, self.reported = entry.place, entry.position
+        LOG_READS.inc()
+        self._page, self._is_new = None, not page.is_end
+        self.place = Place(page.up_to, page.tag)
+        if self._is_new or self.subscriber.is_woken:
+            return False
+        owed = self._owed_to(stream)
+        if owed is not None:
+            if not stream.send_at_once(self, owed):
+                return False
+            self.reported = owed.position
+        stream.knows_caught_up = True
+        if not stream.caught_up(self):
+            return False
+        self.let_go(stream)
+        return True
+
     async def entries(self, stream: FollowingStream) -> AsyncGenerator[tuple[str, InboxEntry]]:
         """Follow the inbox for a stream, from its place on: yield wanted entries with their cursors.
 
@@ -147,14 +206,13 @@ class FollowedInbox:
                 entries that were taken.
         """
 
-        def owes(position: int) -> InboxEntry | None:
-            owed = self.owed() if stream.knows_caught_up else self._caught_up_at(position)
+        def owes(_position: int) -> InboxEntry | None:
+            owed = self._owed_to(stream)
             stream.knows_caught_up = True
             return owed
 
         if CAUGHT_UP not in self._wanted.kinds:
             stream.knows_caught_up = True
-        # Entries that were stored before the subscriber was attached are only in the log.
         from_log, self._is_new = self._is_new, False
         entries = follow(
             self.read,
@@ -171,9 +229,7 @@ class FollowedInbox:
                     self.reported = entry.position
                     yield self.cursor(self.place_of(entry)), entry
         finally:
-            # While this stream was waiting for its client, another one may have taken over.
-            if self.owner is stream:
-                self.leave()
+            self.let_go(stream)
 
     async def read(self, *, after: int, limit: int) -> InboxPage:
         """Read at most `limit` entries after position `after`, and return those that are wanted, in order.
@@ -181,28 +237,28 @@ class FollowedInbox:
         Raises:
             ExpiredCursor: as for `entries`.
         """
-        if not self.is_lost:
-            place = self.place if self.place.position == after else Place(after)
-            page = await self._page(after, limit)
-            if page.standing is None or page.standing.has(self._epoch, place):
-                return page
+        if self.is_lost:
+            raise ExpiredCursor
+        page, self._page = self._page, None
+        if page is not None and not _is_stale(page):
+            return page
+        place = self.place if self.place.position == after else Place(after)
+        page = await self._read_page(after, limit)
+        if not page.standing.has(self._epoch, place):
             self.subscriber.lose()
-        raise ExpiredCursor
+            raise ExpiredCursor
+        return page
 
-    async def _page(self, after: int, limit: int) -> InboxPage:
-        user_id, backoff = self.subscriber.user_id, Backoff()
+    async def _read_page(self, after: int, limit: int) -> InboxPage:
+        backoff = Backoff()
         while True:
             try:
-                async with self._database.connection(share_of=user_id) as connection:
-                    return await inbox_log.page(
-                        connection,
-                        user_id,
-                        after=after,
-                        kinds=self._wanted.kinds,
-                        include_mine=self._wanted.include_mine,
-                        limit=limit,
-                    )
+                return await self._database.batched_reads.inbox_page(self._wanted.page_after(after, limit))
             except inbox_log.Trimmed as error:
                 raise ExpiredCursor from error
             except DatabaseUnavailable:
                 await backoff.wait()
+
+
+def _is_stale(page: InboxPage) -> bool:
+    return page.read_at is not None and monotonic() - page.read_at > FRESH_SECONDS

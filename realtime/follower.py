@@ -13,6 +13,10 @@ FRESH_SECONDS = 1.0
 """How long what was read with an entry is taken for current. Then it is read again."""
 
 
+PAGE_SIZE = 100
+"""How many entries of the log are usually read at a time."""
+
+
 class InboxLog(Protocol):
     """Reads one user's inbox."""
 
@@ -47,8 +51,8 @@ class _PageSize:
 
 
 def _while_fresh(page: InboxPage, clock: Callable[[], float]) -> Iterator[InboxEntry]:
-    """Yield the entries of a page that has just been read, at least one, until the rest may have changed."""
-    read_at = clock()
+    """Yield the entries of a page that has been read, at least one, until the rest may have changed."""
+    read_at = clock() if page.read_at is None else page.read_at
     for number, entry in enumerate(page.entries):
         if number and clock() - read_at > FRESH_SECONDS:
             return
@@ -79,7 +83,7 @@ async def follow(
     subscriber: Subscriber,
     *,
     after: int,
-    page_size: int = 100,
+    page_size: int = PAGE_SIZE,
     from_log: bool = True,
     wants: Callable[[InboxEntry], bool] = _want_all,
     owes: Callable[[int], InboxEntry | None] = _owe_nothing,

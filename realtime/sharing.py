@@ -74,7 +74,7 @@ class SharedRun:
         self.leader: SharingStream | None = None
         self.listeners: set[SharingStream] = set()
         # All events of a kind are alike: if one has to wait for the database, so do the next ones.
-        self._waiting_kinds: set[int] = set()
+        self._waiting_kinds: frozenset[int] = frozenset()
 
     @property
     def place(self) -> Place:
@@ -109,7 +109,7 @@ class SharedRun:
             return None
         chunk = next(iter(self.listeners)).execute_at_once(*self.inbox.event(entry, place))
         if chunk is None:
-            self._waiting_kinds.add(entry.kind)
+            self._waiting_kinds |= {entry.kind}
         return chunk
 
     def report_place(self) -> None:
@@ -218,6 +218,27 @@ class SharingStream(ABC):
     def must_listen(self) -> bool:
         """Whether `listen` must be called next, because `caught_up` or `rejoin` has returned True."""
         return self._turn is not None
+
+    def resume_at_once(self, inbox: FollowedInbox) -> bool:
+        """Send what the inbox has read already, as far as that needs no waiting.
+
+        Return True if this stream has then caught up, and listens.
+        """
+        return inbox.resume_at_once(self)
+
+    def send_at_once(self, inbox: FollowedInbox, entry: InboxEntry) -> bool:
+        """Execute and send an entry of the inbox that this stream follows alone, without waiting.
+
+        Return False if that is not possible.
+        """
+        if entry.message is None and entry.kind != CAUGHT_UP:
+            return False
+        place = inbox.place_of(entry)
+        chunk = self.execute_at_once(*inbox.event(entry, place))
+        if chunk is None or not self.write_at_once(chunk):
+            return False
+        self.hand_on(SharedEvent(place, chunk))
+        return True
 
     def caught_up(self, inbox: FollowedInbox) -> bool:
         """Listen from the inbox's place on. Return False, to continue following, if the run is past it."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from db.entries import CAUGHT_UP, InboxEntry
+from db.inbox_log import PageAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,7 @@ class Wanted:
         if entry.kind not in self.kinds:
             return False
         return self.include_mine or entry.kind == CAUGHT_UP or entry.actor_id != self.viewer_id
+
+    def page_after(self, position: int | None, limit: int) -> PageAsked:
+        """Return what to read for the page after this position, or for the empty one at the inbox's end."""
+        return PageAsked(self.viewer_id, position, self.kinds, self.include_mine, limit)

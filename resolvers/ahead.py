@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, ConversationAlong, MessageAlong
-from db.numbered_pages import AskedPage
+from db.asked_pages import AskedPage
 
 
 class MessageAhead(NamedTuple):

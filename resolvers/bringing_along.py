@@ -13,3 +13,7 @@ async def bring_along(context: Context, message: Message, ahead: MessageAhead) -
     if ahead.is_all:
         context.read_once()
     await context.loaders.messages(ahead.along).load(message.id)
+    last = context.found.last_messages.get(message.conversation_id)
+    if last is not None and last.id == message.id:
+        # It may have changed meanwhile, which is an event of its own. An answer shows it in one state.
+        context.found.last_messages[message.conversation_id] = message

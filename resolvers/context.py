@@ -9,7 +9,8 @@ from uuid import UUID
 
 from db.along import Found
 from db.engine import Database
-from db.entries import Place
+from db.entries import InboxPage, Place
+from db.inbox_log import PageAsked
 from db.inboxes import Delivered, NotStored, Outgoing
 from db.records import User
 from db.statements import Connection
@@ -28,6 +29,13 @@ class EventStream(FollowingStream, Protocol):
 
     async def begin(self, cursor: str) -> None:
         """Tell the client that the stream is live and delivers everything after `cursor`."""
+        ...
+
+    def resume_at_once(self, inbox: FollowedInbox, /) -> bool:
+        """Send what the inbox has read already, as far as that needs no waiting.
+
+        Return True if the stream has then caught up and shares the inbox, so that nothing is left to follow.
+        """
         ...
 
     def reach(self, place: Place, cursor: str) -> None:
@@ -233,6 +241,19 @@ class Context:
                 share_of=self._share_of, requests_of=self._requests_of
             ) as connection:
                 yield connection
+
+    async def inbox_page(self, asked: PageAsked) -> InboxPage:
+        """Read a page of the viewer's inbox for a stream, in a statement that it shares with other streams.
+
+        Raises:
+            Unavailable: the database does not respond.
+            AccountGone: the viewer has been removed.
+            Trimmed: entries that were asked for have been deleted.
+        """
+        await self.refresh()
+        self.count_statement()
+        with rejecting_outages():
+            return await self.database.batched_reads.inbox_page(asked)
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[Connection]:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from db import conversations, messages, users
+from db import conversations, users
 from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, ConversationAlong, MessageAlong, SeqRange
-from db.numbered_pages import AskedPage
+from db.asked_pages import AskedPage, MessagePage
 from db.records import Conversation, Message, Participant, User
 from db.statements import Connection
 from resolvers.ahead import NO_CONVERSATION_AHEAD, ConversationAhead, MessageAhead
@@ -16,19 +16,10 @@ from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
 from resolvers.page_cursors import decode_page_cursor
 from resolvers.paging import asked_page, check_page_size
-from resolvers.users import is_username
+from resolvers.users import is_username, signed_in_user
 
 MAX_PARTICIPANTS = 5
 """The most users in a conversation. Only conversations of two can be opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessagePage:
-    """Messages, oldest first, and whether there are more before and after them."""
-
-    messages: Sequence[Message]
-    has_previous: bool
-    has_next: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +69,8 @@ async def of_message(context: Context, message: Message, ahead: MessageAhead) ->
     if conversation is None:
         conversation = await context.loaders.conversations(JUST_CONVERSATIONS).load(message.conversation_id)
     if conversation is None:
+        # A viewer who has just been removed sees none.
+        await signed_in_user(context)
         raise RuntimeError(f"message {message.id} is visible but its conversation is not")
     return conversation
 
@@ -193,16 +186,11 @@ async def messages_of(
         BadUserInput: a page size is out of range, or `first` and `last` are both given.
         CursorInvalid: `after` or `before` is not a cursor.
     """
-    asked = asked_messages(first=first, after=after, last=last, before=before)
-    page = asked.of(conversation.last_seq)
-    found: Sequence[Message] = []
-    if page.start <= page.end:
-        wanted = SeqRange(conversation.id, page.start, page.end)
-        known = context.found.ranges.get(wanted)
-        found = await context.loaders.ranges(along).load(wanted) if known is None else known
-    if len(found) < page.end - page.start + 1:
-        return await _page_of_remaining(context, conversation, asked)
-    return MessagePage(found, page.has_previous, page.has_next)
+    wanted = conversation.id, asked_messages(first=first, after=after, last=last, before=before)
+    known = context.found.pages.get(wanted)
+    if known is not None:
+        return known
+    return await context.loaders.pages(along, is_from_end=wanted[1].is_from_end).load(wanted)
 
 
 def asked_messages(
@@ -229,17 +217,3 @@ def no_such_conversation() -> UserError:
         "This conversation does not exist, or you are not part of it.",
         "conversationId",
     )
-
-
-async def _page_of_remaining(context: Context, conversation: Conversation, asked: AskedPage) -> MessagePage:
-    """Return the page in a conversation with deleted messages, whose numbers have gaps."""
-    async with context.reading() as connection:
-        found = await messages.remaining(
-            connection,
-            conversation.id,
-            after=min(asked.after, conversation.last_seq),
-            before=min(asked.before, conversation.last_seq + 1),
-            limit=asked.size,
-            newest=asked.is_from_end,
-        )
-    return MessagePage(found.messages, found.has_earlier, found.has_later)

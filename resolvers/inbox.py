@@ -3,14 +3,15 @@
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Never, TypeVar
 
 from db import inbox_log, inboxes
-from db.entries import InboxEntry, Place
+from db.entries import InboxEntry, InboxPage, Place
 from db.records import UnreadTotals, User
 from db.users import UserGone
 from realtime.cursors import ExpiredCursor, InboxCursor, MalformedCursor
 from realtime.followed_inbox import FollowedInbox
+from realtime.follower import PAGE_SIZE
 from realtime.wanted import Wanted
 from resolvers.context import Context, EventStream
 from resolvers.errors import AccountGone, BadUserInput, CursorExpired, CursorInvalid
@@ -93,11 +94,6 @@ async def page(context: Context, after: str, *, first: int, kinds: frozenset[int
     wanted = Wanted(viewer.id, kinds, include_mine=True)
     with _rejecting_cursors():
         asked = _decoded(after, viewer, "after")
-        async with context.reading() as connection:
-            start = await inbox_log.start(
-                connection, viewer.id, after=asked.position, kinds=kinds, include_mine=True
-            )
-        _check(asked, start)
         return await _page(context, wanted, asked, first)
 
 
@@ -107,14 +103,8 @@ async def _page(context: Context, wanted: Wanted, after: InboxCursor, first: int
     position, tag, is_end, limit = after.position, after.tag, False, first
     for _ in range(_READS):
         async with context.reading() as connection:
-            found = await inbox_log.page(
-                connection,
-                viewer.id,
-                after=position,
-                kinds=wanted.kinds,
-                include_mine=wanted.include_mine,
-                limit=limit,
-            )
+            found = await inbox_log.page(connection, wanted.page_after(position, limit))
+        _check(InboxCursor(after.epoch, position, tag), found)
         entries += found.entries
         context.charge(found.looked_at / _ENTRIES_PER_FIELD + len(found.entries))
         if found.up_to > position:
@@ -157,13 +147,23 @@ async def follow_inbox(
     if inbox is None:
         with _rejecting_cursors():
             inbox = await _open(context, after, wanted, event_of)
+        try:
+            if stream.resume_at_once(inbox):
+                return _nothing()
+        except BaseException:
+            inbox.let_go(stream)
+            raise
     return _events(inbox, stream, event_of)
 
 
 async def _open(
     context: Context, after: str | None, wanted: Wanted, event_of: Callable[[str, InboxEntry], object]
 ) -> FollowedInbox:
-    """Attach to the viewer's inbox, and begin the context's stream at `after`, or at the end of the inbox."""
+    """Attach to the viewer's inbox, and begin the context's stream at `after`, or at the end of the inbox.
+
+    Raises:
+        ExpiredCursor: the inbox cannot be followed from `after`.
+    """
     viewer, stream = context.require_viewer(), context.require_stream()
     # The event's ID is newer than the variables, which a client repeats unchanged when it reconnects.
     if context.last_event_id:
@@ -171,14 +171,21 @@ async def _open(
     else:
         cursor = context.start if after is None else after
         asked = None if cursor is None else _decoded(cursor, viewer, "after")
+    subscribers = context.broadcaster.subscribers
     subscriber = await context.broadcaster.attach(viewer.id)
     try:
-        start = await _start(context, asked, wanted)
+        doubts = subscribers.doubts
+        page = await context.inbox_page(
+            wanted.page_after(None if asked is None else asked.position, PAGE_SIZE)
+        )
+        start = _start(asked, page)
         inbox = FollowedInbox(
             context.database,
             context.broadcaster,
             subscriber,
             start,
+            # Another server may have lost what has been read.
+            page=page if subscribers.doubts == doubts else None,
             owner=stream,
             wanted=wanted,
             event_of=event_of,
@@ -199,35 +206,29 @@ def _decoded(cursor: str, viewer: User, given: str) -> InboxCursor:
         raise CursorInvalid(given, of="your inbox", sources=sources) from error
 
 
-async def _start(context: Context, asked: InboxCursor | None, wanted: Wanted) -> InboxCursor:
+def _start(asked: InboxCursor | None, page: InboxPage) -> InboxCursor:
     """Return the cursor to follow the inbox from: the requested one, or else the end of the inbox.
+
+    `page` is the one after it.
 
     Raises:
         ExpiredCursor: the inbox cannot be followed from the requested cursor.
     """
-    async with context.connection() as connection:
-        start = await inbox_log.start(
-            connection,
-            wanted.viewer_id,
-            after=0 if asked is None else asked.position,
-            kinds=wanted.kinds,
-            include_mine=wanted.include_mine,
-        )
+    standing = page.standing
     if asked is None:
-        return InboxCursor(start.standing.epoch, start.standing.last_position, start.last_tag)
-    _check(asked, start)
+        return InboxCursor(standing.epoch, page.up_to, standing.tag)
+    _check(asked, page)
     # An earlier cursor without a tag gets it.
-    tag = asked.tag if start.standing.tag is None else start.standing.tag
-    return InboxCursor(asked.epoch, asked.position, tag)
+    return InboxCursor(asked.epoch, asked.position, asked.tag if standing.tag is None else standing.tag)
 
 
-def _check(asked: InboxCursor, start: inbox_log.InboxStart) -> None:
-    """Check that the entries after the cursor are those that the client has not seen.
+def _check(asked: InboxCursor, page: InboxPage) -> None:
+    """Check that the entries before the page are those that the client has seen.
 
     Raises:
         ExpiredCursor: they are not. If the tags differ, the database has been restored from a backup.
     """
-    if start.is_trimmed or not start.standing.has(asked.epoch, Place(asked.position, asked.tag)):
+    if not page.standing.has(asked.epoch, Place(asked.position, asked.tag)):
         raise ExpiredCursor
 
 
@@ -240,6 +241,12 @@ async def _events(
             async for cursor, entry in entries:
                 stream.reach(inbox.place_of(entry), cursor)
                 yield event_of(cursor, entry)
+
+
+async def _nothing() -> AsyncGenerator[Never]:
+    """Yield nothing."""
+    for each in ():
+        yield each
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db import conversations, messages, users
+from db import conversations, message_pages, messages, users
 from db.along import ConversationAlong, Found, MessageAlong, SeqRange
+from db.asked_pages import AskedPage, MessagePage
 from db.records import Conversation, Message, Participant, User
 from resolvers.snapshot import Snapshot
 
@@ -28,67 +29,85 @@ class Loaders:
 
     def __init__(self, snapshot: Snapshot, require_viewer: Callable[[], User], found: Found) -> None:
         """Read objects that the viewer may see from this snapshot, and add them to `found`."""
-        self._snapshot = snapshot
-        self._require_viewer = require_viewer
-        self._found = found
+        self._reads = _Reads(snapshot, require_viewer, found)
         self._conversations: dict[ConversationAlong, DataLoader[UUID, Conversation | None]] = {}
         self._messages: dict[MessageAlong, DataLoader[UUID, Message | None]] = {}
         self._ranges: dict[MessageAlong, DataLoader[SeqRange, Sequence[Message]]] = {}
+        self._pages: dict[tuple[MessageAlong, bool], DataLoader[tuple[UUID, AskedPage], MessagePage]] = {}
 
     @cached_property
     def users(self) -> DataLoader[UUID, User | None]:
         """Users by their IDs."""
-        return DataLoader(self._load_users)
+        return DataLoader(self._reads.users)
 
     def conversations(self, along: ConversationAlong) -> DataLoader[UUID, Conversation | None]:
         """Return the loader of the viewer's conversations by their IDs."""
         if along not in self._conversations:
-            self._conversations[along] = DataLoader(partial(self._load_conversations, along))
+            self._conversations[along] = DataLoader(partial(self._reads.conversations, along))
         return self._conversations[along]
 
     def messages(self, along: MessageAlong) -> DataLoader[UUID, Message | None]:
         """Return the loader of messages that the viewer can see, by their IDs."""
         if along not in self._messages:
-            self._messages[along] = DataLoader(partial(self._load_messages, along))
+            self._messages[along] = DataLoader(partial(self._reads.messages, along))
         return self._messages[along]
 
     def ranges(self, along: MessageAlong) -> DataLoader[SeqRange, Sequence[Message]]:
         """Return the loader of messages by ranges of a conversation."""
         if along not in self._ranges:
-            self._ranges[along] = DataLoader(partial(self._load_ranges, along))
+            self._ranges[along] = DataLoader(partial(self._reads.ranges, along))
         return self._ranges[along]
+
+    def pages(
+        self, along: MessageAlong, *, is_from_end: bool
+    ) -> DataLoader[tuple[UUID, AskedPage], MessagePage]:
+        """Return the loader of pages of conversations, all of which are asked for with this `is_from_end`."""
+        key = along, is_from_end
+        if key not in self._pages:
+            self._pages[key] = DataLoader(partial(self._reads.pages, *key))
+        return self._pages[key]
 
     @cached_property
     def idempotency_keys(self) -> DataLoader[UUID, UUID | None]:
         """The idempotency keys of messages, by the messages' IDs."""
-        return DataLoader(self._load_idempotency_keys)
+        return DataLoader(self._reads.idempotency_keys)
 
     @cached_property
     def participants(self) -> DataLoader[UUID, Sequence[Participant]]:
         """Participants, by the conversations' IDs."""
-        return DataLoader(self._load_participants)
+        return DataLoader(self._reads.participants)
 
-    async def _load_users(self, ids: list[UUID]) -> list[User | None]:
+
+class _Reads:
+    """What the loaders do. They do not refer to `Loaders`, so that it is freed when its request is over.
+
+    Otherwise, only the garbage collector could free all that a request has read.
+    """
+
+    def __init__(self, snapshot: Snapshot, require_viewer: Callable[[], User], found: Found) -> None:
+        self._snapshot = snapshot
+        self._require_viewer = require_viewer
+        self._found = found
+
+    async def users(self, ids: list[UUID]) -> list[User | None]:
         async with self._snapshot.reading() as connection:
             self._found.users.update((user.id, user) for user in await users.by_ids(connection, ids))
         return [self._found.users.get(user_id) for user_id in ids]
 
-    async def _load_conversations(
-        self, along: ConversationAlong, ids: list[UUID]
-    ) -> list[Conversation | None]:
+    async def conversations(self, along: ConversationAlong, ids: list[UUID]) -> list[Conversation | None]:
         viewer = self._require_viewer()
         async with self._snapshot.reading() as connection:
             await conversations.by_ids(connection, viewer.id, ids, along, self._found)
         return [self._found.conversations.get(conversation_id) for conversation_id in ids]
 
-    async def _load_messages(self, along: MessageAlong, ids: list[UUID]) -> list[Message | None]:
+    async def messages(self, along: MessageAlong, ids: list[UUID]) -> list[Message | None]:
         viewer = self._require_viewer()
         async with self._snapshot.reading() as connection:
             rows = await messages.visible_to(connection, viewer.id, ids, along, self._found)
         found = {row.id: row for row in rows}
         return [found.get(message_id) for message_id in ids]
 
-    async def _load_ranges(self, along: MessageAlong, ranges: list[SeqRange]) -> list[Sequence[Message]]:
+    async def ranges(self, along: MessageAlong, ranges: list[SeqRange]) -> list[Sequence[Message]]:
         viewer = self._require_viewer()
         async with self._snapshot.reading() as connection:
             rows = await messages.in_ranges(connection, viewer.id, ranges, along, self._found)
@@ -102,13 +121,23 @@ class Loaders:
             for wanted in ranges
         ]
 
-    async def _load_idempotency_keys(self, ids: list[UUID]) -> list[UUID | None]:
+    async def pages(
+        self, along: MessageAlong, is_from_end: bool, wanted: list[tuple[UUID, AskedPage]]
+    ) -> list[MessagePage]:
+        viewer = self._require_viewer()
+        async with self._snapshot.reading() as connection:
+            found = await message_pages.pages(
+                connection, viewer.id, wanted, is_from_end=is_from_end, along=along, found=self._found
+            )
+        return list(found)
+
+    async def idempotency_keys(self, ids: list[UUID]) -> list[UUID | None]:
         viewer = self._require_viewer()
         async with self._snapshot.reading() as connection:
             found = await messages.idempotency_keys(connection, viewer.id, ids)
         return [found.get(message_id) for message_id in ids]
 
-    async def _load_participants(self, ids: list[UUID]) -> list[Sequence[Participant]]:
+    async def participants(self, ids: list[UUID]) -> list[Sequence[Participant]]:
         found: dict[UUID, list[Participant]] = {conversation_id: [] for conversation_id in ids}
         async with self._snapshot.reading() as connection:
             for participant in await conversations.participants_of(connection, ids):

@@ -85,7 +85,9 @@ async def create_message(
             sent = key and await messages.by_idempotency_key(
                 connection, viewer.id, key, conversation_id=conversation_id, content=text
             )
-        if not sent or not sent.is_same:
+        if sent is None:
+            await signed_in_user(context)
+        if sent is None or not sent.is_same:
             raise UserError(
                 UserErrorCode.INVALID,
                 "You have already sent a different message with this key. Use a new key for each message.",

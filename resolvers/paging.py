@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from db.numbered_pages import AskedPage
+from db.asked_pages import AskedPage
 from resolvers.errors import BadUserInput
 
 DEFAULT_PAGE_SIZE = 25

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from graphql import GraphQLError
 
 from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, ConversationAlong, MessageAlong
-from db.numbered_pages import AskedPage
+from db.asked_pages import AskedPage
 from plans import LookAhead, look_ahead, variables_of
 from resolvers.ahead import ConversationAhead, MessageAhead
 from resolvers.conversations import asked_messages

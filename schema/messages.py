@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -26,6 +27,10 @@ from schema.users import User
 
 if TYPE_CHECKING:
     from schema.conversations import Conversation
+
+
+# A page has many messages of few authors.
+_author_of = lru_cache(maxsize=256)(User.of)
 
 
 @strawberry.type(description="A message in a conversation.")
@@ -76,7 +81,7 @@ class Message(Node):
     @strawberry.field(graphql_type=User, description="The participant who sent the message.")
     def author(self, info: Info) -> AwaitableOrValue[User]:
         known = info.context.found.users.get(self.row.author_id)
-        return self._load_author(info.context) if known is None else User.of(known)
+        return self._load_author(info.context) if known is None else _author_of(known)
 
     async def _load_author(self, context: Context) -> User:
         return User.of(await messages.author(context, self.row, self._ahead(context)))

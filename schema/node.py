@@ -1,15 +1,16 @@
 """Relay's global object identification: https://relay.dev/graphql/objectidentification.htm."""
 
-from base64 import urlsafe_b64decode
-from binascii import Error as Base64Error
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from enum import Enum
 from uuid import UUID
 
 import strawberry
 
+from db.ids import id_of
+
 _KEY_CHARS = 22
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 @strawberry.interface(description="An object with an ID, which `node` and `nodes` return by that ID.")
@@ -34,12 +35,10 @@ class NodeType(Enum):
 
     def decode(self, node_id: str) -> UUID | None:
         """Return the primary key; None if the text is not an ID of this type."""
-        key = _key(node_id[1:])
-        return key if key is not None and self.encode(key) == node_id else None
-
-
-def _key(text: str) -> UUID | None:
-    try:
-        return UUID(bytes=urlsafe_b64decode(text + "=="))
-    except (Base64Error, UnicodeError, ValueError):
-        return None
+        if len(node_id) != 1 + _KEY_CHARS:
+            return None
+        try:
+            key = id_of(a2b_base64(node_id[1:].encode("ascii").translate(_STANDARD) + b"=="))
+        except ValueError:  # also of characters that are not ASCII, and of padding
+            return None
+        return key if self.encode(key) == node_id else None

@@ -33,7 +33,6 @@ def built_page(folder: Path, policy: Mapping[str, str], *, html_attributes: str 
         headers={
             "content-security-policy": "; ".join(f"{what} {where}" for what, where in allowed.items()),
             "referrer-policy": "no-referrer",
-            "x-content-type-options": "nosniff",
             "cache-control": "no-cache",
         },
     )
@@ -46,7 +45,6 @@ class BuiltFiles(StaticFiles):
         """Return a file, cacheable indefinitely, and a compressed copy of it if the client accepts one."""
         response = await super().get_response(path, scope)
         response = await self._compressed(path, scope) or response
-        response.headers["x-content-type-options"] = "nosniff"
         if response.status_code == 200:
             response.headers["cache-control"] = "public, max-age=31536000, immutable"
         return response

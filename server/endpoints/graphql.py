@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from db.engine import DatabaseUnavailable
 from execution.answers import Answer, encode_json, invalid
+from execution.budgets import Budget
 from resolvers.errors import RateLimited
 from server.auth.authentication import Authenticator, Identity, cookie_renewal
 from server.config.settings import Settings
@@ -85,13 +86,15 @@ class GraphQLEndpoint:
         except DatabaseUnavailable:
             response = refusal_response(database_unavailable(), scope["path"])
         if response is not None:
-            response.raw_headers.extend(cookie_renewal(scope))
+            if renewal := cookie_renewal(scope):
+                response.raw_headers.extend(renewal)
             await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> Response | DistinctStream | None:
         """Return the response or the stream to serve; None if a reserved stream has already answered."""
         request = Request(scope, receive)
-        await self._address_limit.count(request)
+        if self._address_limit.is_on:
+            await self._address_limit.count(request)
         if self._single_connections.is_for(request):
             return await self._single_connections.respond(request, send)
         page = self._page_for(request)
@@ -107,7 +110,7 @@ class GraphQLEndpoint:
                 self._execution.api,
                 self._execution.trusted,
                 self._body_limits,
-                self._budgets.of(identity.user.id if identity.user else None, address_of(request)),
+                self._budget_of(request, identity),
             )
         except NothingToExecute as error:
             answer = invalid([error.error])
@@ -117,9 +120,14 @@ class GraphQLEndpoint:
             return self._stream(request, send, identity, graphql_request, stream_format)
         return await self._answer(identity, graphql_request, media_type)
 
+    def _budget_of(self, request: Request, identity: Identity) -> Budget:
+        if identity.user is not None:
+            return self._budgets.of(identity.user.id, None)
+        return self._budgets.of(None, address_of(request))
+
     def _page_for(self, request: Request) -> Response | None:
         """Return the page for a browser that prefers HTML; None if the request gets JSON regardless."""
-        if request.method not in {"GET", "HEAD"}:
+        if request.scope["method"] not in {"GET", "HEAD"}:
             return None
         if self._graphiql is None and not request.query_params:
             return _NO_PAGE

@@ -11,12 +11,13 @@ from server.http.headers import header
 from server.http.refusals import HttpRefusal
 
 TOKEN_HEADER = "x-graphql-event-stream-token"
+_TOKEN_HEADER = TOKEN_HEADER.encode()
 _MAX_OPERATION_ID_CHARS = 200
 
 
 def token_of(request: Request) -> str | None:
     """Return the token of the reserved stream; None if the request has none."""
-    given = header(request, TOKEN_HEADER)
+    given = header(request, _TOKEN_HEADER)
     # Parsing the query is skipped for the usual request, which has none.
     return given or (request.query_params.get("token") if request.scope["query_string"] else None)
 

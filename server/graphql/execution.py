@@ -109,8 +109,9 @@ def _charge(budget: Budget, work: float) -> None:
 
 
 def _count(root_fields: Collection[str], answer: Answer) -> None:
-    found = codes(answer)
-    outcome = "failed" if "INTERNAL" in found else "refused" if found else "ok"
+    outcome = "ok"
+    if "errors" in answer:
+        outcome = "failed" if "INTERNAL" in codes(answer) else "refused"
     for field in root_fields:
         _operations(field, outcome).inc()
 

@@ -23,6 +23,8 @@ from server.http.refusals import HttpRefusal
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
+_OFFERS = (JSON, GRAPHQL_JSON, sse.MEDIA_TYPE)
+_OFFERS_WITH_HTML = (*_OFFERS, HTML)
 
 
 class NothingToExecute(Exception):
@@ -61,10 +63,10 @@ def negotiate(request: Request, *, html: bool) -> str:
     Raises:
         HttpRefusal: 405, the method is not GET, HEAD or POST; 406, no offered media type is accepted.
     """
-    if request.method not in {"GET", "HEAD", "POST"}:
+    if request.scope["method"] not in {"GET", "HEAD", "POST"}:
         allowed = {"allow": "GET, HEAD, POST, PUT, DELETE"}
         raise HttpRefusal(405, "BAD_USER_INPUT", "Send GraphQL requests with GET or POST.", allowed)
-    offers = [JSON, GRAPHQL_JSON, sse.MEDIA_TYPE, *([HTML] if html else [])]
+    offers = _OFFERS_WITH_HTML if html else _OFFERS
     media_type = best_match(accept_of(request), offers)
     if media_type is None:
         raise HttpRefusal(406, "BAD_USER_INPUT", f"Accept one of {', '.join(offers)}.")
@@ -89,7 +91,9 @@ async def read_graphql_request(
         query = trusted.document(
             _checked(given, "query", str), _checked(given, "documentId", str), extensions
         )
-        operation = await api.operation(query, operation_name, variables, request.state.request_id, budget)
+        operation = await api.operation(
+            query, operation_name, variables, request.scope["state"]["request_id"], budget
+        )
         api.check_cost(operation)
     except PersistedQueriesUnsupported as error:
         coded = GraphQLError(error.message, extensions={"code": error.code})

@@ -37,7 +37,9 @@ class TrustedDocuments:
             HttpRefusal: 400, the document is missing or not trusted.
             PersistedQueriesUnsupported: the request has only a hash, and there is no manifest.
         """
-        if query is None and self._by_hash is None and _apollo_hash(extensions) is not None:
+        if query is not None and self._by_hash is None:
+            return query
+        if self._by_hash is None and _apollo_hash(extensions) is not None:
             raise PersistedQueriesUnsupported
         document_id = document_id or _apollo_hash(extensions)
         known = self._by_hash or {}

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from starlette.requests import Request
 
+from server.http.headers import first_headers, header
+
 _MAX_CHARS = 2000
 _MAX_CACHED_CHARS = 300
 
@@ -27,7 +29,10 @@ class _Range:
 
 def accept_of(request: Request) -> str | None:
     """Return the Accept header; several lines are joined into one list."""
-    lines = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"accept"]
+    headers = request.scope["headers"]
+    if len(first_headers(request.scope)) == len(headers):
+        return header(request, b"accept") or None
+    lines = [value.decode("latin-1") for name, value in headers if name == b"accept"]
     return ", ".join(lines) or None
 
 

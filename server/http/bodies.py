@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from time import thread_time
@@ -13,8 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from execution.budgets import UNLIMITED, WORK_PER_SECOND, Budget
 from server.config.settings import Settings
-from server.http.framing import cycle_of
-from server.http.headers import header
+from server.http.exchange import exchange_of
+from server.http.headers import first_headers
 from server.http.refusals import HttpRefusal
 
 # No supported content type is longer, and longer ones would fill the cache.
@@ -53,14 +52,19 @@ async def read_json_object(
             a limit; 400, it is not a JSON object.
         RateLimited: it is long, and the budget is exhausted.
     """
-    if not _is_utf8_json((header(request, "content-type") or "")[:_MAX_TYPE_CHARS]):
+    headers = first_headers(request.scope)
+    if not _is_utf8_json(headers.get(b"content-type", b"")[:_MAX_TYPE_CHARS]):
         raise HttpRefusal(
             415, "BAD_USER_INPUT", "Send JSON in UTF-8, with the content type application/json."
         )
-    encoding = header(request, "content-encoding")
-    if encoding is not None and encoding.strip().lower() != "identity":
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise HttpRefusal(415, "BAD_USER_INPUT", "Content encodings are not supported. Send plain JSON.")
-    return parse_json_object(await _read(request, limits), "The body", budget)
+    body = exchange_of(request.scope).take_body()
+    if body is None:
+        body = await _receive(request, limits)
+    elif len(body) > limits.max_bytes:
+        raise _too_large(limits)
+    return parse_json_object(body, "The body", budget)
 
 
 def parse_json_object(text: bytes | str, what: str, budget: Budget = UNLIMITED) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def _parsed_object(text: bytes | str, what: str) -> dict[str, Any]:
             "BAD_USER_INPUT",
             f"{what} has more than {_MAX_BRACKETS} opening brackets. Send fewer objects and arrays.",
         )
-    if _count(text, ",") > _MAX_COMMAS:
+    if len(text) > _MAX_COMMAS and _count(text, ",") > _MAX_COMMAS:
         raise HttpRefusal(
             400, "BAD_USER_INPUT", f"{what} has more than {_MAX_COMMAS} commas. Send fewer values."
         )
@@ -110,7 +114,7 @@ def _parsed_object(text: bytes | str, what: str) -> dict[str, Any]:
 
 
 def _count(text: bytes | str, char: str) -> int:
-    return text.count(char) if isinstance(text, str) else text.count(char.encode())
+    return text.count(char) if isinstance(text, str) else text.count(ord(char))
 
 
 def _is_nested_too_deeply(value: object) -> bool:
@@ -137,22 +141,27 @@ def _parse(text: bytes | str) -> object:
         return json.loads(text, parse_constant=_refuse_constant)
 
 
-async def _read(request: Request, limits: BodyLimits) -> bytes:
+async def _receive(request: Request, limits: BodyLimits) -> bytes:
     body = bytearray()
-    is_there = not cycle_of(request.scope).more_body
     try:
-        async with nullcontext() if is_there else asyncio.timeout(limits.within_seconds):
+        async with asyncio.timeout(limits.within_seconds):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limits.max_bytes:
-                    raise _incomplete(413, f"The body is larger than {limits.max_bytes} bytes.")
+                    raise _too_large(limits)
     except ClientDisconnect as error:
         raise HttpRefusal(400, "BAD_USER_INPUT", "The body is incomplete.") from error
     except TimeoutError as error:
         raise _incomplete(
             408, f"The body did not arrive within {limits.within_seconds:g} seconds."
         ) from error
+    # A long part has paused reading, and a stream has to notice when its client disconnects.
+    exchange_of(request.scope).flow.resume_reading()
     return bytes(body)
+
+
+def _too_large(limits: BodyLimits) -> HttpRefusal:
+    return _incomplete(413, f"The body is larger than {limits.max_bytes} bytes.")
 
 
 def _incomplete(status: int, message: str) -> HttpRefusal:
@@ -161,8 +170,8 @@ def _incomplete(status: int, message: str) -> HttpRefusal:
 
 
 @lru_cache(64)
-def _is_utf8_json(content_type: str) -> bool:
-    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
+def _is_utf8_json(content_type: bytes) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in content_type.decode("latin-1").split(";"))
     charsets = {
         value.strip('"')
         for name, _, value in (each.partition("=") for each in parameters)

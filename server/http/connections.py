@@ -2,58 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from server.http.corked import CorkedTransport
+from server.http.exchange import Exchange
 from server.http.heads import BoundedHeads
 from server.http.unread_answers import UnreadAnswers
 
 _EXTENSION = "messenger.connection"
-
-
-class _Corked:
-    """A transport that sends a response's head and body together, which uvicorn writes separately."""
-
-    def __init__(self, transport: asyncio.Transport, closing: Callable[[], None]) -> None:
-        self._transport = transport
-        self._closing = closing
-        self._written = b""
-        self._loop = asyncio.get_running_loop()
-
-    def write(self, data: bytes) -> None:
-        """Write, together with what else is written in this iteration of the event loop."""
-        if self._written:
-            self.write_now(data)
-        else:
-            self._written = data
-            self._loop.call_soon(self._uncork)
-
-    def write_now(self, data: bytes) -> None:
-        """Write immediately, after what is still buffered here."""
-        data, self._written = self._written + data, b""
-        # A client that has gone in the meantime gets nothing.
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def _uncork(self) -> None:
-        if self._written:
-            self.write_now(b"")
-
-    def close(self) -> None:
-        """Close after everything has been written and read."""
-        self._uncork()
-        self._transport.close()
-        self._closing()
-
-    def abort(self) -> None:
-        """Close immediately, and discard what has not been written."""
-        self._written = b""
-        self._transport.abort()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class Connection(BoundedHeads):
@@ -70,7 +28,8 @@ class Connection(BoundedHeads):
     is_half_closed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(cast(asyncio.Transport, _Corked(transport, self._watch_unread)))
+        self._corked = CorkedTransport(transport, self._watch_unread)
+        super().connection_made(cast(asyncio.Transport, self._corked))
 
     def eof_received(self) -> bool:
         """Notify the open stream that its client has closed its sending side."""
@@ -104,9 +63,9 @@ class Connection(BoundedHeads):
         """Whether an open stream has its own timeout for a client that does not read."""
         return self.on_lost is not None and not self.transport.is_closing()
 
-    def abort(self, cycle: RequestResponseCycle | None = None) -> None:
+    def abort(self, exchange: Exchange | None = None) -> None:
         """Close the connection immediately, and discard what has not been written of the response."""
-        (cycle or self.cycle).disconnected = True
+        (exchange or self.cycle).disconnected = True
         self.transport.abort()
 
     def on_headers_complete(self) -> None:
@@ -122,17 +81,17 @@ class Connection(BoundedHeads):
             self.on_lost()
 
     @property
-    def is_writable(self) -> bool:
-        """Whether the connection is open and its write buffer is not full."""
-        return not self.flow.write_paused and not self.transport.is_closing()
-
-    @property
     def is_closed(self) -> bool:
         return self.transport.is_closing()
 
-    def write_chunk(self, chunk: bytes) -> None:
-        """Write a chunk from `encode_chunk` immediately; the response has started, and has no length."""
-        cast(_Corked, self.transport).write_now(chunk)
+    def write_chunk(self, chunk: bytes, *, may_wait: bool = False) -> bool:
+        """Write a chunk from `encode_chunk` immediately; the response has started, and has no length.
+
+        If it `may_wait`, it is written with the next one, at the latest in the event loop's next iteration.
+        Return False if the connection is closed, or its write buffer is full.
+        """
+        write = self._corked.write_soon if may_wait else self._corked.write_now
+        return not self.flow.write_paused and write(chunk)
 
 
 def encode_chunk(body: bytes) -> bytes:

@@ -4,37 +4,42 @@ If a server and a proxy disagree about that, one client's bytes are served as an
 (https://www.rfc-editor.org/rfc/rfc9112#name-request-smuggling). A request whose end is uncertain is therefore
 rejected, its connection is closed, and nothing that follows it is read.
 
-This file, heads.py, connections.py, server/streams/response.py and server/process/serving.py rely on these
-private parts of uvicorn. Its minor version is pinned, and tests/server/http/test_private_parts.py checks each
-of them:
+This file, exchange.py, idle_timeout.py, heads.py, connections.py, server/streams/response.py and
+server/process/serving.py rely on these private parts of uvicorn. Its minor version is pinned, and
+tests/server/http/test_private_parts.py checks each of them:
 
 - `HttpToolsProtocol` parses with `parser`, which can be replaced, and calls `on_*` on itself.
 - `on_header` appends to `headers`, which the scope holds.
-- `on_headers_complete` makes `cycle` and starts `app`.
+- `on_headers_complete` completes the scope, makes `cycle` with these arguments, and starts `app` with
+  `_start_asgi_task`, or appends it to `pipeline`. Here, `_start` does that, with an `Exchange` as the cycle.
 - `pipeline` holds the requests that wait for earlier responses, with their applications, the newest first.
+- The cycle calls `on_response_complete` after its response, which starts the next request in `pipeline`.
+- `timeout_keep_alive_task` is the timer of an idle connection, and `_unset_keepalive_if_required` stops it.
 - `cycle.keep_alive`, when false, closes the connection after the response.
+- `cycle.default_headers` are in every response, before the headers of the application.
+- `cycle.receive` returns and empties `cycle.body`, and clears `message_event`.
 - `cycle.chunked_encoding` and `expected_content_length` decide how a response's body is written.
 - `cycle.waiting_for_100_continue`, `more_body`, `response_started` and `response_complete` are its progress.
 - `cycle.disconnected` with `message_event` ends a request without a response and without an error in the log.
 - `Server.capture_signals` and `Server.startup` are called by `Server.serve`.
 """
 
+import asyncio
 import re
-from collections.abc import Callable
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from weakref import ref
 
 import httptools
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server.http.responses import encode_json
+from execution.answers import encode_json
+from server.http.exchange import EXCHANGE, Exchange, exchange_of
+from server.http.headers import first_headers
+from server.http.idle_timeout import IdleTimeout
 
 log = structlog.stdlib.get_logger(__name__)
-
-CYCLE = "messenger.cycle"
-"""The extension of an ASGI scope that holds uvicorn's state of that request and its response."""
 
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -57,7 +62,7 @@ class _NoMoreRequests(Exception):
     """A request follows one that was the last of its connection."""
 
 
-class FramedRequests(HttpToolsProtocol):
+class FramedRequests(IdleTimeout):
     """uvicorn's protocol, which ignores upgrades, and stops reading at a request whose end is uncertain."""
 
     _in_head = False
@@ -135,26 +140,47 @@ class FramedRequests(HttpToolsProtocol):
             self.scope["method"] = method.decode("ascii")
             return
         self._check_headers(version)
+        app = cast(ASGIApp, self.app)  # pyright: ignore[reportUnknownMemberType]  # uvicorn does not type it
         if version == "1.0":
             self.expect_100_continue = False
-            self._start(_answer_without_chunks)
-        else:
-            self._start(_close_unless_continued if self.expect_100_continue else None)
+            app = _answer_without_chunks(app)
+        elif self.expect_100_continue:
+            app = _close_unless_continued(app)
+        self._start(app, method, version)
         self._in_head, self._in_body, self._bytes_without_body = False, True, 0
         self._is_last = not self.cycle.keep_alive
         # uvicorn would append trailers to the headers of the request.
         self.headers = _Dropped()
 
-    def _start(self, wrapped: Callable[[ASGIApp], ASGIApp] | None) -> None:
-        """Start the application, wrapped if the request needs it, once earlier responses are complete."""
-        app: ASGIApp = self.app  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # uvicorn does not type it
-        try:
-            if wrapped is not None:
-                self.app = wrapped(app)
-            super().on_headers_complete()
-        finally:
-            self.app = app
-        self.scope.setdefault("extensions", {})[CYCLE] = self.cycle  # pyright: ignore[reportArgumentType]  # not in uvicorn's type
+    def _start(self, app: ASGIApp, method: bytes, version: str) -> None:
+        """Start the application, once earlier responses are complete."""
+        scope, url = self.scope, httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["method"] = method.decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        earlier = cast("Exchange | None", self.cycle)
+        self.cycle = exchange = Exchange(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        scope.setdefault("extensions", {})[EXCHANGE] = ref(exchange)  # pyright: ignore[reportArgumentType]  # not in uvicorn's type
+        if earlier is None or earlier.response_complete:
+            self._start_asgi_task(exchange, app)  # pyright: ignore[reportArgumentType]  # uvicorn's types of ASGI
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, app))  # pyright: ignore[reportArgumentType]  # uvicorn's types of ASGI
 
     def on_body(self, body: bytes) -> None:
         self._bytes_without_body = 0
@@ -178,7 +204,7 @@ class FramedRequests(HttpToolsProtocol):
         https://www.rfc-editor.org/rfc/rfc9112#name-tear-down
         """
         self._stopped = True
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle = cast("Exchange | None", self.cycle)
         if cycle is None or cycle.response_complete or self._in_body:
             return False
         cycle.keep_alive = False
@@ -193,7 +219,7 @@ class FramedRequests(HttpToolsProtocol):
             if not self._in_head:
                 super().on_message_begin()
             self.url = b"/"
-            self._start(lambda _: refusal)
+            self._start(refusal, self.parser.get_method(), self.parser.get_http_version())
         elif self.pipeline:
             # The application has not been started, and the request is the newest one waiting.
             self.pipeline[0] = (self.cycle, refusal)  # pyright: ignore[reportArgumentType]  # uvicorn's types of ASGI
@@ -210,27 +236,28 @@ class FramedRequests(HttpToolsProtocol):
 
         https://www.rfc-editor.org/rfc/rfc9112#name-request-target
         """
-        host_at, codings = None, None
-        for index, (name, value) in enumerate(self.headers):
-            if name == b"host":
-                if host_at is not None:
-                    raise BadRequest(BAD_REQUEST, "one Host header is required")
-                if not _HOST.fullmatch(value):
-                    raise BadRequest(BAD_REQUEST, "the Host header is not a host and port")
-                host_at = index
-            elif name == b"transfer-encoding":
-                codings = value if codings is None else codings + b"," + value
-        if host_at is None and version == "1.1":
+        first = first_headers(cast(Scope, self.scope))
+        host, coding = first.get(b"host"), first.get(b"transfer-encoding")
+        if host is None and version == "1.1":
             raise BadRequest(BAD_REQUEST, "one Host header is required")
-        if codings is not None:
+        if len(first) != len(self.headers):
+            names = [name for name, _ in self.headers]
+            if names.count(b"host") > 1:
+                raise BadRequest(BAD_REQUEST, "one Host header is required")
+            if coding is not None:
+                coding = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
+        if host is not None and not _HOST.fullmatch(host):
+            raise BadRequest(BAD_REQUEST, "the Host header is not a host and port")
+        if coding is not None:
             if version == "1.0":
                 raise BadRequest(BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
-            if codings.strip().lower() != b"chunked":
+            if coding.strip().lower() != b"chunked":
                 raise BadRequest(b"501 Not Implemented", "the only transfer coding is chunked")
         if self.url[:1] not in {b"/", b"*"}:
             authority = self._make_target_relative()
-            if host_at is not None:
-                self.headers[host_at] = (b"host", authority)
+            if host is not None:
+                self.headers[self.headers.index((b"host", host))] = (b"host", authority)
+                first[b"host"] = authority
 
     def _make_target_relative(self) -> bytes:
         """Replace the absolute request target with its path and query, and return its authority."""
@@ -280,7 +307,7 @@ def _close_unless_continued(app: ASGIApp) -> ASGIApp:
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        cycle = cycle_of(scope)
+        cycle = exchange_of(scope)
 
         async def send_noted(message: Message) -> None:
             if cycle.waiting_for_100_continue:
@@ -299,7 +326,7 @@ def _answer_without_chunks(app: ASGIApp) -> ASGIApp:
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        cycle = cycle_of(scope)
+        cycle = exchange_of(scope)
         has_length = True
 
         async def send_plain(message: Message) -> None:
@@ -316,8 +343,3 @@ def _answer_without_chunks(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send_plain)
 
     return answer
-
-
-def cycle_of(scope: Scope) -> RequestResponseCycle:
-    """Return uvicorn's state of a request and its response."""
-    return cast(RequestResponseCycle, scope["extensions"][CYCLE])

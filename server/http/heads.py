@@ -4,12 +4,13 @@ The limits that keep parsing cheap apply while a head is parsed, the others once
 """
 
 import asyncio
+from collections.abc import Awaitable
 from itertools import chain
 from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from server.http.exchange import Exchange
 from server.http.framing import MAX_HEAD_BYTES, BadRequest, FramedRequests
 from server.http.refusals import HttpRefusal
 from server.http.responses import refusal_response
@@ -30,7 +31,7 @@ class HeadLimit:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         headers = scope["headers"]
         query: bytes = scope["query_string"]
         size = len(scope["raw_path"]) + len(query)
@@ -44,9 +45,8 @@ class HeadLimit:
             status, problem = 400, f"The URL has more than {MAX_PARAMETERS} parameters."
         if problem is not None:
             refusal = HttpRefusal(status, "BAD_USER_INPUT", problem, {"connection": "close"})
-            await refusal_response(refusal, scope["path"])(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return refusal_response(refusal, scope["path"])(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class BoundedHeads(FramedRequests):
@@ -112,7 +112,7 @@ class BoundedHeads(FramedRequests):
                 return
         # uvicorn closes idle connections, but considers this one busy now. There is no timeout while a
         # response is sent, as a stream may be open for hours.
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle = cast("Exchange | None", self.cycle)
         if cycle is None or cycle.response_complete:
             self._wait_for_head()
 

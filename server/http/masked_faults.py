@@ -3,10 +3,11 @@
 import asyncio
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from execution.answers import internal_error_message
 from server.http.connections import connection_of
+from server.http.exchange import exchange_of
 from server.http.refusals import HttpRefusal
 from server.http.responses import refusal_response
 
@@ -26,25 +27,19 @@ class MaskedFaults:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def send_noted(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        exchange = exchange_of(scope)
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send)
         except asyncio.CancelledError:
             log.warning("request interrupted")
-            if has_begun:
+            if exchange.response_started:
                 connection_of(scope).abort()
                 return
             refusal = HttpRefusal(503, "UNAVAILABLE", _STOPPING, {"connection": "close", "retry-after": "1"})
             await refusal_response(refusal, scope["path"])(scope, receive, send)
         except Exception:
             log.exception("request failed")
-            if has_begun:
+            if exchange.response_started:
                 raise
             request_id = scope["state"]["request_id"]
             refusal = HttpRefusal(500, "INTERNAL", internal_error_message(request_id), request_id=request_id)

@@ -48,7 +48,6 @@ _HEADERS = {
     ),
     # The URL of a callback contains a code.
     "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
 

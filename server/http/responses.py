@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from execution.answers import encode_json
 from resolvers.sessions import SignIn
 from schema.date_time import format_date_time
 from schema.users import User
+from server.http.exchange import exchange_of
 from server.http.refusals import HttpRefusal
 
 GRAPHQL_PATHS = frozenset({"/graphql", "/graphql/stream"})
@@ -21,6 +23,12 @@ class EncodedResponse(Response):
         self.body = body
         self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
         self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = exchange_of(scope)
+        # Middleware that wants to see the response has replaced `send`.
+        if send != exchange.send or not exchange.answer(self.status_code, self.raw_headers, self.body):
+            await super().__call__(scope, receive, send)
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

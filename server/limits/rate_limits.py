@@ -46,7 +46,8 @@ class RateLimits:
             store = RateLimitStore.DATABASE if settings.workers > 1 else RateLimitStore.PROCESS
         own = ProcessCounts()
         shared: Storage = DatabaseCounts(database) if store is RateLimitStore.DATABASE else own
-        self._is_on = settings.rate_limits
+        self.is_on = settings.rate_limits
+        """Whether anything is counted."""
         self._own = FixedWindowRateLimiter(own)
         self._shared = FixedWindowRateLimiter(shared)
         self._of_address = RateLimitItemPerMinute(settings.requests_per_minute_per_address)
@@ -133,7 +134,7 @@ class RateLimits:
         self, limiter: FixedWindowRateLimiter, item: RateLimitItem, what: str, whose: str
     ) -> int:
         """Count once; return 0 within the limit, or else in how many seconds to try again."""
-        if not self._is_on or await limiter.hit(item, what, whose):
+        if not self.is_on or await limiter.hit(item, what, whose):
             return 0
         stats = await limiter.get_window_stats(item, what, whose)
         return max(1, ceil(stats.reset_time - time.time()))
@@ -143,6 +144,7 @@ class AddressLimit:
     """Counts requests by address, before anything else is done with them."""
 
     def __init__(self, limits: RateLimits, budgets: Budgets, trusted_proxies: Collection[str]) -> None:
+        self.is_on = limits.is_on
         self._limits = limits
         self._budgets = budgets
         self._trusted_proxies = trusted_proxies
@@ -154,6 +156,8 @@ class AddressLimit:
         Raises:
             HttpRefusal: 429, its address has reached its limit, or used up its budget.
         """
+        if not self.is_on:
+            return
         address = address_of(request)
         await self._limits.count_request_from(address)
         length = len(request.scope["query_string"])

@@ -1,1 +1,1 @@
-"""Logs, metrics and the log of requests."""
+"""Logs and metrics."""

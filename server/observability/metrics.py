@@ -32,7 +32,7 @@ def _gauge(name: str, description: str) -> Gauge:
 
 
 REQUESTS = Counter("messenger_http_requests_total", "Answered requests.", ["method", "path", "status"])
-REQUESTS_IN_PROGRESS = _gauge(
+_REQUESTS_IN_PROGRESS = _gauge(
     "messenger_http_requests_in_progress", "Requests whose response has not ended, including streams."
 )
 REQUEST_SECONDS = Histogram(
@@ -62,9 +62,20 @@ _CONNECTIONS = _gauge("messenger_database_connections", "Open connections to the
 _CONNECTIONS_IN_USE = _gauge("messenger_database_connections_in_use", "Connections in use.")
 
 
+class InProgress:
+    """The number of requests in progress. Its gauge would take as long as both other metrics of a request."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+REQUESTS_IN_PROGRESS = InProgress()
+
+
 def measure(database: Database) -> None:
     """Set the gauges that are not updated by events."""
     connections, in_use = database.pool_use()
+    _REQUESTS_IN_PROGRESS.set(REQUESTS_IN_PROGRESS.count)
     _TASKS.set(len(asyncio.all_tasks()))
     _CONNECTIONS.set(connections)
     _CONNECTIONS_IN_USE.set(in_use)

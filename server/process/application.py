@@ -32,9 +32,9 @@ from server.graphql.trusted_documents import TrustedDocuments
 from server.http.cors import with_cors
 from server.http.heads import HeadLimit
 from server.http.masked_faults import MaskedFaults
+from server.http.request_log import RequestLog
 from server.limits.budgets import Budgets
 from server.limits.rate_limits import AddressLimit, RateLimits
-from server.observability.request_log import RequestLog
 from server.process.routing import GraphQLFirst, router
 from server.sign_in.by_name import SignInEndpoints
 from server.sign_in.by_provider import ProviderSignIn

@@ -342,14 +342,17 @@ def _run(work: Awaitable[_T]) -> _T:
 @contextmanager
 def _clean_errors() -> Generator[None]:
     """Print errors that the operator can fix as one line, and exit with status 1."""
+    found: BaseException | None = None
     try:
         yield
     except* (SettingsError, CannotStart, EmbeddedPostgresError) as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        print(f"messenger: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        found = group
+    if found is not None:
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        print(f"messenger: {found}", file=sys.stderr)
+        # Not above, where it would become a group, which is shown with its traceback.
+        raise typer.Exit(1)
 
 
 def _welcome(settings: Settings, public_url: str, address: DatabaseAddress, *, dev_login: bool) -> str:

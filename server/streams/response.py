@@ -9,8 +9,8 @@ from starlette.types import Scope, Send
 from execution.answers import Answer
 from server.auth.authentication import Identity
 from server.http.connections import connection_of, decode_chunk, encode_chunk
-from server.http.framing import cycle_of
-from server.observability.request_log import IS_STREAM
+from server.http.exchange import exchange_of
+from server.http.request_log import IS_STREAM
 from server.streams.open_streams import EndReason, OpenStream, OpenStreams
 
 
@@ -82,7 +82,7 @@ class ResponseStream:
         self._send = send
         self._more_headers = more_headers
         self._connection = connection_of(scope)
-        self._cycle = cycle_of(scope)
+        self._cycle = exchange_of(scope)
         self._state = scope["state"]
         self.format = stream_format
         self._write_timeout_seconds = write_timeout_seconds
@@ -108,13 +108,16 @@ class ResponseStream:
         if not self.write_at_once(encode_chunk(event)):
             await self.write_in_time(event)
 
-    def write_at_once(self, chunk: bytes) -> bool:
-        """Write a chunk if the response has begun and the client reads; return whether it was written."""
-        if not self.begun or not self._connection.is_writable:
+    def write_at_once(self, chunk: bytes, *, may_wait: bool = False) -> bool:
+        """Write a chunk if the response has begun and the client reads; return whether it was written.
+
+        If it `may_wait`, an event that follows immediately is sent together with it.
+        """
+        if not self.begun:
             return False
         # HTTP/1.0 has no chunks.
-        self._connection.write_chunk(chunk if self._cycle.chunked_encoding else decode_chunk(chunk))
-        return True
+        chunk = chunk if self._cycle.chunked_encoding else decode_chunk(chunk)
+        return self._connection.write_chunk(chunk, may_wait=may_wait)
 
     async def write_in_time(self, body: bytes, *, more: bool = True) -> None:
         """Write a part of the body as soon as the client reads; the last part has no `more` to come.
@@ -124,14 +127,19 @@ class ResponseStream:
         """
         try:
             async with asyncio.timeout(self._write_timeout_seconds):
-                if not self.begun:
-                    self.begun = True
-                    head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
-                    head.extend(self._more_headers)
-                    await self._send({"type": "http.response.start", "status": 200, "headers": head})
-                await self._send({"type": "http.response.body", "body": body, "more_body": more})
+                is_first = not self.begun
+                if is_first:
+                    await self._begin()
+                if not more or not self.write_at_once(encode_chunk(body), may_wait=is_first):
+                    await self._send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError as error:
             raise SlowReader from error
+
+    async def _begin(self) -> None:
+        self.begun = True
+        head = [(name.encode(), value.encode()) for name, value in self.format.headers.items()]
+        head.extend(self._more_headers)
+        await self._send({"type": "http.response.start", "status": 200, "headers": head})
 
     async def hold_open(
         self, sender: Sender, *, streams: OpenStreams, identity: Identity, address: str | None

@@ -1,14 +1,13 @@
 """Targets compare the medians of figures."""
 
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
 import pytest
 
 from bench.comparisons import Scale, comparisons
 from bench.measuring import Measured, Span
-from bench.population import Pair, Person, Population
 from bench.targets import TARGETS, Target
+from tests.bench.nobody import POPULATION
 
 BACK = Target("streams", "s until caught up", "peer", 0.9, less=True, against_unit="s until back")
 
@@ -32,13 +31,6 @@ def test_a_target_without_figures_is_not_measured():
 
 
 def test_every_target_is_of_two_subjects_of_a_comparison():
-    names = {each.name: each.subjects for each in comparisons(population(), Scale(Span(0, 1)))}
+    names = {each.name: each.subjects for each in comparisons(POPULATION, Scale(Span(0, 1)))}
     for target in TARGETS:
         assert {target.subject, target.against} <= set(names[target.comparison]), target
-
-
-def population() -> Population:
-    """Return a population of the lengths that an ordinary run measures."""
-    person = Person(UUID(int=0), "")
-    pair = Pair(person, person, UUID(int=0))
-    return Population([pair], {1_000: person}, {1_000: pair}, [], [], {}, 0)

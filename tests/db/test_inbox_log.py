@@ -17,7 +17,9 @@ from db.entries import (
     READ_MARK_MOVED,
     USER_UPDATED,
     InboxEntry,
+    InboxPage,
 )
+from db.inbox_log import PageAsked
 from db.migrations import migrate
 from db.records import User
 from db.retention import trim_batch
@@ -45,18 +47,16 @@ async def page(
     database: Database,
     user_id: UUID,
     *,
-    after: int = 0,
+    after: int | None = 0,
     kinds: Collection[int] = ALL,
     include_mine: bool = True,
     limit: int = 100,
-) -> inbox_log.InboxPage:
+) -> InboxPage:
     async with database.connection() as connection:
-        return await inbox_log.page(
-            connection, user_id, after=after, kinds=kinds, include_mine=include_mine, limit=limit
-        )
+        return await inbox_log.page(connection, PageAsked(user_id, after, kinds, include_mine, limit))
 
 
-def places(found: inbox_log.InboxPage) -> list[tuple[int, int]]:
+def places(found: InboxPage) -> list[tuple[int, int]]:
     return [(entry.position, entry.kind) for entry in found.entries]
 
 
@@ -126,9 +126,6 @@ async def test_entries_of_conversations_of_others_and_of_messages_that_are_gone_
 async def test_an_inbox_of_a_user_who_does_not_exist_is_not_read(database: Database):
     with pytest.raises(UserGone):
         await page(database, UUID(int=7))
-    async with database.connection() as connection:
-        with pytest.raises(UserGone):
-            await inbox_log.start(connection, UUID(int=7), after=0, kinds=ALL, include_mine=True)
 
 
 async def test_a_page_is_one_statement(noted: Noted, database: Database, person: PersonMaker):
@@ -187,26 +184,31 @@ async def test_whatever_is_merged_nothing_is_reordered_and_the_last_of_each_thin
     assert {(position, *thing) for thing, position in last_of_each.items()} <= set(read)
 
 
-async def start(
-    database: Database, user_id: UUID, *, after: int, kinds: Collection[int] = ALL, include_mine: bool = True
-) -> inbox_log.InboxStart:
-    async with database.connection() as connection:
-        return await inbox_log.start(connection, user_id, after=after, kinds=kinds, include_mine=include_mine)
-
-
-async def test_a_start_has_the_tags_of_its_entry_and_of_the_end(database: Database, person: PersonMaker):
+async def test_a_page_has_the_tag_of_the_entry_before_it(database: Database, person: PersonMaker):
     ada, grace = await person("ada"), await person("grace")
     conversation = await talk(database, ada, grace)
-    empty = await start(database, grace.id, after=0)
-    assert (empty.standing.last_position, empty.last_tag, empty.standing.tag) == (0, None, None)
+    empty = await page(database, grace.id)
+    assert (empty.standing.last_position, empty.standing.tag, empty.up_to, empty.tag) == (0, None, 0, None)
     message = await sends(database, ada, conversation, "hello")
     await edits(database, message, "Hello")
     created, updated = (await page(database, grace.id)).entries
-    found = await start(database, grace.id, after=1)
-    assert (found.standing.last_position, found.last_tag, found.standing.tag) == (2, updated.tag, created.tag)
+    found = await page(database, grace.id, after=1)
+    assert (found.standing.last_position, found.standing.tag, found.tag) == (2, created.tag, updated.tag)
     async with database.connection() as connection:
         state = await inboxes.state(connection, grace.id)
     assert (state.epoch, state.last_position, state.tag) == (found.standing.epoch, 2, updated.tag)
+
+
+async def test_the_page_at_the_end_is_empty_and_says_where_that_is(database: Database, person: PersonMaker):
+    ada, grace = await person("ada"), await person("grace")
+    conversation = await talk(database, ada, grace)
+    assert (await page(database, grace.id, after=None)).up_to == 0
+    for content in ("one", "two"):
+        await sends(database, ada, conversation, content)
+    *_, last = (await page(database, grace.id)).entries
+    end = await page(database, grace.id, after=None)
+    assert (end.entries, end.up_to, end.tag, end.standing.tag) == ([], 2, last.tag, last.tag)
+    assert (end.is_end, end.looked_at) == (True, 0)
 
 
 async def trim(database: Database, before: datetime) -> None:
@@ -239,14 +241,11 @@ async def test_what_is_trimmed_is_noted_by_kind_and_by_whose_action_it_was(empty
     async def is_trimmed(
         user: User, after: int, kinds: Collection[int], *, include_mine: bool = True
     ) -> bool:
-        found = await start(database, user.id, after=after, kinds=kinds, include_mine=include_mine)
         try:
             read = await page(database, user.id, after=after, kinds=kinds, include_mine=include_mine)
         except inbox_log.Trimmed:
-            assert found.is_trimmed
             return True
-        assert not found.is_trimmed
-        assert (read.entries, read.up_to, read.tag) == ([], found.standing.last_position, None)
+        assert (read.entries, read.up_to, read.tag) == ([], read.standing.last_position, None)
         return False
 
     assert await is_trimmed(ada, 0, {MESSAGE_CREATED})

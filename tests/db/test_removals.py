@@ -153,7 +153,7 @@ async def test_a_removed_user_can_neither_write_nor_open_conversations_nor_sign_
         # A request that has just looked up the user cannot create anything for them.
         token_hash, code_hash = uuid4().hex, uuid4().hex
         await sessions.create(connection, ada, token_hash, TIME, None)
-        assert await sessions.by_token(connection, token_hash) is None
+        assert await sessions.by_tokens(connection, [token_hash]) == [None]
         await identities.keep_code(connection, code_hash, ada.id, "challenge", timedelta(minutes=1))
         assert await identities.take_code(connection, code_hash) is None
     for one, other in ((ada, barbara), (barbara, ada)):

@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from db import conversations
-from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, Found, SeqRange
 from db.engine import Database
-from db.numbered_pages import AskedPage
 from execution.api import Api
 from plans import LookAhead
-from schema.node import NodeType
 from tests.conftest import Noted, SignIn
 from tests.plans.documents import Document
 from tests.plans.documents_of_the_api import answer_to, errors_of, executable, user_of
@@ -89,36 +85,3 @@ async def test_a_query_is_read_in_one_statement_without_a_transaction(
     answer = await answer_to(Document(query, variables), database, viewer)
     assert "errors" not in answer
     assert len(statements) == 1, statements
-
-
-async def test_a_page_of_messages_is_the_one_that_is_asked_for(database: Database, signs_in: SignIn):
-    ada, grace = await signs_in("ada"), await signs_in("grace")
-    conversation_id = await ada.opens_conversation_with(grace)
-    for number in range(1, 6):
-        await ada.sends(f"number {number}", to=conversation_id)
-    viewer, key = await user_of(database, ada.username), NodeType.CONVERSATION.decode(conversation_id)
-    assert key is not None
-    asked = [
-        AskedPage(size, is_from_end, after, before)
-        for size in (1, 2, 5, 100)
-        for is_from_end in (False, True)
-        for after in (0, 1, 4, 5, 9, 2**63 - 1)
-        for before in (1, 2, 5, 6, 2**63 - 1)
-    ]
-    async with database.snapshot() as connection:
-        for page in asked:
-            found = Found()
-            conversation = await conversations.with_page(
-                connection,
-                viewer.id,
-                key,
-                page,
-                along=JUST_CONVERSATIONS,
-                of_messages=JUST_MESSAGES,
-                found=found,
-            )
-            assert conversation is not None
-            wanted = page.of(conversation.last_seq)
-            [(asked_range, messages)] = found.ranges.items()
-            assert asked_range == SeqRange(key, wanted.start, wanted.end)
-            assert [each.seq for each in messages] == list(range(wanted.start, wanted.end + 1)), page

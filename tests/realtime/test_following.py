@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from db.entries import InboxEntry, InboxPage
+from db.entries import InboxEntry, InboxPage, Standing
 from db.records import Message
 from realtime.broadcaster import Broadcaster
 from realtime.follower import FRESH_SECONDS, follow
@@ -150,7 +150,14 @@ async def test_a_reader_skips_entries_with_deleted_messages():
 
     async def read(*, after: int, limit: int) -> InboxPage:
         entries = [entry(position) for position in range(after + 1, 4)]
-        return InboxPage(entries, max(after, 9), None, is_end=True, looked_at=len(entries))
+        return InboxPage(
+            entries,
+            max(after, 9),
+            None,
+            is_end=True,
+            looked_at=len(entries),
+            standing=Standing(EPOCH, 9, None),
+        )
 
     async with (
         broadcaster.subscribe(READER) as subscriber,

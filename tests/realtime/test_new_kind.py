@@ -124,6 +124,9 @@ class Alone:
     async def begin(self, cursor: str) -> None:
         """Begin."""
 
+    def resume_at_once(self, inbox: FollowedInbox) -> bool:
+        return False
+
     def reach(self, place: Place, cursor: str) -> None:
         """Send nothing."""
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.numbered_pages import NumberedPage
 from realtime.cursors import InboxCursor, MalformedCursor
 from resolvers.content import check_content, normalise
 from resolvers.errors import BadUserInput, CursorInvalid, UserError, UserErrorCode
@@ -17,61 +16,6 @@ sizes = st.integers(1, 100)
 positions = st.integers(0, 2**63 - 1)
 tags = st.none() | st.integers(0, 2**24 - 1)
 ADA = UUID(int=1)
-
-
-def numbers(page: NumberedPage) -> list[int]:
-    return list(range(page.start, page.end + 1))
-
-
-@given(st.integers(0, 500), sizes)
-def test_paging_forward_returns_every_element_once(length: int, size: int):
-    met: list[int] = []
-    after = None
-    while True:
-        page = asked_page(first=size, after=after, last=None, before=None).of(length)
-        met += numbers(page)
-        assert page.has_previous == (after is not None)
-        if not page.has_next:
-            break
-        after = page.end
-    assert met == list(range(1, length + 1))
-
-
-@given(st.integers(0, 500), sizes)
-def test_paging_backward_returns_every_element_once(length: int, size: int):
-    met: list[int] = []
-    before = None
-    while True:
-        page = asked_page(first=None, after=None, last=size, before=before).of(length)
-        met = numbers(page) + met
-        assert page.has_next == (before is not None)
-        if not page.has_previous:
-            break
-        before = page.start
-    assert met == list(range(1, length + 1))
-
-
-@given(
-    st.integers(0, 300),
-    st.one_of(st.none(), st.integers(1, 400)),
-    st.one_of(st.none(), st.integers(1, 400)),
-    st.booleans(),
-    sizes,
-)
-def test_pages_follow_the_relay_specification(
-    length: int, after: int | None, before: int | None, forward: bool, size: int
-):
-    expected = [
-        n for n in range(1, length + 1) if (after is None or n > after) and (before is None or n < before)
-    ]
-    expected = expected[:size] if forward else expected[-size:]
-    page = asked_page(
-        first=size if forward else None, after=after, last=None if forward else size, before=before
-    ).of(length)
-    assert numbers(page) == expected
-    if expected:
-        assert page.has_previous == (expected[0] > 1)
-        assert page.has_next == (expected[-1] < length)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, None), (101, None), (None, -1), (None, 101), (5, 5)])

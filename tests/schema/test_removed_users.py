@@ -124,6 +124,23 @@ async def test_a_removed_user_is_unauthenticated_although_their_token_is_cached(
     assert (reserved.status_code, codes(reserved)) == (401, {"UNAUTHENTICATED"})
 
 
+async def test_a_repeated_key_shows_a_removed_user_nothing(http: httpx.AsyncClient, database: Database):
+    ada, grace = await sign_in(http, "ada"), await sign_in(http, "grace")
+    conversation, key = await ada.opens_conversation_with(grace), str(uuid4())
+    await ada.sends("my secret", to=conversation, key=key)
+    await remove(database, ada)
+    repeated = await ada.posts(
+        """
+        mutation ($input: CreateMessageInput!) {
+            createMessage(input: $input) { message { content conversation { id } } }
+        }
+        """,
+        input={"conversationId": conversation, "content": "my secret", "idempotencyKey": key},
+    )
+    assert codes(repeated) == {"UNAUTHENTICATED"}
+    assert "my secret" not in repeated.text
+
+
 async def test_streams_of_a_removed_user_end_within_seconds_on_every_process(
     http: httpx.AsyncClient, server: Server, database: Database
 ):

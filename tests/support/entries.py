@@ -22,9 +22,8 @@ def messages_of(entries: Iterable[InboxEntry]) -> Sequence[Message]:
 
 async def read_messages(connection: Connection, user_id: UUID, *, after: int, limit: int) -> InboxPage:
     """Return the new messages among the next entries of the inbox."""
-    return await inbox_log.page(
-        connection, user_id, after=after, kinds={MESSAGE_CREATED}, include_mine=True, limit=limit
-    )
+    asked = inbox_log.PageAsked(user_id, after, {MESSAGE_CREATED}, include_mine=True, limit=limit)
+    return await inbox_log.page(connection, asked)
 
 
 EPOCH = UUID(int=0)

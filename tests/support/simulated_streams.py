@@ -17,6 +17,7 @@ from realtime.broadcaster import Broadcaster
 from realtime.cursor_form import CursorForm
 from realtime.cursors import ExpiredCursor, InboxCursor
 from realtime.followed_inbox import FollowedInbox
+from realtime.follower import PAGE_SIZE
 from realtime.hints import Hint
 from realtime.sharing import SharedEvent, SharedEvents, SharingStream
 from realtime.subscribers import Subscriber, Subscribers
@@ -43,26 +44,28 @@ class SimulatedInbox(FollowedInbox):
     """An inbox whose log is a list; messages by the reader are left out."""
 
     def __init__(
-        self, simulation: "Simulation", subscriber: Subscriber, start: InboxCursor, owner: object
+        self,
+        simulation: "Simulation",
+        subscriber: Subscriber,
+        start: InboxCursor,
+        page: InboxPage | None,
+        owner: object,
     ) -> None:
         super().__init__(
             cast(Database, None),
             simulation.broadcaster,
             subscriber,
             start,
+            page=page,
             owner=owner,
-            wanted=Wanted(READER, simulation.kinds, include_mine=False),
+            wanted=simulation.wanted,
             event_of=lambda _cursor, entry: chunk_of(entry),
             form=CursorForm(tags=True),
         )
         self.simulation = simulation
 
-    async def _page(self, after: int, limit: int) -> InboxPage:
-        self.simulation.log_reads += 1
-        await Turn()
-        page = page_of(self.simulation.log, after, limit, self.simulation.epoch)
-        await Turn()
-        return page._replace(entries=[entry for entry in page.entries if self._wanted.has(entry)])
+    async def _read_page(self, after: int, limit: int) -> InboxPage:
+        return await self.simulation.read(self._wanted, after, limit)
 
 
 class SimulatedStream(SharingStream):
@@ -102,18 +105,30 @@ class SimulatedStream(SharingStream):
         finally:
             self.leave()
 
+    async def open(self, start: InboxCursor) -> SimulatedInbox:
+        simulation, subscribers = self.simulation, self.simulation.broadcaster.subscribers
+        subscriber = await simulation.broadcaster.attach(READER)
+        doubts = subscribers.doubts
+        try:
+            page = await simulation.read(simulation.wanted, start.position, PAGE_SIZE)
+            if not page.standing.has(start.epoch, Place(start.position, start.tag)):
+                raise ExpiredCursor  # noqa: TRY301  # detaches as every other error does
+            known = page if subscribers.doubts == doubts else None
+            inbox = SimulatedInbox(simulation, subscriber, start, known, owner=self)
+            # Its head is written.
+            await Turn()
+        except BaseException:
+            simulation.broadcaster.detach(subscriber)
+            raise
+        return inbox
+
     async def follow(self, cursor: str | None) -> None:
         inbox = self.led_inbox
         if inbox is None:
             assert cursor is not None
-            subscriber = await self.simulation.broadcaster.attach(READER)
-            start = InboxCursor.decode(cursor, READER)
-            if not self.simulation.standing(start.position).has(
-                start.epoch, Place(start.position, start.tag)
-            ):
-                self.simulation.broadcaster.detach(subscriber)
-                raise ExpiredCursor
-            inbox = SimulatedInbox(self.simulation, subscriber, start, owner=self)
+            inbox = await self.open(InboxCursor.decode(cursor, READER))
+            if self.resume_at_once(inbox):
+                return
         async with aclosing(inbox.entries(self)) as entries:
             async for _, entry in entries:
                 place, chunk = inbox.place, chunk_of(entry)
@@ -144,6 +159,17 @@ class Simulation:
         self.streams: list[SimulatedStream] = []
         self.has_to_wait = False
         self.kinds: frozenset[int] = frozenset({MESSAGE_CREATED})
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(READER, self.kinds, include_mine=False)
+
+    async def read(self, wanted: Wanted, after: int, limit: int) -> InboxPage:
+        self.log_reads += 1
+        await Turn()
+        page = page_of(self.log, after, limit, self.epoch)
+        await Turn()
+        return page._replace(entries=[entry for entry in page.entries if wanted.has(entry)])
 
     async def turns(self, count: int) -> None:
         for _ in range(count):

@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Self
 from uuid import UUID
@@ -12,13 +13,16 @@ from uuid_utils.compat import uuid7
 
 from db import ids, inbox_log
 from db.entries import InboxEntry, InboxPage
+from db.inbox_log import PageAsked, PageRows
 from db.messages import MESSAGE
 from db.statements import Connection, Statement
 from realtime import followed_inbox
+from realtime.followed_inbox import FollowedInbox
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
 from resolvers import retention
 from server.auth import authentication
+from tests.faults.sabotage.following import never_at_once
 
 
 def set_clock(number: int) -> None:
@@ -56,22 +60,37 @@ _READ_BY_ID = Statement(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _PageById(PageRows):
+    by_position: InboxPage
+
+    def page(self) -> InboxPage:
+        asked, rows = self.asked, self.rows
+        if asked.after is None:
+            return self.by_position
+        after = asked.after
+        entries = [InboxEntry.of_message(row["place"], MESSAGE.read(row)) for row in rows]
+        wanted = [entry for entry in entries if asked.include_mine or entry.actor_id != asked.user_id]
+        return InboxPage(
+            wanted, after + len(rows), None, len(rows) < asked.limit, len(rows), self.by_position.standing
+        )
+
+
+async def _page_by_id(connection: Connection, read: PageRows) -> PageRows:
+    asked = read.asked
+    rows = await _READ_BY_ID.fetch(
+        connection, user_id=asked.user_id, after=asked.after or 0, limit=asked.limit
+    )
+    return _PageById(asked, rows, read.page())
+
+
 def order_by_id(number: int) -> None:
     """Order inboxes by the messages' IDs, which start with the time, instead of by position."""
 
-    async def page(
-        connection: Connection,
-        user_id: UUID,
-        *,
-        after: int,
-        kinds: Collection[int],
-        include_mine: bool,
-        limit: int,
-    ) -> InboxPage:
-        rows = await _READ_BY_ID.fetch(connection, user_id=user_id, after=after, limit=limit)
-        entries = [InboxEntry.of_message(row["place"], MESSAGE.read(row)) for row in rows]
-        wanted = [entry for entry in entries if include_mine or entry.actor_id != user_id]
-        return InboxPage(wanted, after + len(rows), None, len(rows) < limit, len(rows))
+    pages = inbox_log.pages
+
+    async def by_id(connection: Connection, asked: Sequence[PageAsked]) -> Sequence[PageRows]:
+        return [await _page_by_id(connection, each) for each in await pages(connection, asked)]
 
     async def follow(
         read: InboxLog,
@@ -92,5 +111,6 @@ def order_by_id(number: int) -> None:
             position = found.up_to
             await subscriber.next()
 
-    inbox_log.page = page
+    inbox_log.pages = by_id
     followed_inbox.follow = follow
+    FollowedInbox.resume_at_once = never_at_once

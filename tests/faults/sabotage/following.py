@@ -7,13 +7,15 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from uuid import UUID
 
-from db.entries import InboxEntry, Place, Standing
-from db.inbox_log import InboxStart
-from realtime import followed_inbox, follower
+from db.entries import InboxEntry, InboxPage, Place, Standing
+from db.inbox_log import PageAsked
+from realtime import followed_inbox
 from realtime.cursors import InboxCursor
+from realtime.followed_inbox import FollowedInbox, ResumingStream
 from realtime.follower import InboxLog
 from realtime.subscribers import Subscriber
 from resolvers import inbox
+from resolvers.context import Context
 
 
 def pass_every_hint(number: int) -> None:
@@ -45,36 +47,33 @@ def pass_every_hint(number: int) -> None:
                     yield hint.entry
 
     followed_inbox.follow = follow
+    FollowedInbox.resume_at_once = never_at_once
+
+
+def never_at_once(self: FollowedInbox, stream: ResumingStream) -> bool:
+    """Leave the page that has been read to `follow`."""
+    return False
 
 
 def resume_one_early(number: int) -> None:
     """Start at the cursor's entry instead of the one after it."""
+    read = Context.inbox_page
 
-    def follow(
-        read: InboxLog,
-        subscriber: Subscriber,
-        *,
-        after: int,
-        from_log: bool,
-        wants: Callable[[InboxEntry], bool],
-        owes: Callable[[int], InboxEntry | None],
-        caught_up: Callable[[int], bool],
-    ) -> AsyncGenerator[InboxEntry]:
-        # A follower that continues within a process has no cursor to misread.
-        start = max(0, after - 1) if from_log else after
-        return follower.follow(
-            read, subscriber, after=start, from_log=from_log, wants=wants, owes=owes, caught_up=caught_up
-        )
+    async def inbox_page(self: Context, asked: PageAsked) -> InboxPage:
+        page = await read(self, asked)
+        if not asked.after:
+            return page
+        return page._replace(entries=(await read(self, replace(asked, after=asked.after - 1))).entries)
 
-    followed_inbox.follow = follow
+    Context.inbox_page = inbox_page
 
 
 def compare_no_tags(number: int) -> None:
     """Accept a cursor after any entry at its position, whether or not that is the one that the client saw."""
     check = inbox._check
 
-    def check_without_tag(asked: InboxCursor, start: InboxStart) -> None:
-        check(replace(asked, tag=None), start)
+    def check_without_tag(asked: InboxCursor, page: InboxPage) -> None:
+        check(replace(asked, tag=None), page)
 
     inbox._check = check_without_tag
 

@@ -4,11 +4,13 @@
 # pyright: reportPrivateUsage=false
 
 from contextlib import suppress
+from typing import cast
 
 import httptools
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.http.framing import CYCLE, FramedRequests
+from server.http.framing import FramedRequests
 
 
 def accept_upgrades(number: int) -> None:
@@ -19,8 +21,9 @@ def accept_upgrades(number: int) -> None:
             self.parser.feed_data(data)
 
     def start(self: FramedRequests) -> None:
-        HttpToolsProtocol.on_headers_complete(self)
-        self.scope["extensions"][CYCLE] = self.cycle  # pyright: ignore[reportArgumentType, reportTypedDictNotRequiredAccess]  # as in framing.py
+        parser = self.parser
+        app = cast(ASGIApp, self.app)  # pyright: ignore[reportUnknownMemberType]  # uvicorn does not type it
+        self._start(app, parser.get_method(), parser.get_http_version())
 
     FramedRequests._parse = parse
     FramedRequests.on_headers_complete = start

@@ -135,6 +135,36 @@ async def test_without_keep_alive_the_connection_is_closed_after_the_response():
         assert connection.transport.is_closed is not keep_alive
 
 
+async def test_the_protocol_is_told_when_a_response_is_complete_and_starts_the_next_request():
+    connection = Uvicorn(b"a")
+    connection.protocol.data_received(GET * 2)
+    [waiting] = [each for each, _ in connection.protocol.pipeline]
+    assert await connection.answer()
+    assert waiting.response_complete
+    assert connection.protocol.server_state.total_requests == 2
+    assert connection.protocol.timeout_keep_alive_task is not None
+    connection.protocol._unset_keepalive_if_required()  # pyright: ignore[reportPrivateUsage]  # idle_timeout.py overrides it
+    assert connection.protocol.timeout_keep_alive_task is None
+
+
+async def test_default_headers_are_in_every_response():
+    connection = Uvicorn(b"a")
+    connection.protocol.data_received(GET)
+    connection.cycle.default_headers = [(b"x-name", b"value")]
+    assert b"\r\nx-name: value\r\n" in await connection.answer()
+
+
+async def test_receiving_the_whole_body_empties_it_and_clears_the_event():
+    connection = Uvicorn(b"a")
+    connection.protocol.data_received(POST + b"hello")
+    cycle = connection.cycle
+    assert (bytes(cycle.body), cycle.more_body, cycle.message_event.is_set()) == (b"hello", False, True)
+    assert (await cycle.receive())["type"] == "http.request"
+    assert (bytes(cycle.body), cycle.message_event.is_set()) == (b"", False)
+    connection.protocol.connection_lost(None)
+    await connection.answer()
+
+
 async def test_a_body_that_is_not_chunked_is_written_unchanged():
     connection = Uvicorn(b"one", b"three", b"")
     connection.protocol.data_received(GET)

@@ -119,6 +119,7 @@ async def test_the_server_ends_when_its_embedded_database_ends(tmp_path: Path):
         postgres.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(server.process.wait, 20) == 1
     assert "has ended" in server.log_path.read_text()
+    assert "Traceback" not in server.log_path.read_text()
 
 
 def test_commands_use_the_database_of_a_running_server(tmp_path: Path):

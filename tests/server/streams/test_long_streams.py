@@ -29,6 +29,9 @@ class NoStream:
     async def begin(self, cursor: str) -> None:
         self.begun.set()
 
+    def resume_at_once(self, inbox: FollowedInbox) -> bool:
+        return False
+
     def reach(self, place: Place, cursor: str) -> None:
         pass
 

@@ -3,13 +3,12 @@
 import time
 from functools import lru_cache
 
-import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from server.http.exchange import exchange_of
+from server.observability.logs import REQUEST_ID, request_logger
 from server.observability.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
-
-log = structlog.stdlib.get_logger("messenger.requests")
 
 _COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics", "/assets/", "/graphiql/")
 
@@ -17,12 +16,16 @@ _COUNTED_PATHS = ("/graphql", "/graphql/stream", "/auth/", "/health/", "/metrics
 IS_STREAM = "is_stream"
 """The key in a request's state that marks a stream, whose duration is not included in the metrics."""
 
+# Browsers must not interpret JSON as anything else.
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+
 
 class RequestLog:
     """Middleware that gives each request an ID, which is in its response, log lines and errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = request_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,39 +35,23 @@ class RequestLog:
         scope.setdefault("state", {})["request_id"] = request_id
         # If an application is set, Starlette's router raises its errors, which are then answered in JSON.
         scope["app"] = self
-        started = time.perf_counter()
-        status = 0
-
-        async def send_noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = dict(message["headers"])
-                added = [(b"x-request-id", request_id.encode())]
-                if b"x-content-type-options" not in headers:
-                    # Browsers must not interpret JSON as anything else.
-                    added.append((b"x-content-type-options", b"nosniff"))
-                message["headers"] = [*message["headers"], *added]
-            await send(message)
-
+        exchange = exchange_of(scope)
+        exchange.add_headers((b"x-request-id", request_id.encode()), _NO_SNIFFING)
         # Each request runs in its own task, and so has its own context.
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        with REQUESTS_IN_PROGRESS.track_inprogress():
-            try:
-                await self._app(scope, receive, send_noted)
-            finally:
-                seconds = time.perf_counter() - started
-                path = _counted(scope["path"])
-                _requests(scope["method"], path, status).inc()
-                if IS_STREAM not in scope["state"]:
-                    _request_seconds(path).observe(seconds)
-                log.info(
-                    "request",
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    milliseconds=round(seconds * 1000, 1),
-                )
+        REQUEST_ID.set(request_id)
+        REQUESTS_IN_PROGRESS.count += 1
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            seconds = time.perf_counter() - started
+            REQUESTS_IN_PROGRESS.count -= 1
+            method, path, status = scope["method"], scope["path"], exchange.status
+            counted = _counted(path)
+            _requests(method, counted, status).inc()
+            if IS_STREAM not in scope["state"]:
+                _request_seconds(counted).observe(seconds)
+            self._log(method, path, status, seconds)
 
 
 # Looking up a labelled series takes longer than incrementing it.

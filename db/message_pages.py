@@ -1,0 +1,105 @@
+"""Pages of the messages of conversations."""
+
+from collections.abc import Sequence
+from functools import cache
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy import text
+
+from db.along import JUST_MESSAGES, Found, Joins, MessageAlong
+from db.asked_pages import AskedPage, MessagePage
+from db.columns import Columns
+from db.records import Message
+from db.statements import Connection, Statement
+
+PREFIX = "page_"
+"""What the columns of a message in a page begin with."""
+_MESSAGE = Columns(Message, prefix=PREFIX)
+
+
+def columns(joins: Joins) -> str:
+    """Return the columns of a message in a page, and of what is read along with it."""
+    return _MESSAGE.sql("page") + joins.columns
+
+
+def ends_of(conversation_id: str) -> str:
+    """Return the SQL of the numbers of a conversation's first and last message, which may be missing."""
+    return f"""
+        (SELECT min(seq) FROM messages WHERE conversation_id = {conversation_id}) AS first_of_all,
+        (SELECT max(seq) FROM messages WHERE conversation_id = {conversation_id}) AS last_of_all
+    """
+
+
+def joined(source: str, *, is_from_end: bool, conversation_id: str) -> str:
+    """Return the SQL that joins the messages of a page with `source`.
+
+    This has the columns `after`, `before` and `size` of an `AskedPage`. Messages that have been deleted
+    together with their author leave gaps in the numbers, so they are not counted on.
+    """
+    return f"""
+        LEFT JOIN LATERAL (
+            SELECT * FROM messages
+            WHERE messages.conversation_id = {conversation_id}
+              AND messages.seq > {source}.after AND messages.seq < {source}.before
+            ORDER BY messages.seq {"DESC" if is_from_end else "ASC"}
+            LIMIT {source}.size
+        ) AS page ON true
+    """
+
+
+def read(rows: Sequence[Record], asked: AskedPage, joins: Joins, found: Found) -> MessagePage:
+    """Return the page in the rows, oldest first. What is read along is added to `found`."""
+    messages: Sequence[Message] = []
+    if rows[0][f"{PREFIX}id"] is not None:
+        joins.take(rows, found)
+        messages = list(map(_MESSAGE.reader(rows), rows))
+    return asked.of(messages, rows[0]["first_of_all"], rows[0]["last_of_all"])
+
+
+@cache
+def _pages(is_from_end: bool, along: MessageAlong) -> tuple[Statement, Joins]:
+    joins = Joins()
+    joins.along_messages("page", along, PREFIX)
+    statement = Statement(
+        text(f"""
+        SELECT wanted.nth, {ends_of("wanted.conversation_id")}, {columns(joins)}
+        FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:afters AS bigint[]), CAST(:befores AS bigint[]),
+            CAST(:sizes AS bigint[])
+        ) WITH ORDINALITY AS wanted (conversation_id, after, before, size, nth)
+        {joined("wanted", is_from_end=is_from_end, conversation_id="wanted.conversation_id")}
+        {joins.sql}
+        ORDER BY wanted.nth, page.seq
+        """)
+    )
+    return statement, joins
+
+
+async def pages(
+    connection: Connection,
+    viewer: UUID,
+    wanted: Sequence[tuple[UUID, AskedPage]],
+    *,
+    is_from_end: bool,
+    along: MessageAlong = JUST_MESSAGES,
+    found: Found,
+) -> Sequence[MessagePage]:
+    """Return a page of each conversation, in one statement.
+
+    All of them are asked for with this `is_from_end`. What is read along is added to `found`.
+    """
+    statement, joins = _pages(is_from_end, along)
+    rows = await statement.fetch(
+        connection,
+        **joins.parameters(viewer),
+        ids=[conversation_id for conversation_id, _ in wanted],
+        afters=[asked.after for _, asked in wanted],
+        befores=[asked.before for _, asked in wanted],
+        sizes=[asked.size for _, asked in wanted],
+    )
+    of_each: list[list[Record]] = [[] for _ in wanted]
+    for row in rows:
+        nth: int = row["nth"]
+        of_each[nth - 1].append(row)
+    return [read(own, asked, joins, found) for own, (_, asked) in zip(of_each, wanted, strict=True)]
