@@ -93,11 +93,33 @@ async def test_drafts_are_limited(window: Window, pair: Pair):
         viewer,
     )
     await window.field.fill("y" * 30_000)
+    await expect(window.page.get_by_text("Only the first 10,000 are kept as a draft.")).to_be_visible()
     drafts = "Object.entries(localStorage).filter(([key]) => key.startsWith('messenger-draft-'))"
     assert await window.page.evaluate(f"{drafts}.length") == 100
     assert await window.page.evaluate(f"{drafts}.filter(([key]) => key.endsWith('-C0')).length") == 0
     await window.page.reload()
     await expect(window.field).to_have_value("y" * 10_000)
+
+
+async def test_drafts_of_other_users_are_deleted_after_a_month(window: Window, pair: Pair):
+    viewer = (await pair.ada.asks("{ viewer { id } }"))["viewer"]["id"]
+    kept = await window.page.evaluate(
+        """(viewer) => {
+            const day = 24 * 60 * 60 * 1000;
+            const keep = (key, kept) => localStorage.setItem(key, JSON.stringify({ text: 'x', ...kept }));
+            for (const days of [29, 31]) {
+                const at = Date.now() - days * day;
+                for (const user of [viewer, 'other']) keep(`messenger-draft-${user}-${days}`, { at });
+                keep(`messenger-unsent-other-${days}`, { createdAt: new Date(at) });
+            }
+            return Object.keys(localStorage).filter((key) => !/other-31/.test(key)).sort();
+        }""",
+        viewer,
+    )
+    await window.page.reload()
+    await expect(window.field).to_be_visible()
+    own = "Object.keys(localStorage).filter((key) => /draft|unsent/.test(key)).sort()"
+    assert await window.page.evaluate(own) == [key for key in kept if "draft" in key or "unsent" in key]
 
 
 ENTER = """(field, {keyCode, isComposing}) => field.dispatchEvent(new KeyboardEvent('keydown', {

@@ -150,6 +150,19 @@ async def test_an_edit_in_conflict_shows_both_texts_and_can_be_saved_nevertheles
     await expect(opened.page.get_by_role("alert").filter(has_text="Not saved")).to_have_count(0)
 
 
+async def test_an_edit_without_changes_follows_its_message(opened: Window, pair: Pair, sent: dict[str, str]):
+    await opened.field.press("ArrowUp")
+    await expect(opened.field).to_have_value("teh text")
+    await other_devices.edits(pair.ada, sent["id"], "the text")
+    await expect(opened.field).to_have_value("the text")
+    await opened.field.press("Enter")
+    await expect(editing(opened)).to_have_count(0)
+    await opened.edits("the text", to="my text")
+    await opened.sees("my text")
+    await expect(opened.page.get_by_text("Saving…")).to_have_count(0)
+    await expect(opened.page.get_by_text("Not saved")).to_have_count(0)
+
+
 async def test_an_edit_of_a_message_deleted_meanwhile_keeps_the_text(
     opened: Window, pair: Pair, sent: dict[str, str]
 ):
@@ -162,8 +175,11 @@ async def test_an_edit_of_a_message_deleted_meanwhile_keeps_the_text(
     await expect(rejected).to_contain_text("The message has been deleted elsewhere.")
     await expect(rejected).to_contain_text("mine")
     await opened.sees("Message deleted")
-    await rejected.get_by_role("button", name="Discard").click()
+    await rejected.get_by_role("button", name="Send as a new message").click()
     await expect(rejected).to_have_count(0)
+    await opened.sees("Message deleted", "mine")
+    await expect(opened.message("mine")).not_to_contain_text("Sen")
+    assert await stored_in(pair) == ["", "mine"]
 
 
 async def makes_old(database: Database, message_id: str) -> None:
@@ -187,6 +203,7 @@ async def test_an_edit_saved_too_late_keeps_the_text_and_cannot_be_repeated(
     await expect(rejected).to_contain_text(TOO_LATE)
     await expect(rejected).to_contain_text("too late")
     await expect(rejected.get_by_role("button", name="Edit again")).to_have_count(0)
+    await expect(rejected.get_by_role("button", name="Send as a new message")).to_be_visible()
     await opened.sees("teh text")
     await opened.message("teh text").hover()
     await opened.actions("teh text").click()

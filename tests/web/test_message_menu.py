@@ -217,3 +217,41 @@ async def test_a_long_press_opens_the_menu_on_a_phone(browser: Browser, pair: Pa
         await window.page.get_by_role("alertdialog").get_by_role("button", name="Delete").tap()
         await window.sees("Message deleted")
         assert window.complaints == []
+
+
+async def test_a_long_press_on_a_link_is_left_to_the_browser(browser: Browser, pair: Pair):
+    await pair.ada.sends("see https://example.com/", to=pair.conversation)
+    async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
+        await window.signs_in(pair.ada.username)
+        await window.opens(pair.grace.username)
+        message = window.message("see https://example.com/")
+        debugger = await window.page.context.new_cdp_session(window.page)
+        for pressed, dialogs in ((message.get_by_role("link"), 0), (message.get_by_text("see"), 1)):
+            box = await pressed.bounding_box()
+            assert box is not None
+            point = {"x": box["x"] + 12, "y": box["y"] + 8}
+            await send_to(debugger, "Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+            # Longer than a long press.
+            await window.page.wait_for_timeout(700)
+            await expect(window.page.locator("dialog")).to_have_count(dialogs)
+            await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+
+async def test_a_finger_may_move_after_a_long_press(browser: Browser, pair: Pair):
+    for number in range(30):
+        await pair.ada.sends(f"number {number}.", to=pair.conversation)
+    async with window_of(browser, pair.origin, viewport=PHONE, has_touch=True, is_mobile=True) as window:
+        await window.signs_in(pair.ada.username)
+        await window.opens(pair.grace.username)
+        box = await window.message("number 27.").locator(".bubble").bounding_box()
+        assert box is not None
+        point = {"x": box["x"] + 20, "y": box["y"] + 15}
+        debugger = await window.page.context.new_cdp_session(window.page)
+        await send_to(debugger, "Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+        await expect(item(window, "Delete")).to_be_visible()
+        for moved in (40, 80, 120):
+            at = {**point, "y": point["y"] - moved}
+            await send_to(debugger, "Input.dispatchTouchEvent", type="touchMove", touchPoints=[at])
+        await send_to(debugger, "Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        await expect(item(window, "Delete")).to_be_visible()
+        assert window.complaints == []

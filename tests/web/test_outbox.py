@@ -278,3 +278,39 @@ async def test_signing_out_needs_confirmation_and_discards_unsent_messages(brows
             "Object.keys(localStorage).filter((key) => /unsent|draft/.test(key))"
         )
         assert kept == []
+
+
+async def test_what_is_rejected_in_another_conversation_is_marked_in_the_list(
+    window: Window, pair: Pair, signs_in: SignIn
+):
+    other = await signs_in("other")
+    await other.sends("hello", to=await pair.ada.opens_conversation_with(other))
+    await window.writes("teh text")
+    await is_sent(window, "teh text")
+    let_through = asyncio.Event()
+
+    async def firewall(route: Route) -> None:
+        if POISON not in (route.request.post_data or ""):
+            return await route.continue_()
+        await let_through.wait()
+        return await route.fulfill(status=413, content_type="text/html", body="<h1>Too large</h1>")
+
+    await window.page.route("**/graphql", firewall)
+    await window.edits("teh text", to=f"edited: {POISON}")
+    await window.writes(f"new: {POISON}")
+    await window.opens(other.username)
+    preview = window.row(pair.grace.username).locator(".preview")
+    said = window.page.get_by_role("status").filter(has_text="rejected")
+    await expect(preview).not_to_contain_text("Not")
+    await expect(said).to_have_count(0)
+    let_through.set()
+    await expect(preview).to_have_text(f"Not sent: new: {POISON}")
+    await expect(said).to_have_text(
+        "A message or change has been rejected. Its conversation is marked in the list."
+    )
+    await window.opens(pair.grace.username)
+    await expect(said).to_have_count(0)
+    await window.message(f"new: {POISON}").get_by_role("button", name="Discard").click()
+    await expect(preview).to_have_text(f"Not saved: edited: {POISON}")
+    await window.page.get_by_role("button", name="Discard").click()
+    await expect(preview).to_have_text("You: teh text")

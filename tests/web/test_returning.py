@@ -6,7 +6,7 @@ from playwright.async_api import Browser, Locator, expect
 from tests.conftest import SignIn
 from tests.support import other_devices
 from tests.support.chromium import needs_chromium
-from tests.support.web_client import DESKTOP, PHONE, Pair, Window, window_of
+from tests.support.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
 
@@ -79,6 +79,31 @@ async def test_a_reload_restores_the_reading_position(browser: Browser, pair: Pa
         await window.page.reload()
         await expect(window.message("number 30.")).to_be_in_viewport()
         assert abs(await top_of(window.message("number 30.")) - place) < 2
+
+
+async def test_a_reload_loads_earlier_messages_to_restore_the_reading_position(browser: Browser, pair: Pair):
+    for number in range(170):
+        await pair.grace.sends(f"number {number}.", to=pair.conversation)
+    async with window_of(browser, pair.origin) as window:
+        await window.signs_in(pair.ada.username, at=f"/conversations/{pair.conversation}")
+        await expect(window.message("number 169.")).to_be_in_viewport()
+        for first in (120, 70, 20):
+            await scrolled_to(window, f"number {first}.")
+            await expect(window.message(f"number {max(first - 50, 0)}.")).to_be_attached()
+        place = await scrolled_to(window, "number 12.")
+        await pair.grace.sends("unread", to=pair.conversation)
+        await window.is_titled(f"(1) {pair.grace.username} · Messenger")
+        await held_back(window, '"before":')
+        await window.page.reload()
+        await expect(window.page.get_by_role("button", name="1 new")).to_be_visible()
+        await expect(window.messages).to_have_count(50)
+        # Also after a reload before the earlier messages have been loaded.
+        await window.page.unroute_all(behavior="ignoreErrors")
+        await window.page.reload()
+        await expect(window.message("number 12.")).to_be_in_viewport()
+        assert abs(await top_of(window.message("number 12.")) - place) < 2
+        await expect(window.page.get_by_role("button", name="1 new")).to_be_visible()
+        await window.is_titled(f"(1) {pair.grace.username} · Messenger")
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -81,6 +81,24 @@ async def test_an_edit_whose_connection_always_fails_is_rejected_with_its_text(o
     assert await stored_in(pair) == ["teh text", "regretted"]
 
 
+async def test_a_discarded_edit_that_is_saved_after_all_is_not_in_conflict_with_the_next(
+    opened: Window, pair: Pair
+):
+    let_through = await held_back(opened, "EditMessage")
+    await opened.edits("teh text", to="first")
+    await opened.message("first").get_by_role("button", name="Discard").click()
+    await opened.chooses("Edit", of="teh text")
+    await opened.field.fill("second")
+    async with opened.page.expect_response(lambda each: "EditMessage" in (each.request.post_data or "")):
+        let_through()
+    await opened.sees("first", "regretted")
+    await opened.field.press("Enter")
+    await opened.sees("second", "regretted")
+    await expect(opened.page.get_by_text("Saving…")).to_have_count(0)
+    await expect(opened.page.get_by_text("Not saved")).to_have_count(0)
+    assert await stored_in(pair) == ["second", "regretted"]
+
+
 async def test_changes_are_repeated_less_and_less_often_while_offline(
     browser: Browser, server: Server, pair: Pair
 ):

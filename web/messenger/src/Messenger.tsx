@@ -55,6 +55,7 @@ export function Messenger({ hasSignedIn, onSignedOut }: Props) {
         </div>
       </main>
       <Announcements />
+      <Rejections open={conversation} />
     </>
   );
 }
@@ -109,6 +110,18 @@ function Announcements() {
         </p>
       ))}
     </div>
+  );
+}
+
+/** Tells screen readers that something has been rejected that is not in the open conversation. */
+function Rejections({ open }: { open: string | undefined }) {
+  const { outbox, changes } = useSession();
+  const pending = [...useStore(outbox.items), ...useStore(changes.items).values()];
+  const isElsewhere = pending.some(({ state, conversationId }) => state === 'failed' && conversationId !== open);
+  return (
+    <p className="visually-hidden" role="status">
+      {isElsewhere && 'A message or change has been rejected. Its conversation is marked in the list.'}
+    </p>
   );
 }
 

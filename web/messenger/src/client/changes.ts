@@ -24,6 +24,7 @@ interface Edit {
 }
 
 export type Change = (Edit | { kind: 'delete' }) & {
+  conversationId: string;
   state: 'waiting' | 'failed';
   problem?: string;
   /** How often the request failed although the server was reachable. */
@@ -49,6 +50,8 @@ export class Changes {
   readonly #client: Client;
   readonly #delivery: Delivery;
   readonly #sending = new Set<string>();
+  /** The versions before and after an edit that the server has saved although it had been discarded, by message. */
+  readonly #savedAnyway = new Map<string, { before: number; after: number }>();
 
   constructor(client: Client, viewerId: string, delivery: Delivery) {
     this.#client = client;
@@ -58,13 +61,16 @@ export class Changes {
     for (const messageId of this.items.get().keys()) void this.#send(messageId);
   }
 
-  edit(messageId: string, content: string, version: number): void {
-    this.#put(messageId, { kind: 'edit', content, version, state: 'waiting' });
+  edit(conversationId: string, messageId: string, content: string, version: number): void {
+    const saved = this.#savedAnyway.get(messageId);
+    // Then it is no conflict if the edit was begun before.
+    const seen = saved?.before === version ? saved.after : version;
+    this.#put(messageId, { kind: 'edit', conversationId, content, version: seen, state: 'waiting' });
     void this.#send(messageId);
   }
 
-  delete(messageId: string): void {
-    this.#put(messageId, { kind: 'delete', state: 'waiting' });
+  delete(conversationId: string, messageId: string): void {
+    this.#put(messageId, { kind: 'delete', conversationId, state: 'waiting' });
     void this.#send(messageId);
   }
 
@@ -112,6 +118,8 @@ export class Changes {
     const isDone = message && !userError;
     const now = this.items.get().get(messageId);
     if (now !== change) {
+      if (isDone && change.kind === 'edit')
+        this.#savedAnyway.set(messageId, { before: change.version, after: message.version });
       // The user has edited the text that has just been saved.
       if (isDone && now?.kind === 'edit') this.#put(messageId, { ...now, version: message.version });
       return error && isUnanswered(error) ? error : undefined;

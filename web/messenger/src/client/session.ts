@@ -14,6 +14,7 @@ import { Changes } from './changes.ts';
 import { Delivery } from './delivery.ts';
 import { Drafts } from './drafts.ts';
 import { Edits } from './edits.ts';
+import { forgetOthers } from './forgetting.ts';
 import { hasCode, isTemporary, makeClient, messageOf, ONCE } from './graphql.ts';
 import { newKey } from './keys.ts';
 import { askBeforeLeaving } from './leaving.ts';
@@ -116,6 +117,7 @@ export class Session {
     postToTabs({ kind: 'viewer', id: data?.viewer?.id ?? null });
     if (isSignedOut || !data?.viewer) return { kind: 'signed out' };
     this.#viewer = data.viewer;
+    forgetOthers(data.viewer.id);
     this.#drafts = new Drafts(data.viewer.id);
     this.#edits = new Edits(data.viewer.id);
     const outbox = (this.#outbox = new Outbox(this.client, data.viewer.id, this.#delivery));

@@ -12,7 +12,7 @@ import { openChannel } from './channel.ts';
 import { contend, type Contest } from './leadership.ts';
 import { leasesWork } from './leases.ts';
 import { Store } from './store.ts';
-import { backOff } from './waiting.ts';
+import { backOff, LONGEST_MS } from './waiting.ts';
 
 type Result = ExecutionResult<Record<string, unknown>, Record<string, unknown>>;
 
@@ -21,7 +21,10 @@ type StreamMessage =
   /** With the cursor of the last result that the leader has sent. */
   | { kind: 'connected'; connected: boolean; cursor?: string | undefined }
   | { kind: 'is it connected?' }
-  | { kind: 'look' };
+  /** Reconnect, even if the connection seems to work. */
+  | { kind: 'look' }
+  /** Try to connect again, if the next attempt is overdue. */
+  | { kind: 'hurry' };
 
 export class SharedStream {
   /** Whether the stream is connected, as far as this tab knows. */
@@ -37,6 +40,7 @@ export class SharedStream {
   };
   /** Set while this tab leads. */
   #reconnect: (() => void) | undefined;
+  #hurry: (() => void) | undefined;
   #contest: Contest | undefined;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #lastSeen: string | undefined;
@@ -69,6 +73,7 @@ export class SharedStream {
     this.#receive = (message) => {
       if (message.kind === 'result' && message.viewer === viewer) pass(message.result);
       else if (message.kind === 'look') this.#reconnect?.();
+      else if (message.kind === 'hurry') this.#hurry?.();
       else if (message.kind === 'is it connected?' && this.#reconnect) this.#postConnected(this.connected.get());
       else if (message.kind === 'connected') {
         clearTimeout(this.#unanswered);
@@ -91,7 +96,10 @@ export class SharedStream {
         },
         wait: (failures) => {
           if (!end.aborted) this.#postConnected(false);
-          return backOff(failures, end);
+          const waiting = new AbortController();
+          const since = performance.now();
+          this.#hurry = () => performance.now() - since > LONGEST_MS && waiting.abort();
+          return backOff(failures, AbortSignal.any([end, waiting.signal]));
         },
       });
       let current: symbol;
@@ -121,7 +129,7 @@ export class SharedStream {
       };
       end.addEventListener('abort', () => {
         current = Symbol();
-        this.#reconnect = undefined;
+        this.#reconnect = this.#hurry = undefined;
         client.dispose();
       });
     };
@@ -145,8 +153,8 @@ export class SharedStream {
   /** Checks that the leading tab responds, and makes it reconnect if necessary; otherwise takes the lead. */
   checkLeader(): void {
     if (this.#reconnect || !this.#contest) return;
-    // In the background, the leader's own next attempt may be a minute away.
-    if (!this.connected.get()) this.#post({ kind: 'look' });
+    // In the background, the timer for the leader's own next attempt may be a minute late.
+    if (!this.connected.get()) this.#post({ kind: 'hurry' });
     this.#post({ kind: 'is it connected?' });
     clearTimeout(this.#unanswered);
     this.#unanswered = setTimeout(() => {

@@ -8,7 +8,7 @@ export interface Typed {
 }
 
 const MAX_KEPT = 100;
-const MAX_LENGTH = 10_000;
+export const MAX_LENGTH = 10_000;
 
 /** Stores the text, truncated if it is too long, and forgets the oldest one if there are too many. */
 export function keepTyped<T extends Typed>(prefix: string, id: string, typed: Omit<T, 'at'>): void {

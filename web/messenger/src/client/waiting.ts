@@ -17,4 +17,4 @@ export function backOff(failures: number, signal?: AbortSignal, leastMs = 0): Pr
   });
 }
 
-const LONGEST_MS = 10_000;
+export const LONGEST_MS = 10_000;

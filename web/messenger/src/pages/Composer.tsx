@@ -1,6 +1,7 @@
 import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useId, useLayoutEffect, useState } from 'react';
 
 import { useSession } from '../client/session.ts';
+import { MAX_LENGTH } from '../client/typed.ts';
 import { hasKeyboard } from '../parts/hooks.ts';
 import { isOfInputMethod } from '../parts/input-method.ts';
 import { hasVisibleText, previewOf } from '../parts/text.ts';
@@ -35,9 +36,11 @@ export function Composer({ field, conversationId, name, send, editing, onEdit, o
   const isEmpty = !hasVisibleText(normalised);
   const isRefused = editing?.obstacle !== undefined;
 
+  const kept = MAX_LENGTH.toLocaleString('en');
+  const cut = text.length > MAX_LENGTH ? `. Only the first ${kept} are kept as a draft.` : '';
   const hint =
     left < 0
-      ? `${-left} characters too many`
+      ? `${-left} characters too many${cut}`
       : left < 60
         ? `${left} characters left`
         : editing && isEmpty && !isRefused

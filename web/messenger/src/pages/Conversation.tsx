@@ -9,7 +9,7 @@ import { ConversationDocument, type ConversationQuery } from '../generated/graph
 import { Avatar } from '../parts/Avatar.tsx';
 import { hasKeyboard } from '../parts/hooks.ts';
 import { titleOf } from '../parts/names.ts';
-import { Link } from '../parts/router.tsx';
+import { conversationIn, Link, watchNavigation } from '../parts/router.tsx';
 import { Composer } from './Composer.tsx';
 import { useEditing } from './editing.ts';
 import { Messages } from './Messages.tsx';
@@ -66,7 +66,12 @@ function Talk({ conversation }: { conversation: OpenConversation }) {
   // With a keyboard, users can write immediately; otherwise, screen readers announce the heading.
   const heading = useRef<HTMLHeadingElement>(null);
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => ((hasKeyboard() && field.current) || heading.current)?.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    const enter = () => ((hasKeyboard() && field.current) || heading.current)?.focus({ preventScroll: true });
+    enter();
+    // The user may choose the conversation that is already open.
+    return watchNavigation(() => conversationIn(location.pathname) === conversation.id && enter());
+  }, [conversation.id]);
   // The field had the focus, and has disappeared.
   useEffect(() => {
     if (isClosed && document.activeElement === document.body) heading.current?.focus({ preventScroll: true });

@@ -16,7 +16,7 @@ import { titleOf } from '../parts/names.ts';
 import { conversationPath, Link } from '../parts/router.tsx';
 import { isolated, previewOf } from '../parts/text.ts';
 import { ShortTime } from '../parts/time.tsx';
-import { withChange } from './pending.ts';
+import { rejectedIn, withChange } from './pending.ts';
 import { Search } from './Search.tsx';
 
 interface Props {
@@ -71,7 +71,9 @@ export function Home({ open, takesFocus }: Props) {
 
 function Row({ conversation, current }: { conversation: ConversationFieldsFragment; current: boolean }) {
   const { id, otherParticipant, lastMessage, unreadCount } = conversation;
-  const changes = useStore(useSession().changes.items);
+  const session = useSession();
+  const changes = useStore(session.changes.items);
+  const rejected = rejectedIn(id, useStore(session.outbox.items), changes);
   return (
     <Link className="conversation" href={conversationPath(id)} aria-current={current ? 'page' : undefined}>
       <Avatar user={otherParticipant} />
@@ -80,8 +82,18 @@ function Row({ conversation, current }: { conversation: ConversationFieldsFragme
       </span>
       {lastMessage && <ShortTime at={lastMessage.createdAt} />}
       <span className="preview" dir="auto">
-        {lastMessage?.mine && 'You: '}
-        {lastMessage && <bdi>{previewOf(withChange(lastMessage, changes.get(lastMessage.id)))}</bdi>}
+        {rejected ? (
+          <>
+            <span className="problem">{rejected.problem}</span> <bdi>{rejected.text}</bdi>
+          </>
+        ) : (
+          lastMessage && (
+            <>
+              {lastMessage.mine && 'You: '}
+              <bdi>{previewOf(withChange(lastMessage, changes.get(lastMessage.id)))}</bdi>
+            </>
+          )
+        )}
       </span>
       {unreadCount > 0 && (
         <span className="unread">

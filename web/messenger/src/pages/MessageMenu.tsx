@@ -15,13 +15,14 @@ export interface OpenMenu {
 }
 
 interface Props {
+  conversationId: string;
   message: MessageFieldsFragment;
   at: Point;
   onEdit: () => void;
   onClose: () => void;
 }
 
-export function MessageMenu({ message, at, onEdit, onClose }: Props) {
+export function MessageMenu({ conversationId, message, at, onEdit, onClose }: Props) {
   const { changes } = useSession();
   const [asks, setAsks] = useState(false);
   if (asks)
@@ -31,7 +32,7 @@ export function MessageMenu({ message, at, onEdit, onClose }: Props) {
         quote={previewOf(message)}
         explanation="It will be deleted for everyone in this conversation. This cannot be undone."
         action="Delete"
-        onConfirm={() => changes.delete(message.id)}
+        onConfirm={() => changes.delete(conversationId, message.id)}
         onClose={onClose}
       />
     );

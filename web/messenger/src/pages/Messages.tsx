@@ -6,6 +6,7 @@ import { useSession } from '../client/session.ts';
 import { useStore } from '../client/store.ts';
 import type { Unconfirmed } from '../client/unsent.ts';
 import { ConversationDocument, type MessageFieldsFragment } from '../generated/graphql.ts';
+import { useFocusIn } from '../parts/focus.ts';
 import { LoadMore } from '../parts/LoadMore.tsx';
 import { isolated } from '../parts/text.ts';
 import { DayName } from '../parts/time.tsx';
@@ -13,7 +14,7 @@ import { hasActions, MessageItem, UnconfirmedItem } from './MessageItem.tsx';
 import { MessageMenu, type OpenMenu } from './MessageMenu.tsx';
 import type { OpenConversation } from './Conversation.tsx';
 import { useReading } from './reading.ts';
-import { useFocusIn, useScrolling } from './scrolling.ts';
+import { useScrolling } from './scrolling.ts';
 
 interface Props {
   conversation: OpenConversation;
@@ -34,7 +35,10 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
   const client = useClient();
   const count = messages.length + unconfirmed.length;
   const changes = useStore(useSession().changes.items);
-  const { scroller, atEnd, toEnd } = useScrolling(messages.map(({ id }) => id));
+  const { scroller, atEnd, toEnd } = useScrolling(
+    messages.map(({ id }) => id),
+    hasPreviousPage,
+  );
   const [menu, setMenu] = useState<OpenMenu>();
   const openMenu = useCallback<DayProps['onMenu']>(
     ({ id }, at) => setMenu((before) => ({ messageId: id, at, number: (before?.number ?? 0) + 1 })),
@@ -45,7 +49,7 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
   const withMenu = messages.filter((message) => hasActions(message) && changes.get(message.id)?.state !== 'waiting');
   const reachedByTab = withMenu.find(({ id }) => id === tabStop)?.id ?? withMenu.at(-1)?.id;
   useReading(conversation, messages, atEnd);
-  const focusHandlers = useFocusIn(scroller);
+  const aroundFocus = useFocusIn<HTMLDivElement>(scroller);
 
   const lastRead = messages.findLast(({ readByOthers }) => readByOthers)?.id;
 
@@ -59,7 +63,7 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
   }, [newest]);
 
   return (
-    <div className="messages" {...focusHandlers}>
+    <div className="messages" {...aroundFocus}>
       <div
         className="scroller"
         ref={scroller}
@@ -110,6 +114,7 @@ export function Messages({ conversation, messages, unconfirmed, name, editedId, 
         <MessageMenu
           // The browser may report that the dialog before has been closed when this one is already open.
           key={menu.number}
+          conversationId={conversation.id}
           message={inMenu}
           at={menu.at}
           onEdit={() => onEdit(inMenu.id, inMenu.content)}

@@ -1,5 +1,5 @@
 /** The viewer's name and picture, notifications, and sessions. */
-import { type FormEvent, useEffect, useRef, useState } from 'react';
+import { type FormEvent, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useMutation, useQuery } from 'urql';
 
 import { messageOf } from '../client/graphql.ts';
@@ -9,6 +9,7 @@ import { store, stored, unstore } from '../client/storage.ts';
 import { useStore } from '../client/store.ts';
 import { EndOtherSessionsDocument, EndSessionDocument, SessionsDocument, UpdateProfileDocument } from '../generated/graphql.ts';
 import { Avatar } from '../parts/Avatar.tsx';
+import { useFocusIn } from '../parts/focus.ts';
 import { Link } from '../parts/router.tsx';
 import { Moment } from '../parts/time.tsx';
 import { programIn } from '../parts/user-agent.ts';
@@ -50,6 +51,7 @@ function NameAndPicture() {
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
+    if (fetching) return;
     const given = new FormData(event.currentTarget);
     const text = (name: string) => String(given.get(name)).trim();
     setSaved(false);
@@ -75,7 +77,7 @@ function NameAndPicture() {
           placeholder="https://"
           maxLength={2000}
         />
-        <button className="button" disabled={fetching}>
+        <button className="button" aria-disabled={fetching}>
           Save
         </button>
         <p role="status" className={error ? 'problem' : 'status'}>
@@ -97,12 +99,19 @@ interface FieldProps {
   placeholder?: string;
 }
 
+/** Shows the value, also when it changes elsewhere, unless the user has typed another one. */
 function Field({ label, name, value, problem, ...rest }: FieldProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const before = useRef(value);
+  useLayoutEffect(() => {
+    if (input.current?.value === before.current) input.current.value = value;
+    before.current = value;
+  }, [value]);
   return (
     <label className="field">
       <span>{label}</span>
       <input
-        key={value}
+        ref={input}
         name={name}
         defaultValue={value}
         autoComplete="off"
@@ -157,15 +166,21 @@ function Sessions() {
   const [endingOthers, endOthers] = useMutation(EndOtherSessionsDocument);
   const sessions = data?.sessions ?? [];
   const failure = error ?? ending.error ?? endingOthers.error;
+  const isEnding = ending.fetching || endingOthers.fetching;
+  const heading = useRef<HTMLHeadingElement>(null);
+  const aroundFocus = useFocusIn<HTMLElement>(heading);
 
-  async function afterwards(ended: Promise<unknown>) {
-    await ended;
+  async function after(end: () => Promise<unknown>) {
+    if (isEnding) return;
+    await end();
     refetch({ requestPolicy: 'network-only' });
   }
 
   return (
-    <section aria-labelledby="sessions">
-      <h2 id="sessions">Where you are signed in</h2>
+    <section aria-labelledby="sessions" {...aroundFocus}>
+      <h2 id="sessions" ref={heading} tabIndex={-1}>
+        Where you are signed in
+      </h2>
       <ul className="sessions">
         {sessions.map(({ id, createdAt, userAgent, current }) => (
           <li key={id}>
@@ -182,8 +197,8 @@ function Sessions() {
                 type="button"
                 className="button"
                 aria-label={`Sign out ${programIn(userAgent)}`}
-                disabled={ending.fetching}
-                onClick={() => void afterwards(end({ input: { sessionId: id } }))}
+                aria-disabled={isEnding}
+                onClick={() => void after(() => end({ input: { sessionId: id } }))}
               >
                 Sign out
               </button>
@@ -195,8 +210,8 @@ function Sessions() {
         <button
           type="button"
           className="button"
-          disabled={endingOthers.fetching}
-          onClick={() => void afterwards(endOthers({}))}
+          aria-disabled={isEnding}
+          onClick={() => void after(() => endOthers({}))}
         >
           Sign out everywhere else
         </button>

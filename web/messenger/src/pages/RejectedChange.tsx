@@ -10,7 +10,13 @@ interface Props {
 
 /** Says why an edit or a deletion failed. The message above shows the current text, and this the user's own. */
 export function RejectedChange({ message: { id, viewerCanEdit }, change, onEditAgain }: Props) {
-  const { changes } = useSession();
+  const { changes, outbox } = useSession();
+
+  function sendAsNew(text: string) {
+    outbox.add(change.conversationId, text);
+    changes.discard(id);
+  }
+
   return (
     <div className="details rejected" role="alert">
       <p>
@@ -25,15 +31,17 @@ export function RejectedChange({ message: { id, viewerCanEdit }, change, onEditA
       )}
       <p>
         {change.kind === 'delete' ? (
-          <button type="button" onClick={() => changes.delete(id)}>
+          <button type="button" onClick={() => changes.delete(change.conversationId, id)}>
             Try again
           </button>
+        ) : viewerCanEdit ? (
+          <button type="button" onClick={() => onEditAgain(id, change.content)}>
+            Edit again
+          </button>
         ) : (
-          viewerCanEdit && (
-            <button type="button" onClick={() => onEditAgain(id, change.content)}>
-              Edit again
-            </button>
-          )
+          <button type="button" onClick={() => sendAsNew(change.content)}>
+            Send as a new message
+          </button>
         )}
         <button type="button" onClick={() => changes.discard(id)}>
           Discard

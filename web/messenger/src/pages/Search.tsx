@@ -4,6 +4,7 @@ import { useMutation, useQuery } from 'urql';
 import { messageOf } from '../client/graphql.ts';
 import { OpenConversationDocument, SearchUsersDocument } from '../generated/graphql.ts';
 import { Avatar } from '../parts/Avatar.tsx';
+import { useFocusIn } from '../parts/focus.ts';
 import { useSettled } from '../parts/hooks.ts';
 import { conversationPath, navigate } from '../parts/router.tsx';
 
@@ -24,6 +25,8 @@ export function Search() {
   /** Whether Enter was pressed, and waits for the response for this text. */
   const [entered, setEntered] = useState(false);
   const latestText = useRef(text);
+  const field = useRef<HTMLInputElement>(null);
+  const aroundFocus = useFocusIn<HTMLElement>(field);
   const typed = text.trim().toLowerCase();
   // Results for the previous text are shown as far as they match this one.
   const people = (typed && data?.searchUsers.filter(({ username }) => username.toLowerCase().startsWith(typed))) || [];
@@ -73,13 +76,14 @@ export function Search() {
   }
 
   return (
-    <search onKeyDown={clear}>
+    <search onKeyDown={clear} {...aroundFocus}>
       <form onSubmit={submit}>
         <label className="visually-hidden" htmlFor={id}>
           Find people
         </label>
         <input
           id={id}
+          ref={field}
           type="search"
           value={text}
           onChange={({ target }) => change(target.value)}
@@ -94,7 +98,11 @@ export function Search() {
         <ul className="found" aria-label="People found">
           {people.map((user) => (
             <li key={user.id}>
-              <button type="button" disabled={opening.fetching} onClick={() => void write(user.username)}>
+              <button
+                type="button"
+                aria-disabled={opening.fetching}
+                onClick={() => opening.fetching || void write(user.username)}
+              >
                 <Avatar user={user} />
                 <span dir="auto">{user.username}</span>
               </button>

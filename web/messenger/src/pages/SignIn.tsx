@@ -21,6 +21,8 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
   const [busy, setBusy] = useState(false);
   const isPending = useRef(false);
   useEffect(() => void (document.title = 'Sign in · Messenger'), []);
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => void (wasSignedIn && heading.current?.focus()), [wasSignedIn]);
 
   async function enterAs(username: string) {
     // The second click of a double click arrives before the buttons are disabled.
@@ -37,8 +39,10 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
   return (
     <main className="sign-in">
       <img src={new URL('../icon.svg', import.meta.url).href} alt="" width="56" height="56" />
-      <h1>Messenger</h1>
-      <p role="status" className="status">
+      <h1 ref={heading} tabIndex={-1} aria-describedby="state">
+        Messenger
+      </h1>
+      <p id="state" role="status" className="status">
         {cookieIsMissing ? '' : wasSignedIn ? 'You have been signed out.' : ways ? '' : 'Connecting…'}
       </p>
       {(cookieIsMissing || !navigator.cookieEnabled) && (
@@ -54,7 +58,7 @@ export function SignIn({ wasSignedIn, cookieIsMissing, onSignedIn }: Props) {
           <ul className="people">
             {PEOPLE.map((name) => (
               <li key={name}>
-                <button type="button" disabled={busy} onClick={() => void enterAs(name)}>
+                <button type="button" aria-disabled={busy} onClick={() => void enterAs(name)}>
                   <Avatar user={{ id: name, username: name, avatarUrl: null, removedAt: null }} />
                   {name}
                 </button>
@@ -106,7 +110,7 @@ function OtherUser({ busy, problem, enterAs }: OtherUserProps) {
           aria-describedby="sign-in-problem"
         />
       </label>
-      <button className="button" disabled={busy}>
+      <button className="button" aria-disabled={busy}>
         Sign in
       </button>
       <p id="sign-in-problem" className="problem" role="alert">

@@ -35,6 +35,13 @@ export function useEditing(conversationId: string, messages: MessageFieldsFragme
   const fetched = data?.node && 'content' in data.node ? data.node : undefined;
   const message = current && [...messages, fetched].find((each) => each?.id === current.messageId);
 
+  // An edit in which nothing has been typed follows the message.
+  useEffect(() => {
+    if (!current || !message || isTyped(current) || message.version <= current.version || message.deletedAt) return;
+    const { content, version } = message;
+    show({ ...current, text: content, original: content, version });
+  }, [message]);
+
   const latest = useRef({ messages, current });
   useEffect(() => void (latest.current = { messages, current }));
 
@@ -89,7 +96,7 @@ export function useEditing(conversationId: string, messages: MessageFieldsFragme
     save: (text: string) => {
       if (!current) return;
       if (text === message?.content) changes.discard(current.messageId);
-      else changes.edit(current.messageId, text, current.version);
+      else changes.edit(conversationId, current.messageId, text, current.version);
       finish(current.messageId);
     },
   };

@@ -15,7 +15,12 @@ export class ReadingPlace {
   /** The history entry that is current when this object is created. */
   readonly #entry = entryKey();
 
-  /** Whether the place is among these messages, so that the list starts there and not at its end. */
+  /** Whether there is a place, so that the list starts there and not at its end. */
+  isKnown(): boolean {
+    return places.has(this.#entry);
+  }
+
+  /** Whether the place is among these messages. */
   isAmong(messageIds: string[]): boolean {
     const place = places.get(this.#entry);
     return place !== undefined && messageIds.includes(place.messageId);

@@ -7,12 +7,16 @@ import { useStore } from '../client/store.ts';
 export function StorageLine() {
   const durable = useStore(isDurable);
   const [dismissed, setDismissed] = useState(false);
+  function dismiss() {
+    setDismissed(true);
+    document.getElementById('page')?.focus();
+  }
   return (
     <div className="top-line" role="status">
       {!durable && !dismissed && (
         <>
           <p>This browser does not store data for this site. Unsent messages and drafts are lost when you close this tab.</p>
-          <button type="button" className="button" onClick={() => setDismissed(true)}>
+          <button type="button" className="button" onClick={dismiss}>
             OK
           </button>
         </>

@@ -81,10 +81,11 @@ export function useLongPress(held: (at: { x: number; y: number }) => void) {
   };
   useEffect(() => end, []);
   return {
-    onPointerDown({ pointerType, isPrimary, clientX: x, clientY: y }: PointerEvent) {
+    onPointerDown({ pointerType, isPrimary, target, clientX: x, clientY: y }: PointerEvent) {
       end();
       isHeld.current = false;
-      if (pointerType !== 'touch' || !isPrimary) return;
+      // The browser has a menu for links.
+      if (pointerType !== 'touch' || !isPrimary || (target as Element).closest('a')) return;
       const hold = () => {
         isHeld.current = true;
         held({ x, y });
@@ -97,7 +98,7 @@ export function useLongPress(held: (at: { x: number; y: number }) => void) {
     },
     onPointerUp: end,
     onPointerCancel: end,
-    // Otherwise lifting the finger may click on what has appeared under it.
-    onTouchEnd: (event: TouchEvent) => isHeld.current && event.preventDefault(),
+    // Otherwise lifting the finger may click on what has appeared under it. After scrolling, it does not click.
+    onTouchEnd: (event: TouchEvent) => isHeld.current && event.cancelable && event.preventDefault(),
   };
 }

@@ -25,11 +25,17 @@ export function entryKey(): string {
 
 function watch(changed: () => void): () => void {
   addEventListener('popstate', changed);
-  addEventListener(CHANGED, changed);
+  const end = watchNavigation(changed);
   return () => {
     removeEventListener('popstate', changed);
-    removeEventListener(CHANGED, changed);
+    end();
   };
+}
+
+/** Calls back when the user chooses a page, including the current one. */
+export function watchNavigation(chosen: () => void): () => void {
+  addEventListener(CHANGED, chosen);
+  return () => removeEventListener(CHANGED, chosen);
 }
 
 type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { href: string };
