@@ -12,6 +12,8 @@ from db.tables import messages
 from schema.node import NodeType
 from tests.conftest import SignIn
 from tests.support.chromium import needs_chromium
+from tests.support.sent_messages import stored_in
+from tests.support.serving import eventually_async
 from tests.support.tables import tables
 from tests.support.web_client import Pair, Window, send_to, window_of
 
@@ -144,6 +146,11 @@ async def test_a_wrong_client_clock_does_not_change_the_order(window: Window, pa
     await window.writes("two")
     await expect(window.messages.last).to_have_text("two")
     await expect(window.messages.last).to_be_in_viewport()
+
+    async def is_stored() -> bool:
+        return "two" in await stored_in(pair)
+
+    await eventually_async(is_stored)
     await pair.grace.sends("three", to=pair.conversation)
     await expect(window.messages).to_have_text(
         [*(f"number {number}" for number in range(40)), "one", "two", "three"]
