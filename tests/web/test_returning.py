@@ -6,6 +6,7 @@ from playwright.async_api import Browser, Locator, expect
 from tests.conftest import SignIn
 from tests.support import other_devices
 from tests.support.chromium import needs_chromium
+from tests.support.serving import eventually_async
 from tests.support.web_client import DESKTOP, PHONE, Pair, Window, held_back, window_of
 
 pytestmark = needs_chromium
@@ -20,14 +21,19 @@ async def top_of(message: Locator) -> float:
 async def scrolled_to(window: Window, text: str) -> float:
     """Scroll the conversation until the message is near the top, and return its position."""
     message = window.message(text)
-    await message.evaluate(
-        """each => {
-            const scroller = each.closest('.scroller');
-            const top = (element) => element.getBoundingClientRect().top;
-            scroller.scrollTop += top(each) - top(scroller) - 40;
-        }"""
-    )
-    await expect(window.page.get_by_role("button", name="Newest")).to_be_visible()
+
+    async def has_left_the_end() -> bool:
+        # While the page still loads, the conversation may be kept at its end.
+        await message.evaluate(
+            """each => {
+                const scroller = each.closest('.scroller');
+                const top = (element) => element.getBoundingClientRect().top;
+                scroller.scrollTop += top(each) - top(scroller) - 40;
+            }"""
+        )
+        return await window.page.get_by_role("button", name="Newest").is_visible()
+
+    await eventually_async(has_left_the_end)
     return await top_of(message)
 
 
