@@ -1,4 +1,4 @@
-"""What many requests and streams read at the same time, each kind in shared statements."""
+"""The reads of requests and streams that are batched: sessions and pages of inboxes."""
 
 from db import inbox_log, sessions
 from db.batching import Batching, Begin, Connect
@@ -45,6 +45,6 @@ class BatchedReads:
         return rows.page()
 
     async def close(self) -> None:
-        """Reject all that is waiting and whatever comes later."""
+        """Reject all callers, waiting and new ones."""
         await self._sessions.close()
         await self._pages.close()

@@ -1,4 +1,4 @@
-"""Reading for many callers at once: what waits shares a statement."""
+"""Batching of reads: callers that wait at the same time share a statement."""
 
 import asyncio
 from collections import deque
@@ -41,11 +41,11 @@ class _Waiting(Generic[_Asked, _Found]):
 
 
 class Batching(Generic[_Asked, _Found]):
-    """Reads what was asked for in the order in which it was, and what waits in one statement.
+    """Executes reads in the order of their callers, with one statement for all that are waiting.
 
-    A single caller does not wait for others: its statement begins immediately. Those who come while a
-    statement is running share the next one. So do those who come in one turn of the event loop after another,
-    as long as each brings more.
+    A single caller does not wait for others: its statement starts immediately. Callers that arrive while a
+    statement is running share the next one. So do callers that arrive in consecutive turns of the event loop,
+    until a turn brings no more.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Batching(Generic[_Asked, _Found]):
         self._name = name
         self._waiting: deque[_Waiting[_Asked, _Found]] = deque()
         self._readers: set[asyncio.Task[None]] = set()
-        # Those whose statement takes long. As long as there is another, it reads what comes next.
+        # The readers whose statement takes long. The next callers get another reader.
         self._slow: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
@@ -87,7 +87,7 @@ class Batching(Generic[_Asked, _Found]):
         return await waiting.found
 
     async def close(self) -> None:
-        """Reject all that is waiting and whatever comes later."""
+        """Reject all callers, waiting and new ones."""
         self._is_closed = True
         readers = list(self._readers)
         for reader in readers:
@@ -97,18 +97,18 @@ class Batching(Generic[_Asked, _Found]):
         self._waiting.clear()
 
     def _have_read(self) -> None:
-        """Begin to read what waits, unless a task does that already or will soon."""
+        """Start a task that reads for the waiting callers, unless one is running."""
         if len(self._readers) == len(self._slow) < _MOST_READERS:
             reader = asyncio.get_running_loop().create_task(self._read_waiting(), name=self._name)
             self._readers.add(reader)
 
     async def _read_waiting(self) -> None:
-        """Read until none waits."""
+        """Read until no caller is waiting."""
         try:
             while self._waiting:
                 await self._read_over_a_connection()
         finally:
-            # Not in a callback: whoever comes before that would be read by no task.
+            # Not in a callback of the task: callers that arrive before it runs would wait forever.
             self._readers.discard(_this_task())
 
     def _is_slow(self, reader: asyncio.Task[None]) -> None:
@@ -134,12 +134,12 @@ class Batching(Generic[_Asked, _Found]):
             if is_connected and not batch:
                 log.exception("connection could not be released")
             if not is_connected:
-                # Those who come next would not get a connection, either.
+                # The other waiting callers would not get a connection either.
                 batch, self._waiting = self._waiting, deque()
             _fail(batch, error)
 
     async def _gather(self) -> None:
-        """While several wait and each turn of the event loop brings more, take another turn."""
+        """Wait for further callers, as long as each turn of the event loop brings some."""
         before, count = 1, len(self._waiting)
         while before < count < _MOST_AT_ONCE:
             await asyncio.sleep(0)
@@ -152,15 +152,15 @@ class Batching(Generic[_Asked, _Found]):
                 batch.append(each)
 
     def _is_awaited(self, each: _Waiting[_Asked, _Found]) -> bool:
-        """Return whether the caller still waits, unless that has taken too long."""
+        """Return whether the caller is still waiting. Reject it if it has waited too long."""
         if not each.found.done() and each.gives_up_at < asyncio.get_running_loop().time():
             each.found.set_exception(DatabaseUnavailable("timed out waiting to read"))
         return not each.found.done()
 
     async def _read_batch(self, connection: Connection, batch: deque[_Waiting[_Asked, _Found]]) -> None:
-        """Read in one statement or, if it fails because of one of them, one by one. Then `batch` is empty.
+        """Read in one statement or, if it fails because of one caller, one by one. Empties `batch`.
 
-        If the connection is lost, `batch` has those who have been told nothing yet.
+        If the connection is lost, the callers without a result stay in `batch`.
         """
         error = await self._execute(connection, batch)
         if error is not None and len(batch) == 1:
@@ -176,14 +176,14 @@ class Batching(Generic[_Asked, _Found]):
     async def _execute(
         self, connection: Connection, batch: Collection[_Waiting[_Asked, _Found]]
     ) -> Exception | None:
-        """Read in one statement and tell what was found, or return the error of the statement."""
+        """Execute a statement and set the results of its callers, or return its error."""
         reader = _this_task()
         becoming_slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._is_slow, reader)
         try:
             async with asyncio.timeout(_STATEMENT_SECONDS), self._begin(connection):
                 found = await self._read(connection, [each.asked for each in batch])
         except Exception as error:
-            # A lock is one of a whole table, which all of them have to read.
+            # Only locks on whole tables make reads wait, so a lock timeout concerns every caller.
             if _is_outage(error):
                 raise
             return error

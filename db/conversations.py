@@ -9,11 +9,12 @@ from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects import postgresql
 
 from db import message_pages
-from db.along import JUST_CONVERSATIONS, ConversationAlong, Found, Joins, MessageAlong
 from db.as_seen import AS_SEEN, HAS_INBOX
 from db.asked_pages import AskedPage
 from db.columns import Columns
 from db.ids import new_id
+from db.includes import NO_CONVERSATION_INCLUDES, ConversationIncludes, Joins, MessageIncludes
+from db.prefetched import Prefetched
 from db.records import Conversation, Participant
 from db.statements import Connection, Statement, uuids
 from db.tables import conversations, participants, users
@@ -101,9 +102,9 @@ async def open_pair(connection: Connection, opener: UUID, other: UUID) -> tuple[
 
 
 @cache
-def _by_ids(along: ConversationAlong) -> tuple[Statement, Joins]:
+def _by_ids(includes: ConversationIncludes) -> tuple[Statement, Joins]:
     joins = Joins()
-    joins.along_conversations("seen", along)
+    joins.include_with_conversations("seen", includes)
     statement = Statement(
         text(f"""
         SELECT seen.*{joins.columns}
@@ -123,28 +124,28 @@ async def by_ids(
     connection: Connection,
     viewer: UUID,
     ids: Sequence[UUID],
-    along: ConversationAlong = JUST_CONVERSATIONS,
-    found: Found | None = None,
+    includes: ConversationIncludes = NO_CONVERSATION_INCLUDES,
+    prefetched: Prefetched | None = None,
 ) -> Sequence[Conversation]:
     """Return the conversations in which the viewer participates, in no particular order.
 
-    What is read along is added to `found`.
+    What is included is added to `prefetched`.
     """
-    statement, joins = _by_ids(along)
+    statement, joins = _by_ids(includes)
     rows = await statement.fetch(connection, viewer=viewer, ids=ids)
     read = list(map(_CONVERSATION.reader(rows), rows))
-    if found is not None:
-        _take(read, rows, joins, found)
+    if prefetched is not None:
+        _take(read, rows, joins, prefetched)
     return read
 
 
 @cache
 def _with_page(
-    is_from_end: bool, along: ConversationAlong, of_messages: MessageAlong
+    is_from_end: bool, includes: ConversationIncludes, of_messages: MessageIncludes
 ) -> tuple[Statement, Joins, Joins]:
     of_conversation, of_page = Joins(), Joins()
-    of_conversation.along_conversations("seen", along)
-    of_page.along_messages("page", of_messages, message_pages.PREFIX)
+    of_conversation.include_with_conversations("seen", includes)
+    of_page.include_with_messages("page", of_messages, message_pages.PREFIX)
     statement = Statement(
         text(f"""
         SELECT conversation.*, {message_pages.columns(of_page)}
@@ -175,15 +176,15 @@ async def with_page(
     conversation_id: UUID,
     asked: AskedPage,
     *,
-    along: ConversationAlong,
-    of_messages: MessageAlong,
-    found: Found,
+    includes: ConversationIncludes,
+    of_messages: MessageIncludes,
+    prefetched: Prefetched,
 ) -> Conversation | None:
     """Return the conversation if the viewer participates in it.
 
-    The page of its messages, and what is read along with both, are added to `found`.
+    The page of its messages, and what is included with both, are added to `prefetched`.
     """
-    statement, of_conversation, of_page = _with_page(asked.is_from_end, along, of_messages)
+    statement, of_conversation, of_page = _with_page(asked.is_from_end, includes, of_messages)
     rows = await statement.fetch(
         connection,
         viewer=viewer,
@@ -195,15 +196,15 @@ async def with_page(
     if not rows:
         return None
     conversation = _CONVERSATION.read(rows[0])
-    _take([conversation], rows[:1], of_conversation, found)
-    found.pages[conversation.id, asked] = message_pages.read(rows, asked, of_page, found)
+    _take([conversation], rows[:1], of_conversation, prefetched)
+    prefetched.pages[conversation.id, asked] = message_pages.read(rows, asked, of_page, prefetched)
     return conversation
 
 
 @cache
-def _recent(condition: str, has_previous: str, along: ConversationAlong) -> tuple[Statement, Joins]:
+def _recent(condition: str, has_previous: str, includes: ConversationIncludes) -> tuple[Statement, Joins]:
     joins = Joins()
-    joins.along_conversations("page", along)
+    joins.include_with_conversations("page", includes)
     statement = Statement(
         text(f"""
         SELECT page.*, ends.has_previous{joins.columns}
@@ -228,33 +229,35 @@ async def recent(
     *,
     before: int | None,
     limit: int,
-    along: ConversationAlong = JUST_CONVERSATIONS,
-    found: Found | None = None,
+    includes: ConversationIncludes = NO_CONVERSATION_INCLUDES,
+    prefetched: Prefetched | None = None,
 ) -> tuple[Sequence[Conversation], bool]:
     """Return at most `limit` of the viewer's conversations, the most recently active first.
 
     `before` is a `last_position`, or None to start with the newest. Also return whether there are others at
-    it or before it in the list. Conversations without a message are left out. What is read along is added to
-    `found`. The statement reads one range of the index (user_id, last_position).
+    it or before it in the list. Conversations without a message are left out. What is included is added to
+    `prefetched`. The statement reads one range of the index (user_id, last_position).
     """
     if before is None:
-        statement, joins = _recent("", "false", along)
+        statement, joins = _recent("", "false", includes)
         rows = await statement.fetch(connection, viewer=viewer, limit=limit)
     else:
-        statement, joins = _recent("AND participants.last_position < :before", _HAS_PREVIOUS, along)
+        statement, joins = _recent("AND participants.last_position < :before", _HAS_PREVIOUS, includes)
         rows = await statement.fetch(connection, viewer=viewer, limit=limit, before=before)
     has_previous: bool = rows[0]["has_previous"]
     if rows[0]["id"] is None:
         return [], has_previous
     read = list(map(_CONVERSATION.reader(rows), rows))
-    if found is not None:
-        _take(read, rows, joins, found)
+    if prefetched is not None:
+        _take(read, rows, joins, prefetched)
     return read, has_previous
 
 
-def _take(conversations: Sequence[Conversation], rows: Sequence[Record], joins: Joins, found: Found) -> None:
-    found.conversations.update((each.id, each) for each in conversations)
-    joins.take(rows, found)
+def _take(
+    conversations: Sequence[Conversation], rows: Sequence[Record], joins: Joins, prefetched: Prefetched
+) -> None:
+    prefetched.conversations.update((each.id, each) for each in conversations)
+    joins.take(rows, prefetched)
 
 
 _PARTICIPANTS_OF = Statement(

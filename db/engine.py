@@ -121,7 +121,7 @@ class Database:
             yield connection
 
     def end_later(self, opened: AbstractAsyncContextManager[Connection]) -> None:
-        """End the block of a snapshot or connection in a task of its own, because nobody waits for that."""
+        """End the block of a snapshot or connection in the background."""
         task = asyncio.create_task(_end(opened))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

@@ -7,9 +7,10 @@ from uuid import UUID
 from asyncpg import Record
 from sqlalchemy import text
 
-from db.along import JUST_MESSAGES, Found, Joins, MessageAlong
 from db.asked_pages import AskedPage, MessagePage
 from db.columns import Columns
+from db.includes import NO_MESSAGE_INCLUDES, Joins, MessageIncludes
+from db.prefetched import Prefetched
 from db.records import Message
 from db.statements import Connection, Statement
 
@@ -19,7 +20,7 @@ _MESSAGE = Columns(Message, prefix=PREFIX)
 
 
 def columns(joins: Joins) -> str:
-    """Return the columns of a message in a page, and of what is read along with it."""
+    """Return the columns of a message in a page, and of what is included with it."""
     return _MESSAGE.sql("page") + joins.columns
 
 
@@ -48,19 +49,19 @@ def joined(source: str, *, is_from_end: bool, conversation_id: str) -> str:
     """
 
 
-def read(rows: Sequence[Record], asked: AskedPage, joins: Joins, found: Found) -> MessagePage:
-    """Return the page in the rows, oldest first. What is read along is added to `found`."""
+def read(rows: Sequence[Record], asked: AskedPage, joins: Joins, prefetched: Prefetched) -> MessagePage:
+    """Return the page in the rows, oldest first. What is included is added to `prefetched`."""
     messages: Sequence[Message] = []
     if rows[0][f"{PREFIX}id"] is not None:
-        joins.take(rows, found)
+        joins.take(rows, prefetched)
         messages = list(map(_MESSAGE.reader(rows), rows))
     return asked.of(messages, rows[0]["first_of_all"], rows[0]["last_of_all"])
 
 
 @cache
-def _pages(is_from_end: bool, along: MessageAlong) -> tuple[Statement, Joins]:
+def _pages(is_from_end: bool, includes: MessageIncludes) -> tuple[Statement, Joins]:
     joins = Joins()
-    joins.along_messages("page", along, PREFIX)
+    joins.include_with_messages("page", includes, PREFIX)
     statement = Statement(
         text(f"""
         SELECT wanted.nth, {ends_of("wanted.conversation_id")}, {columns(joins)}
@@ -82,14 +83,14 @@ async def pages(
     wanted: Sequence[tuple[UUID, AskedPage]],
     *,
     is_from_end: bool,
-    along: MessageAlong = JUST_MESSAGES,
-    found: Found,
+    includes: MessageIncludes = NO_MESSAGE_INCLUDES,
+    prefetched: Prefetched,
 ) -> Sequence[MessagePage]:
     """Return a page of each conversation, in one statement.
 
-    All of them are asked for with this `is_from_end`. What is read along is added to `found`.
+    All of them are asked for with this `is_from_end`. What is included is added to `prefetched`.
     """
-    statement, joins = _pages(is_from_end, along)
+    statement, joins = _pages(is_from_end, includes)
     rows = await statement.fetch(
         connection,
         **joins.parameters(viewer),
@@ -102,4 +103,4 @@ async def pages(
     for row in rows:
         nth: int = row["nth"]
         of_each[nth - 1].append(row)
-    return [read(own, asked, joins, found) for own, (_, asked) in zip(of_each, wanted, strict=True)]
+    return [read(own, asked, joins, prefetched) for own, (_, asked) in zip(of_each, wanted, strict=True)]

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select, text
 
-from db.along import JUST_MESSAGES, Found, Joins, MessageAlong, SeqRange
 from db.as_seen import HAS_INBOX
 from db.columns import Columns
+from db.includes import NO_MESSAGE_INCLUDES, Joins, MessageIncludes
+from db.prefetched import Prefetched, SeqRange
 from db.records import Message
 from db.statements import Connection, Statement, uuids
 from db.tables import messages
@@ -18,9 +19,9 @@ MESSAGE = Columns(Message)
 
 
 @cache
-def _visible_to(along: MessageAlong) -> tuple[Statement, Joins]:
+def _visible_to(includes: MessageIncludes) -> tuple[Statement, Joins]:
     joins = Joins()
-    joins.along_messages("seen", along)
+    joins.include_with_messages("seen", includes)
     statement = Statement(
         text(f"""
         SELECT {MESSAGE.sql("seen")}{joins.columns}
@@ -39,17 +40,17 @@ async def visible_to(
     connection: Connection,
     viewer: UUID,
     ids: Sequence[UUID],
-    along: MessageAlong = JUST_MESSAGES,
-    found: Found | None = None,
+    includes: MessageIncludes = NO_MESSAGE_INCLUDES,
+    prefetched: Prefetched | None = None,
 ) -> Sequence[Message]:
     """Return the messages that are in a conversation of the viewer, in no particular order.
 
-    A removed user sees none. What is read along is added to `found`.
+    A removed user sees none. What is included is added to `prefetched`.
     """
-    statement, joins = _visible_to(along)
+    statement, joins = _visible_to(includes)
     rows = await statement.fetch(connection, viewer=viewer, ids=ids)
-    if found is not None:
-        joins.take(rows, found)
+    if prefetched is not None:
+        joins.take(rows, prefetched)
     return list(map(MESSAGE.reader(rows), rows))
 
 
@@ -114,9 +115,9 @@ async def idempotency_keys(
 
 
 @cache
-def _in_ranges(along: MessageAlong) -> tuple[Statement, Joins]:
+def _in_ranges(includes: MessageIncludes) -> tuple[Statement, Joins]:
     joins = Joins()
-    joins.along_messages("messages", along)
+    joins.include_with_messages("messages", includes)
     statement = Statement(
         text(f"""
         SELECT {MESSAGE.sql("messages")}{joins.columns}
@@ -135,15 +136,15 @@ async def in_ranges(
     connection: Connection,
     viewer: UUID,
     ranges: Sequence[SeqRange],
-    along: MessageAlong = JUST_MESSAGES,
-    found: Found | None = None,
+    includes: MessageIncludes = NO_MESSAGE_INCLUDES,
+    prefetched: Prefetched | None = None,
 ) -> Sequence[Message]:
     """Return the messages of all the ranges in one statement, by conversation, oldest first.
 
-    Messages are numbered without gaps, so a page is a range that is known before it is read. What is read
-    along is added to `found`.
+    Messages are numbered without gaps, so a page is a range that is known before it is read. What is
+    included is added to `prefetched`.
     """
-    statement, joins = _in_ranges(along)
+    statement, joins = _in_ranges(includes)
     rows = await statement.fetch(
         connection,
         **joins.parameters(viewer),
@@ -151,6 +152,6 @@ async def in_ranges(
         firsts=[wanted.first for wanted in ranges],
         lasts=[wanted.last for wanted in ranges],
     )
-    if found is not None:
-        joins.take(rows, found)
+    if prefetched is not None:
+        joins.take(rows, prefetched)
     return list(map(MESSAGE.reader(rows), rows))

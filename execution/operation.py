@@ -45,7 +45,7 @@ class Preparation:
 
 
 class NotPlanned(Exception):
-    """There is no plan for the operation. The message says why."""
+    """The operation cannot be planned. The message says why."""
 
 
 class PreparedOperation:
@@ -138,7 +138,7 @@ class PreparedOperation:
         """Return the source that is generated for the operation, and how each field is resolved.
 
         Raises:
-            NotPlanned: there is no plan for the operation.
+            NotPlanned: the operation cannot be planned.
         """
         try:
             return self._new_plan().listing()

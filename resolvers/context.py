@@ -7,19 +7,19 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from db.along import Found
 from db.engine import Database
 from db.entries import InboxPage, Place
 from db.inbox_log import PageAsked
 from db.inboxes import Delivered, NotStored, Outgoing
+from db.prefetched import Prefetched
 from db.records import User
 from db.statements import Connection
 from realtime.broadcaster import Broadcaster
 from realtime.cursor_form import CursorForm
 from realtime.followed_inbox import FollowedInbox, FollowingStream
-from resolvers.ahead import NO_MESSAGE_AHEAD, MessageAhead
 from resolvers.errors import Unauthenticated
 from resolvers.loaders import Loaders
+from resolvers.look_ahead import NO_MESSAGE_LOOK_AHEAD, MessageLookAhead
 from resolvers.rules import DEFAULT_RULES, Rules
 from resolvers.snapshot import Snapshot, rejecting_outages
 
@@ -145,12 +145,12 @@ class Context:
     """The form in which cursors are issued."""
     has_one_root_field: bool = False
     """Whether the operation selects a single root field."""
-    events_ahead: MessageAhead = NO_MESSAGE_AHEAD
-    """What is read along with the messages of events."""
+    event_look_ahead: MessageLookAhead = NO_MESSAGE_LOOK_AHEAD
+    """What the subscription needs of the messages of its events."""
     is_over: bool = False
     """Whether the request has ended. Further reads are cancelled."""
-    found: Found = field(default_factory=Found, init=False)
-    """What has been read along with other objects since the last `refresh`."""
+    prefetched: Prefetched = field(default_factory=Prefetched, init=False)
+    """What has been read before a field asks for it, since the last `refresh`."""
     _snapshot: Snapshot = field(init=False)
     _loaders: Loaders | None = field(default=None, init=False)
 
@@ -188,7 +188,7 @@ class Context:
     def loaders(self) -> Loaders:
         """Loaders, whose results are cached until the next `refresh`."""
         if self._loaders is None:
-            self._loaders = Loaders(self._snapshot, self.require_viewer, self.found)
+            self._loaders = Loaders(self._snapshot, self.require_viewer, self.prefetched)
         return self._loaders
 
     def require_viewer(self) -> User:
@@ -283,5 +283,5 @@ class Context:
     async def refresh(self) -> None:
         """Release the snapshot and clear the loaders, so that the next read sees the newest state."""
         self._loaders = None
-        self.found = Found()
+        self.prefetched = Prefetched()
         await self._snapshot.give_back()

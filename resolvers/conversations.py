@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from db import conversations, users
-from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, ConversationAlong, MessageAlong, SeqRange
 from db.asked_pages import AskedPage, MessagePage
+from db.includes import NO_CONVERSATION_INCLUDES, NO_MESSAGE_INCLUDES, ConversationIncludes, MessageIncludes
+from db.prefetched import SeqRange
 from db.records import Conversation, Message, Participant, User
 from db.statements import Connection
-from resolvers.ahead import NO_CONVERSATION_AHEAD, ConversationAhead, MessageAhead
-from resolvers.bringing_along import bring_along
 from resolvers.context import Context
 from resolvers.errors import AccountGone, UserError, UserErrorCode
 from resolvers.loaders import present
+from resolvers.look_ahead import NO_CONVERSATION_LOOK_AHEAD, ConversationLookAhead, MessageLookAhead
 from resolvers.page_cursors import decode_page_cursor
 from resolvers.paging import asked_page, check_page_size
+from resolvers.prefetching import prefetch
 from resolvers.users import is_username, signed_in_user
 
 MAX_PARTICIPANTS = 5
@@ -32,7 +33,7 @@ class ConversationPage:
 
 
 async def by_id(
-    context: Context, conversation_id: UUID | None, ahead: ConversationAhead = NO_CONVERSATION_AHEAD
+    context: Context, conversation_id: UUID | None, ahead: ConversationLookAhead = NO_CONVERSATION_LOOK_AHEAD
 ) -> Conversation | None:
     """Return a conversation of the viewer's; None if there is none. An undecodable ID is None."""
     viewer = context.require_viewer()
@@ -41,33 +42,35 @@ async def by_id(
     if ahead.is_all:
         context.read_once()
     if ahead.page is None:
-        return await context.loaders.conversations(ahead.along).load(conversation_id)
+        return await context.loaders.conversations(ahead.includes).load(conversation_id)
     async with context.reading() as connection:
         return await conversations.with_page(
             connection,
             viewer.id,
             conversation_id,
             ahead.page,
-            along=ahead.along,
+            includes=ahead.includes,
             of_messages=ahead.of_messages,
-            found=context.found,
+            prefetched=context.prefetched,
         )
 
 
 async def by_ids(
-    context: Context, ids: Collection[UUID], along: ConversationAlong = JUST_CONVERSATIONS
+    context: Context, ids: Collection[UUID], includes: ConversationIncludes = NO_CONVERSATION_INCLUDES
 ) -> Sequence[Conversation]:
     """Return the conversations with these IDs that the viewer is a participant of, in any order."""
     context.require_viewer()
-    return present(await context.loaders.conversations(along).load_many(ids))
+    return present(await context.loaders.conversations(includes).load_many(ids))
 
 
-async def of_message(context: Context, message: Message, ahead: MessageAhead) -> Conversation:
+async def of_message(context: Context, message: Message, ahead: MessageLookAhead) -> Conversation:
     """Return the conversation of a message that is visible to the viewer."""
-    await bring_along(context, message, ahead)
-    conversation = context.found.conversations.get(message.conversation_id)
+    await prefetch(context, message, ahead)
+    conversation = context.prefetched.conversations.get(message.conversation_id)
     if conversation is None:
-        conversation = await context.loaders.conversations(JUST_CONVERSATIONS).load(message.conversation_id)
+        conversation = await context.loaders.conversations(NO_CONVERSATION_INCLUDES).load(
+            message.conversation_id
+        )
     if conversation is None:
         # A viewer who has just been removed sees none.
         await signed_in_user(context)
@@ -76,7 +79,7 @@ async def of_message(context: Context, message: Message, ahead: MessageAhead) ->
 
 
 async def recent(
-    context: Context, first: int, after: str | None, ahead: ConversationAhead = NO_CONVERSATION_AHEAD
+    context: Context, first: int, after: str | None, ahead: ConversationLookAhead = NO_CONVERSATION_LOOK_AHEAD
 ) -> ConversationPage:
     """Return a page of the viewer's conversations that have a message.
 
@@ -96,14 +99,14 @@ async def recent(
             viewer.id,
             before=before,
             limit=first + 1,
-            along=ahead.along,
-            found=context.found,
+            includes=ahead.includes,
+            prefetched=context.prefetched,
         )
     return ConversationPage(found[:first], has_previous, len(found) > first)
 
 
 async def create_conversation(
-    context: Context, username: str, along: ConversationAlong = JUST_CONVERSATIONS
+    context: Context, username: str, includes: ConversationIncludes = NO_CONVERSATION_INCLUDES
 ) -> tuple[Conversation, bool]:
     """Return the conversation with the user, opening it if necessary, and whether it is new to the viewer.
 
@@ -127,7 +130,7 @@ async def create_conversation(
             # The name may have become another user's.
             other = await _other_user(connection, viewer, username, keep=True)
             conversation_id, created = await conversations.open_pair(connection, viewer.id, other.id)
-    conversation = await context.loaders.conversations(along).load(conversation_id)
+    conversation = await context.loaders.conversations(includes).load(conversation_id)
     if conversation is None:
         # The conversation exists, so its opener's account has been removed meanwhile.
         raise AccountGone
@@ -150,7 +153,7 @@ async def _other_user(connection: Connection, viewer: User, username: str, *, ke
 
 async def participants_of(context: Context, conversation_id: UUID) -> Sequence[Participant]:
     """Return all participants, including the viewer."""
-    known = context.found.participants.get(conversation_id)
+    known = context.prefetched.participants.get(conversation_id)
     return await context.loaders.participants.load(conversation_id) if known is None else known
 
 
@@ -162,12 +165,14 @@ async def other_participant(context: Context, conversation_id: UUID) -> User | N
     return others[0] if len(others) == 1 else None
 
 
-async def last_message(context: Context, conversation: Conversation, along: MessageAlong) -> Message | None:
+async def last_message(
+    context: Context, conversation: Conversation, includes: MessageIncludes
+) -> Message | None:
     """Return the newest message; None if there are none, or if it was deleted together with its author."""
     if conversation.last_seq == 0:
         return None
     newest = SeqRange(conversation.id, conversation.last_seq, conversation.last_seq)
-    return next(iter(await context.loaders.ranges(along).load(newest)), None)
+    return next(iter(await context.loaders.ranges(includes).load(newest)), None)
 
 
 async def messages_of(
@@ -178,7 +183,7 @@ async def messages_of(
     after: str | None,
     last: int | None,
     before: str | None,
-    along: MessageAlong = JUST_MESSAGES,
+    includes: MessageIncludes = NO_MESSAGE_INCLUDES,
 ) -> MessagePage:
     """Return a page of the conversation's messages.
 
@@ -187,10 +192,10 @@ async def messages_of(
         CursorInvalid: `after` or `before` is not a cursor.
     """
     wanted = conversation.id, asked_messages(first=first, after=after, last=last, before=before)
-    known = context.found.pages.get(wanted)
+    known = context.prefetched.pages.get(wanted)
     if known is not None:
         return known
-    return await context.loaders.pages(along, is_from_end=wanted[1].is_from_end).load(wanted)
+    return await context.loaders.pages(includes, is_from_end=wanted[1].is_from_end).load(wanted)
 
 
 def asked_messages(

@@ -5,34 +5,35 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from db import messages
-from db.along import JUST_MESSAGES, NOT_READ, MessageAlong
 from db.inboxes import NotStored, Outgoing
+from db.includes import NO_MESSAGE_INCLUDES, MessageIncludes
+from db.prefetched import NOT_READ
 from db.records import Message, User
 from realtime.hints import hints_of
-from resolvers.ahead import MessageAhead
-from resolvers.bringing_along import bring_along
 from resolvers.content import check_content
 from resolvers.context import Context
 from resolvers.conversations import no_such_conversation
 from resolvers.errors import UserError, UserErrorCode
 from resolvers.loaders import present
+from resolvers.look_ahead import MessageLookAhead
+from resolvers.prefetching import prefetch
 from resolvers.users import signed_in_user
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
 async def by_ids(
-    context: Context, ids: Collection[UUID], along: MessageAlong = JUST_MESSAGES
+    context: Context, ids: Collection[UUID], includes: MessageIncludes = NO_MESSAGE_INCLUDES
 ) -> Sequence[Message]:
     """Return the messages with these IDs that are in conversations of the viewer's, in any order."""
     context.require_viewer()
-    return present(await context.loaders.messages(along).load_many(ids))
+    return present(await context.loaders.messages(includes).load_many(ids))
 
 
-async def author(context: Context, message: Message, ahead: MessageAhead) -> User:
+async def author(context: Context, message: Message, ahead: MessageLookAhead) -> User:
     """Return the message's author."""
-    await bring_along(context, message, ahead)
-    user = context.found.users.get(message.author_id)
+    await prefetch(context, message, ahead)
+    user = context.prefetched.users.get(message.author_id)
     if user is None:
         user = await context.loaders.users.load(message.author_id)
     if user is None:
@@ -45,12 +46,12 @@ def is_mine(context: Context, message: Message) -> bool:
     return message.author_id == context.require_viewer().id
 
 
-async def idempotency_key(context: Context, message: Message, ahead: MessageAhead) -> UUID | None:
+async def idempotency_key(context: Context, message: Message, ahead: MessageLookAhead) -> UUID | None:
     """Return the key that the viewer sent the message with; None for other users' messages."""
     if not is_mine(context, message):
         return None
-    await bring_along(context, message, ahead)
-    known = context.found.idempotency_keys.get(message.id, NOT_READ)
+    await prefetch(context, message, ahead)
+    known = context.prefetched.idempotency_keys.get(message.id, NOT_READ)
     if known is not NOT_READ:
         return known
     return await context.loaders.idempotency_keys.load(message.id)

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from db import read_marks
-from db.along import JUST_MESSAGES, ConversationAlong, MessageAlong, SeqRange
 from db.entries import InboxEntry
+from db.includes import NO_MESSAGE_INCLUDES, ConversationIncludes, MessageIncludes
+from db.prefetched import SeqRange
 from db.read_marks import NotMarked
 from db.records import Conversation, Message, Participant, User
 from realtime.hints import hints_of
-from resolvers.ahead import MessageAhead
-from resolvers.bringing_along import bring_along
 from resolvers.context import Context
 from resolvers.conversations import no_such_conversation, participants_of
 from resolvers.errors import UserError, UserErrorCode
+from resolvers.look_ahead import MessageLookAhead
 from resolvers.paging import check_page_size
+from resolvers.prefetching import prefetch
 from resolvers.users import signed_in_user
 
 
@@ -56,12 +57,12 @@ async def read_messages(
 
 
 async def conversation_of_event(
-    context: Context, entry: InboxEntry, along: ConversationAlong
+    context: Context, entry: InboxEntry, includes: ConversationIncludes
 ) -> Conversation:
     """Return the conversation of an event of a read mark, as the viewer sees it."""
     conversation = None
     if entry.conversation_id is not None:
-        conversation = await context.loaders.conversations(along).load(entry.conversation_id)
+        conversation = await context.loaders.conversations(includes).load(entry.conversation_id)
     if conversation is None:
         raise RuntimeError(f"the event at {entry.position} is in no conversation of the viewer's")
     return conversation
@@ -79,10 +80,10 @@ async def participant_of_event(context: Context, entry: InboxEntry) -> Participa
 
 
 async def participants_of_message(
-    context: Context, message: Message, ahead: MessageAhead
+    context: Context, message: Message, ahead: MessageLookAhead
 ) -> Sequence[Participant]:
     """Return the participants of a message's conversation."""
-    await bring_along(context, message, ahead)
+    await prefetch(context, message, ahead)
     return await participants_of(context, message.conversation_id)
 
 
@@ -116,7 +117,7 @@ def is_read_by_others(context: Context, message: Message, participants: Sequence
 
 
 async def last_read_message(
-    context: Context, participant: Participant, along: MessageAlong = JUST_MESSAGES
+    context: Context, participant: Participant, includes: MessageIncludes = NO_MESSAGE_INCLUDES
 ) -> Message | None:
     """Return the last message that the participant has read; None if there is none.
 
@@ -129,7 +130,7 @@ async def last_read_message(
         if not _are_shared(context, participants):
             return None
     last = SeqRange(participant.conversation_id, participant.read_seq, participant.read_seq)
-    return next(iter(await context.loaders.ranges(along).load(last)), None)
+    return next(iter(await context.loaders.ranges(includes).load(last)), None)
 
 
 def _are_shared(context: Context, participants: Sequence[Participant]) -> bool:

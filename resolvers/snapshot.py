@@ -128,7 +128,7 @@ class Snapshot:
             self._release()
 
     def _release(self) -> None:
-        """End the transaction, which nobody waits for."""
+        """End the transaction in the background."""
         opened, self._opened = self._opened, None
         self._connection = None
         if opened is not None:

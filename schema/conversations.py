@@ -6,14 +6,20 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
-from db.along import NOT_READ, MessageAlong
+from db.includes import MessageIncludes
+from db.prefetched import NOT_READ
 from resolvers import conversations, read_marks
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
 from resolvers.page_cursors import encode_page_cursor
-from schema.ahead import conversation_ahead, conversations_ahead, conversations_along, messages_along
 from schema.info import Info
 from schema.list_sizes import at_most
+from schema.look_ahead import (
+    conversation_includes,
+    conversation_look_ahead,
+    conversations_look_ahead,
+    message_includes,
+)
 from schema.messages import Message, MessageConnection, MessageEdge
 from schema.node import Node, NodeType
 from schema.paging import PageInfo
@@ -42,7 +48,7 @@ class Conversation(Node):
         metadata=at_most(conversations.MAX_PARTICIPANTS),
     )
     def participants(self, info: Info) -> AwaitableOrValue[list[User]]:
-        known = info.context.found.participants.get(self.row.id)
+        known = info.context.prefetched.participants.get(self.row.id)
         if known is None:
             return self._load_participants(info.context)
         return [User.of(each.user) for each in known]
@@ -56,7 +62,7 @@ class Conversation(Node):
         " removed, it has `removedAt`.",
     )
     def other_participant(self, info: Info) -> AwaitableOrValue[User | None]:
-        known = info.context.found.others.get(self.row.id, NOT_READ)
+        known = info.context.prefetched.others.get(self.row.id, NOT_READ)
         if known is NOT_READ:
             return self._load_other_participant(info.context)
         return User.of_optional(known)
@@ -70,13 +76,13 @@ class Conversation(Node):
         " author.",
     )
     def last_message(self, info: Info) -> AwaitableOrValue[Message | None]:
-        known = info.context.found.last_messages.get(self.row.id, NOT_READ)
+        known = info.context.prefetched.last_messages.get(self.row.id, NOT_READ)
         if known is NOT_READ:
-            return self._load_last_message(info.context, messages_along(info))
+            return self._load_last_message(info.context, message_includes(info))
         return Message.of_optional(known)
 
-    async def _load_last_message(self, context: Context, along: MessageAlong) -> Message | None:
-        return Message.of_optional(await conversations.last_message(context, self.row, along))
+    async def _load_last_message(self, context: Context, includes: MessageIncludes) -> Message | None:
+        return Message.of_optional(await conversations.last_message(context, self.row, includes))
 
     @strawberry.field(
         description="A page of messages, oldest first. Without arguments, the page has the newest 25"
@@ -114,7 +120,7 @@ class Conversation(Node):
             after=after,
             last=last,
             before=before,
-            along=messages_along(info, "edges", "node"),
+            includes=message_includes(info, "edges", "node"),
         )
         edges = [
             MessageEdge(cursor=encode_page_cursor(row.seq), node=Message.of(row)) for row in page.messages
@@ -154,7 +160,7 @@ class ConversationQueries:
         id: Annotated[strawberry.ID, strawberry.argument(description="ID of the conversation.")],
     ) -> Conversation | None:
         row = await conversations.by_id(
-            info.context, NodeType.CONVERSATION.decode(id), conversation_ahead(info)
+            info.context, NodeType.CONVERSATION.decode(id), conversation_look_ahead(info)
         )
         return None if row is None else Conversation.of(row)
 
@@ -170,7 +176,7 @@ class ConversationQueries:
             str | None, strawberry.argument(description="Return only conversations after this cursor.")
         ] = None,
     ) -> ConversationConnection:
-        page = await conversations.recent(info.context, first, after, conversations_ahead(info))
+        page = await conversations.recent(info.context, first, after, conversations_look_ahead(info))
         edges = [
             ConversationEdge(cursor=encode_page_cursor(row.last_position), node=Conversation.of(row))
             for row in page.conversations
@@ -234,7 +240,7 @@ class ConversationMutations:
     ) -> CreateConversationPayload:
         try:
             row, created = await conversations.create_conversation(
-                info.context, input.username, conversations_along(info, "conversation")
+                info.context, input.username, conversation_includes(info, "conversation")
             )
         except UserErrorRaised as error:
             return CreateConversationPayload(

@@ -6,8 +6,8 @@ import strawberry
 
 from resolvers import edits
 from resolvers.errors import UserError as UserErrorRaised
-from schema.ahead import message_ahead
 from schema.info import Info
+from schema.look_ahead import message_look_ahead
 from schema.messages import Message
 from schema.node import NodeType
 from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
@@ -71,10 +71,12 @@ class EditMutations:
             )
         except UserErrorRaised as error:
             return UpdateMessagePayload(
-                message=Message.of_optional(error.message_row, message_ahead(info, "message")),
+                message=Message.of_optional(error.message_row, message_look_ahead(info, "message")),
                 user_errors=[UserError.of(error)],
             )
-        return UpdateMessagePayload(message=Message.of(row, message_ahead(info, "message")), user_errors=[])
+        return UpdateMessagePayload(
+            message=Message.of(row, message_look_ahead(info, "message")), user_errors=[]
+        )
 
     @strawberry.mutation(
         description="Deletes one of the viewer's messages for all participants. It stays in its place,"
@@ -90,4 +92,6 @@ class EditMutations:
             row = await edits.delete_message(info.context, NodeType.MESSAGE.decode(input.message_id))
         except UserErrorRaised as error:
             return DeleteMessagePayload(message=None, user_errors=[UserError.of(error)])
-        return DeleteMessagePayload(message=Message.of(row, message_ahead(info, "message")), user_errors=[])
+        return DeleteMessagePayload(
+            message=Message.of(row, message_look_ahead(info, "message")), user_errors=[]
+        )

@@ -13,10 +13,10 @@ from db import entries
 from db.entries import CAUGHT_UP, InboxEntry
 from realtime.wanted import Wanted
 from resolvers import inbox
-from schema.ahead import message_ahead
 from schema.inbox_events import CaughtUp, InboxEvent
 from schema.info import Info
 from schema.list_sizes import PAGED, searching
+from schema.look_ahead import message_look_ahead
 from schema.messages import MessageCreated, MessageDeleted, MessageUpdated
 from schema.read_marks import ReadMarkMoved
 from schema.users import UserUpdated
@@ -120,7 +120,7 @@ class InboxQueries:
         first: Annotated[int, strawberry.argument(description="Maximum number of events: 1 to 100.")] = 100,
         kinds: _Kinds = None,
     ) -> InboxEventPage:
-        info.context.events_ahead = message_ahead(info, "events", "message")
+        info.context.event_look_ahead = message_look_ahead(info, "events", "message")
         return InboxEventPage.of(await inbox.page(info.context, after, first=first, kinds=_kinds(kinds)))
 
     @strawberry.field(description="How many conversations and messages the viewer has not read.")
@@ -158,6 +158,6 @@ class InboxSubscriptions:
         ] = True,
     ) -> AsyncGenerator[InboxEvent, None]:
         viewer = info.context.require_viewer()
-        info.context.events_ahead = message_ahead(info, "message")
+        info.context.event_look_ahead = message_look_ahead(info, "message")
         wanted = Wanted(viewer.id, _kinds(kinds) | {CAUGHT_UP}, include_mine)
         return await inbox.follow_inbox(info.context, after, wanted, event_of)

@@ -10,16 +10,16 @@ import strawberry
 from strawberry.utils.await_maybe import AwaitableOrValue
 
 from db import records
-from db.along import NOT_READ
 from db.entries import MESSAGE_CREATED, InboxEntry
+from db.prefetched import NOT_READ
 from realtime.wanted import Wanted
 from resolvers import conversations, edits, inbox, messages, read_marks
-from resolvers.ahead import MessageAhead
 from resolvers.context import Context
 from resolvers.errors import UserError as UserErrorRaised
-from schema.ahead import message_ahead
+from resolvers.look_ahead import MessageLookAhead
 from schema.inbox_events import CURSOR, InboxEvent
 from schema.info import Info
+from schema.look_ahead import message_look_ahead
 from schema.node import Node, NodeType
 from schema.paging import PageInfo
 from schema.user_errors import ONE_USER_ERROR, USER_ERRORS, UserError
@@ -55,11 +55,11 @@ class Message(Node):
         " also as `lastMessage`, without content."
     )
     row: strawberry.Private[records.Message]
-    ahead: strawberry.Private[MessageAhead | None] = None
-    """What to read along when anything has to be read; None if this has been done, or as events do."""
+    ahead: strawberry.Private[MessageLookAhead | None] = None
+    """What the selection needs; None if that has been read, or is that of an event."""
 
     @classmethod
-    def of(cls, row: records.Message, ahead: MessageAhead | None = None) -> "Message":
+    def of(cls, row: records.Message, ahead: MessageLookAhead | None = None) -> "Message":
         return cls(
             id=NodeType.MESSAGE.encode(row.id),
             content=row.content,
@@ -72,15 +72,17 @@ class Message(Node):
         )
 
     @classmethod
-    def of_optional(cls, row: records.Message | None, ahead: MessageAhead | None = None) -> "Message | None":
+    def of_optional(
+        cls, row: records.Message | None, ahead: MessageLookAhead | None = None
+    ) -> "Message | None":
         return None if row is None else cls.of(row, ahead)
 
-    def _ahead(self, context: Context) -> MessageAhead:
-        return context.events_ahead if self.ahead is None else self.ahead
+    def _ahead(self, context: Context) -> MessageLookAhead:
+        return context.event_look_ahead if self.ahead is None else self.ahead
 
     @strawberry.field(graphql_type=User, description="The participant who sent the message.")
     def author(self, info: Info) -> AwaitableOrValue[User]:
-        known = info.context.found.users.get(self.row.author_id)
+        known = info.context.prefetched.users.get(self.row.author_id)
         return self._load_author(info.context) if known is None else _author_of(known)
 
     async def _load_author(self, context: Context) -> User:
@@ -110,7 +112,7 @@ class Message(Node):
     def read_by_others(self, info: Info) -> AwaitableOrValue[bool]:
         if not messages.is_mine(info.context, self.row):
             return False
-        known = info.context.found.participants.get(self.row.conversation_id)
+        known = info.context.prefetched.participants.get(self.row.conversation_id)
         if known is None:
             return self._load_read_by_others(info.context)
         return read_marks.is_read_by_others(info.context, self.row, known)
@@ -132,7 +134,7 @@ class Message(Node):
         info: Info,
         first: Annotated[int, strawberry.argument(description="Maximum number of users: 1 to 100.")] = 10,
     ) -> AwaitableOrValue[list[User]]:
-        known = info.context.found.participants.get(self.row.conversation_id)
+        known = info.context.prefetched.participants.get(self.row.conversation_id)
         if known is None:
             return self._load_read_by(info.context, first)
         return list(map(User.of, read_marks.read_by(info.context, self.row, known, first)))
@@ -147,7 +149,7 @@ class Message(Node):
         " match it to a pending message. Null if it was sent without a key, or by another user.",
     )
     def idempotency_key(self, info: Info) -> AwaitableOrValue[strawberry.ID | None]:
-        known = info.context.found.idempotency_keys.get(self.row.id, NOT_READ)
+        known = info.context.prefetched.idempotency_keys.get(self.row.id, NOT_READ)
         return self._load_idempotency_key(info.context) if known is NOT_READ else _key_of(known)
 
     async def _load_idempotency_key(self, context: Context) -> strawberry.ID | None:
@@ -160,7 +162,7 @@ class Message(Node):
     def conversation(self, info: Info) -> AwaitableOrValue["Conversation"]:
         from schema.conversations import Conversation  # noqa: PLC0415  # the two types name each other
 
-        known = info.context.found.conversations.get(self.row.conversation_id)
+        known = info.context.prefetched.conversations.get(self.row.conversation_id)
         return self._load_conversation(info.context) if known is None else Conversation.of(known)
 
     async def _load_conversation(self, context: Context) -> "Conversation":
@@ -242,7 +244,9 @@ class MessageMutations:
             )
         except UserErrorRaised as error:
             return CreateMessagePayload(message=None, user_errors=[UserError.of(error)])
-        return CreateMessagePayload(message=Message.of(row, message_ahead(info, "message")), user_errors=[])
+        return CreateMessagePayload(
+            message=Message.of(row, message_look_ahead(info, "message")), user_errors=[]
+        )
 
 
 @strawberry.type(description="A message that arrived in the viewer's inbox.")
@@ -315,6 +319,6 @@ class MessageSubscriptions:
     ) -> AsyncGenerator[MessageCreated, None]:
         # A coroutine that returns the generator, so that a rejection is an error at the field's path.
         viewer = info.context.require_viewer()
-        info.context.events_ahead = message_ahead(info, "message")
+        info.context.event_look_ahead = message_look_ahead(info, "message")
         wanted = Wanted(viewer.id, frozenset({MESSAGE_CREATED}), include_mine)
         return await inbox.follow_inbox(info.context, after, wanted, MessageCreated.of)

@@ -7,9 +7,9 @@ import strawberry
 
 from resolvers import conversations, messages, sessions, users
 from resolvers.paging import check_page_size
-from schema.ahead import conversations_along, messages_along
 from schema.conversations import Conversation
 from schema.info import Info
+from schema.look_ahead import conversation_includes, message_includes
 from schema.messages import Message
 from schema.node import Node, NodeType
 from schema.sessions import Session
@@ -47,9 +47,9 @@ async def _nodes(info: Info, ids: Sequence[str]) -> list[Node | None]:
         *map(User.of, await users.by_ids(context, keys[NodeType.USER])),
         *map(
             Conversation.of,
-            await conversations.by_ids(context, keys[NodeType.CONVERSATION], conversations_along(info)),
+            await conversations.by_ids(context, keys[NodeType.CONVERSATION], conversation_includes(info)),
         ),
-        *map(Message.of, await messages.by_ids(context, keys[NodeType.MESSAGE], messages_along(info))),
+        *map(Message.of, await messages.by_ids(context, keys[NodeType.MESSAGE], message_includes(info))),
         *map(Session.of, await sessions.by_ids(context, keys[NodeType.SESSION])),
     ]
     by_id = {node.id: node for node in found}

@@ -7,10 +7,10 @@ import strawberry
 from db import records
 from db.entries import InboxEntry
 from resolvers import read_marks
-from schema.ahead import conversations_along, messages_along
 from schema.conversations import Conversation
 from schema.inbox_events import CURSOR, InboxEvent
 from schema.info import Info
+from schema.look_ahead import conversation_includes, message_includes
 from schema.messages import Message
 from schema.users import User
 
@@ -31,7 +31,7 @@ class Participant:
         " deleted it with its author, or if read marks are not shared, unless the user is the viewer."
     )
     async def last_read_message(self, info: Info) -> Message | None:
-        row = await read_marks.last_read_message(info.context, self.row, messages_along(info))
+        row = await read_marks.last_read_message(info.context, self.row, message_includes(info))
         return Message.of_optional(row)
 
 
@@ -52,7 +52,7 @@ class ReadMarkMoved(InboxEvent):
 
     @strawberry.field(description="The conversation in its current state, with the viewer's unread count.")
     async def conversation(self, info: Info) -> Conversation:
-        row = await read_marks.conversation_of_event(info.context, self.entry, conversations_along(info))
+        row = await read_marks.conversation_of_event(info.context, self.entry, conversation_includes(info))
         return Conversation.of(row)
 
     @strawberry.field(description="The participant who read the messages, in its current state.")

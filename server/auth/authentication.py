@@ -92,7 +92,7 @@ class KnownIdentities:
             self._known[key] = now + self._seconds, identity
 
     def _make_room(self, now: float) -> None:
-        """Remove the identities whose time is over, and another one if there are too many."""
+        """Remove expired identities, and the oldest one if there are too many."""
         while self._known:
             oldest = next(iter(self._known))
             if self._known[oldest][0] > now and len(self._known) < self._max_size:

@@ -46,7 +46,7 @@ class Exchange(RequestResponseCycle):
         return body
 
     def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
-        """Write a complete response at once, if it can be. If not, return False: it has to be sent.
+        """Write a complete response immediately. Return False if it has to be sent with `send` instead.
 
         The headers have the length of the body, which is not empty.
         """

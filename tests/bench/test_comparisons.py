@@ -9,7 +9,7 @@ from bench.comparisons import Scale, comparisons, with_earlier
 from bench.measuring import Span
 from bench.speech import GraphQL
 from bench.subjects import EARLIER, MESSENGER
-from tests.bench.nobody import PAIR, POPULATION
+from tests.bench.stand_ins import PAIR, POPULATION
 
 ALL = comparisons(POPULATION, Scale(Span(0, 1)))
 ANSWERED: Mapping[str, str | None] = {document: document for document in documents.ALL}

@@ -7,7 +7,7 @@ import pytest
 from bench.comparisons import Scale, comparisons
 from bench.measuring import Measured, Span
 from bench.targets import TARGETS, Target
-from tests.bench.nobody import POPULATION
+from tests.bench.stand_ins import POPULATION
 
 BACK = Target("streams", "s until caught up", "peer", 0.9, less=True, against_unit="s until back")
 

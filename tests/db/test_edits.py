@@ -11,10 +11,10 @@ import pytest
 from asyncpg import LockNotAvailableError
 
 from db import conversations, edits, inboxes, messages
-from db.along import SeqRange
 from db.edits import LockedMessage
 from db.engine import Database
 from db.entries import MESSAGE_DELETED, MESSAGE_UPDATED, Appended
+from db.prefetched import SeqRange
 from db.records import Message, User
 from db.statements import Connection
 from tests.support.counts import miscounted

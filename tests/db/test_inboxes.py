@@ -11,8 +11,8 @@ from sqlalchemy import insert
 from uuid_utils.compat import uuid7
 
 from db import conversations, ids, inboxes, messages
-from db.along import SeqRange
 from db.engine import Database
+from db.prefetched import SeqRange
 from db.records import User
 from db.tables import conversations as conversations_table
 from db.tables import participants

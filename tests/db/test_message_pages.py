@@ -6,10 +6,11 @@ from uuid import UUID
 import pytest
 
 from db import conversations, inboxes, message_pages
-from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, Found
 from db.asked_pages import AskedPage, MessagePage
 from db.engine import Database
 from db.inboxes import Outgoing
+from db.includes import NO_CONVERSATION_INCLUDES, NO_MESSAGE_INCLUDES
+from db.prefetched import Prefetched
 from tests.conftest import PersonMaker
 
 END = 2**63 - 1
@@ -45,15 +46,15 @@ class Talk:
         alone = {page: found for pages, _ in both for page, found in pages.items()}
         async with self._database.snapshot() as connection:
             for each in asked:
-                found = Found()
+                found = Prefetched()
                 await conversations.with_page(
                     connection,
                     self._viewer,
                     self._id,
                     each,
-                    along=JUST_CONVERSATIONS,
-                    of_messages=JUST_MESSAGES,
-                    found=found,
+                    includes=NO_CONVERSATION_INCLUDES,
+                    of_messages=NO_MESSAGE_INCLUDES,
+                    prefetched=found,
                 )
                 assert found.pages == {(self._id, each): alone[each]}
         return [alone[each] for each in asked]
@@ -66,7 +67,7 @@ class Talk:
                 self._viewer,
                 [(self._id, each) for each in chosen],
                 is_from_end=is_from_end,
-                found=Found(),
+                prefetched=Prefetched(),
             )
         return dict(zip(chosen, pages, strict=True))
 

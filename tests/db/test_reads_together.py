@@ -58,7 +58,7 @@ def outcome(read: PageRows) -> InboxPage | type[Exception]:
 
 
 async def talkers(database: Database) -> Sequence[UUID]:
-    """Return users whose inboxes have entries of several kinds, one of which is trimmed, and no user."""
+    """Return users with entries of several kinds, one of whose inboxes is trimmed, and the ID of no user."""
     async with database.transaction() as connection:
         names = [f"t-{uuid4().hex[:16]}" for _ in range(3)]
         ada, grace, edsger = [await users.create(connection, name) for name in names]
@@ -131,9 +131,9 @@ async def test_pages_of_many_users_are_one_statement_and_each_has_its_own_errors
     noted: Noted, database: Database
 ):
     own, statements = noted
-    _, grace, edsger, nobody = await talkers(database)
+    _, grace, edsger, missing = await talkers(database)
     others = [(await talkers(database))[2] for _ in range(3)]
-    asked = [everything(grace), everything(nobody), *map(everything, others), everything(edsger)]
+    asked = [everything(grace), everything(missing), *map(everything, others), everything(edsger)]
     assert await entries_of(own, asked) == [3, UserGone, 3, 3, 3, 3]
     assert len(statements) == 1
     # PostgreSQL rejects the statement because of this one.

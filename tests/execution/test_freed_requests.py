@@ -8,8 +8,9 @@ from weakref import ref
 
 import pytest
 
-from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, SeqRange
 from db.engine import Database
+from db.includes import NO_CONVERSATION_INCLUDES, NO_MESSAGE_INCLUDES
+from db.prefetched import SeqRange
 from realtime.broadcaster import Broadcaster
 from resolvers.context import Context
 from tests.execution.test_statements_of_queries import user_with_conversations
@@ -30,9 +31,9 @@ async def test_loaders_are_freed_when_their_request_is_over(database: Database):
         nothing = uuid4()
         await asyncio.gather(
             loaders.users.load(viewer.id),
-            loaders.conversations(JUST_CONVERSATIONS).load(nothing),
-            loaders.messages(JUST_MESSAGES).load(nothing),
-            loaders.ranges(JUST_MESSAGES).load(SeqRange(nothing, 1, 1)),
+            loaders.conversations(NO_CONVERSATION_INCLUDES).load(nothing),
+            loaders.messages(NO_MESSAGE_INCLUDES).load(nothing),
+            loaders.ranges(NO_MESSAGE_INCLUDES).load(SeqRange(nothing, 1, 1)),
             loaders.idempotency_keys.load(nothing),
             loaders.participants.load(nothing),
         )

@@ -7,15 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from db import users
-from db.along import JUST_MESSAGES, ConversationAlong, MessageAlong
 from db.engine import Database
 from db.entries import MESSAGE_DELETED, MESSAGE_UPDATED
+from db.includes import NO_MESSAGE_INCLUDES, ConversationIncludes, MessageIncludes
 from realtime.broadcaster import Broadcaster
 from resolvers import edits
-from resolvers.ahead import MessageAhead
 from resolvers.context import Context, Unlimited
 from resolvers.conversations import of_message
 from resolvers.errors import RateLimited, UserError, UserErrorCode
+from resolvers.look_ahead import MessageLookAhead
 from resolvers.messages import by_ids as messages_by_ids
 from resolvers.rules import Rules
 from schema.node import NodeType
@@ -217,10 +217,12 @@ async def test_a_repeated_key_answers_with_the_message_as_it_is(talk: Talk):
 
 
 async def test_an_answer_shows_a_message_in_one_state(talk: Talk):
-    ahead = MessageAhead(MessageAlong(conversation=ConversationAlong(last_message=JUST_MESSAGES)))
+    ahead = MessageLookAhead(
+        MessageIncludes(conversation=ConversationIncludes(last_message=NO_MESSAGE_INCLUDES))
+    )
     async with Context(talk.database, Broadcaster(), viewer=await talk.viewer()) as context:
         [as_sent] = await messages_by_ids(context, [talk.row_id])
         await talk.edits("changed meanwhile")
         await context.refresh()
         conversation = await of_message(context, as_sent, ahead)
-        assert context.found.last_messages[conversation.id] == as_sent
+        assert context.prefetched.last_messages[conversation.id] == as_sent

@@ -63,7 +63,7 @@ export class Changes {
 
   edit(conversationId: string, messageId: string, content: string, version: number): void {
     const saved = this.#savedAnyway.get(messageId);
-    // Then it is no conflict if the edit was begun before.
+    // An edit that was begun before that save is not in conflict with it.
     const seen = saved?.before === version ? saved.after : version;
     this.#put(messageId, { kind: 'edit', conversationId, content, version: seen, state: 'waiting' });
     void this.#send(messageId);

@@ -1,8 +1,7 @@
-"""What selections let resolvers read ahead: see `resolvers.ahead`.
+"""Look-ahead: what the selection below a field needs of the messages and conversations that it returns.
 
-Every field of a message or conversation that may have to read something is named here, with what is read
-along for it. A field that is missing here is read by its own resolver, and has the request read more than one
-statement.
+Every field of a message or conversation that reads from the database is listed here, with what has to be
+included for it. A field that is not listed is read by its own resolver, in a further statement.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +10,17 @@ from typing import NamedTuple
 
 from graphql import GraphQLError
 
-from db.along import JUST_CONVERSATIONS, JUST_MESSAGES, ConversationAlong, MessageAlong
 from db.asked_pages import AskedPage
+from db.includes import NO_CONVERSATION_INCLUDES, NO_MESSAGE_INCLUDES, ConversationIncludes, MessageIncludes
 from plans import LookAhead, look_ahead, variables_of
-from resolvers.ahead import NO_CONVERSATION_AHEAD, NO_MESSAGE_AHEAD, ConversationAhead, MessageAhead
 from resolvers.conversations import asked_messages
 from resolvers.errors import Refusal
+from resolvers.look_ahead import (
+    NO_CONVERSATION_LOOK_AHEAD,
+    NO_MESSAGE_LOOK_AHEAD,
+    ConversationLookAhead,
+    MessageLookAhead,
+)
 from schema.info import Info
 
 _NODE = ("edges", "node")
@@ -24,77 +28,77 @@ _NEEDS_PARTICIPANTS = frozenset({"readBy", "readByOthers"})
 
 
 class _OfMessage(NamedTuple):
-    """What is read along with a message, and whether that is all that its selection needs."""
+    """What is included with a message, and whether its selection needs nothing else."""
 
-    along: MessageAlong = JUST_MESSAGES
+    includes: MessageIncludes = NO_MESSAGE_INCLUDES
     is_all: bool = True
 
 
 class _OfConversation(NamedTuple):
-    along: ConversationAlong = JUST_CONVERSATIONS
+    includes: ConversationIncludes = NO_CONVERSATION_INCLUDES
     is_all: bool = True
     has_page: bool = False
-    of_messages: MessageAlong = JUST_MESSAGES
+    of_messages: MessageIncludes = NO_MESSAGE_INCLUDES
     is_all_with_page: bool = True
-    """Whether that is all if the page of messages is read along, too."""
+    """Whether the selection needs nothing else if the page of messages is included."""
 
 
 _TOO_LARGE = _OfConversation(is_all=False)
 
 
-def message_ahead(info: Info, *path: str) -> MessageAhead:
-    """Return what to read along with the message at the end of the path."""
-    return look_ahead(info).derive(_message_at(path), otherwise=NO_MESSAGE_AHEAD)
+def message_look_ahead(info: Info, *path: str) -> MessageLookAhead:
+    """Return what the selection needs of the message at the end of the path."""
+    return look_ahead(info).derive(_message_at(path), otherwise=NO_MESSAGE_LOOK_AHEAD)
 
 
 @cache
-def _message_at(path: tuple[str, ...]) -> Callable[[LookAhead], MessageAhead]:
-    def derived(selected: LookAhead) -> MessageAhead:
+def _message_at(path: tuple[str, ...]) -> Callable[[LookAhead], MessageLookAhead]:
+    def derived(selected: LookAhead) -> MessageLookAhead:
         below = selected.below(*path)
         if below is None:
-            return NO_MESSAGE_AHEAD
+            return NO_MESSAGE_LOOK_AHEAD
         found = _of_message(below)
-        return MessageAhead(found.along, found.is_all and _waits_for_nothing(selected, path))
+        return MessageLookAhead(found.includes, found.is_all and _waits_for_nothing(selected, path))
 
     return derived
 
 
-def messages_along(info: Info, *path: str) -> MessageAlong:
-    """Return what to read along with the messages at the end of the path."""
-    return message_ahead(info, *path).along
+def message_includes(info: Info, *path: str) -> MessageIncludes:
+    """Return what to include with the messages at the end of the path."""
+    return message_look_ahead(info, *path).includes
 
 
-def conversations_along(info: Info, *path: str) -> ConversationAlong:
-    """Return what to read along with the conversations at the end of the path."""
-    return look_ahead(info).derive(_conversations_at(path), otherwise=JUST_CONVERSATIONS)
+def conversation_includes(info: Info, *path: str) -> ConversationIncludes:
+    """Return what to include with the conversations at the end of the path."""
+    return look_ahead(info).derive(_conversations_at(path), otherwise=NO_CONVERSATION_INCLUDES)
 
 
 @cache
-def _conversations_at(path: tuple[str, ...]) -> Callable[[LookAhead], ConversationAlong]:
-    def derived(selected: LookAhead) -> ConversationAlong:
+def _conversations_at(path: tuple[str, ...]) -> Callable[[LookAhead], ConversationIncludes]:
+    def derived(selected: LookAhead) -> ConversationIncludes:
         below = selected.below(*path)
-        return JUST_CONVERSATIONS if below is None else _of_conversation(below).along
+        return NO_CONVERSATION_INCLUDES if below is None else _of_conversation(below).includes
 
     return derived
 
 
-def conversations_ahead(info: Info) -> ConversationAhead:
-    """Return what to read along with the conversations of a page."""
-    return look_ahead(info).derive(_page_of_conversations, otherwise=NO_CONVERSATION_AHEAD)
+def conversations_look_ahead(info: Info) -> ConversationLookAhead:
+    """Return what the selection needs of the conversations of a page."""
+    return look_ahead(info).derive(_page_of_conversations, otherwise=NO_CONVERSATION_LOOK_AHEAD)
 
 
-def _page_of_conversations(selected: LookAhead) -> ConversationAhead:
+def _page_of_conversations(selected: LookAhead) -> ConversationLookAhead:
     below = selected.below(*_NODE)
     found = _OfConversation() if below is None else _of_conversation(below)
-    return ConversationAhead(found.along, found.is_all and _waits_for_nothing(selected, _NODE))
+    return ConversationLookAhead(found.includes, found.is_all and _waits_for_nothing(selected, _NODE))
 
 
-def conversation_ahead(info: Info) -> ConversationAhead:
-    """Return what to read along with a single conversation, which may be a page of its messages."""
+def conversation_look_ahead(info: Info) -> ConversationLookAhead:
+    """Return what the selection needs of a single conversation, including a page of its messages."""
     found = look_ahead(info).derive(_of_conversation, otherwise=_TOO_LARGE)
     page = _asked_page(info) if found.has_page else None
     is_all = found.is_all if page is None else found.is_all_with_page
-    return ConversationAhead(found.along, is_all, page, found.of_messages)
+    return ConversationLookAhead(found.includes, is_all, page, found.of_messages)
 
 
 def _asked_page(info: Info) -> AskedPage | None:
@@ -115,25 +119,25 @@ def _of_message(selected: LookAhead) -> _OfMessage:
     if conversation is None:
         return found
     of_conversation = _of_conversation(conversation)
-    inner = of_conversation.along
-    along = found.along._replace(
+    inner = of_conversation.includes
+    includes = found.includes._replace(
         # Those of its conversation are the same.
-        participants=found.along.participants or inner.participants,
+        participants=found.includes.participants or inner.participants,
         conversation=inner._replace(participants=False),
     )
-    return _OfMessage(along, found.is_all and of_conversation.is_all)
+    return _OfMessage(includes, found.is_all and of_conversation.is_all)
 
 
 def _in_conversation(selected: LookAhead) -> _OfMessage:
-    """Return what is read along with a message whose conversation is read, too."""
+    """Return what is included with a message whose conversation is included as well."""
     found = _without_conversation(selected)
     conversation = selected.below("conversation")
     is_all = found.is_all and (conversation is None or _waits_for_nothing(conversation))
-    return _OfMessage(found.along, is_all)
+    return _OfMessage(found.includes, is_all)
 
 
 def _without_conversation(selected: LookAhead) -> _OfMessage:
-    along = MessageAlong(
+    includes = MessageIncludes(
         author="author" in selected,
         idempotency_key="idempotencyKey" in selected,
         participants=not _NEEDS_PARTICIPANTS.isdisjoint(selected.fields),
@@ -144,7 +148,7 @@ def _without_conversation(selected: LookAhead) -> _OfMessage:
         for name, field in selected.fields.items()
         if name != "conversation"
     )
-    return _OfMessage(along, is_all)
+    return _OfMessage(includes, is_all)
 
 
 def _of_conversation(selected: LookAhead) -> _OfConversation:
@@ -163,16 +167,16 @@ def _of_conversation(selected: LookAhead) -> _OfConversation:
         else:
             is_all = is_all and _waits_for_nothing(field.below)
     for each in (last_message, page):
-        needs_participants = needs_participants or (each is not None and each.along.participants)
+        needs_participants = needs_participants or (each is not None and each.includes.participants)
     return _OfConversation(
-        ConversationAlong(
+        ConversationIncludes(
             other="otherParticipant" in selected,
             participants=needs_participants,
-            last_message=None if last_message is None else last_message.along._replace(participants=False),
+            last_message=None if last_message is None else last_message.includes._replace(participants=False),
         ),
         is_all=is_all and page is None,
         has_page=page is not None,
-        of_messages=JUST_MESSAGES if page is None else page.along._replace(participants=False),
+        of_messages=NO_MESSAGE_INCLUDES if page is None else page.includes._replace(participants=False),
         is_all_with_page=is_all and page is not None and page.is_all,
     )
 

@@ -1,98 +1,52 @@
-"""What is read along with messages and conversations, in the same statement."""
+"""What a statement reads together with messages and conversations: joined eager loading."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from enum import Enum, auto
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
 from asyncpg import Record
 
 from db.as_seen import AS_SEEN, HAS_INBOX
-from db.asked_pages import AskedPage, MessagePage
 from db.columns import Columns
+from db.prefetched import Prefetched
 from db.records import Conversation, Message, Participant, User
 
 
-class MessageAlong(NamedTuple):
-    """What is read along with each message."""
+class MessageIncludes(NamedTuple):
+    """What is included with each message."""
 
     author: bool = False
     idempotency_key: bool = False
     """If the viewer is its author."""
     participants: bool = False
     """Those of its conversation."""
-    conversation: "ConversationAlong | None" = None
-    """Whether its conversation is, and what along with that."""
+    conversation: "ConversationIncludes | None" = None
+    """What is included with its conversation; None if the conversation is not included."""
 
 
-class ConversationAlong(NamedTuple):
-    """What is read along with each conversation."""
+class ConversationIncludes(NamedTuple):
+    """What is included with each conversation."""
 
     other: bool = False
     """The other participant, if there is exactly one."""
     participants: bool = False
-    last_message: MessageAlong | None = None
-    """Whether the newest message is, and what along with that."""
+    last_message: MessageIncludes | None = None
+    """What is included with the newest message; None if that is not included."""
 
 
-JUST_MESSAGES = MessageAlong()
-JUST_CONVERSATIONS = ConversationAlong()
+NO_MESSAGE_INCLUDES = MessageIncludes()
+NO_CONVERSATION_INCLUDES = ConversationIncludes()
 
 
-class SeqRange(NamedTuple):
-    """The messages `first` to `last` of a conversation, both included."""
-
-    conversation_id: UUID
-    first: int
-    last: int
-
-
-class NotRead(Enum):
-    """Stands for what has not been read, where None stands for what does not exist."""
-
-    NOT_READ = auto()
-
-
-NOT_READ: Final = NotRead.NOT_READ
-
-
-class Found:
-    """What has been read along, by the ID of what it belongs to. None says that there is nothing."""
-
-    __slots__ = (
-        "conversations",
-        "idempotency_keys",
-        "last_messages",
-        "others",
-        "pages",
-        "participants",
-        "users",
-    )
-
-    def __init__(self) -> None:
-        self.users: dict[UUID, User] = {}
-        self.conversations: dict[UUID, Conversation] = {}
-        self.others: dict[UUID, User | None] = {}
-        """The other participants of conversations."""
-        self.participants: dict[UUID, Sequence[Participant]] = {}
-        """The participants of conversations."""
-        self.last_messages: dict[UUID, Message | None] = {}
-        """The newest messages of conversations."""
-        self.pages: dict[tuple[UUID, AskedPage], MessagePage] = {}
-        """The pages of conversations."""
-        self.idempotency_keys: dict[UUID, UUID | None] = {}
-        """The keys that the viewer sent messages with."""
-
-
-_Take = Callable[[Sequence[Record], Found], None]
+_Take = Callable[[Sequence[Record], Prefetched], None]
 
 _R = TypeVar("_R", bound=NamedTuple)
 
 
 class Joins:
-    """The columns and joins that a statement adds for what is read along.
+    """The columns and joins that a statement adds for its includes.
 
     Every join finds at most one row, so the statement returns as many rows as without it.
     """
@@ -117,36 +71,38 @@ class Joins:
         """Return the parameters of the joins by name, for a statement without them."""
         return {"viewer": viewer} if self._needs_viewer else {}
 
-    def take(self, rows: Sequence[Record], found: Found) -> None:
-        """Add what the rows have along to `found`."""
+    def take(self, rows: Sequence[Record], prefetched: Prefetched) -> None:
+        """Add what the rows include to `prefetched`."""
         for take in self._takes:
-            take(rows, found)
+            take(rows, prefetched)
 
-    def along_messages(self, source: str, along: MessageAlong, prefix: str = "") -> None:
-        """Join what is read along with each message of the table or subquery `source`.
+    def include_with_messages(self, source: str, includes: MessageIncludes, prefix: str = "") -> None:
+        """Join what is included with each message of the table or subquery `source`.
 
         Its columns in the statement's result have the prefix.
         """
-        if along.author:
+        if includes.author:
             self._join_author(source)
-        if along.idempotency_key:
+        if includes.idempotency_key:
             self._add_key(source, prefix)
-        if along.participants:
+        if includes.participants:
             self._join_participants(source, f"{source}.conversation_id", prefix + "conversation_id")
-        if along.conversation is not None:
-            self._join_conversation(source, along.conversation)
+        if includes.conversation is not None:
+            self._join_conversation(source, includes.conversation)
 
-    def along_conversations(self, source: str, along: ConversationAlong, prefix: str = "") -> None:
-        """Join what is read along with each conversation of the table or subquery `source`.
+    def include_with_conversations(
+        self, source: str, includes: ConversationIncludes, prefix: str = ""
+    ) -> None:
+        """Join what is included with each conversation of the table or subquery `source`.
 
         Its columns in the statement's result have the prefix.
         """
-        if along.other:
+        if includes.other:
             self._join_other(source, prefix + "id")
-        if along.participants:
+        if includes.participants:
             self._join_participants(source, f"{source}.id", prefix + "id")
-        if along.last_message is not None:
-            self._join_last_message(source, along.last_message, prefix + "id")
+        if includes.last_message is not None:
+            self._join_last_message(source, includes.last_message, prefix + "id")
 
     # LIMIT 1 keeps the planner from reading whole tables instead of looking up a row for each row.
     def _join(self, name: str, query: str, columns: str, take: _Take) -> None:
@@ -158,8 +114,8 @@ class Joins:
         name = f"{source}_author"
         users = Columns(User, prefix=f"{name}_")
 
-        def take(rows: Sequence[Record], found: Found) -> None:
-            _take_each(rows, found.users, f"{name}_id", users)
+        def take(rows: Sequence[Record], prefetched: Prefetched) -> None:
+            _take_each(rows, prefetched.users, f"{name}_id", users)
 
         query = f"SELECT * FROM users WHERE users.id = {source}.author_id"
         self._join(name, query, users.sql(name), take)
@@ -167,8 +123,8 @@ class Joins:
     def _add_key(self, source: str, prefix: str) -> None:
         column, id_column = f"{source}_key", f"{prefix}id"
 
-        def take(rows: Sequence[Record], found: Found) -> None:
-            found.idempotency_keys.update((row[id_column], row[column]) for row in rows)
+        def take(rows: Sequence[Record], prefetched: Prefetched) -> None:
+            prefetched.idempotency_keys.update((row[id_column], row[column]) for row in rows)
 
         self._needs_viewer = True
         self._columns.append(
@@ -176,12 +132,12 @@ class Joins:
         )
         self._takes.append(take)
 
-    def _join_conversation(self, source: str, along: ConversationAlong) -> None:
+    def _join_conversation(self, source: str, includes: ConversationIncludes) -> None:
         name = f"{source}_conversation"
         conversations = Columns(Conversation, prefix=f"{name}_")
 
-        def take(rows: Sequence[Record], found: Found) -> None:
-            _take_each(rows, found.conversations, f"{name}_id", conversations)
+        def take(rows: Sequence[Record], prefetched: Prefetched) -> None:
+            _take_each(rows, prefetched.conversations, f"{name}_id", conversations)
 
         query = f"""
             SELECT {AS_SEEN}
@@ -191,28 +147,28 @@ class Joins:
         """
         self._needs_viewer = True
         self._join(name, query, conversations.sql(name), take)
-        self.along_conversations(name, along, f"{name}_")
+        self.include_with_conversations(name, includes, f"{name}_")
 
-    def _join_last_message(self, source: str, along: MessageAlong, id_column: str) -> None:
+    def _join_last_message(self, source: str, includes: MessageIncludes, id_column: str) -> None:
         name = f"{source}_last"
         messages = Columns(Message, prefix=f"{name}_")
 
-        def take(rows: Sequence[Record], found: Found) -> None:
-            _take_one_of(rows, found.last_messages, id_column, f"{name}_id", messages)
+        def take(rows: Sequence[Record], prefetched: Prefetched) -> None:
+            _take_one_of(rows, prefetched.last_messages, id_column, f"{name}_id", messages)
 
         query = f"""
             SELECT * FROM messages
             WHERE messages.conversation_id = {source}.id AND messages.seq = {source}.last_seq
         """
         self._join(name, query, messages.sql(name), take)
-        self.along_messages(name, along, f"{name}_")
+        self.include_with_messages(name, includes, f"{name}_")
 
     def _join_other(self, source: str, id_column: str) -> None:
         name = f"{source}_other"
         users = Columns(User, prefix=f"{name}_")
 
-        def take(rows: Sequence[Record], found: Found) -> None:
-            _take_one_of(rows, found.others, id_column, f"{name}_id", users)
+        def take(rows: Sequence[Record], prefetched: Prefetched) -> None:
+            _take_one_of(rows, prefetched.others, id_column, f"{name}_id", users)
 
         query = f"""
             SELECT users.* FROM (
@@ -230,11 +186,11 @@ class Joins:
     def _join_participants(self, source: str, conversation: str, id_column: str) -> None:
         name = f"{source}_participants"
 
-        def take(rows: Sequence[Record], found: Found) -> None:
+        def take(rows: Sequence[Record], prefetched: Prefetched) -> None:
             for row in rows:
                 conversation_id = row[id_column]
-                if conversation_id not in found.participants:
-                    found.participants[conversation_id] = _participants(conversation_id, row[name])
+                if conversation_id not in prefetched.participants:
+                    prefetched.participants[conversation_id] = _participants(conversation_id, row[name])
 
         # JSON, because asyncpg would ask each new connection for the types of arrays.
         query = f"""

@@ -1,4 +1,4 @@
-"""Populations and users that exist in no database, for what is built before anything is measured."""
+"""Populations and users that are in no database, for tests that build comparisons without running them."""
 
 from uuid import UUID
 
