@@ -4,13 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from copy import copy
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 import structlog
 
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, is_outage
+from db.rejecting import reject
 from db.statements import Connection
 
 log = structlog.stdlib.get_logger(__name__)
@@ -200,11 +200,7 @@ def _fail(waiting: Iterable[_Waiting[_Asked, _Found]], error: Exception) -> None
     if _is_outage(error):
         error = DatabaseUnavailable(str(error) or type(error).__name__)
     for each in waiting:
-        if not each.found.done():
-            # An exception cannot be raised by several callers at once: each would add to its traceback.
-            own = copy(error)
-            own.__cause__ = error
-            each.found.set_exception(own)
+        reject(each.found, error)
 
 
 def _is_outage(error: Exception) -> bool:

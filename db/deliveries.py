@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from copy import copy
 from dataclasses import dataclass
 
 import structlog
@@ -12,6 +11,7 @@ from asyncpg import PostgresError
 from db.held_conversations import HeldConversations
 from db.inboxes import Delivered, NotStored, Outgoing, deliver_all
 from db.outages import LOCK_ERRORS, DatabaseUnavailable, is_outage
+from db.rejecting import reject
 from db.statements import Connection
 
 log = structlog.stdlib.get_logger(__name__)
@@ -215,14 +215,9 @@ class Deliveries:
 
 def _tell(batch: Sequence[_Waiting], outcomes: Sequence[_Outcome]) -> None:
     for each, outcome in zip(batch, outcomes, strict=True):
-        if each.outcome.done():
-            continue
         if isinstance(outcome, Exception):
-            # An exception cannot be raised by several callers at once: each would add to its traceback.
-            own = copy(outcome)
-            own.__cause__ = outcome
-            each.outcome.set_exception(own)
-        else:
+            reject(each.outcome, outcome)
+        elif not each.outcome.done():
             each.outcome.set_result(outcome)
 
 

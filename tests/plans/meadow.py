@@ -159,7 +159,7 @@ class Plot:
     complete_Plot: str | None = strawberry.field(name="complete_Plot")
     put_value: str | None = strawberry.field(name="put_value")
     Plot: str | None = strawberry.field(name="Plot")
-    größe: int | None = strawberry.field(name="groesse")  # noqa: PLC2401
+    größe: int | None = strawberry.field(name="groesse")  # noqa: PLC2401  # a name that is not ASCII
     colour: Colour
     other_colour: Colour | None
     moment: Moment
@@ -178,8 +178,10 @@ class Plot:
 
     @strawberry.field
     def is_here(self, info: strawberry.Info) -> bool:
-        self.reads.append(f"is_here at {info.path.as_list()} of {info.python_name}")  # type: ignore[attr-defined]
-        return self.values.get("run") is True  # type: ignore[attr-defined]
+        # The objects are of another class, which notes what is read.
+        plot = cast(Any, self)
+        plot.reads.append(f"is_here at {info.path.as_list()} of {info.python_name}")
+        return plot.values.get("run") is True
 
     @strawberry.field
     def nearest(self) -> "Plot | None":

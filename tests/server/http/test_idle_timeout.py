@@ -31,7 +31,7 @@ class Clock:
         return Timer(lambda: self._timers.remove(timer))
 
     def create_task(self, *arguments: object, **options: object) -> object:
-        return getattr(self._loop, "create_task")(*arguments, **options)  # noqa: B009  # of any type
+        return getattr(self._loop, "create_task")(*arguments, **options)  # noqa: B009  # its type has no such arguments
 
     def passes(self, seconds: float) -> None:
         end = self._now + seconds
