@@ -57,7 +57,7 @@ def main(
     against: Annotated[
         str,
         typer.Option(
-            help="A commit, tag or branch of this repository, to compare with nothing else.",
+            help="Compare only with this commit, tag or branch of the repository.",
             metavar="REVISION",
         ),
     ] = "",
@@ -84,7 +84,7 @@ def main(
             if earlier:
                 chosen, left_out = with_earlier(chosen, forms)
             if not chosen:
-                why = f"{earlier} answers no comparison with" if left_out else "no comparison has"
+                why = f"{earlier} cannot answer any comparison with" if left_out else "no comparison has"
                 raise typer.BadParameter(f"{why} {only!r} in its name", param_hint="--only")
             warming = partial(warm_up, population, scale)
             compared, failure = measure_in_turns(
@@ -100,7 +100,7 @@ def main(
         print(f"\n{changed}")
     if left_out:
         names = "; ".join(each.name for each in left_out)
-        print(f"\nLeft out, because {earlier} does not answer their documents: {names}")
+        print(f"\nSkipped, because {earlier} cannot answer their documents: {names}")
     if reached := targets(run):
         print(f"\n{reached}")
     path = output or RESULTS / f"{made_at:%Y-%m-%dT%H-%M-%S}.json"

@@ -1,4 +1,4 @@
-"""The form of each document that a schema can answer."""
+"""Reduces documents to the fields that a schema has."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,9 +20,9 @@ from graphql import (
 
 
 def forms(documents: Sequence[str], schema: GraphQLSchema) -> Mapping[str, str | None]:
-    """Return for each document the document without the fields that the schema does not have.
+    """Return each document without the fields that the schema does not have.
 
-    It is None if the schema cannot answer the rest: if nothing is left, or an argument is unknown.
+    A document becomes None if the schema cannot answer the rest: nothing is left, or an argument is unknown.
     """
     return {document: _form(document, schema) for document in documents}
 
@@ -39,7 +39,7 @@ def _form(document: str, schema: GraphQLSchema) -> str | None:
 
 
 class _Pruning(Visitor):
-    """Removes unknown fields, which include all those of unknown types, and what has no selection left."""
+    """Removes unknown fields, all fields of unknown types, and selections that are then empty."""
 
     def __init__(self, types: TypeInfo) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Checks that subjects answer the same request alike, before they are compared."""
+"""Checks that subjects give the same answers before they are compared."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ class AnswersDiffer(Exception):
     """Two subjects answer the same request differently; the message says where."""
 
 
-def check_alike(questions: Mapping[str, tuple[Address, bytes]]) -> None:
+def check_same_answers(questions: Mapping[str, tuple[Address, bytes]]) -> None:
     """Send each subject its request, and compare the answers.
 
     Cursors may differ, and IDs and times may have other formats.
@@ -40,7 +40,7 @@ def check_alike(questions: Mapping[str, tuple[Address, bytes]]) -> None:
 
 
 def differences(one: object, other: object, path: str = "") -> Iterator[str]:
-    """Yield where two answers differ, with both values."""
+    """Yield each path at which two answers differ, with both values."""
     plain, other_plain = _plain(one, path), _plain(other, path)
     if isinstance(one, dict) and isinstance(other, dict):
         mine, theirs = cast("dict[str, object]", one), cast("dict[str, object]", other)
@@ -58,7 +58,7 @@ def differences(one: object, other: object, path: str = "") -> Iterator[str]:
 
 
 def _plain(value: object, path: str) -> object:
-    """Return IDs as the database has them, times in one format, and everything else as it is."""
+    """Return IDs as in the database, times in one format, and other values unchanged."""
     if not isinstance(value, str):
         return value
     if path.endswith(".id"):

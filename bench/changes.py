@@ -13,9 +13,9 @@ from bench.targets import ratios_of
 
 _HEAD = ("what", "figure", "messenger to the earlier revision (range)", "change")
 _CPU_EACH = "CPU for each"
-# Of these, more is better. Of all others, less is.
+# For these, more is better. For all others, less.
 _RATES = frozenset({PER_SECOND, ENTRIES})
-# A change is clear if this part of at least so many rounds agree on it, which chance rarely brings about.
+# A change counts if this share of the rounds, and at least this many, agree. That is rarely chance.
 _CLEAR = 0.9
 _ENOUGH_ROUNDS = 4
 

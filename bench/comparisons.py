@@ -30,7 +30,7 @@ from bench.subjects import (
 
 _PAGE = 25
 _SERVERS = (MESSENGER, YOGA, YOGA_ONE_STATEMENT, MERCURIUS, STRAWBERRY)
-# Those that answer the pages. Grafast answers nothing else.
+# Grafast only answers pages.
 _READERS = (MESSENGER, YOGA, MERCURIUS, GRAFAST, STRAWBERRY)
 # Subscriptions in Mercurius use WebSockets.
 _STREAMERS = (MESSENGER, YOGA, STRAWBERRY)
@@ -98,7 +98,7 @@ def with_earlier(
 ) -> tuple[Sequence[Comparison], Sequence[Comparison]]:
     """Return the comparisons of two versions of the messenger, and those that the earlier one cannot answer.
 
-    `forms` has, for each document, what the earlier version can answer of it, or None.
+    `forms` maps each document to the part that the earlier version can answer, or None.
     """
     of_one = [each for each in comparisons if MESSENGER in each.subjects and TWO_WORKERS not in each.subjects]
     answered = [each for each in of_one if all(forms[document] is not None for document in each.sends)]

@@ -21,7 +21,7 @@ _SETTINGS = {
 
 
 class CannotDowngrade(Exception):
-    """The database cannot be changed to that of another version; the message says why."""
+    """The database cannot be downgraded to another version; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Version:
     programs: Path
 
     def command(self, workers: int) -> Sequence[str]:
-        """Return the command that starts it with default settings except for `environment`."""
+        """Return the command that starts it, with default settings except for those in `environment`."""
         return [str(self.programs / "messenger"), "serve", "--workers", str(workers)]
 
     def environment(self, database_url: str) -> Mapping[str, str]:
         """Return its environment variables: this code, the database, and what the measurements require.
 
-        A setting that this version does not have is left out, because it would not start.
+        Settings that this version does not have are left out, because it would not start with them.
         """
         known = (self.checkout / CONFIGURATION).read_text()
         return {
@@ -70,7 +70,7 @@ def migrate(database_url: str) -> None:
 
 
 def downgrade(database_url: str, version: Version) -> None:
-    """Change the tables to those of another version.
+    """Downgrade the tables to those of another version.
 
     Raises:
         CannotDowngrade: The version has migrations that this one does not have, or one cannot be undone.

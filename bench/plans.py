@@ -1,7 +1,7 @@
 """How long the execution of an operation takes without HTTP or a database: `python -m bench.plans`.
 
-graphql-core's executor, plans whose fields are executed one by one, and plans compiled to source execute the
-same operations in turns. The median of many turns counts, so that other load matters little.
+It compares graphql-core's executor, plans that are executed field by field, and plans compiled to source.
+They take turns, and the median of many turns is printed, so that other load has little effect.
 """
 
 # graphql-core does not type its middleware.

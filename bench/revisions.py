@@ -1,4 +1,4 @@
-"""Earlier revisions of this repository, made ready to be measured beside this one."""
+"""Checks out earlier revisions of this repository, and installs their packages."""
 
 import hashlib
 import shutil
@@ -16,7 +16,7 @@ from bench.messenger import CONFIGURATION, Version
 
 # What `make setup` installs.
 _LOCKS = ("requirements.txt", "requirements-build.txt")
-# What the measurements read of a revision.
+# The files that the benchmark reads from a revision.
 _SCHEMA = Path("graphql", "schema.graphql")
 _NEEDED = (*map(Path, _LOCKS), _SCHEMA, CONFIGURATION)
 # Written when an environment is complete.
@@ -29,7 +29,7 @@ class RevisionUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision as it was named, its commit, and the version of the messenger that it contains."""
+    """A revision: the given name, its commit, and its version of the messenger."""
 
     name: str
     commit: str
@@ -49,8 +49,8 @@ def checked_out(
 ) -> Generator[Revision]:
     """Check out a revision of a repository into a temporary folder, which is removed when the block ends.
 
-    It runs in the environment of this process if it has the same lock files. Otherwise, an environment is
-    made from its own, and kept in `environments` for the next time.
+    If it has the same lock files, it runs in the environment of this process. Otherwise, an environment is
+    created from its lock files, and cached in `environments`.
 
     Raises:
         RevisionUnusable: There is no such revision, it is too old, or its packages cannot be installed.
@@ -69,7 +69,7 @@ def _commit(name: str, repository: Path) -> str:
     done = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if done.returncode:
         raise RevisionUnusable(
-            f"{name!r} is not a commit, tag or branch of {repository}. If it is one of a remote repository, "
+            f"{name!r} is not a commit, tag or branch of {repository}. If it is in a remote repository, "
             "fetch it first."
         )
     return done.stdout.decode().strip()
@@ -84,12 +84,12 @@ def _check_out(commit: str, repository: Path, folder: Path) -> None:
 
 
 def _programs(checkout: Path, repository: Path, environments: Path, tell: Callable[[str], None]) -> Path:
-    """Return the folder of the programs of an environment with the packages that the revision locks."""
+    """Return the `bin` folder of an environment with the revision's locked packages."""
     changed = _git(repository, "status", "--porcelain", "--", *_LOCKS).stdout.decode().split()[1::2]
     if changed:
         raise RevisionUnusable(
-            f"{' and '.join(changed)} has changes that are not committed, so it is unknown whether they are "
-            "installed. Commit them, and run make bench."
+            f"{' and '.join(changed)} has uncommitted changes, so it is unknown whether they are installed. "
+            "Commit them, and run make bench."
         )
     theirs = [checkout / lock for lock in _LOCKS]
     if _content(theirs) == _content([repository / lock for lock in _LOCKS]):
@@ -100,7 +100,7 @@ def _programs(checkout: Path, repository: Path, environments: Path, tell: Callab
 def _environment(
     checkout: Path, locks: Sequence[Path], environments: Path, tell: Callable[[str], None]
 ) -> Path:
-    """Return the folder of the programs of a cached environment, which is made first if it is missing."""
+    """Return the `bin` folder of a cached environment, creating the environment if it is missing."""
     environment = environments / hashlib.sha256(_content(locks) + sys.version.encode()).hexdigest()[:16]
     programs = environment / Path(sys.executable).parent.name
     if (environment / _MADE).exists():
@@ -111,7 +111,7 @@ def _environment(
     for command in (
         [sys.executable, "-m", "venv", "--without-pip", str(environment)],
         [*pip, "install", "--require-hashes", *(f"--requirement={lock}" for lock in locks)],
-        # For its programs. Its code is read from the checkout of each run.
+        # For its commands. Its code is imported from the checkout of each run.
         [*pip, "install", "--no-deps", "--no-build-isolation", "--editable", str(checkout)],
     ):
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from bench.answers import AnswersDiffer, check_alike
+from bench.answers import AnswersDiffer, check_same_answers
 from bench.comparisons import Comparison
 from bench.measuring import Job, Measured
 from bench.processes import DidNotStart, WorkerFailed
@@ -53,7 +53,7 @@ def measure_in_turns(
         for number in range(rounds):
             with _running(stage, together, warm_up, tell) as subjects:
                 if number == 0:
-                    _check_alike(together, subjects)
+                    _check_answers(together, subjects)
                 for comparison in together:
                     for name in _in_turn(comparison.subjects, number):
                         measure(comparison, name, subjects[name])
@@ -70,15 +70,15 @@ def measure_in_turns(
     return list(_in_whole_rounds(measured)), failure
 
 
-def _check_alike(comparisons: Sequence[Comparison], subjects: Mapping[str, Subject]) -> None:
+def _check_answers(comparisons: Sequence[Comparison], subjects: Mapping[str, Subject]) -> None:
     for comparison in comparisons:
         if (question := comparison.question) is None:
             continue
         servers = {name: subjects[name] for name in comparison.subjects if subjects[name].address != NOWHERE}
         try:
-            check_alike({name: (server.address, question(server)) for name, server in servers.items()})
+            check_same_answers({name: (server.address, question(server)) for name, server in servers.items()})
         except AnswersDiffer as error:
-            error.add_note(f"while this was checked: {comparison.name}")
+            error.add_note(f"while checking {comparison.name}")
             raise
 
 

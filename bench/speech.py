@@ -37,7 +37,7 @@ class GraphQL:
     writes: bool = True
     """Whether the server has mutations."""
     forms: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The documents that are sent in another form, and that form."""
+    """What to send instead of a document, by document."""
 
     def write(self, pair: Pair, content: str) -> bytes:
         given = {"conversationId": self._conversation(pair.conversation_id), "content": content}

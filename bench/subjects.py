@@ -77,7 +77,7 @@ class Stage:
     earlier: Version | None = None
     """The earlier version, if it is measured."""
     forms: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The documents of which both versions are sent what the earlier one can answer, and that."""
+    """What both versions are sent instead of a document: the part that the earlier one can answer."""
 
     @property
     def database_log_path(self) -> Path:

@@ -1,4 +1,4 @@
-"""Markdown tables, and how they show figures."""
+"""Markdown tables, and the formats of figures in them."""
 
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -17,7 +17,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def with_range(values: Sequence[float], show: Callable[[float], str]) -> str:
-    """Return the median and, of several values, the lowest and the highest."""
+    """Return the median; for several values, also the lowest and the highest."""
     if len(values) == 1:
         return show(values[0])
     return f"{show(median(values))} ({show(min(values))} to {show(max(values))})"
@@ -29,5 +29,5 @@ def figure(value: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """Return a ratio; of a small one, two digits."""
+    """Return a ratio; if it is below one, with two digits."""
     return f"{value:.2g}" if value < 1 else figure(value)

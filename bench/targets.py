@@ -16,8 +16,8 @@ Rounds = Mapping[str, Sequence[Measured]]
 class Target:
     """A target for a figure of the messenger: `factor` times that of another subject.
 
-    It is a minimum for rates, and a maximum if `less` is better. With `against_unit`, the other subject's
-    figure has another unit.
+    It is a minimum for rates, and a maximum if `less` is better. `against_unit` is the unit of the other
+    subject's figure, if it is a different one.
     """
 
     comparison: str
@@ -56,7 +56,7 @@ TARGETS: Sequence[Target] = (
     Target(_DELIVERED, PER_SECOND, YOGA, 3.0),
     Target("send to receive, 1,000 users", percentile(99, 200), YOGA, 0.2, less=True),
     Target(_IDLE, memory_each(10_000), BARE_ASGI, 1.5, less=True),
-    # The messenger has caught up too; graphql-yoga cannot.
+    # The messenger also catches up, which graphql-yoga cannot.
     Target(_IDLE, CAUGHT_UP, YOGA, 0.9, less=True, against_unit=RECONNECTED),
     Target("two workers: createMessage, 64 callers", PER_SECOND, MESSENGER, 1.7, subject=TWO_WORKERS),
     Target("two workers: createMessage and delivery", PER_SECOND, MESSENGER, 1.7, subject=TWO_WORKERS),

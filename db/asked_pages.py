@@ -1,4 +1,4 @@
-"""Pages of messages: how they are asked for, and what they have."""
+"""Pages of messages, and requests for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from db.records import Message
 
 @dataclass(frozen=True, slots=True)
 class AskedPage:
-    """A page of messages as it is asked for: the first `size` between two others, or the last ones.
+    """The page that a client requests: the first or the last `size` messages between two others.
 
-    `after` and `before` are numbers of messages, which are not on the page.
+    `after` and `before` are the numbers of those two, which are not on the page.
     """
 
     size: int
@@ -25,7 +25,7 @@ class AskedPage:
         if messages:
             first, last = messages[0].seq, messages[-1].seq
         elif self.is_from_end:
-            # It is empty at the end from which it is filled.
+            # An empty page is at the end from which it would be filled.
             first, last = self.before, self.before - 1
         else:
             first, last = self.after + 1, self.after

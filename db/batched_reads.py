@@ -1,4 +1,4 @@
-"""The reads of requests and streams that are batched: sessions and pages of inboxes."""
+"""Batched reads: sessions by their tokens, and pages of inboxes."""
 
 from db import inbox_log, sessions
 from db.batching import Batching, Begin, Connect
@@ -9,19 +9,17 @@ from db.shares import Shares
 
 
 class BatchedReads:
-    """Reads for many users in one statement if they come at the same time, as after an interruption."""
+    """Batches simultaneous reads, as when many clients reconnect after an outage."""
 
     def __init__(self, connect: Connect, begin: Begin, stream_shares: Shares) -> None:
         """Use connections from `connect`, and `begin` for each statement.
 
-        Of each user's pages, only as many are read at a time as the streams of one user use connections.
+        `stream_shares` limits how many pages of one user are read at a time.
         """
         self._sessions = Batching[str, Session | None](
-            connect, begin, sessions.by_tokens, name="reading of sessions"
+            connect, begin, sessions.by_tokens, name="session reads"
         )
-        self._pages = Batching[PageAsked, PageRows](
-            connect, begin, inbox_log.pages, name="reading of inboxes"
-        )
+        self._pages = Batching[PageAsked, PageRows](connect, begin, inbox_log.pages, name="inbox reads")
         self._stream_shares = stream_shares
 
     async def session(self, token_hash: str) -> Session | None:
@@ -45,6 +43,6 @@ class BatchedReads:
         return rows.page()
 
     async def close(self) -> None:
-        """Reject all callers, waiting and new ones."""
+        """Reject waiting and new callers."""
         await self._sessions.close()
         await self._pages.close()

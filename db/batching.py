@@ -1,4 +1,4 @@
-"""Batching of reads: callers that wait at the same time share a statement."""
+"""Batching of reads: callers that are waiting at the same time share a statement."""
 
 import asyncio
 from collections import deque
@@ -17,7 +17,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _MOST_AT_ONCE = 32
 _MOST_WAITING = 20_000
-# A statement that takes longer does not hold up the others: they are read over another connection.
+# A slower statement does not delay later callers, which use another connection.
 _SLOW_SECONDS = 0.02
 _MOST_READERS = 4
 # The connection is then released, so that others waiting for one get a turn.
@@ -41,11 +41,11 @@ class _Waiting(Generic[_Asked, _Found]):
 
 
 class Batching(Generic[_Asked, _Found]):
-    """Executes reads in the order of their callers, with one statement for all that are waiting.
+    """Executes reads in the order of their callers, with one statement for all waiting callers.
 
     A single caller does not wait for others: its statement starts immediately. Callers that arrive while a
-    statement is running share the next one. So do callers that arrive in consecutive turns of the event loop,
-    until a turn brings no more.
+    statement is running share the next one. So do callers that arrive in consecutive iterations of the event
+    loop, until there is an iteration without any.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Batching(Generic[_Asked, _Found]):
     ) -> None:
         """Read over connections from `connect`, with `begin` for each statement.
 
-        `read` executes one statement, and returns what it has found for each that it is asked for, in order.
+        `read` executes one statement, and returns the results in the order of the requests.
         """
         self._connect = connect
         self._begin = begin
@@ -66,12 +66,12 @@ class Batching(Generic[_Asked, _Found]):
         self._name = name
         self._waiting: deque[_Waiting[_Asked, _Found]] = deque()
         self._readers: set[asyncio.Task[None]] = set()
-        # The readers whose statement takes long. The next callers get another reader.
+        # The readers with a slow statement. Later callers get another reader.
         self._slow: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def read(self, asked: _Asked) -> _Found:
-        """Return what `read` finds for this, regardless of what fails for others.
+        """Return the result for one request, regardless of errors for others.
 
         Raises:
             DatabaseUnavailable: the database does not respond, or too many callers are waiting.
@@ -83,11 +83,11 @@ class Batching(Generic[_Asked, _Found]):
         loop = asyncio.get_running_loop()
         waiting = _Waiting(asked, loop.create_future(), loop.time() + _PATIENCE_SECONDS)
         self._waiting.append(waiting)
-        self._have_read()
+        self._start_reader()
         return await waiting.found
 
     async def close(self) -> None:
-        """Reject all callers, waiting and new ones."""
+        """Reject waiting and new callers."""
         self._is_closed = True
         readers = list(self._readers)
         for reader in readers:
@@ -96,7 +96,7 @@ class Batching(Generic[_Asked, _Found]):
         _fail(self._waiting, _stopped())
         self._waiting.clear()
 
-    def _have_read(self) -> None:
+    def _start_reader(self) -> None:
         """Start a task that reads for the waiting callers, unless one is running."""
         if len(self._readers) == len(self._slow) < _MOST_READERS:
             reader = asyncio.get_running_loop().create_task(self._read_waiting(), name=self._name)
@@ -111,10 +111,10 @@ class Batching(Generic[_Asked, _Found]):
             # Not in a callback of the task: callers that arrive before it runs would wait forever.
             self._readers.discard(_this_task())
 
-    def _is_slow(self, reader: asyncio.Task[None]) -> None:
+    def _mark_slow(self, reader: asyncio.Task[None]) -> None:
         self._slow.add(reader)
         if self._waiting:
-            self._have_read()
+            self._start_reader()
 
     async def _read_over_a_connection(self) -> None:
         is_connected, batch = False, deque[_Waiting[_Asked, _Found]]()
@@ -139,7 +139,7 @@ class Batching(Generic[_Asked, _Found]):
             _fail(batch, error)
 
     async def _gather(self) -> None:
-        """Wait for further callers, as long as each turn of the event loop brings some."""
+        """Wait for further callers, as long as some arrive in each iteration of the event loop."""
         before, count = 1, len(self._waiting)
         while before < count < _MOST_AT_ONCE:
             await asyncio.sleep(0)
@@ -178,17 +178,17 @@ class Batching(Generic[_Asked, _Found]):
     ) -> Exception | None:
         """Execute a statement and set the results of its callers, or return its error."""
         reader = _this_task()
-        becoming_slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._is_slow, reader)
+        slow_timer = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._mark_slow, reader)
         try:
             async with asyncio.timeout(_STATEMENT_SECONDS), self._begin(connection):
                 found = await self._read(connection, [each.asked for each in batch])
         except Exception as error:
-            # Only locks on whole tables make reads wait, so a lock timeout concerns every caller.
+            # Reads wait only for locks on whole tables, so a lock timeout affects every caller.
             if _is_outage(error):
                 raise
             return error
         finally:
-            becoming_slow.cancel()
+            slow_timer.cancel()
             self._slow.discard(reader)
         for each, its in zip(batch, found, strict=True):
             if not each.found.done():

@@ -129,7 +129,7 @@ async def by_ids(
 ) -> Sequence[Conversation]:
     """Return the conversations in which the viewer participates, in no particular order.
 
-    What is included is added to `prefetched`.
+    Included objects are added to `prefetched`.
     """
     statement, joins = _by_ids(includes)
     rows = await statement.fetch(connection, viewer=viewer, ids=ids)
@@ -159,7 +159,7 @@ def _with_page(
                 WHERE participants.user_id = :viewer AND conversations.id = :id AND {HAS_INBOX}
             ) AS seen
             {of_conversation.sql}
-            -- Without this, it would be read again for each message of the page.
+            -- Without OFFSET, this would be read again for each message of the page.
             OFFSET 0
         ) AS conversation
         {message_pages.joined("conversation", is_from_end=is_from_end, conversation_id="conversation.id")}
@@ -182,7 +182,7 @@ async def with_page(
 ) -> Conversation | None:
     """Return the conversation if the viewer participates in it.
 
-    The page of its messages, and what is included with both, are added to `prefetched`.
+    The page of its messages and all included objects are added to `prefetched`.
     """
     statement, of_conversation, of_page = _with_page(asked.is_from_end, includes, of_messages)
     rows = await statement.fetch(
@@ -234,9 +234,9 @@ async def recent(
 ) -> tuple[Sequence[Conversation], bool]:
     """Return at most `limit` of the viewer's conversations, the most recently active first.
 
-    `before` is a `last_position`, or None to start with the newest. Also return whether there are others at
-    it or before it in the list. Conversations without a message are left out. What is included is added to
-    `prefetched`. The statement reads one range of the index (user_id, last_position).
+    `before` is a `last_position`, or None to start with the newest. Also return whether the list has
+    conversations at or before that position. Conversations without a message are left out. Included objects
+    are added to `prefetched`. The statement reads one range of the index (user_id, last_position).
     """
     if before is None:
         statement, joins = _recent("", "false", includes)

@@ -170,5 +170,5 @@ def _deletion(rows: Sequence[Record], actor: UUID) -> Appended:
 
 
 def _positions(rows: Sequence[Record]) -> dict[UUID, int]:
-    """Return the positions by user ID, from the rows of a message; none if no participant has an inbox."""
+    """Return the positions by user ID, from the rows of a message; empty if no participant has an inbox."""
     return {row["user_id"]: row["position"] for row in rows if row["user_id"] is not None}

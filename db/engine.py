@@ -58,7 +58,7 @@ class Database:
         self.behind_pooler = behind_pooler
         self.deliveries = Deliveries(self._connected, self._one_statement, _transaction_on)
         self._pool = pool
-        # Each holds a connection, so there are no more than those of the pool.
+        # Each holds a connection, so the size of the pool limits them.
         self._ending = set[asyncio.Task[None]]()
         self._stream_shares = Shares(STREAM_CONNECTIONS)
         self.batched_reads = BatchedReads(self._connected, self._one_statement, self._stream_shares)
@@ -121,7 +121,7 @@ class Database:
             yield connection
 
     def end_later(self, opened: AbstractAsyncContextManager[Connection]) -> None:
-        """End the block of a snapshot or connection in the background."""
+        """Exit the context manager of a snapshot or connection in the background."""
         task = asyncio.create_task(_end(opened))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -155,7 +155,7 @@ class Database:
 
 
 async def _end(opened: AbstractAsyncContextManager[Connection]) -> None:
-    # If the connection is lost now, what was read remains valid.
+    # Losing the connection now does not invalidate what was read.
     with suppress(DatabaseUnavailable):
         await opened.__aexit__(None, None, None)
 

@@ -121,7 +121,7 @@ class InboxPage(NamedTuple):
     standing: Standing
     """That of the place after which the page was read."""
     read_at: float | None = None
-    """When this process got it, by the monotonic clock; None if that was just now."""
+    """When this process read it, by the monotonic clock; None if it has just been read."""
 
 
 @dataclass(frozen=True, slots=True)

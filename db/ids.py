@@ -6,7 +6,7 @@ from uuid import UUID
 from asyncpg.pgproto import pgproto
 from uuid_utils import uuid7
 
-# As in the rows of the database: a subclass of Python's, which is created in a fifth of the time.
+# The class of IDs in asyncpg's rows: a subclass of Python's that is five times as fast to create.
 _UUID = cast(type[UUID], pgproto.UUID)
 
 

@@ -22,10 +22,10 @@ class Trimmed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PageAsked:
-    """A page to read: those of the kinds among the next `limit` entries after position `after`.
+    """A page to read: the entries of these kinds among the next `limit` entries after position `after`.
 
-    Without `after`, the page is the empty one at the end of the inbox. With `include_mine`, it has entries of
-    the user's own actions too.
+    If `after` is None, the page is the empty one at the end of the inbox. `include_mine` includes entries of
+    the user's own actions.
     """
 
     user_id: UUID
@@ -46,7 +46,7 @@ _PAGES = Statement(
         FROM json_to_recordset(CAST(:asked AS json)) AS given (
             nth integer, user_id uuid, after bigint, kinds bigint[], include_mine boolean, at_most bigint
         )
-        -- With a limit, which keeps the planner from reading the whole table for many users.
+        -- LIMIT keeps the planner from reading the whole table for many users.
         CROSS JOIN LATERAL (SELECT * FROM inboxes WHERE inboxes.user_id = given.user_id LIMIT 1) AS inboxes
     )
     SELECT asked.nth, asked.after, asked.last_position, (SELECT epoch FROM inbox_epoch) AS epoch, page.*
@@ -118,7 +118,7 @@ _OF_MESSAGES = sorted(OF_MESSAGES)
 
 
 async def pages(connection: Connection, asked: Sequence[PageAsked]) -> Sequence["PageRows"]:
-    """Read pages in one statement; return each in its place, as it came from the database.
+    """Read pages in one statement, and return the rows of each in the same order.
 
     Entries of conversations in which the user does not participate are left out. Of several entries of one
     kind about the same subject, a page has only the last one, because each shows the current state of the
@@ -133,7 +133,7 @@ async def pages(connection: Connection, asked: Sequence[PageAsked]) -> Sequence[
 
 
 def _encoded(asked: Sequence[PageAsked]) -> str:
-    """Return what is asked for as JSON, which takes less time than a list for each column."""
+    """Encode the requests as JSON, which is faster than a list for each column."""
     return orjson.dumps(
         [
             {
@@ -151,7 +151,7 @@ def _encoded(asked: Sequence[PageAsked]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """A page as it came from the database."""
+    """The rows of a page."""
 
     asked: PageAsked
     rows: list[Row]

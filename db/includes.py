@@ -1,4 +1,4 @@
-"""What a statement reads together with messages and conversations: joined eager loading."""
+"""Eager loading: related objects that statements join to messages and conversations."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -48,7 +48,7 @@ _R = TypeVar("_R", bound=NamedTuple)
 class Joins:
     """The columns and joins that a statement adds for its includes.
 
-    Every join finds at most one row, so the statement returns as many rows as without it.
+    Every join finds at most one row, so joins do not change the number of rows.
     """
 
     def __init__(self) -> None:
@@ -68,11 +68,11 @@ class Joins:
         return "\n".join(self._joins)
 
     def parameters(self, viewer: UUID) -> dict[str, object]:
-        """Return the parameters of the joins by name, for a statement without them."""
+        """Return the parameters of the joins by name, for a statement that does not have them itself."""
         return {"viewer": viewer} if self._needs_viewer else {}
 
     def take(self, rows: Sequence[Record], prefetched: Prefetched) -> None:
-        """Add what the rows include to `prefetched`."""
+        """Add the included objects in the rows to `prefetched`."""
         for take in self._takes:
             take(rows, prefetched)
 
@@ -104,7 +104,7 @@ class Joins:
         if includes.last_message is not None:
             self._join_last_message(source, includes.last_message, prefix + "id")
 
-    # LIMIT 1 keeps the planner from reading whole tables instead of looking up a row for each row.
+    # LIMIT 1 makes the planner look up single rows instead of reading whole tables.
     def _join(self, name: str, query: str, columns: str, take: _Take) -> None:
         self._joins.append(f"LEFT JOIN LATERAL ({query} LIMIT 1) AS {name} ON true")
         self._columns.append(columns)
@@ -192,7 +192,7 @@ class Joins:
                 if conversation_id not in prefetched.participants:
                     prefetched.participants[conversation_id] = _participants(conversation_id, row[name])
 
-        # JSON, because asyncpg would ask each new connection for the types of arrays.
+        # JSON, because asyncpg would query the types of arrays on each new connection.
         query = f"""
             SELECT json_agg(json_build_array(id, username, avatar_url, removed_at, read_seq, joined_at))
                 AS described
@@ -219,7 +219,7 @@ def _participants(conversation_id: UUID, described: str | None) -> Sequence[Part
 
 
 def _take_each(rows: Sequence[Record], found: dict[UUID, _R], id_column: str, columns: Columns[_R]) -> None:
-    """Add the record in each row under its own ID. Most rows may have the same one."""
+    """Add the record in each row under its own ID. Many rows may have the same record."""
     read = columns.reader(rows)
     for row in rows:
         record_id = row[id_column]
@@ -234,7 +234,7 @@ def _take_one_of(
     id_column: str,
     columns: Columns[_R],
 ) -> None:
-    """Add the record in each row, or None if it has none, under the ID of what it belongs to."""
+    """Add the record in each row, or None, under the ID of the object that it belongs to."""
     read = columns.reader(rows)
     for row in rows:
         found[row[of_column]] = None if row[id_column] is None else read(row)

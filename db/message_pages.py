@@ -15,17 +15,17 @@ from db.records import Message
 from db.statements import Connection, Statement
 
 PREFIX = "page_"
-"""What the columns of a message in a page begin with."""
+"""The prefix of the columns of a message in a page."""
 _MESSAGE = Columns(Message, prefix=PREFIX)
 
 
 def columns(joins: Joins) -> str:
-    """Return the columns of a message in a page, and of what is included with it."""
+    """Return the columns of a message in a page, and of the objects included with it."""
     return _MESSAGE.sql("page") + joins.columns
 
 
 def ends_of(conversation_id: str) -> str:
-    """Return the SQL of the numbers of a conversation's first and last message, which may be missing."""
+    """Return the SQL of the numbers of a conversation's first and last message; NULL if it has none."""
     return f"""
         (SELECT min(seq) FROM messages WHERE conversation_id = {conversation_id}) AS first_of_all,
         (SELECT max(seq) FROM messages WHERE conversation_id = {conversation_id}) AS last_of_all
@@ -35,8 +35,8 @@ def ends_of(conversation_id: str) -> str:
 def joined(source: str, *, is_from_end: bool, conversation_id: str) -> str:
     """Return the SQL that joins the messages of a page with `source`.
 
-    This has the columns `after`, `before` and `size` of an `AskedPage`. Messages that have been deleted
-    together with their author leave gaps in the numbers, so they are not counted on.
+    `source` has the columns `after`, `before` and `size` of an `AskedPage`. Pages are not computed from the
+    numbers, because messages that have been deleted together with their author leave gaps.
     """
     return f"""
         LEFT JOIN LATERAL (
@@ -50,7 +50,7 @@ def joined(source: str, *, is_from_end: bool, conversation_id: str) -> str:
 
 
 def read(rows: Sequence[Record], asked: AskedPage, joins: Joins, prefetched: Prefetched) -> MessagePage:
-    """Return the page in the rows, oldest first. What is included is added to `prefetched`."""
+    """Return the page in the rows, oldest first. Included objects are added to `prefetched`."""
     messages: Sequence[Message] = []
     if rows[0][f"{PREFIX}id"] is not None:
         joins.take(rows, prefetched)
@@ -88,7 +88,7 @@ async def pages(
 ) -> Sequence[MessagePage]:
     """Return a page of each conversation, in one statement.
 
-    All of them are asked for with this `is_from_end`. What is included is added to `prefetched`.
+    All requests have this `is_from_end`. Included objects are added to `prefetched`.
     """
     statement, joins = _pages(is_from_end, includes)
     rows = await statement.fetch(

@@ -45,7 +45,7 @@ async def visible_to(
 ) -> Sequence[Message]:
     """Return the messages that are in a conversation of the viewer, in no particular order.
 
-    A removed user sees none. What is included is added to `prefetched`.
+    A removed user sees none. Included objects are added to `prefetched`.
     """
     statement, joins = _visible_to(includes)
     rows = await statement.fetch(connection, viewer=viewer, ids=ids)
@@ -141,8 +141,7 @@ async def in_ranges(
 ) -> Sequence[Message]:
     """Return the messages of all the ranges in one statement, by conversation, oldest first.
 
-    Messages are numbered without gaps, so a page is a range that is known before it is read. What is
-    included is added to `prefetched`.
+    Included objects are added to `prefetched`.
     """
     statement, joins = _in_ranges(includes)
     rows = await statement.fetch(

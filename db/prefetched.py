@@ -1,4 +1,4 @@
-"""What a request has read before the fields that show it are resolved."""
+"""Objects that a request reads before the fields that need them are resolved."""
 
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -18,7 +18,7 @@ class SeqRange(NamedTuple):
 
 
 class NotRead(Enum):
-    """Stands for what has not been read, where None stands for what does not exist."""
+    """Marks what has not been read, where None means that it does not exist."""
 
     NOT_READ = auto()
 
@@ -27,7 +27,7 @@ NOT_READ: Final = NotRead.NOT_READ
 
 
 class Prefetched:
-    """What has been read, by ID. None says that there is nothing."""
+    """The objects that have been read, by ID. None means that there is none."""
 
     __slots__ = (
         "conversations",

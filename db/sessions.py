@@ -79,8 +79,8 @@ _BY_ID = _open_session(sessions.c.id == bindparam("id"))
 _token_hash = bindparam("token_hash", type_=Text)
 _is_in_grace = sessions.c.previous_token_until > func.now()
 _in_grace = (sessions.c.previous_token_hash == _token_hash) & _is_in_grace
-# One text, because lists take longer to send. The subquery hides how many these are from the planner, which
-# would otherwise plan anew each time.
+# A single string, because arrays take longer to send. The subquery hides their number from the planner, which
+# would otherwise plan the statement again each time.
 _token_hashes = cast(
     select(func.string_to_array(bindparam("token_hashes", type_=Text), " ")).scalar_subquery(), ARRAY(Text)
 )

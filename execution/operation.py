@@ -143,7 +143,9 @@ class PreparedOperation:
         try:
             return self._new_plan().listing()
         except Unplannable as error:
-            raise NotPlanned(f"graphql-core executes it, because plans do not support {error}") from error
+            raise NotPlanned(
+                f"plans do not support {error}, so graphql-core executes the operation"
+            ) from error
 
     def _planned(self) -> OperationPlan | None:
         try:

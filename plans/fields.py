@@ -36,7 +36,7 @@ _NOTHING_TO_AWAIT = (str, int, float, type(None), list, dict)
 class PlannedField:
     """A selected field with the function that resolves it.
 
-    `field` is its parts, for other functions that resolve it; None for `__typename`.
+    `field` has its parts, for other functions that resolve it; None for `__typename`.
     """
 
     selected: SelectedField
@@ -65,7 +65,7 @@ def plan_field(
 
 def is_pending(value: object) -> bool:
     """Return whether a value has to be awaited."""
-    # First what resolvers return most.
+    # The most common case first.
     if type(value) is CoroutineType:
         return True
     return not isinstance(value, _NOTHING_TO_AWAIT) and is_awaitable(value)
@@ -189,7 +189,7 @@ def _text(field: Field, name: str) -> ResolveField:
 
 
 def _unchanged_attribute(field: Field, name: str, unchanged: type) -> ResolveField:
-    """Resolve the field to an attribute of its source that is the response's value if it is of this class."""
+    """Resolve the field to an attribute of its source, unchanged if it is of this class."""
     key, nullable, put, fail = field.key, field.nullable, field.put, field.fail
 
     def resolve_attribute(run: Run, source: Any, response: dict[str, Any], parent: "Place | None") -> None:

@@ -9,15 +9,15 @@ from plans.fields import PlannedField
 from plans.object_source import generate_object
 
 MAX_GENERATED_FIELDS = 300
-"""By default, source is generated for this many of the fields that an operation selects."""
+"""The default number of fields of an operation for which source is generated."""
 
 
 class Generation:
-    """Generates functions until they have a number of fields."""
+    """Generates functions up to a total number of fields."""
 
     def __init__(self, max_fields: int) -> None:
         self._remaining = max_fields
-        # Not the functions: they refer to fields that may have to plan further ones, and so to this.
+        # Without the functions, which refer to fields that may plan further ones, and so to this object.
         self.sources: list[str] = []
         """The source of each function, inner ones first."""
 

@@ -159,5 +159,5 @@ def look_ahead(info: strawberry.Info[Any, Any]) -> LookAhead:
 
 
 def variables_of(info: strawberry.Info[Any, Any]) -> VariableValues:
-    """Return the variables of the execution, for the arguments of fields that are looked ahead to."""
+    """Return the variables of the execution, for the arguments of fields found by looking ahead."""
     return info.variables if isinstance(info, PlannedInfo) else VariableValues({}, info.variable_values)

@@ -28,7 +28,7 @@ _PLAIN = frozenset(
 class LeafSource:
     """How the local variable `value` is completed.
 
-    If it fulfils `condition`, the statements compute the expression `result`.
+    If it meets `condition`, the statements compute the expression `result`.
     """
 
     condition: str

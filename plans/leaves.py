@@ -28,7 +28,7 @@ _UNCHANGED: dict[str, type] = {"String": str, "ID": str, "Boolean": bool}
 
 
 def specified_name(kind: object) -> str | None:
-    """Return the name of one of GraphQL's own scalars; None for other types, also for those of its name."""
+    """Return the name of one of GraphQL's own scalars; None for other types, even of the same name."""
     if not is_leaf_type(kind):
         return None
     return kind.name if specified_scalar_types.get(kind.name) is kind else None
@@ -61,7 +61,7 @@ def complete_leaf(kind: GraphQLLeafType) -> Complete:
 
 
 def check_coerced(kind: GraphQLLeafType) -> CheckCoerced:
-    """Return the function that checks the values to which the type's own function coerces others."""
+    """Return the function that checks the results of the type's own coercion."""
 
     def check(run: Run, value: Any, coerced: Any) -> None:
         if coerced is None or coerced is Undefined:

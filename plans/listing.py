@@ -25,7 +25,8 @@ from plans.selections import Selections
 def list_plan(title: str, root_type: GraphQLObjectType, selections: Selections) -> str:
     """Return Python source whose comments show the selected fields below the title.
 
-    Source of all types that a field can have is listed. A plan generates it when a type first occurs.
+    The listing has the source for every possible type of a field, which a plan generates when the type first
+    occurs.
     """
     listing = _Listing(selections)
     fields = list(listing.fields(selections.selected_on(root_type), "    "))

@@ -1,4 +1,4 @@
-"""What an operation selects below a field, for resolvers that read ahead."""
+"""The fields that an operation selects below a field, for eager loading."""
 
 # graphql-core leaves the type parameters of its lists and non-null types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -42,14 +42,14 @@ class _Operation:
     definition: OperationDefinitionNode
     fragments: Mapping[str, FragmentDetails]
     variables: VariableValues
-    """Those that decide what is skipped and included."""
+    """The variables that `@skip` and `@include` use."""
 
 
 class LookAhead:
     """The fields selected below a field, by their names in the schema, whatever their aliases.
 
-    The fields of all types that the value may have are in it. It is the same for all values of the variables
-    that `@skip` and `@include` do not use.
+    It contains the fields of all possible types of the value. It depends on no other variables than those
+    that `@skip` and `@include` use.
     """
 
     def __init__(self, operation: _Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> None:
@@ -111,7 +111,7 @@ class LookAhead:
         return found
 
     def derive(self, derived: Callable[["LookAhead"], _T], otherwise: _T) -> _T:
-        """Return what the function returns for this, calling it once; `otherwise` if this is too large."""
+        """Return the cached result of the function for this; `otherwise` if this is too large."""
         if self.is_too_large:
             return otherwise
         if derived not in self._derived:
@@ -142,9 +142,9 @@ class SelectedBelow:
     """A selected field."""
 
     below: LookAhead
-    """What is selected below it: all fields, if it is selected several times."""
+    """The fields selected below it; if it is selected several times, those of all selections."""
     may_wait: bool
-    """Whether its resolver may have to wait for something."""
+    """Whether its resolver may return an awaitable."""
     arguments: Arguments | None
     """Its arguments; None if it is selected several times, or its arguments are invalid."""
 
@@ -154,7 +154,7 @@ def _count(
     fragments: Mapping[str, FragmentDefinitionNode],
     known: dict[str, int],
 ) -> int:
-    """Return the number of selected fields. `known` has those of fragments."""
+    """Return the number of selected fields. `known` caches those of fragments."""
     count = 0
     for each in selected.selections if selected else ():
         if isinstance(each, FragmentSpreadNode):

@@ -8,14 +8,14 @@ _RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins)})
 
 
 class Names:
-    """The names in the source of one function, each with one meaning.
+    """The names in the source of one function, which are unique.
 
-    Names of a schema become names in the source where that is possible. Python's own names and keywords get
-    an underscore, and a name with a second meaning gets a number.
+    Names from the schema are used where possible. Python's keywords and builtins get an underscore, and
+    names that are taken get a number.
     """
 
     def __init__(self, *taken: str) -> None:
-        """Start with the names that the source uses in any case."""
+        """Reserve the names that the source always uses."""
         self._taken = {*_RESERVED, *taken}
         self._names_of: dict[int, str] = {}
         self.constants: dict[str, Any] = {}
@@ -26,7 +26,7 @@ class Names:
         name = self._names_of.get(id(value))
         if name is None:
             name = self._names_of[id(value)] = self.local(wanted)
-            # This also keeps the value, so that its ID stays its own.
+            # This also keeps the value alive, so that its `id` is not used again.
             self.constants[name] = value
         return name
 
@@ -42,9 +42,9 @@ class Names:
 
 
 def is_name(text: str) -> bool:
-    """Return whether the text can be written as a name in Python source, and means itself there.
+    """Return whether the text is an identifier that Python leaves unchanged.
 
-    Python normalizes other characters than ASCII in names.
+    Python normalizes characters outside ASCII in identifiers.
     """
     return text.isascii() and text.isidentifier()
 

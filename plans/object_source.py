@@ -26,8 +26,8 @@
         return response
 
 The leading fields that read scalars and enum values from attributes are completed before the response's
-object exists. The others need it, because it is part of their place. Whatever is not what the schema promises
-goes to the functions of the field. Text from a document only occurs in string literals.
+object exists. The others need it, because it is part of their place. Values that do not match the schema
+go to the functions of the field. Text from a document only occurs in string literals.
 """
 
 # graphql-core leaves the type parameters of its lists and non-null types unknown.
@@ -171,7 +171,7 @@ class _ObjectSource:
 
 
 def _is_leading(planned: PlannedField) -> bool:
-    """Return whether the field needs no place to be completed, unless something is amiss."""
+    """Return whether the field needs no place to be completed, except for errors and awaitables."""
     if planned.field is None:
         return True
     kind = get_nullable_type(planned.selected.definition.type)

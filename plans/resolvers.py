@@ -116,7 +116,7 @@ def class_of(kind: GraphQLObjectType) -> type | None:
 
 
 def classes_of(schema: GraphQLSchema, kind: GraphQLAbstractType) -> dict[type, str]:
-    """Return the name of the type of each class whose instances Strawberry finds to be of that type.
+    """Return the name of the type for each class that Strawberry always resolves to that type.
 
     An object for which `strawberry.cast` has chosen a type is of that type instead. Unions, and interfaces
     that decide by themselves, have no such classes.

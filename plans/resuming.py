@@ -1,4 +1,4 @@
-"""Objects that generated source cannot complete: field by field, from where it has stopped."""
+"""Completes objects that generated source cannot: field by field, from where it has stopped."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ resolved again.
 """
 
 CompleteLeaf: TypeAlias = "Callable[[Run, Any, Place], Any]"
-"""Completes a value of another class than expected; raises if that fails."""
+"""Completes a value of an unexpected class; raises if that fails."""
 
 
 class _ValuePending(Exception):

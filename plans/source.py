@@ -10,7 +10,7 @@ from typing import Any
 
 _numbers = itertools.count(1)
 
-# All that generated source can use apart from its constants.
+# The only builtins that generated source can use.
 _BUILTINS: dict[str, Any] = {
     each.__name__: each for each in (Exception, bool, float, getattr, int, len, list, str, type)
 }
@@ -51,5 +51,5 @@ class _Compiled:
         weakref.finalize(self, linecache.cache.pop, filename, None).atexit = False
 
 
-# Many operations make the same selection of a type, and compiling takes most of the time of planning them.
+# Many operations make the same selection of a type, and compiling takes most of the planning time.
 _compiled = weakref.WeakValueDictionary[str, _Compiled]()

@@ -1,4 +1,4 @@
-// The pages on Grafast with its PostgreSQL steps, which merge all that a document selects into one statement.
+// The pages on Grafast with its PostgreSQL steps, which merge everything that a document selects into one statement.
 // DEBUG="@dataplan/pg:PgExecutor" prints it.
 import { createServer } from 'node:http'
 import { TYPES } from '@dataplan/pg'
@@ -36,7 +36,7 @@ const objects = {
         return $others.single().singleRelation('user')
       },
       lastMessage($conversation) {
-        // By the columns of one table, so that this too is a join.
+        // Both values come from one table, so that this becomes a join too.
         const $row = $conversation.singleRelation('conversation')
         return tables.messages.get({ conversation_id: $row.get('id'), seq: $row.get('last_seq') })
       },

@@ -1,4 +1,4 @@
-// The tables, for Grafast's PostgreSQL steps: what a page reads, with the constraints that they rely on.
+// The tables for Grafast's PostgreSQL steps: the columns that pages read, and the constraints that the steps rely on.
 import { makeRegistryBuilder, PgExecutor, pgResourceOptions, recordCodec, sql, TYPES } from '@dataplan/pg'
 import { context, object } from 'grafast'
 
@@ -45,7 +45,7 @@ const messages = codec('messages', {
   seq: required(TYPES.bigint),
   author_id: required(TYPES.uuid),
   content: required(TYPES.text),
-  // As the other servers write it. The codec of timestamps formats them in SQL too.
+  // In the format of the other servers. Grafast's codec for timestamps formats them in SQL too.
   created_at: {
     ...required(TYPES.text),
     expression: (alias) =>

@@ -136,7 +136,9 @@ def test_an_unknown_revision_is_rejected(repository: Path, name: str):
 def test_lock_files_that_are_not_committed_are_rejected(repository: Path):
     (repository / LOCKS[1]).write_text("# other packages\n")
     with (
-        pytest.raises(RevisionUnusable, match=r"^requirements-build.txt has changes .* Commit them"),
+        pytest.raises(
+            RevisionUnusable, match=r"^requirements-build.txt has uncommitted changes.* Commit them"
+        ),
         opened(repository, "v1"),
     ):
         pass
