@@ -40,7 +40,8 @@ _NO_KEYS = replace(_IMPATIENT, senders_have_keys=False)
 _MESSAGES_ONLY = replace(_IMPATIENT, mix={Sent: 1})
 # What the planted bug is in happens often.
 _EDITING = replace(_IMPATIENT, blows=4, mix={Sent: 2, Edited: 1})
-_DELETING = replace(_IMPATIENT, blows=4, mix={Sent: 2, Deleted: 1})
+# Sending a message corrects the counts of its author.
+_DELETING = replace(_IMPATIENT, blows=4, mix={Sent: 1, Deleted: 4})
 _READING = replace(_IMPATIENT, blows=4, mix={Sent: 2, Read: 1})
 _PATIENT = replace(_IMPATIENT, patience_seconds=5)
 # Only one blow, because after it the servers may have found each other by another route.
