@@ -87,6 +87,8 @@ class FollowedInbox:
         # Entries that were stored before the subscriber was attached are only in the log.
         self._is_new = True
         self._page = None if page is None else page._replace(read_at=monotonic())
+        if page is not None:
+            self.note_ahead(Place(page.up_to, page.tag))
         self.reported = start.position
         """The position of the last cursor that the streams have been sent."""
         self.owner = owner
@@ -104,7 +106,11 @@ class FollowedInbox:
         self.subscriber.place = place
 
     def note_ahead(self, place: Place) -> None:
-        """Note that a stream which shares the inbox has taken more entries, up to this place."""
+        """Note that more entries have been taken, up to this place.
+
+        Those of a page have been taken when it has been read: of two about the same subject, it has only the
+        last one, so the inbox must not lose that.
+        """
         ahead = self.subscriber.ahead
         if ahead is None or ahead.position < place.position:
             self.subscriber.ahead = place
@@ -247,6 +253,7 @@ class FollowedInbox:
         if not page.standing.has(self._epoch, place):
             self.subscriber.lose()
             raise ExpiredCursor
+        self.note_ahead(Place(page.up_to, page.tag))
         return page
 
     async def _read_page(self, after: int, limit: int) -> InboxPage:

@@ -55,7 +55,7 @@ class Subscriber:
         self.place: Place | None = None
         """The place in the inbox up to which the reader has taken entries; None before it has started."""
         self.ahead: Place | None = None
-        """The place up to which one that shares the reader's entries has taken more of them."""
+        """The place up to which more entries have been read, or taken by one that shares them."""
         self.epoch: UUID | None = None
         """The epoch in which it has reached the place; None if it is not known."""
         self.is_lost = False

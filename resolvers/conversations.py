@@ -11,7 +11,7 @@ from db.prefetched import SeqRange
 from db.records import Conversation, Message, Participant, User
 from db.statements import Connection
 from resolvers.context import Context
-from resolvers.errors import AccountGone, UserError, UserErrorCode
+from resolvers.errors import AccountGone, UserError, UserErrorCode, data_lost
 from resolvers.loaders import present
 from resolvers.look_ahead import NO_CONVERSATION_LOOK_AHEAD, ConversationLookAhead, MessageLookAhead
 from resolvers.page_cursors import decode_page_cursor
@@ -74,7 +74,7 @@ async def of_message(context: Context, message: Message, ahead: MessageLookAhead
     if conversation is None:
         # A viewer who has just been removed sees none.
         await signed_in_user(context)
-        raise RuntimeError(f"message {message.id} is visible but its conversation is not")
+        raise data_lost(f"message {message.id} was visible, but its conversation is not")
     return conversation
 
 

@@ -3,7 +3,11 @@
 from enum import Enum
 from typing import ClassVar
 
+import structlog
+
 from db.records import Message
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Refusal(Exception):
@@ -64,6 +68,16 @@ class Unavailable(Refusal):
     def __init__(self) -> None:
         """Ask for a retry."""
         super().__init__("The database does not respond. Try again in a moment.")
+
+
+def data_lost(what: str) -> Unavailable:
+    """Log that the database no longer has what was read before, and return the error to raise.
+
+    That is so if a backup is restored while the server runs. The error ends a stream, whose client then
+    learns from its cursor whether it has to begin again.
+    """
+    log.warning("data lost by the database", what=what)
+    return Unavailable()
 
 
 class RateLimited(Refusal):

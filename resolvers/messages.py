@@ -13,7 +13,7 @@ from realtime.hints import hints_of
 from resolvers.content import check_content
 from resolvers.context import Context
 from resolvers.conversations import no_such_conversation
-from resolvers.errors import UserError, UserErrorCode
+from resolvers.errors import UserError, UserErrorCode, data_lost
 from resolvers.loaders import present
 from resolvers.look_ahead import MessageLookAhead
 from resolvers.prefetching import prefetch
@@ -37,7 +37,7 @@ async def author(context: Context, message: Message, ahead: MessageLookAhead) ->
     if user is None:
         user = await context.loaders.users.load(message.author_id)
     if user is None:
-        raise RuntimeError(f"message {message.id} has no author")
+        raise data_lost(f"message {message.id} has no author")
     return user
 
 

@@ -12,7 +12,7 @@ from db.records import Conversation, Message, Participant, User
 from realtime.hints import hints_of
 from resolvers.context import Context
 from resolvers.conversations import no_such_conversation, participants_of
-from resolvers.errors import UserError, UserErrorCode
+from resolvers.errors import UserError, UserErrorCode, data_lost
 from resolvers.look_ahead import MessageLookAhead
 from resolvers.paging import check_page_size
 from resolvers.prefetching import prefetch
@@ -64,7 +64,7 @@ async def conversation_of_event(
     if entry.conversation_id is not None:
         conversation = await context.loaders.conversations(includes).load(entry.conversation_id)
     if conversation is None:
-        raise RuntimeError(f"the event at {entry.position} is in no conversation of the viewer's")
+        raise data_lost(f"the event at {entry.position} is in no conversation of the viewer's")
     return conversation
 
 
@@ -74,7 +74,7 @@ async def participant_of_event(context: Context, entry: InboxEntry) -> Participa
         for participant in await participants_of(context, entry.conversation_id):
             if participant.user.id == entry.subject_id:
                 return participant
-    raise RuntimeError(
+    raise data_lost(
         f"the event at {entry.position} names a user who is not a participant of its conversation"
     )
 

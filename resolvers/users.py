@@ -11,7 +11,7 @@ from db.users import UsernameTaken
 from realtime.hints import hints_of
 from resolvers.changed_users import notify_missed
 from resolvers.context import Context
-from resolvers.errors import AccountGone, UserError, UserErrorCode
+from resolvers.errors import AccountGone, UserError, UserErrorCode, data_lost
 from resolvers.loaders import present
 from resolvers.paging import check_page_size
 from resolvers.snapshot import rejecting_outages
@@ -57,7 +57,7 @@ async def of_event(context: Context, user_id: UUID) -> User:
     """Return the user that an event is about."""
     user = await context.loaders.users.load(user_id)
     if user is None:
-        raise RuntimeError(f"an event is about the user {user_id}, who does not exist")
+        raise data_lost(f"an event is about the user {user_id}, who does not exist")
     return user
 
 

@@ -96,12 +96,22 @@ class PostgresRelay:
             backoff.reset()
             # Hints that were published before are missed, but their entries are in the log.
             self._subscribers.suspect()
+            self._keep_wake_ups_only()
             log.info("listening for hints")
             while not ended.is_set():
                 await self._notify(connection)
         finally:
             # Closing it regularly would wait for a response on a lost connection.
             connection.terminate()
+
+    def _keep_wake_ups_only(self) -> None:
+        """Replace queued hints by wake-ups: another server may respond now, whose log has other entries."""
+        users: dict[UUID, None] = {}
+        while not self._queue.empty():
+            hint = self._queue.get_nowait()
+            users[hint if isinstance(hint, UUID) else hint.user_id] = None
+        for user_id in users:
+            self._put(user_id)
 
     async def _notify(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Send all queued hints in one statement. If there are none for a while, check the connection."""

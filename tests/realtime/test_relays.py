@@ -3,11 +3,12 @@
 payloads fit, and hints arrive unchanged.
 """
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -18,14 +19,19 @@ from hypothesis import strategies as st
 from db.embedded import Cluster
 from db.engine import Database
 from db.entries import InboxEntry
+from db.ids import new_id
 from db.records import Message
+from db.urls import libpq_url
 from realtime import wire
 from realtime.hints import Hint
-from realtime.relays.postgres import MAX_PAYLOAD_BYTES, pack
+from realtime.relays.postgres import MAX_PAYLOAD_BYTES, PostgresRelay, pack
+from realtime.subscribers import Subscribers
+from realtime.tasks import running
 from server.config.nats_options import nats_servers
 from tests.conftest import sign_in
 from tests.support.clients import http_client
 from tests.support.hints import hints
+from tests.support.people import PATIENCE_SECONDS
 from tests.support.serving import Server, eventually, free_port, running_server
 
 NATS_SERVER = str(Path(sys.executable).parent / "nats-server")
@@ -139,6 +145,23 @@ async def test_without_a_relay_messages_are_stored_and_found(
                     assert await heard.contents(1) == [str(number)]
 
 
+async def test_hints_that_wait_for_a_connection_only_wake(cluster: Cluster):
+    """The server that responds then may have other entries in their positions."""
+    url = libpq_url(cluster.url())
+    here, there = Subscribers(), Subscribers()
+    one, other = PostgresRelay(url, here), PostgresRelay(url, there)
+    user_id = new_id()
+    early, late = (a_hint(user_id, position) for position in (1, 2))
+    with there.attached(user_id) as subscriber:
+        async with running(other.run(), "other"), asyncio.timeout(PATIENCE_SECONDS):
+            await there.suspicion.wait()
+            one.send([early, early])
+            async with running(one.run(), "one"):
+                assert await subscriber.next() is None
+                one.send([late])
+                assert await subscriber.next() == late
+
+
 @given(st.lists(hints, min_size=1, max_size=40))
 def test_payloads_fit_and_hold_every_hint(sent: list[Hint]):
     received: list[Hint] = []
@@ -150,10 +173,15 @@ def test_payloads_fit_and_hold_every_hint(sent: list[Hint]):
     assert received == sent
 
 
+def a_hint(user_id: UUID, position: int, content: str = "hello") -> Hint:
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    message = Message(user_id, user_id, position, user_id, content, created)
+    return Hint(user_id, InboxEntry.of_message(position, message))
+
+
 def test_a_hint_too_large_for_a_payload_becomes_a_wake_up():
     user_id = UUID(int=7)
-    message = Message(user_id, user_id, 1, user_id, "x" * 8000, datetime.now(UTC) - timedelta(seconds=1))
-    [payload] = pack("sender", [Hint(user_id, InboxEntry.of_message(1, message))])
+    [payload] = pack("sender", [a_hint(user_id, 1, "x" * 8000)])
     assert payload.split("\n") == ["sender", user_id.hex]
 
 
