@@ -11,6 +11,7 @@ import asyncpg
 
 from db.batched_reads import BatchedReads
 from db.deliveries import Deliveries
+from db.kept_connections import KeptConnections
 from db.outages import CONNECTION_ERRORS, DatabaseUnavailable, naming_outages
 from db.server_watch import ServerWatch
 from db.shares import REQUEST_CONNECTIONS, STREAM_CONNECTIONS, Shares
@@ -48,9 +49,7 @@ _EVERYTHING = nullcontext()
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
-    def __init__(
-        self, url: str, pool: "asyncpg.Pool[asyncpg.Record]", server: ServerWatch, *, behind_pooler: bool
-    ) -> None:
+    def __init__(self, url: str, pool: KeptConnections, server: ServerWatch, *, behind_pooler: bool) -> None:
         """Use the pool of connections to `url`."""
         self.url = url
         self.server = server
@@ -140,8 +139,7 @@ class Database:
 
     def pool_use(self) -> tuple[int, int]:
         """Return the number of open connections, and the number of those in use."""
-        size = self._pool.get_size()
-        return size, size - self._pool.get_idle_size()
+        return self._pool.use()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -164,39 +162,40 @@ async def _end(opened: AbstractAsyncContextManager[Connection]) -> None:
 class _Connected:
     """A connection from the pool."""
 
-    __slots__ = ("_connection", "_pool")
+    __slots__ = ("_lease", "_pool")
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: KeptConnections) -> None:
         self._pool = pool
 
     async def __aenter__(self) -> Connection:
         try:
-            async with asyncio.timeout(_ACQUIRE_SECONDS):
-                self._connection = await self._pool.acquire()
+            self._lease = await self._pool.acquire()
         except CONNECTION_ERRORS as error:
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
-        return self._connection
+        return self._lease.connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None and self._pool.keep(self._lease):
+            return
         try:
             if isinstance(error, TimeoutError):
                 await self._replace_silent_connections()
         finally:
             # The pool closes a connection that cannot be released.
             with suppress(*CONNECTION_ERRORS):
-                await self._pool.release(self._connection, timeout=_ACQUIRE_SECONDS)
+                await self._pool.release(self._lease)
         if isinstance(error, CONNECTION_ERRORS):
             with naming_outages():
                 raise error
 
     async def _replace_silent_connections(self) -> None:
         """Close this connection, and all others before their next use: they are probably dead too."""
-        await self._pool.expire_connections()
+        await self._pool.expire()
         # The end of a transaction may have closed it already.
         with suppress(asyncpg.InterfaceError):
-            self._connection.terminate()
+            self._lease.connection.terminate()
 
 
 class _Transaction:
@@ -303,7 +302,7 @@ async def open_database(
         **on_connection,
     )
     await pool
-    database = Database(url, pool, server, behind_pooler=behind_pooler)
+    database = Database(url, KeptConnections(pool, _ACQUIRE_SECONDS), server, behind_pooler=behind_pooler)
     try:
         async with database.deliveries.running():
             yield database
