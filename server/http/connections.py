@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from starlette.types import Scope
 
@@ -20,12 +20,17 @@ class Connection(BoundedHeads):
     https://asgi.readthedocs.io/en/latest/extensions.html
     """
 
+    __slots__ = ("_corked", "is_half_closed", "on_half_closed", "on_lost")
+
     unread_answers: UnreadAnswers
-    on_lost: Callable[[], None] | None = None
-    """Called once when the connection is lost."""
-    on_half_closed: Callable[[], None] | None = None
-    """Called once when the client closes its sending side."""
-    is_half_closed = False
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.on_lost: Callable[[], None] | None = None
+        """Called once when the connection is lost."""
+        self.on_half_closed: Callable[[], None] | None = None
+        """Called once when the client closes its sending side."""
+        self.is_half_closed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._corked = CorkedTransport(transport, self._watch_unread)

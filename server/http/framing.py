@@ -24,9 +24,8 @@ tests/server/http/test_private_parts.py checks each of them:
 - `Server.capture_signals` and `Server.startup` are called by `Server.serve`.
 """
 
-import asyncio
 import re
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from weakref import ref
 
@@ -38,6 +37,7 @@ from execution.answers import encode_json
 from server.http.exchange import EXCHANGE, Exchange, exchange_of
 from server.http.headers import first_headers
 from server.http.idle_timeout import IdleTimeout
+from server.http.lazy_event import LazyEvent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -65,13 +65,17 @@ class _NoMoreRequests(Exception):
 class FramedRequests(IdleTimeout):
     """uvicorn's protocol, which ignores upgrades, and stops reading at a request whose end is uncertain."""
 
-    _in_head = False
-    _in_body = False
-    _is_last = False
-    """Whether the current request, or the one read last, is the last one of this connection."""
-    _stopped = False
-    """Whether everything that arrives is discarded."""
-    _bytes_without_body = 0
+    __slots__ = ("_bytes_without_body", "_in_body", "_in_head", "_is_last", "_stopped")
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._in_head = False
+        self._in_body = False
+        # Whether the current request, or the one read last, is the last one of this connection.
+        self._is_last = False
+        # Whether everything that arrives is discarded.
+        self._stopped = False
+        self._bytes_without_body = 0
 
     def data_received(self, data: bytes) -> None:
         if self._stopped:
@@ -170,7 +174,7 @@ class FramedRequests(IdleTimeout):
             access_logger=self.access_logger,
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
+            message_event=LazyEvent(),
             expect_100_continue=self.expect_100_continue,
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,

@@ -17,6 +17,11 @@ def first_headers(scope: Scope) -> dict[bytes, bytes]:
     return found
 
 
+def forget_first_headers(scope: Scope) -> None:
+    """Release what `first_headers` has computed, for a request that takes long. It can be computed again."""
+    scope.pop(_FIRST, None)
+
+
 def header(request: HTTPConnection, name: bytes) -> str | None:
     """Return the first header of this name, in lower case; None if there is none."""
     value = first_headers(request.scope).get(name)

@@ -6,7 +6,7 @@ The limits that keep parsing cheap apply while a head is parsed, the others once
 import asyncio
 from collections.abc import Awaitable
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -55,8 +55,12 @@ class BoundedHeads(FramedRequests):
     within_seconds: float = 30
     """How long a head may take, from its first byte, or from the start of the connection."""
 
-    _head_bytes = 0
-    _waiting: asyncio.TimerHandle | None = None
+    __slots__ = ("_head_bytes", "_waiting")
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_bytes = 0
+        self._waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)

@@ -10,6 +10,7 @@ from execution.answers import Answer
 from server.auth.authentication import Identity
 from server.http.connections import connection_of, decode_chunk, encode_chunk
 from server.http.exchange import exchange_of
+from server.http.headers import forget_first_headers
 from server.http.request_log import IS_STREAM
 from server.streams.open_streams import EndReason, OpenStream, OpenStreams
 
@@ -79,6 +80,7 @@ class ResponseStream:
         more_headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         """Respond to the scope's request; `more_headers` follow the headers of the format."""
+        forget_first_headers(scope)
         self._send = send
         self._more_headers = more_headers
         self._connection = connection_of(scope)
