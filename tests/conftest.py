@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from asyncpg.connection import LoggedQuery
 from filelock import AsyncFileLock
 from playwright.async_api import Browser
 
@@ -14,6 +13,7 @@ from db import embedded, users
 from db.engine import Database, open_database
 from db.migrations import migrate
 from db.records import User
+from db.statements import Connection, Statement
 from tests.support.chromium import running_chromium
 from tests.support.clients import http_client
 from tests.support.frontends import GRAPHQL, run
@@ -47,19 +47,26 @@ async def database(cluster: embedded.Cluster) -> AsyncGenerator[Database]:
 
 
 @pytest.fixture
-async def noted(database: Database) -> AsyncGenerator[Noted]:
-    """The same database through one connection, and the statements executed on it so far."""
+async def noted(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Noted]:
+    """The same database through one connection, and the statements executed on it so far.
+
+    They are noted when they begin. asyncpg calls its own query loggers only later.
+    """
     statements: list[str] = []
-
-    def note(executed: LoggedQuery) -> None:
-        if not executed.query.startswith(("BEGIN", "ROLLBACK", "COMMIT")):
-            statements.append(executed.query)
-
     async with open_database(database.url, pool_size=1) as opened:
         async with opened.connection() as connection:
-            # A new connection asks for these types once, which does not count.
-            await connection.fetch("SELECT $1::uuid[], $2::bigint[]", [], [])
-            connection.add_query_logger(note)
+            pid = connection.get_server_pid()
+
+        def noting(execute: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+            def execute_noted(statement: Statement, on: Connection, **values: object) -> Awaitable[object]:
+                if on.get_server_pid() == pid:
+                    statements.append(statement.sql)
+                return execute(statement, on, **values)
+
+            return execute_noted
+
+        for name in ("fetch", "fetchrow", "fetchval", "execute"):
+            monkeypatch.setattr(Statement, name, noting(getattr(Statement, name)))
         yield opened, statements
 
 

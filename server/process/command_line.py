@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 import typer
 import uvloop
+from graphql import GraphQLError, parse, print_ast, separate_operations
 
 from db import users
 from db.embedded import EmbeddedPostgresError
@@ -136,18 +137,37 @@ def schema() -> None:
 
 @app.command()
 def plan(
-    document: Annotated[str, typer.Argument(help="A file with a GraphQL document; - for standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files with operations and their fragments; - for standard input.", metavar="FILE..."
+        ),
+    ],
     operation: Annotated[
         str | None,
-        typer.Option(help="Name of the operation, if the document has several.", show_default=False),
+        typer.Option(help="Name of the operation, if there are several.", show_default=False),
     ] = None,
 ) -> None:
     """Print how an operation is executed: where each field comes from, and the generated Python source."""
     with _clean_errors():
+        text = "\n".join(map(_text_of, files))
         try:
-            typer.echo(_run(Api().plan_listing(_text_of(document), operation)), nl=False)
+            typer.echo(_run(Api().plan_listing(_with_used_fragments(text, operation), operation)), nl=False)
         except (DocumentMalformed, DocumentTooComplex, OperationUnknown, NotPlanned) as error:
             raise CannotStart(str(error)) from error
+
+
+def _with_used_fragments(text: str, operation: str | None) -> str:
+    """Return the document of the operation, with the fragments that it uses."""
+    try:
+        found = separate_operations(parse(text, no_location=True))
+    except GraphQLError:
+        return text
+    if len(found) == 1 and operation is None:
+        [operation] = found
+    if found and operation not in found:
+        raise CannotStart(f"choose an operation with --operation: {', '.join(sorted(found))}")
+    return print_ast(found[operation]) if operation in found else text
 
 
 def _text_of(file: str) -> str:

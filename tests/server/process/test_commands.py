@@ -238,11 +238,21 @@ def test_plan_prints_how_an_operation_is_executed(tmp_path: Path):
     assert done.stdout.startswith("# query Me\n#    viewer: User  ")
     assert "        value = source.username  # User.username: String!\n" in done.stdout
     assert "version" not in done.stdout
+    (tmp_path / "fragments.graphql").write_text(
+        "fragment Name on User { username } fragment Unused on User { id }"
+    )
+    document.write_text("{ viewer { ...Name } }")
+    done = run_command(tmp_path, "plan", "document.graphql", "fragments.graphql")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "username: String!" in done.stdout
     document.write_bytes(b"\xff")
     for text, expected in (
         ("{ viewer { nobody } }", "the document is invalid: Cannot query field 'nobody' on type 'User'."),
         ("{", "Syntax Error: Expected Name, found <EOF>."),
-        ("query A { __typename } query B { __typename }", "The document has several operations."),
+        (
+            "query A { __typename } query B { __typename }",
+            "name one of the document's operations with --operation",
+        ),
     ):
         (tmp_path / "wrong.graphql").write_text(text)
         done = run_command(tmp_path, "plan", "wrong.graphql")
