@@ -249,10 +249,7 @@ def test_plan_prints_how_an_operation_is_executed(tmp_path: Path):
     for text, expected in (
         ("{ viewer { nobody } }", "the document is invalid: Cannot query field 'nobody' on type 'User'."),
         ("{", "Syntax Error: Expected Name, found <EOF>."),
-        (
-            "query A { __typename } query B { __typename }",
-            "name one of the document's operations with --operation",
-        ),
+        ("query A { __typename } query B { __typename }", "choose an operation with --operation: A, B"),
     ):
         (tmp_path / "wrong.graphql").write_text(text)
         done = run_command(tmp_path, "plan", "wrong.graphql")
