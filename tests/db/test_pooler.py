@@ -5,8 +5,9 @@ import pwd
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +29,16 @@ pytestmark = pytest.mark.skipif(
     PGBOUNCER is None and "CI" not in os.environ,
     reason="there is no PgBouncer: apt-get install pgbouncer",
 )
+
+
+def wait_for(port: int) -> None:
+    """Wait until something listens on the port."""
+    end = time.monotonic() + 20
+    while True:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        assert time.monotonic() < end, "PgBouncer does not listen"
+        time.sleep(0.02)
 
 
 @contextmanager
@@ -57,6 +68,7 @@ def running_pgbouncer(folder: Path, cluster: Cluster) -> Generator[int]:
             [PGBOUNCER, *(["-u", user] if user else []), str(configuration)], stdout=log, stderr=log, cwd="/"
         )
     try:
+        wait_for(port)
         yield port
     finally:
         process.kill()
