@@ -14,8 +14,8 @@ This reaches all acquaintances, in whatever order the transactions wait for each
 has read the unchanged user did so in a snapshot that contains the conversation, but not the change, so the
 conversation was committed first. The statement of the second transaction begins after the commit of the
 change, and READ COMMITTED gives each statement a new snapshot, so it sees the conversation. Acquaintances
-whose conversation is committed later read the changed user. The acquaintances of
-the second transaction are not notified if the process or the database fails before it.
+whose conversation is committed later read the changed user. If the process or the database fails before the
+second transaction, its acquaintances are not notified.
 
 The second transaction is not part of the first, which holds locks on inboxes: to lock further ones, out of
 the order of user IDs, could deadlock.

@@ -1,7 +1,7 @@
 """The connections of a pool, kept ready between the statements of requests.
 
 asyncpg's pool starts a task and a timer each time a connection is released, and creates a proxy each time one
-is acquired. For most requests, which execute one statement, that takes longer than the statement itself.
+is acquired. That takes as much CPU time as a short statement, and most requests execute only one.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _MOST_USES = 1000
 
 @dataclass(slots=True)
 class Lease:
-    """A connection that is in use."""
+    """A connection that has been taken from the pool, in use or kept."""
 
     connection: Connection
     generation: int

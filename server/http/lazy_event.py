@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 
 class LazyEvent(asyncio.Event):
@@ -15,7 +15,7 @@ class LazyEvent(asyncio.Event):
         self._waiters: Any = ()
         self._value = False
 
-    async def wait(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]  # always True
+    async def wait(self) -> Literal[True]:
         """Wait until the event is set."""
         if not self._value and not self._waiters:
             self._waiters = deque()

@@ -5,9 +5,8 @@ import pwd
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.embedded import Cluster
 from db.engine import open_database
+from db.orphans import until
 from tests.conftest import sign_in
 from tests.support.clients import http_client
 from tests.support.counts import miscounted
@@ -31,14 +31,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def wait_for(port: int) -> None:
-    """Wait until something listens on the port."""
-    end = time.monotonic() + 20
-    while True:
-        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
-        assert time.monotonic() < end, "PgBouncer does not listen"
-        time.sleep(0.02)
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -68,7 +63,7 @@ def running_pgbouncer(folder: Path, cluster: Cluster) -> Generator[int]:
             [PGBOUNCER, *(["-u", user] if user else []), str(configuration)], stdout=log, stderr=log, cwd="/"
         )
     try:
-        wait_for(port)
+        assert until(lambda: listens(port), 20), "PgBouncer does not listen"
         yield port
     finally:
         process.kill()
